@@ -1,0 +1,21 @@
+"""Sampled softmax with the right probabilities for RecBole."""
+
+from __future__ import annotations
+
+from typing import Any
+
+__version__ = "0.1.0"
+__all__ = ["evaluate", "run"]
+
+
+def __getattr__(name: str) -> Any:
+    # RecBole and pandas take seconds to import; the losses and samplers need neither.
+    if name == "run":
+        from recbole_logq.experiment.run import run
+
+        return run
+    if name == "evaluate":
+        from recbole_logq.experiment.evaluate import evaluate
+
+        return evaluate
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,125 @@
+"""The command line: ``run`` (the default), ``evaluate``, ``models``.
+
+Exit status 0: done; 1: the work failed; 2: the request was wrong. Either failure is one clear line.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from recbole_logq import __version__
+from recbole_logq.errors import RequestError, WorkError
+from recbole_logq.parsing import parse_arguments
+from recbole_logq.settings import nearest
+
+USAGE = """\
+usage: run_recbole_logq.py [COMMAND] [--key=value ...]
+
+  run (default)  train and test:  --model=NAME --dataset=NAME [--config_files="a.yaml b.yaml"]
+                                  [--resume=FILE] [--output=FILE.json] [--any_setting=value ...]
+  evaluate       test a checkpoint again:  --checkpoint=FILE [--output=FILE.json] [--any_setting=value ...]
+  models         list models, recipes, losses and sources of negatives, with a line each
+
+  --debug=true   show the traceback of an error
+Settings are RecBole's and this package's; sections are reached with a dot: --negatives.count=512.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    debug = False
+    try:
+        if any(word in {"-h", "--help", "help"} for word in words):
+            print(USAGE, end="")
+            return 0
+        if words == ["--version"]:
+            print(__version__)
+            return 0
+        name = words.pop(0) if words and not words[0].startswith("-") else "run"
+        if name not in COMMANDS:
+            raise RequestError(f"no command named {name!r}{nearest(name, set(COMMANDS))} (see --help)")
+        options = parse_arguments(words)
+        debug = bool(options.pop("debug", False))
+        COMMANDS[name](options)
+        return 0
+    except RequestError as error:
+        return _fail(error, 2, debug)
+    except WorkError as error:
+        return _fail(error, 1, debug)
+    except KeyboardInterrupt:
+        print("\ninterrupted; the last validated epoch is kept, go on with --resume=FILE-last.pth", file=sys.stderr)
+        return 1
+    except MemoryError as error:
+        return _fail(error, 1, debug, "out of memory: lower train_batch_size, eval_batch_size or negatives.count")
+    except Exception as error:
+        return _fail(error, 1, debug, f"unexpected {type(error).__name__}: {error} (--debug=true shows where)")
+
+
+def _fail(error: BaseException, status: int, debug: bool, line: str | None = None) -> int:
+    if debug:
+        raise error
+    text = " ".join((line or str(error)).split())
+    print(f"error: {text}", file=sys.stderr)
+    return status
+
+
+def _run(options: dict[str, Any]) -> None:
+    output, resume = options.pop("output", None), options.pop("resume", None)
+    files = str(options.pop("config_files", "") or "").split()
+    model, dataset = options.pop("model", None), options.pop("dataset", None)
+    _check_writable(output)
+    from recbole_logq.experiment.run import run
+
+    result = run(model, dataset, files, options, resume=resume)
+    _write(output, result)
+
+
+def _evaluate(options: dict[str, Any]) -> None:
+    output, file = options.pop("output", None), options.pop("checkpoint", None)
+    if not file:
+        raise RequestError("no checkpoint given: set --checkpoint=FILE")
+    _check_writable(output)
+    from recbole_logq.experiment.evaluate import evaluate
+
+    result = evaluate(str(file), options)
+    if result["same_protocol"] and result["stored_test_result"] is not None:
+        same = result["test_result"] == result["stored_test_result"]
+        print("same as the result stored after training" if same else "DIFFERS from the result stored after training")
+    _write(output, result)
+
+
+def _models(options: dict[str, Any]) -> None:
+    if options:
+        raise RequestError(f"models takes no settings, found --{min(options)}")
+    from recbole_logq.catalog import print_catalog
+
+    print_catalog()
+
+
+def _check_writable(output: Any) -> None:
+    # Before hours of training: a result that cannot be written is lost.
+    if output is None:
+        return
+    folder = Path(str(output)).absolute().parent
+    if not folder.is_dir() or not os.access(folder, os.W_OK) or Path(str(output)).is_dir():
+        raise RequestError(f"--output={output}: cannot write there, give a file in an existing folder")
+
+
+def _write(output: Any, result: dict[str, Any]) -> None:
+    if output is None:
+        return
+    path = Path(str(output)).absolute()
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as file:
+        json.dump(result, file, indent=1)
+        file.write("\n")
+    os.replace(file.name, path)
+
+
+COMMANDS: dict[str, Callable[[dict[str, Any]], None]] = {"run": _run, "evaluate": _evaluate, "models": _models}

@@ -1,0 +1,85 @@
+"""Every shim that RecBole 1.2.1 needs on today's numpy, scipy, pandas and torch.
+
+Each shim names the version that made it necessary and what would make it obsolete. Importing this module changes
+nothing; :func:`apply` does, once, before the first import from ``recbole``.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import warnings
+from importlib.metadata import PackageNotFoundError, version
+
+from recbole_logq.errors import RequestError
+
+_applied = False
+
+
+def apply() -> None:
+    """Check the installed stack and put the shims in place (idempotent).
+
+    Raises:
+        RequestError: RecBole is not installed, or pandas is 3 or newer.
+    """
+    global _applied
+    if _applied:
+        return
+    _require_recbole()
+    _require_pandas_2()
+    _numpy_aliases()
+    _scipy_dok_update()
+    _quiet_known_warnings()
+    _applied = True
+
+
+def _require_recbole() -> None:
+    # The wheel cannot depend on RecBole: its metadata pins ray<=2.6.3, which no Python above 3.11 can install.
+    if importlib.util.find_spec("recbole") is None:
+        raise RequestError("RecBole is not installed: run `pip install --no-deps recbole==1.2.1`, then try again")
+
+
+def _require_pandas_2() -> None:
+    # pandas 3 made chained `df[col].fillna(inplace=True)` a no-op (copy-on-write). RecBole's dataset.py relies on it
+    # in three places and then trains on garbage ids without an error. Obsolete once RecBole assigns the result.
+    try:
+        installed = version("pandas")
+    except PackageNotFoundError as error:
+        raise RequestError("pandas is not installed: run `pip install 'pandas>=2.2,<3'`") from error
+    if int(installed.split(".")[0]) >= 3:
+        raise RequestError(
+            f"pandas {installed} silently corrupts RecBole's data (its in-place fillna no longer writes): "
+            "run `pip install 'pandas>=2.2,<3'`"
+        )
+
+
+def _numpy_aliases() -> None:
+    # numpy 1.24 removed np.float and friends, numpy 2 the *_ spellings that RecBole's Config maps them to.
+    # Obsolete once RecBole stops using np.float (interaction.py, metrics.py, layers.py).
+    import numpy as np
+
+    aliases = {"float": float, "int": int, "object": object, "str": str, "complex": complex, "unicode": str}
+    aliases |= {"bool": np.bool_, "long": np.int64, "float_": np.float64, "complex_": np.complex128}
+    for name, target in aliases.items():
+        if name not in np.__dict__:
+            setattr(np, name, target)
+
+
+def _scipy_dok_update() -> None:
+    # scipy 1.15 removed dok_matrix._update; LightGCN, NGCF, NCL, SpectralCF, GCMC, KGIN and MCCLK fill their
+    # adjacency matrix through it. Obsolete once they build a coo_matrix.
+    from scipy.sparse import dok_matrix
+
+    if not hasattr(dok_matrix, "_update"):
+        dok_matrix._update = lambda self, data: self._dict.update(data)
+
+
+def _quiet_known_warnings() -> None:
+    # Deprecations inside RecBole that a user can do nothing about and that would bury the log lines.
+    for message, category in (
+        (r".*inplace.*", FutureWarning),  # pandas 2.x on chained fillna: pandas 3 is refused above
+        (r".*torch\.cuda\.amp\.GradScaler.*", FutureWarning),  # torch >= 2.4
+        (r".*GradScaler is enabled, but CUDA is not available.*", UserWarning),
+        (r".*__array_wrap__.*", DeprecationWarning),  # numpy 2 on np.argsort of a tensor
+        (r".*torch\.sparse\.SparseTensor.*", UserWarning),
+    ):
+        warnings.filterwarnings("ignore", message=message, category=category)

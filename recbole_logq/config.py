@@ -1,0 +1,204 @@
+"""RecBole's Config with this package's defaults, safe parsing, and validation before any data is loaded."""
+
+from __future__ import annotations
+
+import os
+import re
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from recbole_logq import compat
+from recbole_logq.errors import RequestError
+from recbole_logq.parsing import nest, parse_value, read_yaml
+from recbole_logq.settings import CommonSettings, check_keys, check_types
+
+compat.apply()
+
+import torch  # noqa: E402
+from recbole.config import Config as RecBoleConfig  # noqa: E402
+from recbole.utils import ModelType  # noqa: E402
+
+from recbole_logq.models.resolve import model_defaults, resolve_model, settings_of  # noqa: E402
+
+PACKAGED_DEFAULTS = {"data_path": "datasets/"}
+# A user who sets one key of these keeps the other defaults.
+MERGED_KEYS = ("eval_args", "negatives")
+PICKLED = ("save_dataset", "dataset_save_path", "save_dataloaders", "dataloaders_save_path")
+# Set by RecBole's own launcher or written into the result; accepted, never a mistake.
+ALWAYS_KNOWN = {"model", "dataset", "config_files", "nproc", "worker", "encoding", "recbole_order"}
+
+
+class Config(RecBoleConfig):
+    """Settings from packaged defaults, YAML files, a dict, in rising priority; the command line comes in as the dict.
+
+    Unlike RecBole's, it never reads ``sys.argv``, never evaluates text, knows this package's models, and refuses an
+    unknown key, a wrong type or an impossible combination.
+
+    Args:
+        model: Model name, of this package or RecBole's; from ``config_dict`` or the files when None.
+        dataset: Dataset name, likewise.
+        config_file_list: YAML files, later ones win.
+        config_dict: Values that win over the files; dotted keys (``negatives.count``) reach into sections.
+
+    Raises:
+        RequestError: Anything above, in one line.
+    """
+
+    def __init__(
+        self,
+        model: str | None = None,
+        dataset: str | None = None,
+        config_file_list: list[str] | None = None,
+        config_dict: dict[str, Any] | None = None,
+    ) -> None:
+        try:
+            super().__init__(model, dataset, config_file_list, config_dict)
+        except RequestError:
+            raise
+        except (ValueError, KeyError, TypeError, NotImplementedError, RuntimeError) as error:
+            raise RequestError(f"RecBole refuses the configuration: {str(error).strip() or repr(error)}") from error
+
+    # --- where values come from -----------------------------------------------------------------------------------
+
+    def compatibility_settings(self) -> None:
+        compat.apply()
+
+    def _load_cmd_line(self) -> dict[str, Any]:
+        return {}
+
+    def _convert_config_dict(self, config_dict: dict[str, Any]) -> dict[str, Any]:
+        values = {key: parse_value(key, value) if isinstance(value, str) else value for key, value in config_dict.items()}
+        return nest(values)
+
+    def _load_config_files(self, file_list: list[str] | None) -> dict[str, Any]:
+        merged: dict[str, Any] = {}
+        for file in file_list or []:
+            merged = _merge(merged, nest(read_yaml(file)))
+        return merged
+
+    def _merge_external_config_dict(self) -> None:
+        self.external_config_dict = _merge(self.file_config_dict, self.variable_config_dict)
+
+    def _get_model_and_dataset(self, model: str | None, dataset: str | None) -> tuple[str, type, str]:
+        external = self.external_config_dict
+        model, dataset = model or external.get("model"), dataset or external.get("dataset")
+        if not model:
+            raise RequestError("no model given: set --model=NAME (`models` lists them)")
+        if not dataset:
+            raise RequestError("no dataset given: set --dataset=NAME, such as --dataset=ml-100k")
+        return str(model), resolve_model(str(model)), str(dataset)
+
+    def _load_internal_config_dict(self, model: str, model_class: type, dataset: str) -> None:
+        super()._load_internal_config_dict(model, model_class, dataset)
+        self.internal_config_dict.update(PACKAGED_DEFAULTS)
+        self.internal_config_dict = _merge(self.internal_config_dict, model_defaults(model))
+
+    def _get_final_config_dict(self) -> dict[str, Any]:
+        internal, external = self.internal_config_dict, self.external_config_dict
+        schema = settings_of(self.model)
+        known = set(internal) | set(schema.model_fields) | ALWAYS_KNOWN
+        known |= {key for keys in self.parameters.values() for key in keys}
+        if schema is CommonSettings or not set(external) <= known:
+            known |= _keys_recbole_reads()
+        check_keys(external, known)
+        final = _merge(internal, external)
+        final |= {"model": self.model, "dataset": self.dataset}
+        self._add_time_column(final)
+        final.update(check_types(final, schema))
+        _check_combinations(final, self.model_class, external)
+        return final
+
+    def _add_time_column(self, final: dict[str, Any]) -> None:
+        # RecBole loads only ids by default and then stops at the first need of time; load it where order needs it.
+        if "load_col" in self.external_config_dict or self.dataset == "ml-100k":
+            return
+        by_time = isinstance(final.get("eval_args"), dict) and final["eval_args"].get("order") == "TO"
+        if by_time or final["MODEL_TYPE"] == ModelType.SEQUENTIAL:
+            columns = [final[key] for key in ("USER_ID_FIELD", "ITEM_ID_FIELD", "TIME_FIELD")]
+            final["load_col"] = {**(final.get("load_col") or {}), "inter": columns}
+
+    # --- the device -----------------------------------------------------------------------------------------------
+
+    def _init_device(self) -> None:
+        values = self.final_config_dict
+        values["gpu_id"] = str(values["gpu_id"])
+        # RecBole overwrites CUDA_VISIBLE_DEVICES; a value that a scheduler has set stands.
+        os.environ.setdefault("CUDA_VISIBLE_DEVICES", values["gpu_id"])
+        on_gpu = bool(values["use_gpu"] and values["gpu_id"] and torch.cuda.is_available())
+        values |= {"single_spec": True, "local_rank": 0, "device": torch.device("cuda" if on_gpu else "cpu")}
+
+    # --- what goes into files -------------------------------------------------------------------------------------
+
+    def plain(self) -> dict[str, Any]:
+        """The final settings as plain values (numbers, text, lists, dicts): safe in a checkpoint or a JSON file."""
+        return {key: _plain(value) for key, value in self.final_config_dict.items()}
+
+    def given(self) -> dict[str, Any]:
+        """What the user set, as plain values; with model and dataset it rebuilds this configuration."""
+        return {key: _plain(value) for key, value in self.external_config_dict.items()}
+
+
+def _merge(low: dict[str, Any], high: dict[str, Any]) -> dict[str, Any]:
+    merged = {**low, **high}
+    for key in MERGED_KEYS:
+        if isinstance(low.get(key), dict) and isinstance(high.get(key), dict):
+            merged[key] = {**low[key], **high[key]}
+    return merged
+
+
+def _plain(value: Any) -> Any:
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set):
+        return [_plain(item) for item in value]
+    return str(value)
+
+
+@cache
+def _keys_recbole_reads() -> set[str]:
+    """Every key that RecBole's source asks its Config for: what a YAML default does not list may still be a setting."""
+    spec = find_spec("recbole")
+    assert spec is not None and spec.submodule_search_locations
+    root = Path(spec.submodule_search_locations[0])
+    pattern = re.compile(r"""config(?:_dict)?(?:\.get\(|\[)\s*["'](\w+)["']|["'](\w+)["'] in (?:self\.)?config\b""")
+    keys: set[str] = set()
+    for file in root.rglob("*.py"):
+        keys.update(first or second for first, second in pattern.findall(file.read_text(encoding="utf-8")))
+    return keys
+
+
+def _check_combinations(values: dict[str, Any], model_class: type, external: dict[str, Any]) -> None:
+    for key in PICKLED:
+        if values.get(key):
+            raise RequestError(f"{key}: RecBole would pickle, and a pickle can run code when it is loaded; leave it out")
+    if values.get("nproc", 1) != 1:
+        raise RequestError(f"nproc={values['nproc']}: only one process is supported; leave --nproc out")
+    _check_evaluation(values)
+    own = getattr(model_class, "check_settings", None)
+    if own is not None:
+        own(values, external)
+
+
+def _check_evaluation(values: dict[str, Any]) -> None:
+    arguments, sequential = values["eval_args"], values["MODEL_TYPE"] == ModelType.SEQUENTIAL
+    if unknown := set(arguments) - {"split", "order", "group_by", "mode"}:
+        raise RequestError(f"unknown setting eval_args.{min(unknown)} (eval_args has split, order, group_by, mode)")
+    split = arguments.get("split")
+    if split is not None and not (isinstance(split, dict) and len(split) == 1 and set(split) <= {"RS", "LS", "TS"}):
+        raise RequestError(f"eval_args.split={split!r}: give one of RS: [0.8, 0.1, 0.1] or LS: valid_and_test")
+    order = arguments.get("order", "RO")
+    if order not in {"RO", "TO"}:
+        raise RequestError(f"eval_args.order={order!r}: RO (random) or TO (by time)")
+    if sequential and order != "TO":
+        raise RequestError("eval_args.order=RO: a sequential model is evaluated in time order, set order: TO")
+    metrics = values["metrics"] if isinstance(values["metrics"], list) else [values["metrics"]]
+    cutoffs = values["topk"] if isinstance(values["topk"], list) else [values["topk"]]
+    metric, at, cutoff = values["valid_metric"].partition("@")
+    if metric.lower() not in {name.lower() for name in metrics}:
+        raise RequestError(f"valid_metric={values['valid_metric']}: {metric} is not among metrics={metrics}")
+    if at and cutoff not in {str(k) for k in cutoffs}:
+        raise RequestError(f"valid_metric={values['valid_metric']}: {cutoff} is not among topk={cutoffs}")

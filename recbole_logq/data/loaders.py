@@ -1,0 +1,84 @@
+"""Training loaders of the own models: index arithmetic on tensors, no Python work per row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from recbole.data.interaction import Interaction
+
+
+class TensorLoader:
+    """Shuffled batches of rows; subclasses say what a row is.
+
+    Args:
+        config: Reads ``train_batch_size``, ``shuffle`` and ``seed``.
+        dataset: The training part.
+    """
+
+    def __init__(self, config: Any, dataset: Any) -> None:
+        self.dataset = self._dataset = dataset
+        self.batch_size: int = config["train_batch_size"]
+        self.shuffle: bool = config["shuffle"]
+        self.generator = torch.Generator().manual_seed(config["seed"])
+
+    @property
+    def n_rows(self) -> int:
+        """Rows an epoch goes over."""
+        raise NotImplementedError
+
+    @property
+    def n_positives(self) -> int:
+        """Training targets an epoch goes over."""
+        raise NotImplementedError
+
+    def batch(self, rows: torch.Tensor) -> Interaction:
+        """The batch made of ``rows`` (int64 ``[batch]``)."""
+        raise NotImplementedError
+
+    def __len__(self) -> int:
+        return -(-self.n_rows // self.batch_size)
+
+    def __iter__(self) -> Iterator[Interaction]:
+        order = torch.randperm(self.n_rows, generator=self.generator) if self.shuffle else torch.arange(self.n_rows)
+        for rows in order.split(self.batch_size):
+            yield self.batch(rows)
+
+
+class InteractionLoader(TensorLoader):
+    """Rows are interactions: batches of ``user_id`` and ``item_id``, both ``[batch]``."""
+
+    def __init__(self, config: Any, dataset: Any) -> None:
+        super().__init__(config, dataset)
+        self._columns = {field: dataset.inter_feat[field] for field in (dataset.uid_field, dataset.iid_field)}
+
+    @property
+    def n_rows(self) -> int:
+        return len(self.dataset)
+
+    @property
+    def n_positives(self) -> int:
+        return len(self.dataset)
+
+    def batch(self, rows: torch.Tensor) -> Interaction:
+        return Interaction({field: column[rows] for field, column in self._columns.items()})
+
+
+class WindowLoader(TensorLoader):
+    """Rows are windows of users' sequences: inputs and targets ``[batch, length]``, zero where padded."""
+
+    @property
+    def n_rows(self) -> int:
+        return self.dataset.windows.n_windows
+
+    @property
+    def n_positives(self) -> int:
+        return len(self.dataset)
+
+    def batch(self, rows: torch.Tensor) -> Interaction:
+        inputs, targets, lengths = self.dataset.windows.rows(rows)
+        data = self.dataset
+        return Interaction(
+            {data.item_list_field: inputs, data.iid_field: targets, data.item_list_length_field: lengths}
+        )

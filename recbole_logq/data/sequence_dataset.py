@@ -1,0 +1,77 @@
+"""A RecBole sequential dataset that keeps each sequence once instead of one padded prefix per interaction."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+import torch
+from recbole.data.dataset import SequentialDataset
+from recbole.data.interaction import Interaction
+from recbole.utils import FeatureSource, FeatureType
+
+from recbole_logq.data.exact_time import ExactTimeMixin
+from recbole_logq.data.windows import Windows
+from recbole_logq.errors import RequestError
+
+# Where the history of a row ends in the flat sequence; a name no atomic file uses.
+HISTORY_END = "__history_end"
+
+
+class SequenceDataset(ExactTimeMixin, SequentialDataset):
+    """The same rows, (user, target) pairs and splits as RecBole's augmentation makes from the same order.
+
+    ``dataset[index]`` gathers the histories of the asked rows on the fly, so RecBole's evaluation loaders work on it.
+    """
+
+    item_list_field: str
+
+    def __init__(self, config: Any) -> None:
+        if config["benchmark_filename"] is not None:
+            raise RequestError(
+                f"{config['model']} trains on whole sequences and cannot use benchmark_filename (prefixes cut "
+                "beforehand): give one .inter file and a split in eval_args, or use a model of RecBole"
+            )
+        super().__init__(config)
+
+    def data_augmentation(self) -> None:
+        """One light row per interaction but a user's first: user, target, history length, where the history ends."""
+        self.sort(by=[self.uid_field, self.time_field])
+        users, items = self.inter_feat[self.uid_field], self.inter_feat[self.iid_field]
+        self.flat_users, self.flat_items = users, items
+        first = torch.ones(len(users), dtype=torch.bool)
+        first[1:] = users[1:] != users[:-1]
+        starts = first.nonzero().flatten()
+        start_of_row = starts[first.cumsum(0) - 1]
+        rows = (~first).nonzero().flatten()
+        self._set_list_field()
+        table = self.inter_feat[rows]
+        length = (rows - start_of_row[rows]).clamp_max(self.max_item_list_len)
+        table.update(Interaction({self.item_list_length_field: length, HISTORY_END: rows}))
+        self.inter_feat = table
+
+    def _set_list_field(self) -> None:
+        self.item_list_field = self.iid_field + self.config["LIST_SUFFIX"]
+        setattr(self, f"{self.iid_field}_list_field", self.item_list_field)
+        source = FeatureSource.INTERACTION
+        self.set_field_property(self.item_list_field, FeatureType.TOKEN_SEQ, source, self.max_item_list_len)
+        self.set_field_property(self.item_list_length_field, FeatureType.TOKEN, source, 1)
+
+    def __getitem__(self, index: Any, join: bool = True) -> Interaction:
+        rows = self.inter_feat[index]
+        end, length = rows[HISTORY_END], rows[self.item_list_length_field]
+        offsets = torch.arange(self.max_item_list_len)
+        position = end[..., None] - length[..., None] + offsets
+        inside = offsets < length[..., None]
+        history = self.flat_items[position.clamp_max(len(self.flat_items) - 1)] * inside
+        rows.update(Interaction({self.item_list_field: history}))
+        return self.join(rows) if join else rows
+
+    @cached_property
+    def windows(self) -> Windows:
+        """The training windows of this part."""
+        return Windows(self.flat_items, self.flat_users, self.inter_feat[HISTORY_END], self.max_item_list_len)
+
+    def inter_matrix(self, form: str = "coo", value_field: str | None = None) -> Any:
+        """Users x items of this part's targets, as ``scipy.sparse``."""
+        return self._create_sparse_matrix(self.inter_feat, self.uid_field, self.iid_field, form, value_field)

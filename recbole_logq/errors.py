@@ -1,0 +1,20 @@
+"""The two kinds of failure that a command reports in one line, without a traceback."""
+
+
+class RequestError(ValueError):
+    """The request cannot be carried out as it was made: exit status 2.
+
+    An unknown name, a wrong type, an impossible combination. Raised before any work starts; the message names what to
+    write instead.
+    """
+
+    exit_status = 2
+
+
+class WorkError(RuntimeError):
+    """The request was fine but the work failed: exit status 1.
+
+    No network, a damaged file, a full disk. The message says what the user can do about it.
+    """
+
+    exit_status = 1

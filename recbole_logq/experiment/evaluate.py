@@ -1,0 +1,76 @@
+"""Evaluate a checkpoint again, under its own protocol or another one."""
+
+from __future__ import annotations
+
+from logging import getLogger
+from typing import Any
+
+from recbole_logq.errors import RequestError
+from recbole_logq.training import checkpoint
+
+# What the weights were trained with and cannot be changed afterwards; everything else may.
+_FIXED = ("model", "dataset", "embedding_size", "MAX_ITEM_LIST_LENGTH")
+
+
+def evaluate(file: str, config_dict: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Test a checkpoint without training.
+
+    Args:
+        file: A checkpoint of :func:`recbole_logq.run`.
+        config_dict: Settings that differ from training's: ``topk``, ``metrics``, ``eval_args``, ...
+
+    Returns:
+        ``test_result``, ``model``, ``dataset``, ``fingerprint``, ``stored_test_result`` (None if training was
+        interrupted before its test) and ``same_protocol``: whether the stored result was made under these settings.
+
+    Raises:
+        RequestError: The checkpoint cannot be used, or the new settings do not fit it.
+    """
+    from recbole.utils import init_seed, set_color
+
+    from recbole_logq.config import Config
+    from recbole_logq.data.fingerprint import split_fingerprint
+    from recbole_logq.data.prepare import create_dataset, create_loaders, split_dataset
+    from recbole_logq.experiment.logs import start_log
+    from recbole_logq.training.trainer import create_trainer, load_weights
+
+    changes = dict(config_dict or {})
+    state = checkpoint.load(file)
+    stored = state["config"]
+    for key in _FIXED:
+        if key in changes and changes[key] != stored.get(key):
+            raise RequestError(f"{key}={changes[key]!r}: {file} was trained with {stored.get(key)!r}")
+    given = {key: value for key, value in state["given"].items() if key not in {"model", "dataset"}}
+    sections = {key: {**given[key], **changes[key]} for key in ("eval_args",) if key in given and key in changes}
+    config = Config(stored["model"], stored["dataset"], None, {**given, **changes, **sections})
+    init_seed(config["seed"], config["reproducibility"])
+    start_log(config)
+    logger = getLogger()
+    data = create_dataset(config)
+    parts = split_dataset(config, data)
+    fingerprint = split_fingerprint(parts)
+    if fingerprint["train"] != state["fingerprint"].get("train"):
+        logger.warning(
+            f"the training part differs from the checkpoint's ({fingerprint['train']} against "
+            f"{state['fingerprint'].get('train')}): the model may have been trained on what it is tested on"
+        )
+    loaders = create_loaders(config, data, parts)
+    network = config.model_class(config, parts[0]).to(config["device"])
+    load_weights(network, state, file)
+    trainer = create_trainer(config, network)
+    trainer.eval_collector.data_collect(loaders[0])
+    result = checkpoint.plain(
+        dict(trainer.evaluate(loaders[2], load_best_model=False, show_progress=config["show_progress"]))
+    )
+    logger.info(set_color("test result", "yellow") + f": {result}")
+    protocol = ("eval_args", "metrics", "topk", "metric_decimal_place", "repeatable", "recbole_order")
+    plain = config.plain()
+    return {
+        "test_result": result,
+        "model": config["model"],
+        "dataset": config["dataset"],
+        "fingerprint": fingerprint,
+        "stored_test_result": state.get("test_result"),
+        "same_protocol": fingerprint == state["fingerprint"]
+        and all(plain.get(key) == stored.get(key) for key in protocol),
+    }

@@ -1,0 +1,47 @@
+"""RecBole's log lines, on the screen and in ``log/<model>/``, for each of several runs in one process."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from pathlib import Path
+from time import strftime
+from typing import Any
+
+import colorlog
+from recbole.utils.logger import RemoveColorFilter, log_colors_config
+
+_installed: list[logging.Handler] = []
+
+
+def start_log(config: Any) -> None:
+    """Send the root logger to the screen and to a new file, in place of the previous run's.
+
+    RecBole's own set-up does nothing when the root logger already has a handler: a second run would write into the
+    first one's file.
+    """
+    root = logging.getLogger()
+    for handler in _installed:
+        root.removeHandler(handler)
+        handler.close()
+    _installed.clear()
+    level = getattr(logging, str(config["state"] or "INFO").upper(), logging.INFO)
+    folder = Path("log") / config["model"]
+    folder.mkdir(parents=True, exist_ok=True)
+    name = f"{config['model']}-{config['dataset']}-{strftime('%b-%d-%Y_%H-%M-%S')}-{secrets.token_hex(3)}.log"
+    file = logging.FileHandler(folder / name, encoding="utf-8")
+    file.setFormatter(logging.Formatter("%(asctime)-15s %(levelname)s  %(message)s", "%a %d %b %Y %H:%M:%S"))
+    file.addFilter(RemoveColorFilter())
+    screen = logging.StreamHandler()
+    screen.setFormatter(
+        colorlog.ColoredFormatter("%(log_color)s%(asctime)-15s %(levelname)s  %(message)s", "%d %b %H:%M",
+                                  log_colors=log_colors_config)
+    )
+    if not screen.stream.isatty():
+        screen.setFormatter(logging.Formatter("%(asctime)-15s %(levelname)s  %(message)s", "%d %b %H:%M"))
+        screen.addFilter(RemoveColorFilter())
+    for handler in (file, screen):
+        handler.setLevel(level)
+        root.addHandler(handler)
+        _installed.append(handler)
+    root.setLevel(level)

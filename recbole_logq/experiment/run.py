@@ -1,0 +1,159 @@
+"""One run: train a model on a dataset, test its best epoch, record everything."""
+
+from __future__ import annotations
+
+import platform
+import resource
+import sys
+from contextlib import contextmanager
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from logging import getLogger
+from time import perf_counter
+from typing import Any
+
+from recbole_logq.errors import RequestError
+from recbole_logq.training import checkpoint
+
+
+class Phases:
+    """Wall-clock seconds per phase of a run."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def __call__(self, name: str) -> Iterator[None]:
+        start = perf_counter()
+        yield
+        self.seconds[name] = round(perf_counter() - start, 3)
+
+
+def run(
+    model: str | None = None,
+    dataset: str | None = None,
+    config_file_list: list[str] | None = None,
+    config_dict: dict[str, Any] | None = None,
+    saved: bool = True,
+    resume: str | None = None,
+    callback: Any = None,
+) -> dict[str, Any]:
+    """Train, validate and test; the counterpart of RecBole's ``run_recbole`` for its models and this package's.
+
+    Args:
+        model: Model name; ``recbole-logq models`` lists them.
+        dataset: Dataset name.
+        config_file_list: YAML files, later ones win.
+        config_dict: Settings that win over the files.
+        saved: Whether to keep checkpoints; without them the last epoch is tested, not the best.
+        resume: Checkpoint to continue from.
+        callback: Called with ``(trainer, loaders)`` before training, for experiments that watch a run.
+
+    Returns:
+        RecBole's ``best_valid_score``, ``valid_score_bigger``, ``best_valid_result``, ``test_result``, and ``model``,
+        ``dataset``, ``parameters``, ``seed``, ``versions``, ``fingerprint``, ``seconds``, ``peak_memory_mb``,
+        ``positives_per_second``, ``checkpoint``, ``history``.
+
+    Raises:
+        RequestError: The request cannot be done as stated.
+        WorkError: Training failed.
+    """
+    from recbole.utils import init_seed, set_color
+
+    from recbole_logq.config import Config
+    from recbole_logq.data.fingerprint import split_fingerprint
+    from recbole_logq.data.prepare import create_dataset, create_loaders, split_dataset
+    from recbole_logq.experiment.logs import start_log
+    from recbole_logq.training.trainer import create_trainer
+
+    config = Config(model, dataset, config_file_list, config_dict)
+    if resume is not None:
+        _check_resumable(resume, config)
+    init_seed(config["seed"], config["reproducibility"])
+    start_log(config)
+    logger = getLogger()
+    logger.info(config)
+    phases = Phases()
+    with phases("data"):
+        data = create_dataset(config)
+        logger.info(data)
+        parts = split_dataset(config, data)
+        fingerprint = split_fingerprint(parts)
+        logger.info(f"split fingerprint: {fingerprint}")
+        loaders = create_loaders(config, data, parts)
+    init_seed(config["seed"], config["reproducibility"])
+    network = config.model_class(config, parts[0]).to(config["device"])
+    logger.info(network)
+    trainer = create_trainer(config, network)
+    trainer.fingerprint = fingerprint
+    if resume is not None:
+        trainer.resume_checkpoint(resume)
+    if callback is not None:
+        callback(trainer, loaders)
+    show = config["show_progress"]
+    with phases("train"):
+        score, valid_result = trainer.fit(loaders[0], loaders[1], saved=saved, show_progress=show)
+    with phases("test"):
+        test_result = trainer.evaluate(loaders[2], load_best_model=saved, show_progress=show)
+    logger.info(set_color("best valid ", "yellow") + f": {checkpoint.plain(dict(valid_result or {}))}")
+    logger.info(set_color("test result", "yellow") + f": {checkpoint.plain(dict(test_result))}")
+    if saved:
+        logger.info(f"checkpoint: {trainer.saved_model_file}")
+    train_seconds = getattr(trainer, "train_seconds", phases.seconds["train"])
+    result = {
+        "best_valid_score": float(score),
+        "valid_score_bigger": config["valid_metric_bigger"],
+        "best_valid_result": checkpoint.plain(dict(valid_result or {})),
+        "test_result": checkpoint.plain(dict(test_result)),
+        "model": config["model"],
+        "dataset": config["dataset"],
+        "seed": config["seed"],
+        "parameters": config.plain(),
+        "given": config.given(),
+        "versions": versions(),
+        "fingerprint": fingerprint,
+        "seconds": phases.seconds,
+        "train_cpu_seconds": round(getattr(trainer, "train_cpu_seconds", 0.0), 3),
+        "peak_memory_mb": peak_memory_mb(),
+        "positives_per_second": round(getattr(trainer, "positives", 0) / max(train_seconds, 1e-9), 1),
+        "checkpoint": trainer.saved_model_file if saved else None,
+        "history": checkpoint.plain(getattr(trainer, "history", [])),
+    }
+    if saved:
+        _store_result(trainer.saved_model_file, result)
+    return result
+
+
+def _check_resumable(path: str, config: Any) -> None:
+    # Before any data is loaded: a wrong file should cost a second, not a minute.
+    stored = checkpoint.load(path)["config"]
+    for key in ("model", "dataset"):
+        if stored[key] != config[key]:
+            raise RequestError(f"{path} is of {key} {stored[key]}, not {config[key]}")
+
+
+def _store_result(path: str, result: dict[str, Any]) -> None:
+    # So that `evaluate` can be held against what training reported.
+    try:
+        content = checkpoint.load(path)
+    except RequestError:  # boosted trees keep a format of their own
+        return
+    content["test_result"] = result["test_result"]
+    checkpoint.save(content, path)
+
+
+def versions() -> dict[str, str]:
+    """Versions of everything that can change a number."""
+    found = {"python": platform.python_version()}
+    for package in ("recbole-logq", "recbole", "torch", "numpy", "pandas", "scipy"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def peak_memory_mb() -> float:
+    """Largest resident size of this process so far, in MB."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6, 1)

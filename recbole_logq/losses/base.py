@@ -1,0 +1,138 @@
+"""What every loss can do: score form, vector form, checks."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from recbole_logq.losses.precision import no_autocast, working_dtype
+from recbole_logq.losses.terms import MaskFunction, Terms
+
+Hits = Literal["masked", "kept", "catalogue"]
+
+
+class Loss(ABC):
+    """One value per row from the score of the positive and the scores of a pool of negatives.
+
+    Scores are what the softmax sees: the temperature is already in them. Half precision is computed in float32,
+    float64 stays float64. A row without valid negatives has loss 0 and gradient 0.
+
+    Attributes:
+        name: Name in the registry.
+        needs_log_q: Whether the loss reads log-probabilities at all.
+        hits: What must happen to pool columns that hold the row's own positive item ("accidental hits") for the
+            form to be consistent: "masked", "kept", or "catalogue" for a loss over all items, where nothing is.
+    """
+
+    name: ClassVar[str]
+    needs_log_q: ClassVar[bool]
+    hits: ClassVar[Hits]
+
+    @abstractmethod
+    def score_form(self, positive: Tensor, negatives: Tensor, terms: Terms) -> Tensor:
+        """The loss itself, `[rows]`, on checked arguments of one floating type; `terms.valid` is a tensor or None."""
+
+    def vector_form(
+        self, query: Tensor, positive: Tensor, pool_vectors: Tensor, terms: Terms, block_rows: int
+    ) -> Tensor:
+        """The loss on vectors, `[rows]`, on checked arguments. Override it where blocks of rows are not enough."""
+        rows, pool = len(query), len(pool_vectors)
+        score = (query * positive).sum(dim=1)
+        blocks = []
+        for start in range(0, max(rows, 1), block_rows):
+            stop = min(start + block_rows, rows)
+            negatives = query[start:stop] @ pool_vectors.T
+            block_terms = terms.block(self.name, start, stop, pool)
+            blocks.append(self.score_form(score[start:stop], negatives, block_terms))
+        return torch.cat(blocks)
+
+    def __call__(
+        self,
+        positive: Tensor,
+        negatives: Tensor,
+        *,
+        positive_log_q: Tensor | None = None,
+        negative_log_q: Tensor | None = None,
+        valid: Tensor | None = None,
+        excluded_log_q: Tensor | None = None,
+        log_n: Tensor | float | None = None,
+    ) -> Tensor:
+        """The loss of every row.
+
+        Args:
+            positive: `[rows]`, scores of the positives.
+            negatives: `[rows, pool]`, scores of the pool. It never contains the column that came from the row's own
+                positive - except for a catalogue loss, where it is the whole catalogue.
+            positive_log_q: `[rows]`, log-probability of the positive under one draw of the pool.
+            negative_log_q: `[pool]` or `[rows, pool]`, the same for the columns. For a pool of distinct ids, the log
+                of the inclusion probability.
+            valid: bool `[rows, pool]`, the columns that count. Default: all.
+            excluded_log_q: `[rows]` or `[rows, pool]`, log of the mass that masking takes out of the pool's law.
+                Default: `positive_log_q`; -inf for none.
+            log_n: Scalar or `[rows]`, log of the number of draws. Default: log of the row's valid columns; 0 for
+                inclusion probabilities.
+
+        Returns:
+            `[rows]`, float32 or float64. No gradient flows into the log-probabilities.
+
+        Raises:
+            ValueError: A shape does not fit, or a log-probability that the loss needs is missing.
+        """
+        if positive.dim() != 1 or negatives.dim() != 2 or len(positive) != len(negatives):
+            shapes = f"positive {list(positive.shape)}, negatives {list(negatives.shape)}"
+            raise ValueError(f"loss {self.name!r}: expected positive [rows] and negatives [rows, pool], got {shapes}")
+        dtype = working_dtype(positive, negatives)
+        terms = Terms(positive_log_q, negative_log_q, valid, excluded_log_q, log_n)
+        terms = terms.checked(self.name, negatives.shape[0], negatives.shape[1], dtype)
+        with no_autocast(negatives):
+            return self.score_form(positive.to(dtype), negatives.to(dtype), terms)
+
+    def from_vectors(
+        self,
+        query: Tensor,
+        positive: Tensor,
+        pool_vectors: Tensor,
+        *,
+        positive_log_q: Tensor | None = None,
+        negative_log_q: Tensor | None = None,
+        valid: Tensor | MaskFunction | None = None,
+        excluded_log_q: Tensor | None = None,
+        log_n: Tensor | float | None = None,
+        block_rows: int = 1024,
+    ) -> Tensor:
+        """The loss of every row from vectors whose dot products are the scores; what training calls.
+
+        Args:
+            query: `[rows, d]`, already divided by the temperature.
+            positive: `[rows, d]`, vector of each row's positive item.
+            pool_vectors: `[pool, d]`, shared by all rows.
+            valid: As in `__call__`, or a function `(start, stop) -> bool [stop - start, pool]`, so that the mask need
+                not exist for all rows at once. It may be called more than once and must answer the same.
+            block_rows: Rows that are scored at a time.
+            positive_log_q, negative_log_q, excluded_log_q, log_n: As in `__call__`.
+
+        Returns:
+            `[rows]`, as `__call__` gives it for the dot products.
+
+        Raises:
+            ValueError: As for `__call__`; also a `block_rows` below 1.
+        """
+        if query.dim() != 2 or positive.shape != query.shape or pool_vectors.shape[1:] != query.shape[1:]:
+            shapes = ", ".join(str(list(tensor.shape)) for tensor in (query, positive, pool_vectors))
+            raise ValueError(f"loss {self.name!r}: expected [rows, d], [rows, d] and [pool, d], got {shapes}")
+        if block_rows < 1:
+            raise ValueError(f"loss {self.name!r}: block_rows must be at least 1, got {block_rows}")
+        dtype = working_dtype(query, positive, pool_vectors)
+        terms = Terms(positive_log_q, negative_log_q, valid, excluded_log_q, log_n)
+        terms = terms.checked(self.name, len(query), len(pool_vectors), dtype)
+        with no_autocast(query):
+            return self.vector_form(query.to(dtype), positive.to(dtype), pool_vectors.to(dtype), terms, block_rows)
+
+    def require(self, argument: str, value: Tensor | None) -> Tensor:
+        """`value`, or a ValueError that says which loss misses which argument."""
+        if value is None:
+            raise ValueError(f"loss {self.name!r} needs {argument}: its correction is made of the pool's log Q")
+        return value

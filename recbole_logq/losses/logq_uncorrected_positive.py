@@ -1,0 +1,31 @@
+"""The logQ correction of the negatives alone."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from recbole_logq.losses.softmax import SampledSoftmaxLoss
+from recbole_logq.losses.terms import Terms
+from recbole_logq.registry import losses
+
+
+@losses.register(
+    "logq_uncorrected_positive", summary="logQ correction of the negatives only, as some released code has it"
+)
+class LogQUncorrectedPositive(SampledSoftmaxLoss):
+    """`softplus(LSE(s - log Q) - s+)`.
+
+    The baseline that the scripts released with "Correcting the LogQ Correction" (Khrylchenko et al., RecSys 2025)
+    run under the name of the old loss. The sum over n draws estimates n times the partition function while the
+    positive enters once, so the positive's share is too small by about n and **more** negatives make it worse.
+    """
+
+    name = "logq_uncorrected_positive"
+    needs_log_q = True
+    hits = "masked"
+
+    def column_offset(self, terms: Terms) -> Tensor | None:
+        return self.require("negative_log_q", terms.negative_log_q)
+
+    def row_term(self, terms: Terms, counts: Tensor | None, pool: int) -> Tensor | float:
+        return 0.0

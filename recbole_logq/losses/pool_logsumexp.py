@@ -1,0 +1,92 @@
+"""logsumexp of dot products with a pool of moderate size, at the cost of three matrix products.
+
+Autograd on `logsumexp(q @ p.T - log_q)` walks over the [rows, pool] matrix about ten times; with 64-dimensional
+vectors that takes longer than the products. Here the forward pass keeps the unnormalised softmax, and the backward
+pass is two products with it: the normalisation and the incoming gradient are per row, so they go onto the
+[rows, d] side.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from recbole_logq.losses.precision import no_autocast
+from recbole_logq.losses.score_logsumexp import MASKED_SCORE, count_valid
+from recbole_logq.losses.terms import Terms
+
+
+def pool_logsumexp(
+    query: Tensor, pool_vectors: Tensor, offset: Tensor | None, terms: Terms, name: str, block_rows: int
+) -> tuple[Tensor, Tensor | None]:
+    """logsumexp over the valid columns of `query @ pool_vectors.T - offset`.
+
+    Args:
+        query: `[rows, d]`.
+        pool_vectors: `[pool, d]`.
+        offset: `[pool]` or `[rows, pool]`, None for zero; receives no gradient.
+        terms: Only the mask is read.
+        name: Of the loss, for messages.
+        block_rows: Rows that are worked on at a time, so that a block stays in the cache.
+
+    Returns:
+        As `score_logsumexp`. First derivatives only.
+    """
+    if len(pool_vectors) == 0:
+        return query.new_full((len(query),), MASKED_SCORE), None
+    lse, counts = _PoolLogSumExp.apply(query, pool_vectors, offset, terms, name, block_rows)
+    return lse, None if terms.valid is None else counts
+
+
+class _PoolLogSumExp(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        query: Tensor,
+        pool_vectors: Tensor,
+        offset: Tensor | None,
+        terms: Terms,
+        name: str,
+        block_rows: int,
+    ) -> tuple[Tensor, Tensor]:
+        rows, pool = len(query), len(pool_vectors)
+        weights = query.new_empty(rows, pool)
+        peaks = query.new_empty(rows, 1)
+        counts = torch.empty(rows, dtype=torch.int32, device=query.device)
+        bias = None if offset is None else -offset
+        for start in range(0, rows, block_rows):
+            stop = min(start + block_rows, rows)
+            block = weights[start:stop]
+            if bias is None:
+                torch.mm(query[start:stop], pool_vectors.T, out=block)
+            else:
+                # A bias of the product costs no pass of its own.
+                block_bias = bias if bias.dim() == 1 else bias[start:stop]
+                torch.addmm(block_bias, query[start:stop], pool_vectors.T, out=block)
+            mask = terms.mask(name, start, stop, pool)
+            if mask is not None:
+                counts[start:stop] = count_valid(mask)
+                block.masked_fill_(~mask, MASKED_SCORE)
+            peak = block.amax(dim=1, keepdim=True)
+            peaks[start:stop] = peak
+            block.sub_(peak).exp_()
+        sums = weights.sum(dim=1, keepdim=True)
+        ctx.save_for_backward(query, pool_vectors, weights, sums)
+        ctx.mark_non_differentiable(counts)
+        return (peaks + sums.log()).squeeze(1), counts
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
+        query, pool_vectors, weights, sums = ctx.saved_tensors
+        factor = grad.unsqueeze(1) / sums
+        grad_query = grad_pool = None
+        with no_autocast(query):
+            if ctx.needs_input_grad[0]:
+                grad_query = (weights @ pool_vectors).mul_(factor)
+            if ctx.needs_input_grad[1]:
+                grad_pool = weights.T @ (factor * query)
+        return grad_query, grad_pool, None, None, None, None

@@ -1,0 +1,1 @@
+"""Encoders behind RecBole's model interface, and the recipes that complete them to named models."""

@@ -1,0 +1,93 @@
+"""A SASRec-style encoder trained on every position of a sequence in one causal pass."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from recbole.model.abstract_recommender import SequentialRecommender
+from recbole.utils import InputType
+from torch import Tensor, nn
+
+from recbole_logq.data.loaders import WindowLoader
+from recbole_logq.errors import RequestError
+from recbole_logq.models.retrieval import RetrievalMixin
+from recbole_logq.modules.transformer import SequenceEncoder
+from recbole_logq.probability.frequency import TargetCounts
+
+
+class SASRec(RetrievalMixin, SequentialRecommender):
+    """Causal transformer over the item sequence; the item table also scores (Kang & McAuley, ICDM 2018).
+
+    Rows are positions: a batch is ``train_batch_size`` windows of users' sequences and trains on every target in it.
+    """
+
+    input_type = InputType.POINTWISE
+    train_loader = WindowLoader
+
+    def __init__(self, config: Any, dataset: Any) -> None:
+        super().__init__(config, dataset)
+        size = config["embedding_size"]
+        self.item_embedding = nn.Embedding(self.n_items, size, padding_idx=0)
+        self.encoder = SequenceEncoder(
+            size=size,
+            n_layers=config["n_layers"],
+            n_heads=config["n_heads"],
+            inner_size=config["inner_size"],
+            dropout=config["dropout"],
+            norm=config["norm"],
+            max_length=self.max_seq_length,
+            initializer_range=config["initializer_range"],
+        )
+        nn.init.normal_(self.item_embedding.weight, std=config["initializer_range"])
+        nn.init.zeros_(self.item_embedding.weight[0].detach())
+        windows = dataset.windows
+        counts = torch.bincount(dataset.inter_feat[self.ITEM_ID], minlength=self.n_items)
+        self.build_retrieval(config, TargetCounts(counts, windows.units_with_item(self.n_items), windows.n_windows))
+
+    @staticmethod
+    def dataset_class() -> type:
+        """The dataset that keeps sequences whole."""
+        from recbole_logq.data.sequence_dataset import SequenceDataset
+
+        return SequenceDataset
+
+    @classmethod
+    def check_settings(cls, values: dict[str, Any], given: dict[str, Any]) -> None:
+        """See :meth:`RetrievalMixin.check_settings`."""
+        super().check_settings(values, given)
+        if values["embedding_size"] % values["n_heads"]:
+            raise RequestError(
+                f"embedding_size={values['embedding_size']} does not divide into n_heads={values['n_heads']} heads"
+            )
+
+    def item_vectors(self, ids: Tensor | None) -> Tensor:
+        """See :meth:`RetrievalMixin.item_vectors`."""
+        return self.scorer.item(self.item_embedding.weight if ids is None else self.item_embedding(ids))
+
+    def forward(self, sequence: Tensor) -> Tensor:
+        """Right-padded item ids ``[batch, length]`` to one query per position, ``[batch, length, d]``."""
+        return self.encoder(self.item_embedding(sequence))
+
+    def calculate_loss(self, interaction: Any) -> Tensor:
+        """The loss of a batch of windows (targets ``[batch, length]``) or of RecBole's rows (targets ``[batch]``)."""
+        sequence, targets = interaction[self.ITEM_SEQ], interaction[self.ITEM_ID]
+        states = self.forward(sequence)
+        if targets.dim() == 1:
+            rows = self.gather_indexes(states, interaction[self.ITEM_SEQ_LEN] - 1)
+        else:
+            real = targets > 0
+            rows, targets = states[real], targets[real]
+        return self.retrieval_loss(rows, targets, n_units=len(sequence))
+
+    def _query(self, interaction: Any) -> Tensor:
+        states = self.forward(interaction[self.ITEM_SEQ])
+        return self.scorer.query(self.gather_indexes(states, interaction[self.ITEM_SEQ_LEN] - 1))
+
+    def predict(self, interaction: Any) -> Tensor:
+        """Scores of the given (sequence, item) pairs, ``[batch]``."""
+        return torch.linalg.vecdot(self._query(interaction), self.item_vectors(interaction[self.ITEM_ID]))
+
+    def full_sort_predict(self, interaction: Any) -> Tensor:
+        """Scores of the given sequences with every item, ``[batch * n_items]``."""
+        return (self._query(interaction) @ self.item_vectors(None).T).flatten()

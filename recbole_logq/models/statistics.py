@@ -1,0 +1,52 @@
+"""What a training epoch did, collected at almost no cost: positives, negatives, dropped rows, sample weights."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+_BINS = 1000
+
+
+class StepStatistics:
+    """Sums over the steps of one epoch.
+
+    Attributes:
+        positives: Rows trained on.
+        dropped: Rows without a valid negative, left out of the mean.
+        negatives: Pool columns of the latest step.
+    """
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Start an epoch."""
+        self.positives = 0
+        self.dropped = torch.zeros((), dtype=torch.int64)
+        self.negatives = 0
+        self._histogram = torch.zeros(_BINS)
+        self._sum = torch.zeros(())
+
+    def add(self, rows: int, dropped: Tensor, negatives: int) -> None:
+        """Count one step."""
+        self.positives += rows
+        self.dropped = self.dropped.to(dropped.device) + dropped
+        self.negatives = negatives
+
+    def add_weights(self, weights: Tensor) -> None:
+        """Count one step's sample weights, ``[rows]`` in [0, 1]."""
+        weights = weights.detach().float()
+        self._histogram = self._histogram.to(weights.device) + torch.histc(weights, _BINS, 0.0, 1.0)
+        self._sum = self._sum.to(weights.device) + weights.sum()
+
+    def weights(self) -> dict[str, float]:
+        """Mean and deciles (to 1/1000) of the epoch's sample weights; empty when none were counted."""
+        total = float(self._histogram.sum())
+        if not total:
+            return {}
+        cumulative = self._histogram.cumsum(0).cpu()
+        targets = torch.arange(1, 10) / 10 * total
+        deciles = torch.searchsorted(cumulative, targets) / _BINS
+        mean = float(self._sum) / total
+        return {"mean": mean, **{f"d{10 * (i + 1)}": float(value) for i, value in enumerate(deciles)}}

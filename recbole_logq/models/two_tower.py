@@ -1,0 +1,60 @@
+"""The two-tower model: user and item vectors computed apart (Huang et al. 2013; Yi et al. 2019)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from recbole.model.abstract_recommender import GeneralRecommender
+from recbole.utils import InputType
+from torch import Tensor
+
+from recbole_logq.data.loaders import InteractionLoader
+from recbole_logq.models.retrieval import RetrievalMixin
+from recbole_logq.modules.tower import Tower
+from recbole_logq.probability.frequency import TargetCounts
+
+
+class TwoTower(RetrievalMixin, GeneralRecommender):
+    """Towers over id embeddings with an optional MLP, dot or cosine with a temperature.
+
+    Rows are interactions: ``train_batch_size`` counts them.
+    """
+
+    input_type = InputType.POINTWISE
+    train_loader = InteractionLoader
+
+    def __init__(self, config: Any, dataset: Any) -> None:
+        super().__init__(config, dataset)
+        shape = (config["embedding_size"], config["mlp_sizes"], config["dropout"])
+        self.user_tower = Tower(self.n_users, *shape)
+        self.item_tower = Tower(self.n_items, *shape)
+        self.build_retrieval(config, TargetCounts(torch.bincount(dataset.inter_feat[self.ITEM_ID], minlength=self.n_items)))
+        self._all_items: Tensor | None = None
+
+    def item_vectors(self, ids: Tensor | None) -> Tensor:
+        """See :meth:`RetrievalMixin.item_vectors`."""
+        table = torch.arange(self.n_items, device=self.item_tower.embedding.weight.device) if ids is None else ids
+        return self.scorer.item(self.item_tower(table))
+
+    def calculate_loss(self, interaction: Any) -> Tensor:
+        """The loss of a batch of (user, item) rows; a scalar."""
+        users, items = interaction[self.USER_ID], interaction[self.ITEM_ID]
+        return self.retrieval_loss(self.user_tower(users), items, n_units=len(items))
+
+    def train(self, mode: bool = True) -> TwoTower:
+        """Switch mode; item vectors kept from an evaluation are dropped."""
+        self._all_items = None
+        return super().train(mode)
+
+    def predict(self, interaction: Any) -> Tensor:
+        """Scores of the given pairs, ``[batch]``."""
+        query = self.scorer.query(self.user_tower(interaction[self.USER_ID]))
+        return torch.linalg.vecdot(query, self.item_vectors(interaction[self.ITEM_ID]))
+
+    def full_sort_predict(self, interaction: Any) -> Tensor:
+        """Scores of the given users with every item, ``[batch * n_items]``."""
+        if self._all_items is None or self.training:
+            self._all_items = self.item_vectors(None)
+        query = self.scorer.query(self.user_tower(interaction[self.USER_ID]))
+        return (query @ self._all_items.T).flatten()

@@ -1,0 +1,36 @@
+"""A tower: an id embedding with an optional MLP on top."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+
+class Tower(nn.Module):
+    """Ids to vectors (Huang et al., DSSM, CIKM 2013, with ids for features).
+
+    Args:
+        n_ids: Rows of the table; row 0 is padding.
+        embedding_size: Size of the id embedding.
+        mlp_sizes: Widths of the layers on top, ReLU between them and none after the last; empty for a plain table
+            (two plain tables are matrix factorisation).
+        dropout: Share of the embedding dropped before the MLP.
+    """
+
+    def __init__(self, n_ids: int, embedding_size: int, mlp_sizes: Sequence[int] = (), dropout: float = 0.0) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(n_ids, embedding_size, padding_idx=0)
+        nn.init.normal_(self.embedding.weight, std=embedding_size**-0.5)
+        nn.init.zeros_(self.embedding.weight[0].detach())
+        layers: list[nn.Module] = [nn.Dropout(dropout)] if dropout else []
+        size = embedding_size
+        for position, width in enumerate(mlp_sizes):
+            layers += [nn.ReLU()] if position else []
+            layers.append(nn.Linear(size, width))
+            size = width
+        self.mlp = nn.Sequential(*layers)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Ids ``[...]`` to vectors ``[..., size]``."""
+        return self.mlp(self.embedding(ids))

@@ -1,0 +1,116 @@
+"""Text to values: command-line arguments and YAML files, parsed as YAML and never evaluated."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from recbole_logq.errors import RequestError
+
+# Values that are text even where they look like something else: "[5,inf)" is an interval, "0,1" a list of GPUs.
+TEXT_KEYS = frozenset(
+    {"model", "dataset", "data_path", "checkpoint_dir", "gpu_id", "wandb_project", "encoding", "field_separator"}
+    | {"seq_separator", "user_inter_num_interval", "item_inter_num_interval", "entity_kg_num_interval"}
+    | {"relation_kg_num_interval", "valid_metric"}
+)
+
+
+class _Loader(yaml.SafeLoader):
+    """SafeLoader that reads 1e-3 as a number (YAML 1.1 asks for a dot) and refuses a key given twice."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[Any] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]
+            if isinstance(key, str | int | float) and key in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is given twice", key_node.start_mark)
+            if isinstance(key, str | int | float):
+                seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(?:[eE][-+]?\d+)$"),
+    list("-+0123456789."),
+)
+
+
+def parse_value(key: str, text: str) -> Any:
+    """Read one value as YAML; text that is no YAML (``[5,inf)``) stays text."""
+    if key in TEXT_KEYS:
+        return text
+    if text == "None":  # what RecBole's documentation writes for "not set"
+        return None
+    try:
+        value = yaml.load(text, Loader=_Loader)
+    except yaml.YAMLError:
+        return text
+    return str(text) if isinstance(value, _DATES) else value
+
+
+# YAML turns 2020-01-01 into a date; configuration knows only text and numbers.
+_DATES = tuple({type(yaml.safe_load("2020-01-01")), type(yaml.safe_load("2020-01-01 00:00:00"))})
+
+
+def read_yaml(path: str | Path) -> dict[str, Any]:
+    """Read a YAML mapping.
+
+    Raises:
+        RequestError: The file is missing, is not YAML (with line and column), or is not a mapping.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise RequestError(f"cannot read the configuration file {path}: {getattr(error, 'strerror', error)}") from error
+    try:
+        content = yaml.load(text, Loader=_Loader)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        place = f"{path}, line {mark.line + 1}" if mark else str(path)
+        raise RequestError(f"{place}: not valid YAML: {getattr(error, 'problem', None) or error}") from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
+        raise RequestError(f"{path}: expected `key: value` lines, found {type(content).__name__}")
+    return content
+
+
+def nest(flat: dict[str, Any]) -> dict[str, Any]:
+    """Turn dotted keys into nested ones: ``{"negatives.count": 64}`` to ``{"negatives": {"count": 64}}``."""
+    nested: dict[str, Any] = {}
+    for key, value in flat.items():
+        head, _, tail = key.partition(".")
+        if not tail:
+            nested[head] = value
+            continue
+        branch = nested.setdefault(head, {})
+        if not isinstance(branch, dict):
+            raise RequestError(f"{key} cannot be set: {head} is already given as {branch!r}")
+        branch[tail] = value
+    return nested
+
+
+def parse_arguments(arguments: Sequence[str]) -> dict[str, Any]:
+    """Parse RecBole's ``--key=value`` arguments into a dict.
+
+    Raises:
+        RequestError: An argument is not of that form, or a key is given twice with different values.
+    """
+    parsed: dict[str, Any] = {}
+    for argument in arguments:
+        key, equals, text = argument[2:].partition("=")
+        if not argument.startswith("--") or not key:
+            raise RequestError(f"cannot read the argument {argument!r}: write --key=value")
+        if not equals:
+            raise RequestError(f"{argument} has no value: write {argument}=VALUE, with an equals sign")
+        key = key if "." in key or "_" in key else key.replace("-", "_")
+        value = parse_value(key, text)
+        if key in parsed and parsed[key] != value:
+            raise RequestError(f"--{key} is given twice, as {parsed[key]!r} and {value!r}: keep one")
+        parsed[key] = value
+    return nest(parsed)

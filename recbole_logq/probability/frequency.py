@@ -1,0 +1,83 @@
+"""How often each item is a training target."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from recbole_logq.probability.inclusion import log_inclusion_of_draws
+
+
+@dataclass(frozen=True, eq=False)
+class TargetCounts:
+    """Counts of **training** targets by item id; validation and test interactions must not be in them.
+
+    Args:
+        counts: int64 `[n_items]`, number of training targets that are the item. Column 0 is padding and must be 0.
+        unit_counts: int64 `[n_items]`, number of batch units that hold the item at least once. A unit is what a
+            batch draws independently: an interaction for a two-tower model, a user's window for a sequential one.
+            Default: `counts`, which is right where a unit is one interaction.
+        n_units: Number of units in an epoch. Default: `counts.sum()`.
+
+    Raises:
+        ValueError: A tensor is not int64 `[n_items]`, is negative or counts the padding item; there is no target at
+            all; an item is said to be in more units than there are.
+    """
+
+    counts: Tensor
+    # The defaults are filled in after construction, so that readers of the fields never meet a None.
+    unit_counts: Tensor = None  # type: ignore[assignment]
+    n_units: int = None  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        _check("counts", self.counts)
+        if self.unit_counts is None:
+            object.__setattr__(self, "unit_counts", self.counts)
+        _check("unit_counts", self.unit_counts)
+        if self.unit_counts.shape != self.counts.shape:
+            raise ValueError(f"unit_counts has {len(self.unit_counts)} items, counts has {len(self.counts)}")
+        if self.n_units is None:
+            object.__setattr__(self, "n_units", int(self.counts.sum()))
+        if self.n_units < int(self.unit_counts.max()):
+            raise ValueError(f"an item is in {int(self.unit_counts.max())} units, but n_units is {self.n_units}")
+
+    @property
+    def n_items(self) -> int:
+        """Length of the id range, padding included: the catalogue has `n_items - 1` items."""
+        return len(self.counts)
+
+    def log_frequency(self) -> Tensor:
+        """log of the item's share among training targets: float32 `[n_items]`, -inf for a count of zero."""
+        counts = self.counts.double()
+        return (counts.log() - counts.sum().log()).float()
+
+    def log_unit_frequency(self) -> Tensor:
+        """log of the share of units that hold the item: float32 `[n_items]`, -inf for a count of zero."""
+        return self._log_unit_frequency().float()
+
+    def log_inclusion(self, n_units_in_batch: int) -> Tensor:
+        """log-probability that a batch of so many units holds the item: float32 `[n_items]`.
+
+        Units are drawn independently, the positives inside one are not: an item occurs at most a few times in a
+        user's history, so counting positions as draws would overstate how often popular items are there.
+
+        Raises:
+            ValueError: `n_units_in_batch` is smaller than 1.
+        """
+        return log_inclusion_of_draws(self._log_unit_frequency(), n_units_in_batch).float()
+
+    def _log_unit_frequency(self) -> Tensor:
+        return (self.unit_counts.double() / self.n_units).log()
+
+
+def _check(name: str, counts: Tensor) -> None:
+    if counts.dtype != torch.int64 or counts.dim() != 1 or len(counts) < 2:
+        raise ValueError(f"{name} must be int64 [n_items] with n_items >= 2, got {counts.dtype} {list(counts.shape)}")
+    if int(counts.min()) < 0:
+        raise ValueError(f"{name} must not be negative")
+    if int(counts[0]) != 0:
+        raise ValueError(f"{name}[0] is {int(counts[0])}: item 0 is padding and can not be a training target")
+    if int(counts.sum()) == 0:
+        raise ValueError(f"{name} is zero everywhere: there are no training targets")

@@ -1,0 +1,29 @@
+"""Sources of negatives: each builds a pool of item ids together with the log-probability that belongs to it.
+
+A new sampler is a new file in this folder; the decorator in it is enough::
+
+    sampler = get_sampler("in_batch")(counts, count=256, seed=2024)
+    pool = sampler.sample(positives)
+"""
+
+from recbole_logq.registry import import_submodules, samplers
+from recbole_logq.samplers.base import Sampler
+from recbole_logq.samplers.mask import valid_columns
+from recbole_logq.samplers.pool import Pool
+
+__all__ = ["Pool", "Sampler", "get_sampler", "valid_columns"]
+
+
+def get_sampler(name: str) -> type[Sampler]:
+    """The sampler class of that name.
+
+    Args:
+        name: One of `recbole_logq.registry.samplers.names()`.
+
+    Raises:
+        ValueError: Unknown name; the message suggests the nearest one.
+    """
+    return samplers.get(name)
+
+
+import_submodules(__name__)

@@ -1,0 +1,37 @@
+"""No sampling: the pool is every item."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from recbole_logq.probability import TargetCounts
+from recbole_logq.registry import samplers
+from recbole_logq.samplers.base import Sampler
+from recbole_logq.samplers.pool import Pool
+
+
+@samplers.register("catalogue", summary="all items, for the full softmax; nothing is sampled")
+class Catalogue(Sampler):
+    """The ids 1 to C, in order.
+
+    Raises:
+        ValueError: `count` is not None.
+    """
+
+    name = "catalogue"
+    kind = "catalogue"
+    ids: Tensor
+
+    def __init__(self, counts: TargetCounts, *, count: int | None, seed: int) -> None:
+        super().__init__(counts, count=count, seed=seed)
+        if count is not None:
+            raise ValueError(f"sampler 'catalogue' takes every item, so count must be None, got {count}")
+        self.register_buffer("ids", torch.arange(1, counts.n_items), persistent=False)
+        self.register_buffer("origin", torch.full((counts.n_items - 1,), -1), persistent=False)
+
+    def sample(self, positives: Tensor, *, n_units: int | None = None) -> Pool:
+        """As `Sampler.sample`: always the same pool, on the device of `positives`."""
+        return Pool(ids=self.ids.to(positives.device), kind=self.kind, origin=self.origin.to(positives.device))
+
+    origin: Tensor

@@ -1,0 +1,42 @@
+"""Negatives drawn uniformly from the catalogue."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from recbole_logq.probability import TargetCounts
+from recbole_logq.registry import samplers
+from recbole_logq.samplers.base import Sampler
+from recbole_logq.samplers.pool import Pool
+
+
+@samplers.register("uniform", summary="every item of the catalogue alike, with replacement; Q = 1 / C")
+class Uniform(Sampler):
+    """`count` draws with replacement from the items 1 to C, so `Q = 1 / C` for every item, seen or not.
+
+    Raises:
+        ValueError: `count` is None: there is no natural size.
+    """
+
+    name = "uniform"
+    kind = "draws"
+
+    def __init__(self, counts: TargetCounts, *, count: int | None, seed: int) -> None:
+        super().__init__(counts, count=count, seed=seed)
+        if count is None:
+            raise ValueError("sampler 'uniform' needs a count: it can draw any number of negatives")
+        self.size = count
+        self.log_share = -math.log(counts.n_items - 1)
+
+    def sample(self, positives: Tensor, *, n_units: int | None = None) -> Pool:
+        """As `Sampler.sample`; of `positives` only the device matters."""
+        ids = torch.randint(1, self.n_items, (self.size,), generator=self.generator).to(positives.device)
+        return Pool(
+            ids=ids, kind=self.kind, origin=torch.full_like(ids, -1), log_q=self._log_q_of(ids), law=self._log_q_of
+        )
+
+    def _log_q_of(self, ids: Tensor) -> Tensor:
+        return torch.full(ids.shape, self.log_share, dtype=torch.float32, device=ids.device)

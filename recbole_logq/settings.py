@@ -1,0 +1,148 @@
+"""The schema of the configuration: which settings exist, of which type, and which combinations make no sense."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from recbole_logq.errors import RequestError
+
+
+def _no_bool(value: Any) -> Any:
+    # bool is an int to Python, but `epochs: yes` is a mistake.
+    if isinstance(value, bool):
+        raise ValueError("expected a number, not true/false")
+    return value
+
+
+Count = Annotated[int, BeforeValidator(_no_bool), Field(ge=1)]
+CountOrZero = Annotated[int, BeforeValidator(_no_bool), Field(ge=0)]
+Positive = Annotated[float, BeforeValidator(_no_bool), Field(gt=0, allow_inf_nan=False)]
+PositiveOrZero = Annotated[float, BeforeValidator(_no_bool), Field(ge=0, allow_inf_nan=False)]
+Share = Annotated[float, BeforeValidator(_no_bool), Field(ge=0, lt=1)]
+
+
+class CommonSettings(BaseModel):
+    """Settings of every model, RecBole's own included. Other RecBole keys pass through untouched."""
+
+    model_config = ConfigDict(extra="allow", strict=False, protected_namespaces=())
+
+    seed: CountOrZero
+    epochs: Count
+    train_batch_size: Count
+    eval_batch_size: Count
+    learning_rate: Positive
+    learner: Literal["adam", "adamw", "sgd", "adagrad", "rmsprop", "sparse_adam"]
+    weight_decay: PositiveOrZero
+    eval_step: CountOrZero
+    stopping_step: CountOrZero
+    clip_grad_norm: dict[str, Any] | None = None
+    topk: Count | list[Count]
+    metrics: str | list[str]
+    valid_metric: str
+    metric_decimal_place: CountOrZero
+    eval_args: dict[str, Any]
+    show_progress: bool
+    shuffle: bool
+    use_gpu: bool
+    reproducibility: bool
+    enable_amp: bool
+    log_wandb: bool
+    data_path: str
+    checkpoint_dir: str
+    load_col: dict[str, Any] | None = None
+    MAX_ITEM_LIST_LENGTH: Count = 50
+    recbole_order: bool = False
+    max_train_cpu_seconds: Positive | None = None
+
+
+class NegativesSettings(BaseModel):
+    """Where the negatives of a step come from."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    source: str
+    count: Count | None = None
+
+
+class RetrievalSettings(CommonSettings):
+    """Settings of this package's models, whatever the encoder."""
+
+    loss: str
+    negatives: NegativesSettings
+    hits: Literal["masked", "kept"] | None = None
+    allow_crossed: bool = False
+    similarity: Literal["dot", "cosine"]
+    temperature: Positive
+    embedding_size: Count
+    lr_schedule: Literal["constant", "linear", "cosine"]
+    warmup_steps: CountOrZero
+
+
+class TwoTowerSettings(RetrievalSettings):
+    """Settings of the two-tower encoder."""
+
+    mlp_sizes: list[Count]
+    dropout: Share
+
+
+class SASRecSettings(RetrievalSettings):
+    """Settings of the SASRec-style encoder."""
+
+    n_layers: Count
+    n_heads: Count
+    inner_size: Count
+    dropout: Share
+    norm: Literal["pre", "post"]
+    initializer_range: Positive
+
+
+SETTINGS: dict[str, type[RetrievalSettings]] = {"TwoTower": TwoTowerSettings, "SASRec": SASRecSettings}
+
+
+def nearest(key: str, known: set[str]) -> str:
+    """`` - did you mean X?`` for the closest known key, or an empty string."""
+    close = difflib.get_close_matches(key, sorted(known), n=1, cutoff=0.6)
+    return f" - did you mean {close[0]}?" if close else ""
+
+
+def check_keys(given: dict[str, Any], known: set[str]) -> None:
+    """Refuse keys that nothing reads.
+
+    Raises:
+        RequestError: Naming the key and the nearest known one.
+    """
+    for key in given:
+        if key not in known:
+            raise RequestError(f"unknown setting {key}{nearest(key, known)}")
+
+
+def check_types(values: dict[str, Any], schema: type[BaseModel]) -> dict[str, Any]:
+    """Check types and ranges; returns the checked values of the schema's own fields (``1.0`` for a count becomes 1).
+
+    Raises:
+        RequestError: One line naming the key, what was found and what is expected.
+    """
+    try:
+        checked = schema.model_validate(values)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        where = [part for part in problem["loc"] if isinstance(part, str)]
+        # Unions report one problem per branch with the branch's type in the path; the key is what the user knows.
+        path = ".".join(part for part in where if part.isidentifier() or part == where[0])
+        path = path.removesuffix(".int").removesuffix(".str")
+        if problem["type"] == "extra_forbidden":
+            section, _, key = path.rpartition(".")
+            field = schema.model_fields[section].annotation
+            known = set(getattr(field, "model_fields", {}))
+            raise RequestError(
+                f"unknown setting {path}{nearest(key, known)} ({section} has {', '.join(sorted(known))})"
+            ) from error
+        if problem["type"] == "missing":
+            raise RequestError(f"{path} is not set: give --{path}=VALUE") from error
+        message = problem["msg"].removeprefix("Value error, ")
+        raise RequestError(f"{path}={problem['input']!r}: {message[0].lower()}{message[1:]}") from error
+    own = {name: getattr(checked, name) for name in schema.model_fields}
+    return {name: value.model_dump() if isinstance(value, BaseModel) else value for name, value in own.items()}

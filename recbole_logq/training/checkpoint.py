@@ -1,0 +1,104 @@
+"""Checkpoints of plain values and tensors: they load under ``weights_only=True`` and can run no code."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import random
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from recbole_logq.errors import RequestError, WorkError
+
+
+def save(content: dict[str, Any], path: str | Path) -> None:
+    """Write atomically: readers see the old file or the new one, never a part.
+
+    Raises:
+        WorkError: The folder cannot be written (read-only, disk full); the previous file is untouched.
+    """
+    path = Path(path)
+    temporary: str | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        with os.fdopen(handle, "wb") as file:
+            torch.save(content, file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    except (OSError, RuntimeError) as error:
+        raise WorkError(f"cannot write the checkpoint {path}: {error}") from error
+    finally:
+        if temporary and os.path.exists(temporary):
+            os.unlink(temporary)
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def load(path: str | Path, device: torch.device | str = "cpu") -> dict[str, Any]:
+    """Read a checkpoint.
+
+    Raises:
+        RequestError: The file is missing, damaged, from a stranger (it holds more than values), or not one of ours.
+    """
+    if not Path(path).is_file():
+        raise RequestError(f"no checkpoint at {path}")
+    try:
+        content = torch.load(path, map_location=device, weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise RequestError(f"{path} holds more than values and tensors and is not loaded (RecBole's own?)") from error
+    except (RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
+        raise RequestError(f"{path} is damaged or not a checkpoint") from error
+    if not isinstance(content, dict) or not {"config", "state_dict", "given"} <= set(content):
+        raise RequestError(f"{path} is not a checkpoint of recbole_logq")
+    return content
+
+
+def plain(value: Any) -> Any:
+    """Numpy scalars, OrderedDicts and enums become the plain values that a safe checkpoint may hold."""
+    if isinstance(value, torch.Tensor):
+        return value
+    if isinstance(value, np.ndarray):
+        return torch.from_numpy(value)
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(plain(item) for item in value)
+    return value
+
+
+def random_state() -> dict[str, Any]:
+    """The state of every global random generator that a step may draw from."""
+    version, words, gauss = random.getstate()
+    name, keys, position, has_gauss, cached = np.random.get_state()
+    state = {
+        "torch": torch.get_rng_state(),
+        "python": (version, list(words), gauss),
+        "numpy": (name, torch.from_numpy(keys.astype(np.int64)), position, has_gauss, cached),
+    }
+    if torch.cuda.is_available():
+        state["cuda"] = torch.cuda.get_rng_state_all()
+    return state
+
+
+def set_random_state(state: dict[str, Any]) -> None:
+    """Restore what :func:`random_state` returned."""
+    torch.set_rng_state(state["torch"].cpu())
+    version, words, gauss = state["python"]
+    random.setstate((version, tuple(words), gauss))
+    name, keys, position, has_gauss, cached = state["numpy"]
+    np.random.set_state((name, keys.cpu().numpy().astype(np.uint32), position, has_gauss, cached))
+    if torch.cuda.is_available() and "cuda" in state:
+        torch.cuda.set_rng_state_all([item.cpu() for item in state["cuda"]])

@@ -1,0 +1,91 @@
+"""The training step of the own models."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from recbole.utils import set_color
+from torch.nn.utils.clip_grad import clip_grad_norm_
+from tqdm import tqdm
+
+from recbole_logq.training.schedule import create_schedule
+from recbole_logq.training.trainer import Trainer
+
+
+class RetrievalTrainer(Trainer):
+    """One optimizer step a batch, a schedule, and a record of what the steps did."""
+
+    def __init__(self, config: Any, model: torch.nn.Module) -> None:
+        super().__init__(config, model)
+        self.schedule: Any = None
+
+    def _train_epoch(
+        self, train_data: Any, epoch_idx: int, loss_func: Any = None, show_progress: bool = False
+    ) -> float:
+        model = self.model.train()
+        model.statistics.reset()
+        schedule = self._get_schedule(len(train_data))
+        scaler = torch.amp.GradScaler(self.device.type, enabled=self.enable_scaler)
+        batches = train_data
+        if show_progress:
+            batches = tqdm(train_data, ncols=100, desc=set_color(f"Train {epoch_idx:>5}", "pink"))
+        total = torch.zeros((), device=self.device)
+        for batch in batches:
+            self.optimizer.zero_grad(set_to_none=True)
+            with torch.autocast(self.device.type, enabled=self.enable_amp, dtype=torch.bfloat16):
+                loss = model.calculate_loss(batch.to(self.device))
+            scaler.scale(loss).backward()
+            if self.clip_grad_norm:
+                scaler.unscale_(self.optimizer)
+                clip_grad_norm_(model.parameters(), **self.clip_grad_norm)
+            scaler.step(self.optimizer)
+            scaler.update()
+            schedule.step()
+            model.after_step()
+            total += loss.detach()
+        self._check_nan(total)
+        self._report(epoch_idx, train_data)
+        return float(total) / len(train_data)
+
+    def _get_schedule(self, steps: int) -> Any:
+        if self.schedule is None:
+            name, warmup = self.config["lr_schedule"], self.config["warmup_steps"]
+            self.schedule = create_schedule(self.optimizer, name, warmup, steps * self.epochs)
+            if self._schedule_state is not None:
+                self.schedule.load_state_dict(self._schedule_state)
+        return self.schedule
+
+    def _report(self, epoch: int, train_data: Any) -> None:
+        statistics = self.model.statistics
+        if epoch == self.start_epoch:
+            rows = statistics.positives / len(train_data)
+            self.logger.info(f"a step has {rows:.0f} positives on average and {statistics.negatives} negatives each")
+        if dropped := int(statistics.dropped):
+            self.logger.info(f"epoch {epoch}: {dropped} rows had no valid negative and were left out")
+        weights = statistics.weights()
+        if weights:
+            deciles = " ".join(f"{weights[f'd{d}']:.3f}" for d in range(10, 100, 10))
+            self.logger.info(f"epoch {epoch} sample weight [mean: {weights['mean']:.4f}, deciles: {deciles}]")
+            for name, value in weights.items():
+                self.tensorboard.add_scalar(f"SampleWeight/{name}", value, epoch)
+        self._weights = weights
+
+    _weights: dict[str, float] = {}
+    _schedule_state: dict[str, Any] | None = None
+
+    def _train_one_epoch(self, *args: Any) -> dict[str, Any]:
+        record = super()._train_one_epoch(*args)
+        record["dropped_rows"] = int(self.model.statistics.dropped)
+        if self._weights:
+            record["sample_weight"] = self._weights
+        return record
+
+    def _state(self, epoch: int, train_data: Any) -> dict[str, Any]:
+        schedule = {key: value for key, value in self.schedule.state_dict().items() if key != "lr_lambdas"}
+        return {**super()._state(epoch, train_data), "schedule": schedule}
+
+    def resume_checkpoint(self, resume_file: str) -> None:
+        """See :meth:`Trainer.resume_checkpoint`."""
+        super().resume_checkpoint(resume_file)
+        self._schedule_state = self._resumed["schedule"] if self._resumed else None

@@ -1,0 +1,270 @@
+"""The training loop of every model: RecBole's trainer with safe checkpoints, exact resuming, a budget and a record."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+from time import perf_counter, process_time, strftime
+from typing import Any
+
+import torch
+from recbole.trainer import Trainer as RecBoleTrainer
+from recbole.utils import calculate_valid_score, dict2str, early_stopping, get_trainer, set_color
+
+from recbole_logq.errors import RequestError, WorkError
+from recbole_logq.training import checkpoint
+from recbole_logq.training.clock import Clock
+
+
+class Trainer(RecBoleTrainer):
+    """RecBole's Trainer, same log lines and result, with what its users miss.
+
+    * checkpoints hold plain values, are written atomically, and collide with nobody's;
+    * ``<name>-last.pth`` is written at every validation, so that an interrupted run resumes where it stopped, to the
+      same result; ``<name>.pth`` is the best epoch, as in RecBole;
+    * ``max_train_cpu_seconds`` ends training by CPU time, ``history`` records every epoch.
+
+    Args:
+        config: A :class:`recbole_logq.config.Config`.
+        model: The model, on its device.
+    """
+
+    fingerprint: dict[str, str]
+
+    def __init__(self, config: Any, model: torch.nn.Module) -> None:
+        super().__init__(config, model)
+        # RecBole's names have one-second resolution: two runs started together would share a file.
+        name = f"{config['model']}-{config['dataset']}-{strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}.pth"
+        self.saved_model_file = os.path.join(self.checkpoint_dir, name)
+        self.history: list[dict[str, Any]] = []
+        self.fingerprint = {}
+        # A loader that every validation also evaluates and records; no decision ever looks at it.
+        self.observed_data: Any = None
+        self.train_cpu_seconds = 0.0
+        self.train_seconds = 0.0
+        self.positives = 0
+        self._resumed: dict[str, Any] | None = None
+
+    # --- one run --------------------------------------------------------------------------------------------------
+
+    def fit(
+        self,
+        train_data: Any,
+        valid_data: Any = None,
+        verbose: bool = True,
+        saved: bool = True,
+        show_progress: bool = False,
+        callback_fn: Any = None,
+    ) -> tuple[float, dict[str, float] | None]:
+        """Train until the last epoch, the budget, or ``stopping_step`` validations without improvement.
+
+        Args:
+            train_data: Training loader.
+            valid_data: Validation loader; without it every epoch is saved and the last one counts.
+            verbose: Whether to log.
+            saved: Whether to write checkpoints.
+            show_progress: Whether to draw a progress bar.
+            callback_fn: Called with ``(epoch, valid_score)`` after every validation.
+
+        Returns:
+            The best validation score and result.
+        """
+        self.eval_collector.data_collect(train_data)
+        if self.config["train_neg_sample_args"].get("dynamic", False):
+            train_data.get_model(self.model)
+        self._restore_random_state(train_data)
+        clock = Clock(self.epochs - self.start_epoch)
+        stop = False
+        for epoch in range(self.start_epoch, self.epochs):
+            record = self._train_one_epoch(train_data, epoch, verbose, show_progress)
+            out_of_budget = self._out_of_budget()
+            due = self.eval_step > 0 and ((epoch + 1) % self.eval_step == 0 or out_of_budget)
+            if valid_data and due:
+                stop, improved = self._validate(valid_data, epoch, record, verbose, show_progress)
+                self.history.append(record)
+                if saved:
+                    self._save_both(epoch, train_data, improved, verbose)
+                if callback_fn:
+                    callback_fn(epoch, record["valid_score"])
+            else:
+                self.history.append(record)
+                if saved and not valid_data:
+                    self._save_both(epoch, train_data, True, verbose)
+            if out_of_budget and verbose:
+                self.logger.info(f"Stopping: {self.train_cpu_seconds:.0f} CPU seconds of training are used up")
+            if stop or out_of_budget:
+                break
+            if verbose:
+                self.logger.info(clock.line(epoch + 1 - self.start_epoch))
+        if verbose and self.best_valid_result is not None and self.history:
+            best = max(self.history, key=lambda row: self._signed(row.get("valid_score")))["epoch"]
+            self.logger.info(f"Finished training, best eval result in epoch {best}")
+        self._add_hparam_to_tensorboard(self.best_valid_score)
+        return self.best_valid_score, self.best_valid_result
+
+    def _signed(self, score: float | None) -> float:
+        if score is None:
+            return float("-inf")
+        return score if self.valid_metric_bigger else -score
+
+    def _train_one_epoch(self, train_data: Any, epoch: int, verbose: bool, show_progress: bool) -> dict[str, Any]:
+        start, cpu = perf_counter(), process_time()
+        loss = self._train_epoch(train_data, epoch, show_progress=show_progress)
+        end = perf_counter()
+        self.train_seconds += end - start
+        self.train_cpu_seconds += process_time() - cpu
+        self.positives += getattr(train_data, "n_positives", len(train_data.dataset))
+        self.train_loss_dict[epoch] = sum(loss) if isinstance(loss, tuple) else loss
+        if verbose:
+            self.logger.info(self._generate_train_loss_output(epoch, start, end, loss))
+        self._add_train_loss_to_tensorboard(epoch, loss)
+        self.wandblogger.log_metrics({"epoch": epoch, "train_loss": loss, "train_step": epoch}, head="train")
+        return {
+            "epoch": epoch,
+            "train_loss": self.train_loss_dict[epoch],
+            "train_seconds": round(self.train_seconds, 3),
+            "train_cpu_seconds": round(self.train_cpu_seconds, 3),
+        }
+
+    def _validate(
+        self, valid_data: Any, epoch: int, record: dict[str, Any], verbose: bool, show_progress: bool
+    ) -> tuple[bool, bool]:
+        start = perf_counter()
+        score, result = self._valid_epoch(valid_data, show_progress=show_progress)
+        self.best_valid_score, self.cur_step, stop, improved = early_stopping(
+            score, self.best_valid_score, self.cur_step, max_step=self.stopping_step, bigger=self.valid_metric_bigger
+        )
+        if improved:
+            self.best_valid_result = result
+        record |= {"valid_score": float(score), "valid_result": dict(result)}
+        if self.observed_data is not None:
+            record["observed_result"] = dict(self.evaluate(self.observed_data, load_best_model=False))
+        if verbose:
+            head = set_color(f"epoch {epoch} evaluating", "green")
+            self.logger.info(
+                f"{head} [{set_color('time', 'blue')}: {perf_counter() - start:.2f}s, "
+                f"{set_color('valid_score', 'blue')}: {score:f}]"
+            )
+            self.logger.info(set_color("valid result", "blue") + ": \n" + dict2str(result))
+        self.tensorboard.add_scalar("Valid_score", score, epoch)
+        self.wandblogger.log_metrics({**result, "valid_step": epoch}, head="valid")
+        return stop, improved
+
+    def _valid_epoch(self, valid_data: Any, show_progress: bool = False) -> tuple[float, dict[str, float]]:
+        result = self.evaluate(valid_data, load_best_model=False, show_progress=show_progress)
+        return calculate_valid_score(result, self.valid_metric), result
+
+    def _out_of_budget(self) -> bool:
+        budget = self.config["max_train_cpu_seconds"]
+        return budget is not None and self.train_cpu_seconds >= budget
+
+    def _check_nan(self, loss: torch.Tensor) -> None:
+        if not torch.isfinite(loss):
+            raise WorkError(
+                f"the training loss of {self.config['model']} became {loss.item()}: lower learning_rate "
+                f"(now {self.learning_rate}) or set clip_grad_norm; the last good checkpoint is kept"
+            )
+
+    # --- checkpoints ----------------------------------------------------------------------------------------------
+
+    @property
+    def last_file(self) -> str:
+        """The checkpoint that a run resumes from."""
+        stem, suffix = os.path.splitext(self.saved_model_file)
+        return f"{stem}-last{suffix}"
+
+    def _save_both(self, epoch: int, train_data: Any, improved: bool, verbose: bool) -> None:
+        state = self._state(epoch, train_data)
+        if improved:
+            checkpoint.save(state, self.saved_model_file)
+            if verbose:
+                self.logger.info(set_color("Saving current", "blue") + f": {self.saved_model_file}")
+        checkpoint.save(state, self.last_file)
+
+    def _save_checkpoint(self, epoch: int, verbose: bool = True, **kwargs: Any) -> None:
+        # Called by RecBole's trainers that bring their own loop.
+        checkpoint.save(self._state(epoch, None), kwargs.get("saved_model_file", self.saved_model_file))
+
+    def _state(self, epoch: int, train_data: Any) -> dict[str, Any]:
+        generator = getattr(train_data, "generator", None)
+        return {
+            "config": self.config.plain(),
+            "given": self.config.given(),
+            "fingerprint": self.fingerprint,
+            "epoch": epoch,
+            "cur_step": self.cur_step,
+            "best_valid_score": float(self.best_valid_score),
+            "best_valid_result": checkpoint.plain(dict(self.best_valid_result or {})),
+            "best_file": os.path.basename(self.saved_model_file),
+            "history": checkpoint.plain(self.history),
+            "spent": (self.train_seconds, self.train_cpu_seconds, self.positives),
+            "state_dict": self.model.state_dict(),
+            "other_parameter": checkpoint.plain(self.model.other_parameter()),
+            "optimizer": self.optimizer.state_dict(),
+            "random": checkpoint.random_state(),
+            "loader": generator.get_state() if generator is not None else None,
+        }
+
+    def resume_checkpoint(self, resume_file: str) -> None:
+        """Continue from a checkpoint of the same model, dataset and split.
+
+        Raises:
+            RequestError: The checkpoint belongs to something else, or its best model is gone.
+        """
+        state = checkpoint.load(resume_file, self.device)
+        for key in ("model", "dataset"):
+            if state["config"][key] != self.config[key]:
+                raise RequestError(f"{resume_file} is of {key} {state['config'][key]}, not {self.config[key]}")
+        if state["fingerprint"] != self.fingerprint:
+            raise RequestError(f"{resume_file} was trained on another split of {self.config['dataset']}")
+        best = Path(resume_file).with_name(state["best_file"])
+        if not best.is_file():
+            raise RequestError(f"{resume_file} needs {best}, the best model so far, beside it")
+        load_weights(self.model, state, resume_file)
+        self.saved_model_file = str(best)
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.start_epoch, self.cur_step = state["epoch"] + 1, state["cur_step"]
+        self.best_valid_score = state["best_valid_score"]
+        self.best_valid_result = state["best_valid_result"] or None
+        self.history = list(state["history"])
+        self.train_seconds, self.train_cpu_seconds, self.positives = state["spent"]
+        self._resumed = state
+        self.logger.info(f"Checkpoint loaded. Resume training from epoch {self.start_epoch}")
+
+    def _restore_random_state(self, train_data: Any) -> None:
+        # Right before the first epoch: everything built until here has drawn from the generators.
+        if self._resumed is None:
+            return
+        checkpoint.set_random_state(self._resumed["random"])
+        if self._resumed["loader"] is not None:
+            train_data.generator.set_state(self._resumed["loader"].cpu())
+        self._resumed = None
+
+
+def load_weights(model: torch.nn.Module, state: dict[str, Any], path: str) -> None:
+    """Put a checkpoint's weights into a model.
+
+    Raises:
+        RequestError: They do not fit.
+    """
+    try:
+        model.load_state_dict(state["state_dict"])
+        model.load_other_parameter(state["other_parameter"])
+    except (RuntimeError, KeyError) as error:
+        raise RequestError(f"{path} does not fit the model: {str(error).splitlines()[0]}") from error
+
+
+def create_trainer(config: Any, model: torch.nn.Module) -> Any:
+    """The trainer of a model: this module's, under RecBole's special one where the model has one."""
+    from recbole_logq.models.retrieval import RetrievalMixin
+    from recbole_logq.training.retrieval import RetrievalTrainer
+
+    if isinstance(model, RetrievalMixin):
+        return RetrievalTrainer(config, model)
+    special = get_trainer(config["MODEL_TYPE"], config["model"])
+    if special is RecBoleTrainer:
+        return Trainer(config, model)
+    if not issubclass(special, RecBoleTrainer):  # boosted trees, which share nothing with the loop above
+        return special(config, model)
+    return type(special.__name__, (special, Trainer), {})(config, model)
