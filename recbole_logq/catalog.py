@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from recbole_logq.errors import RequestError
 from recbole_logq.losses import get_loss
 from recbole_logq.models.resolve import ENCODERS, recbole_models, recipes
 from recbole_logq.registry import losses, samplers
@@ -32,7 +33,7 @@ def print_catalog() -> None:
     print(f"\n{_ADVICE}")
     try:
         names = recbole_models()
-    except AssertionError:
+    except RequestError:
         return
     print("\nRecBole's own models run through the same command:")
     line = " "

@@ -72,7 +72,7 @@ def _fail(error: BaseException, status: int, debug: bool, line: str | None = Non
 
 def _run(options: dict[str, Any]) -> None:
     output, resume = options.pop("output", None), options.pop("resume", None)
-    files = str(options.pop("config_files", "") or "").split()
+    files = _files(options)
     model, dataset = options.pop("model", None), options.pop("dataset", None)
     _check_writable(output)
     from recbole_logq.experiment.run import run
@@ -86,13 +86,18 @@ def _evaluate(options: dict[str, Any]) -> None:
     if not file:
         raise RequestError("no checkpoint given: set --checkpoint=FILE")
     _check_writable(output)
+    files = _files(options)
     from recbole_logq.experiment.evaluate import evaluate
 
-    result = evaluate(str(file), options)
+    result = evaluate(str(file), files, options)
     if result["same_protocol"] and result["stored_test_result"] is not None:
         same = result["test_result"] == result["stored_test_result"]
         print("same as the result stored after training" if same else "DIFFERS from the result stored after training")
     _write(output, result)
+
+
+def _files(options: dict[str, Any]) -> list[str]:
+    return str(options.pop("config_files", None) or "").split()
 
 
 def _models(options: dict[str, Any]) -> None:

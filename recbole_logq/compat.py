@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.util
 import warnings
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 from recbole_logq.errors import RequestError
 
@@ -24,7 +25,7 @@ def apply() -> None:
     global _applied
     if _applied:
         return
-    _require_recbole()
+    recbole_folder()
     _require_pandas_2()
     _numpy_aliases()
     _scipy_dok_update()
@@ -32,10 +33,17 @@ def apply() -> None:
     _applied = True
 
 
-def _require_recbole() -> None:
-    # The wheel cannot depend on RecBole: its metadata pins ray<=2.6.3, which no Python above 3.11 can install.
-    if importlib.util.find_spec("recbole") is None:
+def recbole_folder() -> Path:
+    """Where RecBole's code and YAML files lie, found without importing it.
+
+    Raises:
+        RequestError: RecBole is not installed.
+    """
+    spec = importlib.util.find_spec("recbole")
+    if spec is None or not spec.submodule_search_locations:
+        # The wheel cannot depend on RecBole: its metadata pins ray<=2.6.3, which no Python above 3.11 can install.
         raise RequestError("RecBole is not installed: run `pip install --no-deps recbole==1.2.1`, then try again")
+    return Path(spec.submodule_search_locations[0])
 
 
 def _require_pandas_2() -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import re
 from functools import cache
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 from recbole_logq import compat
@@ -60,6 +58,8 @@ class Config(RecBoleConfig):
         except (ValueError, KeyError, TypeError, NotImplementedError, RuntimeError) as error:
             raise RequestError(f"RecBole refuses the configuration: {str(error).strip() or repr(error)}") from error
 
+    internal_config_dict: dict[str, Any]
+
     # --- where values come from -----------------------------------------------------------------------------------
 
     def compatibility_settings(self) -> None:
@@ -69,7 +69,9 @@ class Config(RecBoleConfig):
         return {}
 
     def _convert_config_dict(self, config_dict: dict[str, Any]) -> dict[str, Any]:
-        values = {key: parse_value(key, value) if isinstance(value, str) else value for key, value in config_dict.items()}
+        values = {
+            key: parse_value(key, value) if isinstance(value, str) else value for key, value in config_dict.items()
+        }
         return nest(values)
 
     def _load_config_files(self, file_list: list[str] | None) -> dict[str, Any]:
@@ -161,12 +163,9 @@ def _plain(value: Any) -> Any:
 @cache
 def _keys_recbole_reads() -> set[str]:
     """Every key that RecBole's source asks its Config for: what a YAML default does not list may still be a setting."""
-    spec = find_spec("recbole")
-    assert spec is not None and spec.submodule_search_locations
-    root = Path(spec.submodule_search_locations[0])
     pattern = re.compile(r"""config(?:_dict)?(?:\.get\(|\[)\s*["'](\w+)["']|["'](\w+)["'] in (?:self\.)?config\b""")
     keys: set[str] = set()
-    for file in root.rglob("*.py"):
+    for file in compat.recbole_folder().rglob("*.py"):
         keys.update(first or second for first, second in pattern.findall(file.read_text(encoding="utf-8")))
     return keys
 
@@ -174,7 +173,7 @@ def _keys_recbole_reads() -> set[str]:
 def _check_combinations(values: dict[str, Any], model_class: type, external: dict[str, Any]) -> None:
     for key in PICKLED:
         if values.get(key):
-            raise RequestError(f"{key}: RecBole would pickle, and a pickle can run code when it is loaded; leave it out")
+            raise RequestError(f"{key}: it stands for a pickle, which can run code when loaded; leave it out")
     if values.get("nproc", 1) != 1:
         raise RequestError(f"nproc={values['nproc']}: only one process is supported; leave --nproc out")
     _check_evaluation(values)

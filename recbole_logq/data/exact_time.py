@@ -7,6 +7,8 @@ stays 64 bits wide, every sort is stable, and ties keep file order.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import torch
@@ -15,8 +17,11 @@ from recbole.utils import FeatureType, ModelType
 
 from recbole_logq.errors import RequestError
 
+# What the mixin finds in the class it is mixed into is RecBole's Dataset, which has no types.
+_Base: Any = object
 
-class ExactTimeMixin:
+
+class ExactTimeMixin(_Base):
     """Mix into a RecBole dataset class, in front of it."""
 
     def _remove_duplication(self) -> None:

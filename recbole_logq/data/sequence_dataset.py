@@ -25,6 +25,7 @@ class SequenceDataset(ExactTimeMixin, SequentialDataset):
     """
 
     item_list_field: str
+    inter_feat: Any
 
     def __init__(self, config: Any) -> None:
         if config["benchmark_filename"] is not None:

@@ -6,18 +6,23 @@ from logging import getLogger
 from typing import Any
 
 from recbole_logq.errors import RequestError
+from recbole_logq.parsing import nest, read_yaml
 from recbole_logq.training import checkpoint
 
 # What the weights were trained with and cannot be changed afterwards; everything else may.
 _FIXED = ("model", "dataset", "embedding_size", "MAX_ITEM_LIST_LENGTH")
 
 
-def evaluate(file: str, config_dict: dict[str, Any] | None = None) -> dict[str, Any]:
+def evaluate(
+    file: str, config_file_list: list[str] | None = None, config_dict: dict[str, Any] | None = None
+) -> dict[str, Any]:
     """Test a checkpoint without training.
 
     Args:
         file: A checkpoint of :func:`recbole_logq.run`.
-        config_dict: Settings that differ from training's: ``topk``, ``metrics``, ``eval_args``, ...
+        config_file_list: YAML files of settings, later ones win.
+        config_dict: Settings that win over them; both are about what may differ from
+            training's: ``topk``, ``metrics``, ``eval_args``, ...
 
     Returns:
         ``test_result``, ``model``, ``dataset``, ``fingerprint``, ``stored_test_result`` (None if training was
@@ -34,7 +39,9 @@ def evaluate(file: str, config_dict: dict[str, Any] | None = None) -> dict[str, 
     from recbole_logq.experiment.logs import start_log
     from recbole_logq.training.trainer import create_trainer, load_weights
 
-    changes = dict(config_dict or {})
+    changes: dict[str, Any] = {}
+    for source in [*map(read_yaml, config_file_list or []), config_dict or {}]:
+        changes |= nest(source)
     state = checkpoint.load(file)
     stored = state["config"]
     for key in _FIXED:

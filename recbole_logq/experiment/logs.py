@@ -34,8 +34,9 @@ def start_log(config: Any) -> None:
     file.addFilter(RemoveColorFilter())
     screen = logging.StreamHandler()
     screen.setFormatter(
-        colorlog.ColoredFormatter("%(log_color)s%(asctime)-15s %(levelname)s  %(message)s", "%d %b %H:%M",
-                                  log_colors=log_colors_config)
+        colorlog.ColoredFormatter(
+            "%(log_color)s%(asctime)-15s %(levelname)s  %(message)s", "%d %b %H:%M", log_colors=log_colors_config
+        )
     )
     if not screen.stream.isatty():
         screen.setFormatter(logging.Formatter("%(asctime)-15s %(levelname)s  %(message)s", "%d %b %H:%M"))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import platform
 import resource
 import sys
-from contextlib import contextmanager
 from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from logging import getLogger
 from time import perf_counter

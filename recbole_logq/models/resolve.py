@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from functools import cache
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
+from recbole_logq.compat import recbole_folder
 from recbole_logq.errors import RequestError
 from recbole_logq.parsing import read_yaml
 from recbole_logq.settings import SETTINGS, CommonSettings, nearest
@@ -27,10 +27,7 @@ def recipes() -> dict[str, dict[str, Any]]:
 @cache
 def recbole_models() -> tuple[str, ...]:
     """Names of RecBole's own models."""
-    spec = find_spec("recbole")
-    assert spec is not None and spec.submodule_search_locations
-    folder = Path(spec.submodule_search_locations[0]) / "properties" / "model"
-    return tuple(sorted(file.stem for file in folder.glob("*.yaml")))
+    return tuple(sorted(file.stem for file in (recbole_folder() / "properties" / "model").glob("*.yaml")))
 
 
 def split_name(model: str) -> tuple[str, str] | None:

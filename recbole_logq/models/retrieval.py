@@ -97,8 +97,6 @@ class RetrievalMixin(nn.Module):
         if given.get("train_neg_sample_args") is not None:
             raise RequestError("train_neg_sample_args is RecBole's sampler: set negatives.source and negatives.count")
         if values.get("transform") is not None:
-            raise RequestError("transform belongs to RecBole's sequence augmentation and is not supported: leave it out")
+            raise RequestError("transform is a step of RecBole's own models and not supported here: leave it out")
         if values["learner"] == "sparse_adam":
             raise RequestError("learner=sparse_adam needs sparse gradients, which these models do not give: set adam")
-
-

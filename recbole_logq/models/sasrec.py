@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -24,6 +25,9 @@ class SASRec(RetrievalMixin, SequentialRecommender):
 
     input_type = InputType.POINTWISE
     train_loader = WindowLoader
+    n_items: int
+    max_seq_length: int
+    gather_indexes: Callable[[Tensor, Tensor], Tensor]
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)

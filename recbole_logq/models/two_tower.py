@@ -23,13 +23,17 @@ class TwoTower(RetrievalMixin, GeneralRecommender):
 
     input_type = InputType.POINTWISE
     train_loader = InteractionLoader
+    n_users: int
+    n_items: int
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
         shape = (config["embedding_size"], config["mlp_sizes"], config["dropout"])
         self.user_tower = Tower(self.n_users, *shape)
         self.item_tower = Tower(self.n_items, *shape)
-        self.build_retrieval(config, TargetCounts(torch.bincount(dataset.inter_feat[self.ITEM_ID], minlength=self.n_items)))
+        self.build_retrieval(
+            config, TargetCounts(torch.bincount(dataset.inter_feat[self.ITEM_ID], minlength=self.n_items))
+        )
         self._all_items: Tensor | None = None
 
     def item_vectors(self, ids: Tensor | None) -> Tensor:

@@ -86,7 +86,7 @@ def random_state() -> dict[str, Any]:
     state = {
         "torch": torch.get_rng_state(),
         "python": (version, list(words), gauss),
-        "numpy": (name, torch.from_numpy(keys.astype(np.int64)), position, has_gauss, cached),
+        "numpy": (name, torch.from_numpy(np.asarray(keys, dtype=np.int64)), position, has_gauss, cached),
     }
     if torch.cuda.is_available():
         state["cuda"] = torch.cuda.get_rng_state_all()

@@ -31,6 +31,9 @@ class Trainer(RecBoleTrainer):
     """
 
     fingerprint: dict[str, str]
+    best_valid_score: float
+    best_valid_result: dict[str, float] | None
+    cur_step: int
 
     def __init__(self, config: Any, model: torch.nn.Module) -> None:
         super().__init__(config, model)
@@ -242,7 +245,7 @@ class Trainer(RecBoleTrainer):
         self._resumed = None
 
 
-def load_weights(model: torch.nn.Module, state: dict[str, Any], path: str) -> None:
+def load_weights(model: Any, state: dict[str, Any], path: str) -> None:
     """Put a checkpoint's weights into a model.
 
     Raises:

@@ -1,0 +1,63 @@
+"""Shared data: a hand-made dataset of a few users, and a small cut of ml-100k."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+Row = tuple[str, str, float]
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    # Two cores are shared with other test processes, and one thread gives the same sums every time.
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def in_tmp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A run writes log/, saved/ and log_tensorboard/ where it stands."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def write_dataset(tmp_path: Path) -> Callable[[str, list[Row]], Path]:
+    """Writes (user, item, time) rows as an atomic file and returns the data path."""
+
+    def write(name: str, rows: list[Row], time_type: str = "float") -> Path:
+        folder = tmp_path / "data" / name
+        folder.mkdir(parents=True)
+        lines = [f"user_id:token\titem_id:token\ttimestamp:{time_type}"]
+        lines += [f"{user}\t{item}\t{time}" for user, item, time in rows]
+        (folder / f"{name}.inter").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        return folder.parent
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def ml100k_cut(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The 45 least active users of ml-100k with its user and item files, as dataset ``cut``."""
+    from recbole_logq.compat import recbole_folder
+
+    source = recbole_folder() / "dataset_example" / "ml-100k"
+    folder = tmp_path_factory.mktemp("data") / "cut"
+    folder.mkdir()
+    head, *rows = (source / "ml-100k.inter").read_text(encoding="utf-8").splitlines()
+    activity: dict[str, int] = {}
+    for row in rows:
+        user = row.split("\t")[0]
+        activity[user] = activity.get(user, 0) + 1
+    kept = set(sorted(activity, key=lambda user: (activity[user], user))[:45])
+    lines = [head, *(row for row in rows if row.split("\t")[0] in kept)]
+    (folder / "cut.inter").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    for suffix in ("user", "item"):
+        (folder / f"cut.{suffix}").write_text((source / f"ml-100k.{suffix}").read_text(encoding="utf-8"), "utf-8")
+    return folder.parent

@@ -1,0 +1,77 @@
+"""Exact time: rows that RecBole's float32 confuses, ties, and RecBole's own order on request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recbole_logq.config import Config
+from recbole_logq.data.prepare import create_dataset, split_dataset
+from recbole_logq.errors import RequestError
+
+# One float32 step is 64 s at this time: the last three interactions of user a are one moment to RecBole.
+BASE = 978300000
+ROWS = [
+    ("a", "i5", BASE + 30.0),  # last in time, first in the file
+    ("a", "i1", BASE - 5000.0),
+    ("a", "i4", BASE + 20.0),
+    ("a", "i2", BASE - 4000.0),
+    ("a", "i3", BASE + 10.0),
+    ("b", "i2", BASE + 7.0),
+    ("b", "i1", BASE + 7.0),  # a tie: file order decides
+    ("b", "i3", BASE + 7.0),
+    ("b", "i4", BASE - 3.0),
+]
+
+
+def targets(data_path: Path, model: str, **settings: Any) -> list[dict[str, list[str]]]:
+    given = {"data_path": str(data_path), "topk": [2], "valid_metric": "MRR@2", **settings}
+    config = Config(model, "tiny", None, given)
+    dataset = create_dataset(config)
+    parts = []
+    for part in split_dataset(config, dataset):
+        found: dict[str, list[str]] = {}
+        users = part.id2token(part.uid_field, part.inter_feat[part.uid_field])
+        items = part.id2token(part.iid_field, part.inter_feat[part.iid_field])
+        for user, item in zip(users, items, strict=True):
+            found.setdefault(str(user), []).append(str(item))
+        parts.append(found)
+    return parts
+
+
+@pytest.mark.parametrize("model", ["SASRec", "GRU4Rec", "SASRecCorrectedLogQ"])
+def test_leave_one_out_takes_the_last_in_time(write_dataset: Callable[..., Path], model: str) -> None:
+    train, valid, test = targets(write_dataset("tiny", ROWS), model, train_neg_sample_args=None)
+    assert train == {"a": ["i2", "i3"], "b": ["i2"]}
+    assert valid == {"a": ["i4"], "b": ["i1"]}
+    assert test == {"a": ["i5"], "b": ["i3"]}
+
+
+@pytest.mark.parametrize("model", ["BPR", "Pop", "TwoTowerCorrectedLogQ"])
+def test_general_models_too(write_dataset: Callable[..., Path], model: str) -> None:
+    order = {"split": {"LS": "valid_and_test"}, "order": "TO"}
+    train, valid, test = targets(write_dataset("tiny", ROWS), model, eval_args=order)
+    assert train == {"a": ["i1", "i2", "i3"], "b": ["i4", "i2"]}
+    assert valid == {"a": ["i4"], "b": ["i1"]}
+    assert test == {"a": ["i5"], "b": ["i3"]}
+
+
+def test_recbole_order_on_request_is_recboles_own(write_dataset: Callable[..., Path]) -> None:
+    _, _, test = targets(write_dataset("tiny", ROWS), "GRU4Rec", recbole_order=True, train_neg_sample_args=None)
+    # The three late interactions are equal in float32, so the last one in the file wins: not the last in time.
+    assert test["a"] == ["i3"]
+
+
+def test_duplicates_are_removed_in_exact_order(write_dataset: Callable[..., Path]) -> None:
+    rows = [*ROWS, ("b", "i2", BASE + 9.0)]
+    settings = {"rm_dup_inter": "last", "train_neg_sample_args": None}
+    _, _, test = targets(write_dataset("tiny", rows), "SASRecCorrectedLogQ", **settings)
+    assert test["b"] == ["i2"]
+
+
+def test_time_as_text_is_refused(write_dataset: Callable[..., Path]) -> None:
+    with pytest.raises(RequestError, match="timestamp:float"):
+        targets(write_dataset("tiny", ROWS, time_type="token"), "SASRecCorrectedLogQ")

@@ -1,0 +1,61 @@
+"""Windows against what they promise, worked out by hand and by brute force."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from recbole_logq.data.windows import Windows
+
+# Users 1 and 2 after each other; user 1: items 11..16, user 2: items 21..23.
+ITEMS = torch.tensor([11, 12, 13, 14, 15, 16, 21, 22, 23])
+USERS = torch.tensor([1, 1, 1, 1, 1, 1, 2, 2, 2])
+
+
+def test_windows_by_hand() -> None:
+    # The last two positions of user 1 and the last one of user 2 belong to other splits.
+    windows = Windows(ITEMS, USERS, torch.tensor([1, 2, 3, 7]), length=2)
+    inputs, targets, size = windows.rows(torch.arange(windows.n_windows))
+    assert list(zip(inputs.tolist(), targets.tolist(), size.tolist(), strict=True)) == [
+        ([12, 13], [13, 14], 2),  # aligned to the last target; its inputs start with ...
+        ([11, 0], [12, 0], 1),  # ... the last target of the window before
+        ([21, 0], [22, 0], 1),
+    ]
+
+
+def test_positions_of_other_splits_are_inputs_but_never_targets() -> None:
+    windows = Windows(ITEMS, USERS, torch.tensor([1, 3, 5]), length=10)
+    inputs, targets, _ = windows.rows(torch.tensor([0]))
+    assert inputs.tolist() == [[11, 12, 13, 14, 15]]
+    assert targets.tolist() == [[12, 0, 14, 0, 16]]
+
+
+@pytest.mark.parametrize("length", [1, 2, 3, 7, 50])
+def test_every_target_once_with_its_predecessors(length: int) -> None:
+    generator = torch.Generator().manual_seed(length)
+    sizes = torch.randint(2, 40, (30,), generator=generator)
+    users = torch.arange(30).repeat_interleave(sizes)
+    items = torch.arange(1, len(users) + 1)  # every interaction has its own item, so that positions are visible
+    first = torch.ones(len(users), dtype=torch.bool)
+    first[1:] = users[1:] != users[:-1]
+    chosen = (~first & (torch.rand(len(users), generator=generator) < 0.7)).nonzero().flatten()
+    windows = Windows(items, users, chosen[torch.randperm(len(chosen), generator=generator)], length)
+    seen = []
+    for row in range(windows.n_windows):
+        inputs, targets, size = windows.rows(torch.tensor([row]))
+        assert inputs.shape == (1, int(size)) and int(size) <= length
+        assert (users[inputs[0] - 1] == users[inputs[0, 0] - 1]).all()  # one user only
+        assert (inputs[0, 1:] == inputs[0, :-1] + 1).all()  # consecutive, no gap
+        real = targets[0] > 0
+        assert (targets[0][real] == inputs[0][real] + 1).all()  # the target follows its input
+        seen += targets[0][real].tolist()
+    assert sorted(seen) == items[chosen].tolist()
+
+
+def test_units_with_item_counts_windows_not_positions() -> None:
+    items = torch.tensor([1, 2, 2, 2, 3, 1, 2, 3])
+    users = torch.tensor([1, 1, 1, 1, 1, 2, 2, 2])
+    windows = Windows(items, users, torch.tensor([1, 2, 3, 4, 6, 7]), length=3)
+    # User 1 targets 2 2 2 3 in windows (2)(2 2 3), user 2 targets 2 3 in one window.
+    assert windows.n_windows == 3
+    assert windows.units_with_item(4).tolist() == [0, 0, 3, 2]

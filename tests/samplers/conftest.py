@@ -1,0 +1,41 @@
+"""A small catalogue with a long tail, and samplers over it."""
+
+import pytest
+import torch
+
+from recbole_logq.probability import TargetCounts
+from recbole_logq.samplers import get_sampler
+
+N_ITEMS = 31
+
+OPTIONS = {"catalogue": {"count": None}}
+"""Constructor options of samplers that do not take the usual ones."""
+
+
+@pytest.fixture
+def counts():
+    """Item d has 3000 / d targets; item 30 has none."""
+    value = torch.zeros(N_ITEMS, dtype=torch.int64)
+    value[1:-1] = 3000 // torch.arange(1, N_ITEMS - 1)
+    return TargetCounts(value)
+
+
+@pytest.fixture
+def build(counts):
+    """Factory: sampler by name, with a pool of 12."""
+
+    def make(name, seed=0, **options):
+        return get_sampler(name)(counts, **({"count": 12, "seed": seed} | OPTIONS.get(name, {}) | options))
+
+    return make
+
+
+@pytest.fixture
+def draw(counts):
+    """Factory: a batch of positives, drawn from the training targets."""
+    generator = torch.Generator().manual_seed(77)
+
+    def make(rows=40):
+        return torch.multinomial(counts.counts.double(), rows, replacement=True, generator=generator)
+
+    return make

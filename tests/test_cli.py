@@ -1,0 +1,84 @@
+"""The command line as a user meets it: real processes, exit status, one clear line."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from recbole_logq.cli import main
+
+ROOT = Path(__file__).parent.parent
+
+
+def call(*words: str, cwd: Path, entry: tuple[str, ...] = ("-m", "recbole_logq")) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, *entry, *words], cwd=cwd, capture_output=True, text=True, timeout=300)
+
+
+def test_run_then_evaluate(tmp_path: Path, ml100k_cut: Path) -> None:
+    script = (str(ROOT / "run_recbole_logq.py"),)
+    words = ["--model=TwoTowerCorrectedLogQ", "--dataset=cut", f"--data_path={ml100k_cut}", "--epochs=2"]
+    done = call(*words, "--negatives.count=64", "--output=out.json", cwd=tmp_path, entry=script)
+    assert done.returncode == 0, done.stderr
+    for text in ("epoch 0 training", "epoch 1 evaluating", "best valid", "test result", "split fingerprint"):
+        assert text in done.stderr + done.stdout
+    assert "64 negatives" in done.stderr
+    assert "left" in done.stderr
+    result = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
+    assert result["parameters"]["negatives"]["count"] == 64
+
+    again = call("evaluate", f"--checkpoint={result['checkpoint']}", "--output=again.json", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert "same as the result stored after training" in again.stdout
+    assert json.loads((tmp_path / "again.json").read_text(encoding="utf-8"))["test_result"] == result["test_result"]
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "message"),
+    [
+        (["--model=Nope", "--dataset=ml-100k"], 2, "no model named 'Nope'"),
+        (["--model", "BPR"], 2, "write --model=VALUE"),
+        (["trian"], 2, "no command named 'trian'"),
+        (["evaluate"], 2, "set --checkpoint=FILE"),
+        (["evaluate", "--checkpoint=none.pth"], 2, "no checkpoint at none.pth"),
+        (["--model=BPR", "--dataset=ml-100k", "--output=no/such/folder.json"], 2, "cannot write there"),
+        (["--model=BPR", "--dataset=ml-100k", "--resume=none.pth"], 2, "no checkpoint at none.pth"),
+        (["--model=BPR", "--dataset=ml-100k", "--config_files=none.yaml"], 2, "cannot read"),
+        (["models", "--model=BPR"], 2, "models takes no settings"),
+    ],
+    ids=str,
+)
+def test_bad_requests(
+    words: list[str], status: int, message: str, in_tmp: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == status
+    captured = capsys.readouterr()
+    assert message in captured.err
+    assert captured.err.startswith("error: ")
+    assert captured.err.count("\n") == 1
+    assert list(in_tmp.iterdir()) == []  # refused before anything was written
+
+
+def test_no_code_runs_and_no_traceback_in_a_real_process(tmp_path: Path) -> None:
+    done = call("--model=BPR", "--dataset=ml-100k", "--epochs=open('ran','w')", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: epochs=")
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_debug_shows_the_traceback(in_tmp: Path) -> None:
+    with pytest.raises(ValueError, match="no model named"):
+        main(["--model=Nope", "--dataset=ml-100k", "--debug=true"])
+
+
+def test_models_and_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models"]) == 0
+    listing = capsys.readouterr().out
+    for name in ("CorrectedLogQ", "FullSoftmax", "in_batch_unique", "corrected_logq", "LightGCN"):
+        assert name in listing
+    assert main(["--help"]) == 0
+    assert "--config_files" in capsys.readouterr().out

@@ -1,0 +1,144 @@
+"""Priorities, defaults, and refusals before any data is touched."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recbole_logq.config import Config
+from recbole_logq.errors import RequestError
+from recbole_logq.models.resolve import own_models
+
+
+def make(model: str = "TwoTowerCorrectedLogQ", dataset: str = "ml-100k", **given: Any) -> Config:
+    return Config(model, dataset, None, given)
+
+
+def test_the_dict_wins_over_files_and_later_files_over_earlier(tmp_path: Path) -> None:
+    first, second = tmp_path / "1.yaml", tmp_path / "2.yaml"
+    first.write_text("epochs: 1\nlearning_rate: 0.1\nnegatives: {count: 7}\n", encoding="utf-8")
+    second.write_text("epochs: 2\nlearning_rate: 0.2\n", encoding="utf-8")
+    config = Config("TwoTowerCorrectedLogQ", "ml-100k", [str(first), str(second)], {"epochs": 3})
+    assert (config["epochs"], config["learning_rate"]) == (3, 0.2)
+    # A key of a section leaves the recipe's other keys alone.
+    assert config["negatives"] == {"source": "in_batch", "count": 7}
+
+
+def test_model_and_dataset_may_come_from_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text("model: SASRecLogQ\ndataset: ml-100k\n", encoding="utf-8")
+    config = Config(config_file_list=[str(path)])
+    assert (config["model"], config["dataset"], config["loss"]) == ("SASRecLogQ", "ml-100k", "logq")
+
+
+def test_the_command_line_of_the_process_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["pytest", "--cov=src", "--epochs=__import__('os').abort()"])
+    assert make()["epochs"] == 300
+
+
+def test_text_values_are_parsed_not_evaluated() -> None:
+    config = make(epochs="7", topk="[5, 10]", wandb_project="__import__('os').abort()")
+    assert (config["epochs"], config["topk"]) == (7, [5, 10])
+    assert config["wandb_project"] == "__import__('os').abort()"
+
+
+def test_time_is_loaded_where_order_needs_it() -> None:
+    assert make("BPR", "ml-1m")["load_col"] == {"inter": ["user_id", "item_id"]}
+    for model in ("SASRec", "SASRecCorrectedLogQ"):
+        config = make(model, "ml-1m", train_neg_sample_args=None)
+        assert config["load_col"] == {"inter": ["user_id", "item_id", "timestamp"]}
+    assert make("BPR", "ml-1m", eval_args={"order": "TO"})["load_col"]["inter"][-1] == "timestamp"
+
+
+def test_one_key_of_eval_args_keeps_the_others() -> None:
+    config = make("SASRecCorrectedLogQ", eval_args={"mode": "uni100"})
+    assert config["eval_args"]["order"] == "TO"
+    assert config["eval_args"]["mode"] == {"valid": "uni100", "test": "uni100"}
+
+
+def test_every_own_model_has_valid_defaults() -> None:
+    for model in own_models():
+        config = make(model)
+        assert config.plain()["loss"] == config["loss"]
+
+
+def test_plain_values_rebuild_the_configuration() -> None:
+    config = make(epochs=3, eval_args={"order": "TO"}, negatives={"count": 9})
+    again = Config(config["model"], config["dataset"], None, config.given())
+    assert again.plain() == config.plain()
+
+
+BAD: list[tuple[dict[str, Any], str]] = [
+    ({"model": None}, "set --model=NAME"),
+    ({"dataset": None}, "set --dataset=NAME"),
+    ({"model": "TwoTowerCorectedLogQ"}, "did you mean TwoTowerCorrectedLogQ"),
+    ({"model": "SASrec"}, "did you mean SASRec"),
+    ({"model": "lightgbm"}, "needs a package that is not installed: lightgbm"),
+    ({"learning_rat": 0.1}, "unknown setting learning_rat - did you mean learning_rate"),
+    ({"cov": "src"}, "unknown setting cov"),
+    ({"negatives.cuont": 5}, r"unknown setting negatives\.cuont - did you mean count"),
+    ({"eval_args.modes": "full"}, r"unknown setting eval_args\.modes"),
+    ({"epochs": 0}, "epochs=0: .*greater than or equal to 1"),
+    ({"epochs": "many"}, "epochs='many': .*integer"),
+    ({"epochs": True}, "epochs=True: expected a number"),
+    ({"epochs": 2.5}, "epochs=2.5"),
+    ({"learning_rate": float("nan")}, "learning_rate=nan"),
+    ({"learning_rate": -1}, "learning_rate=-1"),
+    ({"learning_rate": float("inf")}, "learning_rate=inf"),
+    ({"train_batch_size": 0}, "train_batch_size=0"),
+    ({"seed": -1}, "seed=-1"),
+    ({"temperature": 0}, "temperature=0"),
+    ({"similarity": "euclid"}, "similarity='euclid'"),
+    ({"dropout": 1.0}, "dropout=1.0"),
+    ({"lr_schedule": "step"}, "lr_schedule='step'"),
+    ({"learner": "adamm"}, "learner='adamm'"),
+    ({"learner": "sparse_adam"}, "sparse_adam needs sparse gradients"),
+    ({"topk": [10, 0]}, "topk"),
+    ({"topk": "ten"}, "topk='ten'"),
+    ({"metrics": ["Recal"]}, "valid_metric=MRR@10: MRR is not among"),
+    ({"metrics": ["MRR", "Recal"]}, "no metric named"),
+    ({"valid_metric": "NDCG@20"}, "20 is not among topk"),
+    ({"eval_args": {"order": "XX"}}, r"eval_args\.order='XX'"),
+    ({"eval_args": {"split": {"XS": 1}}}, r"eval_args\.split"),
+    ({"eval_args": 3}, "eval_args=3"),
+    ({"eval_args": {"mode": "some"}}, "mode"),
+    ({"model": "SASRecLogQ", "eval_args": {"order": "RO"}}, "set order: TO"),
+    ({"model": "SASRecLogQ", "n_heads": 7}, "does not divide into n_heads=7"),
+    ({"model": "SASRecLogQ", "mlp_sizes": [3]}, "unknown setting mlp_sizes"),
+    ({"loss": "logqq"}, "did you mean 'logq'"),
+    ({"negatives.source": "popular"}, "no sampler named 'popular'"),
+    ({"negatives.count": 0}, r"negatives\.count=0"),
+    ({"negatives": 5}, "negatives=5"),
+    ({"loss": "full_softmax"}, "full_softmax takes the catalogue"),
+    ({"negatives.source": "catalogue", "negatives.count": None}, "full_softmax takes the catalogue"),
+    ({"model": "TwoTowerFullSoftmax", "negatives.count": 5}, "leave the count out"),
+    ({"negatives": {"source": "uniform", "count": None}}, "need a number of draws"),
+    ({"loss": "logq", "hits": "masked"}, "needs accidental hits kept"),
+    ({"hits": "kept"}, "needs accidental hits masked"),
+    ({"train_neg_sample_args": {"distribution": "uniform"}}, "set negatives.source"),
+    ({"transform": "mask_itemseq"}, "transform"),
+    ({"save_dataset": True}, "pickle"),
+    ({"dataloaders_save_path": "x.pth"}, "pickle"),
+    ({"nproc": 2}, "nproc=2"),
+    ({"max_train_cpu_seconds": 0}, "max_train_cpu_seconds=0"),
+]
+
+
+@pytest.mark.parametrize(("given", "message"), BAD, ids=str)
+def test_bad_requests_are_refused_in_one_line(given: dict[str, Any], message: str) -> None:
+    given = {"model": "TwoTowerCorrectedLogQ", "dataset": "ml-100k", **given}
+    with pytest.raises(RequestError, match=message) as caught:
+        Config(given.pop("model"), given.pop("dataset"), None, given)
+    assert "\n" not in str(caught.value)
+
+
+def test_crossed_pairs_on_explicit_request() -> None:
+    assert make(hits="kept", allow_crossed=True)["hits"] == "kept"
+
+
+def test_keys_that_only_recboles_code_knows_are_accepted() -> None:
+    # No YAML of RecBole's lists reg_weight for BPR, but its trainer reads it.
+    assert make("BPR", reg_weight=0.1)["reg_weight"] == 0.1

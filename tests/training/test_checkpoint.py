@@ -1,0 +1,91 @@
+"""Checkpoints are plain, atomic, and refuse what is not theirs."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from recbole_logq.errors import RequestError, WorkError
+from recbole_logq.training import checkpoint
+
+CONTENT: dict[str, Any] = {"config": {}, "given": {}, "state_dict": {"weight": torch.arange(3.0)}}
+
+
+def test_round_trip(tmp_path: Path) -> None:
+    checkpoint.save(CONTENT, tmp_path / "a.pth")
+    assert torch.equal(checkpoint.load(tmp_path / "a.pth")["state_dict"]["weight"], torch.arange(3.0))
+    assert [file.name for file in tmp_path.iterdir()] == ["a.pth"]
+
+
+class Trap:
+    def __reduce__(self) -> Any:
+        return (Path.touch, (Path("ran"),))
+
+
+def test_code_in_a_checkpoint_does_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    torch.save({**CONTENT, "trap": Trap()}, tmp_path / "a.pth")
+    with pytest.raises(RequestError, match="more than values and tensors"):
+        checkpoint.load(tmp_path / "a.pth")
+    (tmp_path / "b.pth").write_bytes(pickle.dumps(Trap()))
+    with pytest.raises(RequestError):
+        checkpoint.load(tmp_path / "b.pth")
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 broken", None])
+def test_damaged_files(tmp_path: Path, damage: bytes | None) -> None:
+    path = tmp_path / "a.pth"
+    checkpoint.save(CONTENT, path)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2] if damage is None else damage)
+    with pytest.raises(RequestError, match=r"a\.pth"):
+        checkpoint.load(path)
+
+
+def test_missing_and_foreign_files(tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match="no checkpoint at"):
+        checkpoint.load(tmp_path / "none.pth")
+    torch.save({"something": 1}, tmp_path / "a.pth")
+    with pytest.raises(RequestError, match="not a checkpoint of recbole_logq"):
+        checkpoint.load(tmp_path / "a.pth")
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.pth"
+    checkpoint.save(CONTENT, path)
+    before = path.read_bytes()
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(WorkError, match="No space left"):
+        checkpoint.save(CONTENT, path)
+    assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == ["a.pth"]
+
+
+def test_random_state_round_trip_through_a_file(tmp_path: Path) -> None:
+    import random
+
+    random.gauss(0, 1)
+    np.random.standard_normal()  # leaves a cached second value, which must survive
+    checkpoint.save({**CONTENT, "random": checkpoint.random_state()}, tmp_path / "a.pth")
+    expected = (torch.rand(3).tolist(), np.random.standard_normal(3).tolist(), random.gauss(0, 1))
+    torch.rand(5), np.random.rand(5), random.random()
+    checkpoint.set_random_state(checkpoint.load(tmp_path / "a.pth")["random"])
+    assert (torch.rand(3).tolist(), np.random.standard_normal(3).tolist(), random.gauss(0, 1)) == expected
+
+
+def test_plain() -> None:
+    value = {"a": np.float64(0.5), "b": [np.int64(3)], "c": (np.bool_(True),), "d": None}
+    plain = checkpoint.plain(value)
+    assert plain == {"a": 0.5, "b": [3], "c": (True,), "d": None}
+    assert type(plain["a"]) is float
+    assert type(plain["b"][0]) is int
