@@ -54,6 +54,9 @@ class RetrievalTrainer(Trainer):
             self.schedule = create_schedule(self.optimizer, name, warmup, steps * self.epochs)
             if self._schedule_state is not None:
                 self.schedule.load_state_dict(self._schedule_state)
+                # Building a schedule sets the rate of its first step; loading its state does not set it back.
+                for group, rate in zip(self.optimizer.param_groups, self.schedule.get_last_lr(), strict=True):
+                    group["lr"] = rate
         return self.schedule
 
     def _report(self, epoch: int, train_data: Any) -> None:
@@ -82,7 +85,7 @@ class RetrievalTrainer(Trainer):
         return record
 
     def _state(self, epoch: int, train_data: Any) -> dict[str, Any]:
-        schedule = {key: value for key, value in self.schedule.state_dict().items() if key != "lr_lambdas"}
+        schedule = self.schedule.state_dict() if self.schedule is not None else None
         return {**super()._state(epoch, train_data), "schedule": schedule}
 
     def resume_checkpoint(self, resume_file: str) -> None:
