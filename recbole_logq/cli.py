@@ -53,6 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail(error, 2, debug)
     except WorkError as error:
         return _fail(error, 1, debug)
+    except ImportError as error:
+        return _fail(error, 2, debug, f"this needs a package that is not installed: {error.name or error}")
     except KeyboardInterrupt:
         print("\ninterrupted; the last validated epoch is kept, go on with --resume=FILE-last.pth", file=sys.stderr)
         return 1

@@ -15,6 +15,7 @@ from recbole.utils import calculate_valid_score, dict2str, early_stopping, get_t
 from recbole_logq.errors import RequestError, WorkError
 from recbole_logq.training import checkpoint
 from recbole_logq.training.clock import Clock
+from recbole_logq.training.other_parameter import decode, encode
 
 
 class Trainer(RecBoleTrainer):
@@ -158,6 +159,16 @@ class Trainer(RecBoleTrainer):
         result = self.evaluate(valid_data, load_best_model=False, show_progress=show_progress)
         return calculate_valid_score(result, self.valid_metric), result
 
+    def evaluate(
+        self, eval_data: Any, load_best_model: bool = True, model_file: str | None = None, show_progress: bool = False
+    ) -> dict[str, float] | None:
+        """See RecBole's ``Trainer.evaluate``; the best model comes out of a safe checkpoint."""
+        if load_best_model and eval_data:
+            file = model_file or self.saved_model_file
+            load_weights(self.model, checkpoint.load(file, self.device), file)
+            self.logger.info(f"Loading model structure and parameters from {file}")
+        return super().evaluate(eval_data, load_best_model=False, show_progress=show_progress)
+
     def _out_of_budget(self) -> bool:
         budget = self.config["max_train_cpu_seconds"]
         return budget is not None and self.train_cpu_seconds >= budget
@@ -203,7 +214,7 @@ class Trainer(RecBoleTrainer):
             "history": checkpoint.plain(self.history),
             "spent": (self.train_seconds, self.train_cpu_seconds, self.positives),
             "state_dict": self.model.state_dict(),
-            "other_parameter": checkpoint.plain(self.model.other_parameter()),
+            "other_parameter": encode(self.model.other_parameter()),
             "optimizer": self.optimizer.state_dict(),
             "random": checkpoint.random_state(),
             "loader": generator.get_state() if generator is not None else None,
@@ -253,7 +264,7 @@ def load_weights(model: Any, state: dict[str, Any], path: str) -> None:
     """
     try:
         model.load_state_dict(state["state_dict"])
-        model.load_other_parameter(state["other_parameter"])
+        model.load_other_parameter(decode(state["other_parameter"]))
     except (RuntimeError, KeyError) as error:
         raise RequestError(f"{path} does not fit the model: {str(error).splitlines()[0]}") from error
 

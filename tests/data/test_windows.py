@@ -43,7 +43,8 @@ def test_every_target_once_with_its_predecessors(length: int) -> None:
     seen = []
     for row in range(windows.n_windows):
         inputs, targets, size = windows.rows(torch.tensor([row]))
-        assert inputs.shape == (1, int(size)) and int(size) <= length
+        assert inputs.shape == (1, int(size))
+        assert int(size) <= length
         assert (users[inputs[0] - 1] == users[inputs[0, 0] - 1]).all()  # one user only
         assert (inputs[0, 1:] == inputs[0, :-1] + 1).all()  # consecutive, no gap
         real = targets[0] > 0

@@ -44,7 +44,8 @@ def make_problem():
         if excluded != "default":
             terms["excluded_log_q"] = log_probability(rows) if excluded == "row" else log_probability(rows, pool)
         if log_n != "default":
-            terms["log_n"] = 1.7 if log_n == "scalar" else normal(rows).abs()
+            kinds = {"scalar": 1.7, "tensor": torch.tensor(1.7), "row": normal(rows).abs()}
+            terms["log_n"] = kinds[log_n]
         if valid:
             terms["valid"] = torch.rand(rows, pool, generator=generator) > 0.4
             terms["valid"][:, 0] = True

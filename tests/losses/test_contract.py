@@ -134,6 +134,7 @@ SHAPES = [
     {"excluded": "pair"},
     {"log_q": "pair", "excluded": "pair", "log_n": "row"},
     {"log_n": "scalar"},
+    {"log_n": "tensor"},
     {"log_n": "row"},
     {"valid": False},
 ]

@@ -71,9 +71,7 @@ def test_padding_and_neighbours_do_not_change_a_score(build: Callable[..., Any])
         length = int(rows["item_length"][row])
         alone = {"item_id_list": rows["item_id_list"][row : row + 1, :length]}
         alone["item_length"] = rows["item_length"][row : row + 1]
-        torch.testing.assert_close(
-            network.full_sort_predict(Interaction(alone)), together[row], rtol=1e-4, atol=1e-6
-        )
+        torch.testing.assert_close(network.full_sort_predict(Interaction(alone)), together[row], rtol=1e-4, atol=1e-6)
 
 
 def test_evaluation_does_not_keep_stale_item_vectors(build: Callable[..., Any]) -> None:
