@@ -1,4 +1,4 @@
-"""Names for things a user chooses: losses, samplers, encoders, recipes.
+"""Names for things a user chooses: losses and samplers. (Recipes are YAML files, encoders a table in `models`.)
 
 An entry registers itself with a decorator in the file that defines it, so adding one touches no list::
 
@@ -93,5 +93,3 @@ def import_submodules(package_name: str) -> None:
 
 losses: Registry[type[Loss]] = Registry("loss")
 samplers: Registry[type[Sampler]] = Registry("sampler")
-encoders: Registry[Any] = Registry("encoder")
-recipes: Registry[Any] = Registry("recipe")

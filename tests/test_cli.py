@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -68,6 +69,23 @@ def test_no_code_runs_and_no_traceback_in_a_real_process(tmp_path: Path) -> None
     assert done.stderr.startswith("error: epochs=")
     assert "Traceback" not in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_names_the_checkpoint_to_go_on_from(tmp_path: Path, ml100k_cut: Path) -> None:
+    words = ["--model=TwoTowerLogQ", "--dataset=cut", f"--data_path={ml100k_cut}", "--epochs=100000"]
+    command = [sys.executable, "-m", "recbole_logq", *words, "--stopping_step=100000", "--show_progress=false"]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "epoch 2 of" in line:
+                process.send_signal(signal.SIGINT)
+                break
+        rest = process.stderr.read()
+    assert process.returncode == 1
+    assert "Traceback" not in rest
+    last = rest.strip().splitlines()[-1]
+    assert last.startswith("error: interrupted; go on with --resume=saved/")
+    assert (tmp_path / last.partition("--resume=")[2]).is_file()
 
 
 def test_debug_shows_the_traceback(in_tmp: Path) -> None:

@@ -37,6 +37,9 @@ class TensorLoader:
         """The batch made of ``rows`` (int64 ``[batch]``)."""
         raise NotImplementedError
 
+    def start_epoch(self) -> None:
+        """Called before an epoch is measured or iterated, for loaders whose rows differ from epoch to epoch."""
+
     def __len__(self) -> int:
         return -(-self.n_rows // self.batch_size)
 
@@ -67,6 +70,9 @@ class InteractionLoader(TensorLoader):
 
 class WindowLoader(TensorLoader):
     """Rows are windows of users' sequences: inputs and targets ``[batch, length]``, zero where padded."""
+
+    def start_epoch(self) -> None:
+        self.dataset.windows.cut_at_random(self.generator)
 
     @property
     def n_rows(self) -> int:

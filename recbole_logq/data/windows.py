@@ -9,9 +9,9 @@ class Windows:
     """Cuts each user's training targets into windows of at most ``length`` positions.
 
     A window's inputs are the items right before its targets, so the next window's inputs start with the last target
-    of the one before. Windows are aligned to the user's last target: the most recent one is full, like the history
-    that evaluation sees. Positions inside a window that are not training targets (they belong to another split) have
-    target 0.
+    of the one before. Without a shift, windows end at the user's last target: the most recent one is full, like the
+    history that evaluation sees. Positions inside a window that are not training targets (they belong to another
+    split) have target 0.
 
     Args:
         items: All sequences one after the other, each in time order; int64 ``[interactions]``.
@@ -22,19 +22,33 @@ class Windows:
 
     def __init__(self, items: torch.Tensor, users: torch.Tensor, targets: torch.Tensor, length: int) -> None:
         self.items = items
+        self.users = users
         self.length = length
         self.is_target = torch.zeros(len(items), dtype=torch.bool)
         self.is_target[targets] = True
         ordered = targets.sort().values
         _, per_user = torch.unique_consecutive(users[ordered], return_counts=True)
         last_row = per_user.cumsum(0) - 1
-        first, last = ordered[last_row - per_user + 1], ordered[last_row]
-        count = torch.div(last - first, length, rounding_mode="floor") + 1
+        self._first, self._last = ordered[last_row - per_user + 1], ordered[last_row]
+        self.cut(torch.zeros_like(self._first))
+
+    def cut(self, shift: torch.Tensor) -> None:
+        """Cut anew, each user's windows ending ``shift`` positions after the last target.
+
+        Args:
+            shift: int64 ``[users with targets]``, each from 0 to ``length - 1``.
+        """
+        first, last = self._first, self._last
+        count = torch.div(last + shift - first, self.length, rounding_mode="floor") + 1
         # Number the windows of a user 0, 1, ... from the end.
         from_end = torch.arange(int(count.sum())) - (count.cumsum(0) - count).repeat_interleave(count)
-        end = last.repeat_interleave(count) - from_end * length + 1
-        self.start = torch.maximum(end - length, first.repeat_interleave(count))
-        self.size = end - self.start
+        end = (last + shift).repeat_interleave(count) - from_end * self.length + 1
+        self.start = torch.maximum(end - self.length, first.repeat_interleave(count))
+        self.size = torch.minimum(end, last.repeat_interleave(count) + 1) - self.start
+
+    def cut_at_random(self, generator: torch.Generator) -> None:
+        """Cut anew at a uniform shift per user: over the epochs a target is seen with contexts of all lengths."""
+        self.cut(torch.randint(self.length, self._first.shape, generator=generator))
 
     @property
     def n_windows(self) -> int:
@@ -58,11 +72,21 @@ class Windows:
         targets = self.items[position] * (inside & self.is_target[position])
         return inputs, targets, size
 
-    def units_with_item(self, n_items: int) -> torch.Tensor:
-        """In how many windows each item is a target at least once; int64 ``[n_items]``."""
-        window = torch.arange(self.n_windows).repeat_interleave(self.size)
-        first_of_window = self.size.cumsum(0) - self.size
-        position = self.start[window] + torch.arange(len(window)) - first_of_window[window]
-        kept = self.is_target[position]
-        pairs = torch.unique(window[kept] * n_items + self.items[position[kept]])
-        return torch.bincount(pairs % n_items, minlength=n_items)
+    def expected_units(self, n_items: int) -> tuple[torch.Tensor, int]:
+        """In how many windows each item is a target, and how many windows there are, in the mean over random cuts.
+
+        Two targets of a user that lie ``g`` positions apart share a window with probability ``max(0, 1 - g/length)``,
+        and ``m + 1`` positions make ``1 + m/length`` windows in the mean (Hermite's identity): both are exact.
+
+        Returns:
+            Both **times length**, so that they are whole numbers: int64 ``[n_items]``, and the number of windows.
+        """
+        position = self.is_target.nonzero().flatten()
+        pair = self.users[position] * n_items + self.items[position]
+        order = torch.argsort(pair, stable=True)  # by user and item, in time order
+        pair, position = pair[order], position[order]
+        gap = torch.full_like(position, self.length)
+        again = pair[1:] == pair[:-1]
+        gap[1:][again] = (position[1:] - position[:-1])[again].clamp_max(self.length)
+        units = torch.zeros(n_items, dtype=torch.int64).index_add_(0, pair % n_items, gap)
+        return units, int((self._last - self._first + self.length).sum())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import resource
 import sys
@@ -12,7 +13,7 @@ from logging import getLogger
 from time import perf_counter
 from typing import Any
 
-from recbole_logq.errors import RequestError
+from recbole_logq.errors import RequestError, WorkError
 from recbole_logq.training import checkpoint
 
 
@@ -56,7 +57,7 @@ def run(
 
     Raises:
         RequestError: The request cannot be done as stated.
-        WorkError: Training failed.
+        WorkError: Training failed or was interrupted.
     """
     from recbole.utils import init_seed, set_color
 
@@ -91,8 +92,13 @@ def run(
     if callback is not None:
         callback(trainer, loaders)
     show = config["show_progress"]
-    with phases("train"):
-        score, valid_result = trainer.fit(loaders[0], loaders[1], saved=saved, show_progress=show)
+    try:
+        with phases("train"):
+            score, valid_result = trainer.fit(loaders[0], loaders[1], saved=saved, show_progress=show)
+    except KeyboardInterrupt as error:
+        last = getattr(trainer, "last_file", "")
+        kept = f"go on with --resume={last}" if os.path.exists(last) else "no epoch was finished, nothing is kept"
+        raise WorkError(f"interrupted; {kept}") from error
     with phases("test"):
         test_result = trainer.evaluate(loaders[2], load_best_model=saved, show_progress=show)
     logger.info(set_color("best valid ", "yellow") + f": {checkpoint.plain(dict(valid_result or {}))}")

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from recbole_logq.errors import RequestError
 from recbole_logq.losses import check_pairing, get_loss
+from recbole_logq.losses.corrected_logq import CorrectedLogQ
 from recbole_logq.models.statistics import StepStatistics
 from recbole_logq.modules.scorer import Scorer
 from recbole_logq.probability.frequency import TargetCounts
@@ -28,7 +29,8 @@ class RetrievalMixin(nn.Module):
         """
         negatives = config["negatives"]
         self.loss = get_loss(config["loss"])
-        self.sampler = get_sampler(negatives["source"])(counts, count=negatives["count"], seed=config["seed"])
+        # Another stream than the loader's, which shuffles with the seed itself.
+        self.sampler = get_sampler(negatives["source"])(counts, count=negatives["count"], seed=config["seed"] + 1)
         self.hits = config["hits"] or self.loss.hits
         self.scorer = Scorer(config["similarity"], config["temperature"])
         self.statistics = StepStatistics()
@@ -56,13 +58,10 @@ class RetrievalMixin(nn.Module):
         terms = pool.terms(positives)
         values = self.loss.from_vectors(self.scorer.query(query), positive_vectors, pool_vectors, valid=valid, **terms)
         counted = torch.ones_like(positives, dtype=torch.bool) if valid is None else valid.any(1)
-        if (log_q := terms.get("positive_log_q")) is not None and terms.get("excluded_log_q") is None:
-            counted = counted & (log_q < 0)
         n_counted = counted.sum()
         self.statistics.add(len(positives), len(positives) - n_counted, len(pool.ids))
-        if self.loss.name == "corrected_logq":
-            # The loss is softplus(x) and the weight sigmoid(x) = 1 - exp(-softplus(x)): no second pass is needed.
-            self.statistics.add_weights(-torch.expm1(-values.detach()[counted]))
+        if isinstance(self.loss, CorrectedLogQ):
+            self.statistics.add_weights(self.loss.weight_of(values[counted]))
         return values.sum() / n_counted.clamp_min(1)
 
     def after_step(self) -> None:

@@ -45,9 +45,8 @@ class SASRec(RetrievalMixin, SequentialRecommender):
         )
         nn.init.normal_(self.item_embedding.weight, std=config["initializer_range"])
         nn.init.zeros_(self.item_embedding.weight[0].detach())
-        windows = dataset.windows
         counts = torch.bincount(dataset.inter_feat[self.ITEM_ID], minlength=self.n_items)
-        self.build_retrieval(config, TargetCounts(counts, windows.units_with_item(self.n_items), windows.n_windows))
+        self.build_retrieval(config, TargetCounts(counts, *dataset.windows.expected_units(self.n_items)))
 
     @staticmethod
     def dataset_class() -> type:

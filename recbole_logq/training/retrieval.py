@@ -24,6 +24,7 @@ class RetrievalTrainer(Trainer):
         self, train_data: Any, epoch_idx: int, loss_func: Any = None, show_progress: bool = False
     ) -> float:
         model = self.model.train()
+        train_data.start_epoch()
         model.statistics.reset()
         schedule = self._get_schedule(len(train_data))
         scaler = torch.amp.GradScaler(self.device.type, enabled=self.enable_scaler)

@@ -161,7 +161,7 @@ class Trainer(RecBoleTrainer):
 
     def evaluate(
         self, eval_data: Any, load_best_model: bool = True, model_file: str | None = None, show_progress: bool = False
-    ) -> dict[str, float] | None:
+    ) -> Any:
         """See RecBole's ``Trainer.evaluate``; the best model comes out of a safe checkpoint."""
         if load_best_model and eval_data:
             file = model_file or self.saved_model_file

@@ -30,8 +30,9 @@ def test_positions_of_other_splits_are_inputs_but_never_targets() -> None:
     assert targets.tolist() == [[12, 0, 14, 0, 16]]
 
 
+@pytest.mark.parametrize("shifted", [False, True])
 @pytest.mark.parametrize("length", [1, 2, 3, 7, 50])
-def test_every_target_once_with_its_predecessors(length: int) -> None:
+def test_every_target_once_with_its_predecessors(length: int, shifted: bool) -> None:
     generator = torch.Generator().manual_seed(length)
     sizes = torch.randint(2, 40, (30,), generator=generator)
     users = torch.arange(30).repeat_interleave(sizes)
@@ -40,6 +41,8 @@ def test_every_target_once_with_its_predecessors(length: int) -> None:
     first[1:] = users[1:] != users[:-1]
     chosen = (~first & (torch.rand(len(users), generator=generator) < 0.7)).nonzero().flatten()
     windows = Windows(items, users, chosen[torch.randperm(len(chosen), generator=generator)], length)
+    if shifted:
+        windows.cut_at_random(generator)
     seen = []
     for row in range(windows.n_windows):
         inputs, targets, size = windows.rows(torch.tensor([row]))
@@ -53,10 +56,35 @@ def test_every_target_once_with_its_predecessors(length: int) -> None:
     assert sorted(seen) == items[chosen].tolist()
 
 
-def test_units_with_item_counts_windows_not_positions() -> None:
-    items = torch.tensor([1, 2, 2, 2, 3, 1, 2, 3])
-    users = torch.tensor([1, 1, 1, 1, 1, 2, 2, 2])
-    windows = Windows(items, users, torch.tensor([1, 2, 3, 4, 6, 7]), length=3)
-    # User 1 targets 2 2 2 3 in windows (2)(2 2 3), user 2 targets 2 3 in one window.
-    assert windows.n_windows == 3
-    assert windows.units_with_item(4).tolist() == [0, 0, 3, 2]
+def test_a_shift_moves_the_cut() -> None:
+    windows = Windows(ITEMS, USERS, torch.tensor([1, 2, 3, 7]), length=2)
+    windows.cut(torch.tensor([1, 1]))
+    inputs, targets, size = windows.rows(torch.arange(windows.n_windows))
+    assert list(zip(inputs.tolist(), targets.tolist(), size.tolist(), strict=True)) == [
+        ([13, 0], [14, 0], 1),
+        ([11, 12], [12, 13], 2),
+        ([21, 0], [22, 0], 1),
+    ]
+
+
+def test_expected_units_are_the_mean_over_all_cuts() -> None:
+    generator = torch.Generator().manual_seed(3)
+    length, n_items = 5, 8
+    sizes = torch.randint(2, 30, (12,), generator=generator)
+    users = torch.arange(12).repeat_interleave(sizes)
+    items = torch.randint(1, n_items, (len(users),), generator=generator)  # many repetitions
+    first = torch.ones(len(users), dtype=torch.bool)
+    first[1:] = users[1:] != users[:-1]
+    targets = (~first & (torch.rand(len(users), generator=generator) < 0.8)).nonzero().flatten()
+    windows = Windows(items, users, targets, length)
+    units, n_windows = torch.zeros(n_items, dtype=torch.int64), 0
+    n_users = len(users[targets].unique())
+    for shift in range(length):
+        windows.cut(torch.full((n_users,), shift))
+        _, rows, _ = windows.rows(torch.arange(windows.n_windows))
+        n_windows += windows.n_windows
+        for row in rows:
+            units[row[row > 0].unique()] += 1
+    expected, expected_windows = windows.expected_units(n_items)
+    assert expected.tolist() == units.tolist()  # both are sums over `length` cuts
+    assert expected_windows == n_windows
