@@ -57,37 +57,76 @@ def train(name: str, seed: int) -> None:
         resume=str(interrupted[-1]) if interrupted else None,
         callback=observe,
     )
-    del result["parameters"]
     RESULTS.mkdir(parents=True, exist_ok=True)
     path = RESULTS / f"{name}-{seed}.json"
-    path.write_text(json.dumps(result, indent=1, default=str) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(compact(result)) + "\n", encoding="utf-8")
 
 
-def table() -> None:
-    """Print what is stored."""
-    print("| run | seeds | test NDCG@10 | test Recall@10 | best epoch at CPU s | CPU s in all | split |")
-    print("|---|---|---|---|---|---|---|")
-    for name, spec in RUNS.items():
-        files = [RESULTS / f"{name}-{seed}.json" for seed in spec["seeds"]]
-        stored = [json.loads(file.read_text()) for file in files if file.is_file()]
-        if not stored:
+def compact(result: dict[str, Any]) -> dict[str, Any]:
+    """What the tables need: the result, how it was made, and one line an epoch."""
+    kept = ("model", "dataset", "seed", "given", "versions", "fingerprint", "test_result", "best_valid_result")
+    history = [
+        {
+            "cpu": row["train_cpu_seconds"],
+            "valid": row["valid_score"],
+            "test": row["observed_result"]["ndcg@10"],
+        }
+        for row in result["history"]
+    ]
+    return {key: result[key] for key in (*kept, "peak_memory_mb")} | {"history": history}
+
+
+def stored(name: str) -> list[dict[str, Any]]:
+    """The finished runs of an entry."""
+    files = [RESULTS / f"{name}-{seed}.json" for seed in RUNS[name]["seeds"]]
+    return [json.loads(file.read_text(encoding="utf-8")) for file in files if file.is_file()]
+
+
+def table() -> str:
+    """Test NDCG@10 of the epoch that validation chose, mean and standard deviation over seeds."""
+    lines = ["| run | seeds | test NDCG@10 | test Recall@10 | best epoch at CPU s | CPU s in all | test split |"]
+    lines.append("|---|---|---|---|---|---|---|")
+    for name in RUNS:
+        runs = stored(name)
+        if not runs:
             continue
-        best = [max(one["history"], key=lambda row: row.get("valid_score", -1.0)) for one in stored]
         row = [
             name,
-            ", ".join(str(one["seed"]) for one in stored),
-            _spread([one["test_result"]["ndcg@10"] for one in stored]),
-            _spread([one["test_result"]["recall@10"] for one in stored]),
-            ", ".join(f"{one['train_cpu_seconds']:.0f}" for one in best),
-            ", ".join(f"{one['train_cpu_seconds']:.0f}" for one in stored),
-            stored[0]["fingerprint"]["test"],
+            ", ".join(str(one["seed"]) for one in runs),
+            _spread([one["test_result"]["ndcg@10"] for one in runs]),
+            _spread([one["test_result"]["recall@10"] for one in runs]),
+            ", ".join(f"{max(one['history'], key=lambda row: row['valid'])['cpu']:.0f}" for one in runs),
+            ", ".join(f"{one['history'][-1]['cpu']:.0f}" for one in runs),
+            f"`{runs[0]['fingerprint']['test']}`",
         ]
-        print("| " + " | ".join(row) + " |")
+        lines.append("| " + " | ".join(row) + " |")
+    return "\n".join(lines)
+
+
+MILESTONES = (30, 60, 120, 300, 600, 1800, 3600, 7200)
+
+
+def curve() -> str:
+    """Test NDCG@10 against CPU seconds of training: at each, of the epoch that is best on validation so far."""
+    names = [name for name in RUNS if "SASRec" in name and stored(name)]
+    lines = ["| CPU s | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
+    for limit in MILESTONES:
+        cells = []
+        for name in names:
+            values = []
+            for one in stored(name):
+                seen = [row for row in one["history"] if row["cpu"] <= limit]
+                values += [max(seen, key=lambda row: row["valid"])["test"]] if seen else []
+            ended = all(one["history"][-1]["cpu"] <= limit for one in stored(name))
+            mark = " (ended)" if ended else ""
+            cells.append(f"{statistics.mean(values):.4f}{mark}" if len(values) == len(stored(name)) else "-")
+        lines.append(f"| {limit:,} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
 
 
 def _spread(values: list[float]) -> str:
     mean = statistics.mean(values)
-    return f"{mean:.4f} +- {statistics.stdev(values):.4f}" if len(values) > 1 else f"{mean:.4f}"
+    return f"{mean:.4f} ± {statistics.stdev(values):.4f}" if len(values) > 1 else f"{mean:.4f}"
 
 
 def main() -> None:
@@ -101,7 +140,7 @@ def main() -> None:
         for seed in spec["seeds"]:
             if arguments.only in name and not arguments.table and not (RESULTS / f"{name}-{seed}.json").exists():
                 train(name, seed)
-    table()
+    print(table(), curve(), sep="\n\n")
 
 
 if __name__ == "__main__":

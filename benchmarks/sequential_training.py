@@ -1,6 +1,6 @@
 """Positives per CPU second in training: this package's SASRec recipes against RecBole's SASRec (CE), in one run.
 
-    uv run benchmarks/sequential_training.py [--dataset=ml-1m] [--repeats=5] [--output=FILE.json]
+    uv run benchmarks/sequential_training.py [--repeats=5]
 
 One thread. Same width (64), blocks (2), heads (2), feed-forward (256), length (50) and dropout (0.2) for all; each with
 its own batch: RecBole 2048 interactions, ours 128 windows of users. A step is everything between two batches: loader,
@@ -15,6 +15,7 @@ import argparse
 import json
 import statistics
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from time import process_time
 from typing import Any
@@ -26,6 +27,7 @@ from recbole_logq.config import Config
 from recbole_logq.data.prepare import create_dataset, create_loaders, split_dataset
 from recbole_logq.experiment.run import versions
 
+RESULT = Path(__file__).parent / "results" / "sequential_training.json"
 OURS: dict[str, Any] = {"embedding_size": 64, "n_layers": 2, "n_heads": 2, "inner_size": 256, "dropout": 0.2}
 THEIRS: dict[str, Any] = {"hidden_size": 64, "n_layers": 2, "n_heads": 2, "inner_size": 256, "loss_type": "CE"} | {
     "hidden_dropout_prob": 0.2,
@@ -79,12 +81,10 @@ class Candidate:
 def main() -> None:
     """Measure in turn, so that a drift of the machine touches all alike; print medians and ratios."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--dataset", default="ml-1m")
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--output", type=Path)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    candidates = {name: Candidate(arguments.dataset, *spec) for name, spec in CANDIDATES.items()}
+    candidates = {name: Candidate("ml-1m", *spec) for name, spec in CANDIDATES.items()}
     rates: dict[str, list[float]] = {name: [] for name in candidates}
     for candidate in candidates.values():
         candidate.measure()  # warm-up
@@ -102,14 +102,18 @@ def main() -> None:
         }
         for name, values in rates.items()
     ]
-    print(f"\n{arguments.dataset}, {arguments.repeats} repeats, one thread, {versions()}\n")
-    print("| who | positives / CPU s, median | lowest - highest | x RecBole |\n|---|---|---|---|")
-    for row in rows:
+    content = {"date": date.today().isoformat(), "repeats": arguments.repeats, "versions": versions(), "rows": rows}
+    RESULT.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    print(table())
+
+
+def table() -> str:
+    """The stored measurement."""
+    lines = ["| who | positives / CPU s, median | lowest - highest | x RecBole |", "|---|---|---|---|"]
+    for row in json.loads(RESULT.read_text(encoding="utf-8"))["rows"]:
         span = f"{row['lowest']:,} - {row['highest']:,}"
-        print(f"| {row['who']} | {row['positives_per_cpu_second']:,} | {span} | {row['ratio_to_recbole']} |")
-    if arguments.output:
-        content = {"dataset": arguments.dataset, "repeats": arguments.repeats, "versions": versions(), "rows": rows}
-        arguments.output.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        lines.append(f"| {row['who']} | {row['positives_per_cpu_second']:,} | {span} | {row['ratio_to_recbole']} |")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

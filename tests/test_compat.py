@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -42,3 +43,17 @@ def test_a_run_never_imports_ray() -> None:
         "assert 'recbole.quick_start' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_command_without_recbole_says_what_to_run(tmp_path: Path) -> None:
+    code = (
+        "import sys, importlib.util as util\n"
+        "find = util.find_spec\n"
+        "util.find_spec = lambda name, *rest: None if name == 'recbole' else find(name, *rest)\n"
+        "from recbole_logq.cli import main\n"
+        "sys.exit(main(['--model=BPR', '--dataset=ml-100k']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "pip install --no-deps recbole==1.2.1" in done.stderr
+    assert done.stderr.count("\n") == 1

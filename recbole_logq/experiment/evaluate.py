@@ -5,6 +5,7 @@ from __future__ import annotations
 from logging import getLogger
 from typing import Any
 
+from recbole_logq import compat
 from recbole_logq.errors import RequestError
 from recbole_logq.parsing import nest, read_yaml
 from recbole_logq.training import checkpoint
@@ -31,6 +32,7 @@ def evaluate(
     Raises:
         RequestError: The checkpoint cannot be used, or the new settings do not fit it.
     """
+    compat.apply()
     from recbole.utils import init_seed, set_color
 
     from recbole_logq.config import Config

@@ -13,6 +13,7 @@ from logging import getLogger
 from time import perf_counter
 from typing import Any
 
+from recbole_logq import compat
 from recbole_logq.errors import RequestError, WorkError
 from recbole_logq.training import checkpoint
 
@@ -59,6 +60,7 @@ def run(
         RequestError: The request cannot be done as stated.
         WorkError: Training failed or was interrupted.
     """
+    compat.apply()
     from recbole.utils import init_seed, set_color
 
     from recbole_logq.config import Config

@@ -1,0 +1,44 @@
+"""Writes the measured tables from benchmarks/results/ into README.md and docs/results.md, between their markers.
+
+uv run benchmarks/report.py            # write
+uv run benchmarks/report.py --check    # exit status 1 if a table there is not the stored one
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import quality_ml100k
+import sequential_training
+
+ROOT = Path(__file__).parent.parent
+
+
+def main() -> int:
+    """Rewrite, or compare."""
+    tables = {
+        "quality": quality_ml100k.table(),
+        "curve": quality_ml100k.curve(),
+        "training": sequential_training.table(),
+    }
+    stale = []
+    for path in (ROOT / "README.md", ROOT / "docs" / "results.md"):
+        text = path.read_text(encoding="utf-8")
+        new = text
+        for name, table in tables.items():
+            pattern = re.compile(rf"(<!-- {name} -->\n).*?(<!-- end -->)", re.DOTALL)
+            new = pattern.sub(lambda match, table=table: f"{match[1]}\n{table}\n\n{match[2]}", new)
+        if new != text:
+            stale.append(path.name)
+            if "--check" not in sys.argv:
+                path.write_text(new, encoding="utf-8")
+    if stale and "--check" in sys.argv:
+        print(f"not what benchmarks/results/ holds: {', '.join(stale)}; run benchmarks/report.py")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
