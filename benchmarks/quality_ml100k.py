@@ -82,6 +82,11 @@ def stored(name: str) -> list[dict[str, Any]]:
     return [json.loads(file.read_text(encoding="utf-8")) for file in files if file.is_file()]
 
 
+def best(history: list[dict[str, Any]]) -> dict[str, Any]:
+    """The epoch that training kept: of several with the best validation score, the last."""
+    return max(reversed(history), key=lambda row: row["valid"])
+
+
 def table() -> str:
     """Test NDCG@10 of the epoch that validation chose, mean and standard deviation over seeds."""
     lines = ["| run | seeds | test NDCG@10 | test Recall@10 | best epoch at CPU s | CPU s in all | test split |"]
@@ -95,7 +100,7 @@ def table() -> str:
             ", ".join(str(one["seed"]) for one in runs),
             _spread([one["test_result"]["ndcg@10"] for one in runs]),
             _spread([one["test_result"]["recall@10"] for one in runs]),
-            ", ".join(f"{max(one['history'], key=lambda row: row['valid'])['cpu']:.0f}" for one in runs),
+            ", ".join(f"{best(one['history'])['cpu']:.0f}" for one in runs),
             ", ".join(f"{one['history'][-1]['cpu']:.0f}" for one in runs),
             f"`{runs[0]['fingerprint']['test']}`",
         ]
@@ -116,7 +121,7 @@ def curve() -> str:
             values = []
             for one in stored(name):
                 seen = [row for row in one["history"] if row["cpu"] <= limit]
-                values += [max(seen, key=lambda row: row["valid"])["test"]] if seen else []
+                values += [best(seen)["test"]] if seen else []
             ended = all(one["history"][-1]["cpu"] <= limit for one in stored(name))
             mark = " (ended)" if ended else ""
             cells.append(f"{statistics.mean(values):.4f}{mark}" if len(values) == len(stored(name)) else "-")

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -49,10 +48,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         debug = bool(options.pop("debug", False))
         COMMANDS[name](options)
         return 0
-    except RequestError as error:
-        return _fail(error, 2, debug)
-    except WorkError as error:
-        return _fail(error, 1, debug)
+    except (RequestError, WorkError) as error:
+        return _fail(error, error.exit_status, debug)
     except ImportError as error:
         return _fail(error, 2, debug, f"this needs a package that is not installed: {error.name or error}")
     except KeyboardInterrupt:
@@ -123,10 +120,14 @@ def _write(output: Any, result: dict[str, Any]) -> None:
     if output is None:
         return
     path = Path(str(output)).absolute()
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False, encoding="utf-8") as file:
-        json.dump(result, file, indent=1)
-        file.write("\n")
-    os.replace(file.name, path)
+    text = json.dumps(result, indent=1, allow_nan=False)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(text + "\n", encoding="utf-8")
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise WorkError(f"cannot write --output={path}: {error.strerror}") from error
 
 
 COMMANDS: dict[str, Callable[[dict[str, Any]], None]] = {"run": _run, "evaluate": _evaluate, "models": _models}

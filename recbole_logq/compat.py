@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import importlib.util
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 from recbole_logq.errors import RequestError
 
@@ -30,6 +33,7 @@ def apply() -> None:
     _numpy_aliases()
     _scipy_dok_update()
     _quiet_known_warnings()
+    _collector_of_numbers()
     _applied = True
 
 
@@ -79,6 +83,42 @@ def _scipy_dok_update() -> None:
 
     if not hasattr(dok_matrix, "_update"):
         dok_matrix._update = lambda self, data: self._dict.update(data)
+
+
+def _collector_of_numbers() -> None:
+    # RecBole 1.2.1 calls .cpu() on everything its collector holds, and fails on the counts that ItemCoverage,
+    # GiniIndex, AveragePopularity and TailPercentage ask for. Obsolete once it skips what is no tensor.
+    import copy
+
+    from recbole.evaluator.collector import Collector
+
+    def get_data_struct(self: Any) -> Any:
+        held = self.data_struct._data_dict
+        for key, value in held.items():
+            held[key] = value.cpu() if hasattr(value, "cpu") else value
+        result = copy.deepcopy(self.data_struct)
+        for key in ("rec.topk", "rec.meanrank", "rec.score", "rec.items", "data.label"):
+            held.pop(key, None)
+        return result
+
+    Collector.get_data_struct = get_data_struct
+
+
+@contextmanager
+def autograd_mode_kept() -> Iterator[None]:
+    """Around every import of RecBole's model packages.
+
+    RecBole 1.2.1 switches autograd's anomaly detection on for the whole process when its sine.py is imported, and any
+    sequential model imports it: each step then records tracebacks and searches gradients for NaN. Obsolete once that
+    line is gone.
+    """
+    import torch
+
+    before = torch.is_anomaly_enabled()
+    try:
+        yield
+    finally:
+        torch.autograd.set_detect_anomaly(before)
 
 
 def _quiet_known_warnings() -> None:

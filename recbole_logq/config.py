@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 from functools import cache
+from logging import getLogger
+from pathlib import Path
 from typing import Any
 
 from recbole_logq import compat
 from recbole_logq.errors import RequestError
 from recbole_logq.parsing import nest, parse_value, read_yaml
-from recbole_logq.settings import CommonSettings, check_keys, check_types
+from recbole_logq.settings import check_keys, check_types
 
 compat.apply()
 
@@ -24,6 +27,8 @@ PACKAGED_DEFAULTS = {"data_path": "datasets/"}
 # A user who sets one key of these keeps the other defaults.
 MERGED_KEYS = ("eval_args", "negatives")
 PICKLED = ("save_dataset", "dataset_save_path", "save_dataloaders", "dataloaders_save_path")
+# Metrics that RecBole reports without a cut-off.
+WHOLE_LIST_METRICS = {"gauc", "auc", "rmse", "mae", "logloss"}
 # Set by RecBole's own launcher or written into the result; accepted, never a mistake.
 ALWAYS_KNOWN = {"model", "dataset", "config_files", "nproc", "worker", "encoding", "recbole_order"}
 
@@ -90,6 +95,8 @@ class Config(RecBoleConfig):
             raise RequestError("no model given: set --model=NAME (`models` lists them)")
         if not dataset:
             raise RequestError("no dataset given: set --dataset=NAME, such as --dataset=ml-100k")
+        if set(str(dataset)) & set("/\\"):
+            raise RequestError(f"dataset={dataset}: give a name, and its folder's parent as --data_path")
         return str(model), resolve_model(str(model)), str(dataset)
 
     def _load_internal_config_dict(self, model: str, model_class: type, dataset: str) -> None:
@@ -102,8 +109,8 @@ class Config(RecBoleConfig):
         schema = settings_of(self.model)
         known = set(internal) | set(schema.model_fields) | ALWAYS_KNOWN
         known |= {key for keys in self.parameters.values() for key in keys}
-        if schema is CommonSettings or not set(external) <= known:
-            known |= _keys_recbole_reads()
+        if not set(external) <= known:
+            known |= _keys_read_by(self.model_class)
         check_keys(external, known)
         final = _merge(internal, external)
         final |= {"model": self.model, "dataset": self.dataset}
@@ -114,7 +121,7 @@ class Config(RecBoleConfig):
 
     def _add_time_column(self, final: dict[str, Any]) -> None:
         # RecBole loads only ids by default and then stops at the first need of time; load it where order needs it.
-        if "load_col" in self.external_config_dict or self.dataset == "ml-100k":
+        if self.external_config_dict.keys() & {"load_col", "unload_col"} or self.dataset == "ml-100k":
             return
         by_time = isinstance(final.get("eval_args"), dict) and final["eval_args"].get("order") == "TO"
         if by_time or final["MODEL_TYPE"] == ModelType.SEQUENTIAL:
@@ -127,7 +134,9 @@ class Config(RecBoleConfig):
         values = self.final_config_dict
         values["gpu_id"] = str(values["gpu_id"])
         # RecBole overwrites CUDA_VISIBLE_DEVICES; a value that a scheduler has set stands.
-        os.environ.setdefault("CUDA_VISIBLE_DEVICES", values["gpu_id"])
+        visible = os.environ.setdefault("CUDA_VISIBLE_DEVICES", values["gpu_id"])
+        if "gpu_id" in self.external_config_dict and visible != values["gpu_id"]:
+            getLogger().warning(f"gpu_id={values['gpu_id']} is not used: CUDA_VISIBLE_DEVICES={visible} is set already")
         on_gpu = bool(values["use_gpu"] and values["gpu_id"] and torch.cuda.is_available())
         values |= {"single_spec": True, "local_rank": 0, "device": torch.device("cuda" if on_gpu else "cpu")}
 
@@ -161,11 +170,19 @@ def _plain(value: Any) -> Any:
 
 
 @cache
-def _keys_recbole_reads() -> set[str]:
-    """Every key that RecBole's source asks its Config for: what a YAML default does not list may still be a setting."""
-    pattern = re.compile(r"""config(?:_dict)?(?:\.get\(|\[)\s*["'](\w+)["']|["'](\w+)["'] in (?:self\.)?config\b""")
+def _keys_read_by(model_class: type) -> set[str]:
+    """Keys that the model's own code or RecBole's data and evaluation ask the configuration for.
+
+    What no YAML default lists may still be a setting; what only other models read is a mistake.
+    """
+    root = compat.recbole_folder()
+    files = {*(root / "data").rglob("*.py"), *(root / "evaluator").rglob("*.py")}
+    files |= {Path(inspect.getfile(base)) for base in model_class.__mro__ if base.__module__.startswith("recbole.")}
+    if not hasattr(model_class, "check_settings"):  # the own models build their modules themselves
+        files |= {root / "model" / "layers.py", root / "trainer" / "trainer.py"}
+    pattern = re.compile(r"""config(?:\.get\(|\[)\s*["'](\w+)["']|["'](\w+)["'] in (?:self\.)?config\b""")
     keys: set[str] = set()
-    for file in compat.recbole_folder().rglob("*.py"):
+    for file in files:
         keys.update(first or second for first, second in pattern.findall(file.read_text(encoding="utf-8")))
     return keys
 
@@ -186,18 +203,48 @@ def _check_evaluation(values: dict[str, Any]) -> None:
     arguments, sequential = values["eval_args"], values["MODEL_TYPE"] == ModelType.SEQUENTIAL
     if unknown := set(arguments) - {"split", "order", "group_by", "mode"}:
         raise RequestError(f"unknown setting eval_args.{min(unknown)} (eval_args has split, order, group_by, mode)")
-    split = arguments.get("split")
-    if split is not None and not (isinstance(split, dict) and len(split) == 1 and set(split) <= {"RS", "LS", "TS"}):
-        raise RequestError(f"eval_args.split={split!r}: give one of RS: [0.8, 0.1, 0.1] or LS: valid_and_test")
     order = arguments.get("order", "RO")
     if order not in {"RO", "TO"}:
         raise RequestError(f"eval_args.order={order!r}: RO (random) or TO (by time)")
     if sequential and order != "TO":
         raise RequestError("eval_args.order=RO: a sequential model is evaluated in time order, set order: TO")
+    if arguments.get("group_by", "user") not in {"user", "none", "None", None}:
+        raise RequestError(f"eval_args.group_by={arguments['group_by']!r}: user or none")
+    if "split" in arguments and values.get("benchmark_filename") is None:
+        _check_split(arguments["split"], order)
+    _check_metrics(values)
+
+
+def _check_split(split: Any, order: str) -> None:
+    kind, how = next(iter(split.items())) if isinstance(split, dict) and len(split) == 1 else (None, None)
+    if kind == "LS" and how in {"valid_and_test", "test_only"}:
+        return
+    parts = how if isinstance(how, list) and all(isinstance(part, int | float) for part in how) else []
+    if kind in {"RS", "TS"} and len(parts) == 3 and parts[0] > 0 and parts[1] >= 0 and parts[2] > 0:
+        if kind == "TS" and order != "TO":
+            raise RequestError("eval_args.split=TS needs eval_args.order=TO")
+        return
+    raise RequestError(
+        f"eval_args.split={split!r}: give RS: [0.8, 0.1, 0.1] (training and test above 0), LS: valid_and_test or "
+        "LS: test_only"
+    )
+
+
+def _check_metrics(values: dict[str, Any]) -> None:
     metrics = values["metrics"] if isinstance(values["metrics"], list) else [values["metrics"]]
     cutoffs = values["topk"] if isinstance(values["topk"], list) else [values["topk"]]
-    metric, at, cutoff = values["valid_metric"].partition("@")
+    chosen = values["valid_metric"]
+    metric, at, cutoff = chosen.partition("@")
     if metric.lower() not in {name.lower() for name in metrics}:
-        raise RequestError(f"valid_metric={values['valid_metric']}: {metric} is not among metrics={metrics}")
-    if at and cutoff not in {str(k) for k in cutoffs}:
-        raise RequestError(f"valid_metric={values['valid_metric']}: {cutoff} is not among topk={cutoffs}")
+        raise RequestError(f"valid_metric={chosen}: {metric} is not among metrics={metrics}")
+    whole_list = metric.lower() in WHOLE_LIST_METRICS
+    if whole_list and at:
+        raise RequestError(f"valid_metric={chosen}: {metric} has no cut-off, write valid_metric={metric}")
+    if not whole_list and cutoff not in {str(k) for k in cutoffs}:
+        raise RequestError(
+            f"valid_metric={chosen}: {cutoff or 'no cut-off'} is not among topk={cutoffs}, write "
+            f"valid_metric={metric}@{cutoffs[0]}"
+        )
+    modes = values["eval_args"].get("mode")
+    if "labeled" in (modes.values() if isinstance(modes, dict) else [modes]) and not whole_list:
+        raise RequestError(f"eval_args.mode=labeled: {metric} ranks items, use metrics such as AUC and LogLoss")

@@ -106,8 +106,8 @@ def parse_arguments(arguments: Sequence[str]) -> dict[str, Any]:
         key, equals, text = argument[2:].partition("=")
         if not argument.startswith("--") or not key:
             raise RequestError(f"cannot read the argument {argument!r}: write --key=value")
-        if not equals:
-            raise RequestError(f"{argument} has no value: write {argument}=VALUE, with an equals sign")
+        if not equals or not text:
+            raise RequestError(f"--{key} has no value: write --{key}=VALUE, with an equals sign (None for none)")
         key = key if "." in key or "_" in key else key.replace("-", "_")
         value = parse_value(key, text)
         if key in parsed and parsed[key] != value:

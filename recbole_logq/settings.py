@@ -17,11 +17,26 @@ def _no_bool(value: Any) -> Any:
     return value
 
 
+def _lower(value: Any) -> Any:
+    return value.lower() if isinstance(value, str) else value
+
+
 Count = Annotated[int, BeforeValidator(_no_bool), Field(ge=1)]
 CountOrZero = Annotated[int, BeforeValidator(_no_bool), Field(ge=0)]
 Positive = Annotated[float, BeforeValidator(_no_bool), Field(gt=0, allow_inf_nan=False)]
 PositiveOrZero = Annotated[float, BeforeValidator(_no_bool), Field(ge=0, allow_inf_nan=False)]
+Interval = Annotated[str, Field(pattern=r"^[\[(]\s*[-+\w.]+\s*,\s*[-+\w.]+\s*[\])](\s*;.*)?$")]
 Share = Annotated[float, BeforeValidator(_no_bool), Field(ge=0, lt=1)]
+
+
+class ClipSettings(BaseModel):
+    """Arguments of torch's ``clip_grad_norm_``."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    max_norm: Positive
+    norm_type: Positive = 2.0
+    error_if_nonfinite: bool = False
 
 
 class CommonSettings(BaseModel):
@@ -29,16 +44,16 @@ class CommonSettings(BaseModel):
 
     model_config = ConfigDict(extra="allow", strict=False, protected_namespaces=())
 
-    seed: CountOrZero
+    seed: Annotated[int, BeforeValidator(_no_bool), Field(ge=0, lt=2**32)]
     epochs: Count
     train_batch_size: Count
     eval_batch_size: Count
     learning_rate: Positive
-    learner: Literal["adam", "adamw", "sgd", "adagrad", "rmsprop", "sparse_adam"]
+    learner: Annotated[Literal["adam", "adamw", "sgd", "adagrad", "rmsprop", "sparse_adam"], BeforeValidator(_lower)]
     weight_decay: PositiveOrZero
     eval_step: CountOrZero
     stopping_step: CountOrZero
-    clip_grad_norm: dict[str, Any] | None = None
+    clip_grad_norm: ClipSettings | None = None
     topk: Count | list[Count]
     metrics: str | list[str]
     valid_metric: str
@@ -52,7 +67,16 @@ class CommonSettings(BaseModel):
     log_wandb: bool
     data_path: str
     checkpoint_dir: str
-    load_col: dict[str, Any] | None = None
+    worker: CountOrZero
+    state: str | None
+    load_col: dict[str, list[str] | Literal["*"] | None] | None = None
+    unload_col: dict[str, list[str]] | None = None
+    threshold: dict[str, Any] | None = None
+    rm_dup_inter: Literal["first", "last"] | None = None
+    user_inter_num_interval: Interval | None = None
+    item_inter_num_interval: Interval | None = None
+    val_interval: dict[str, Any] | None = None
+    train_neg_sample_args: dict[str, Any] | None = None
     MAX_ITEM_LIST_LENGTH: Count = 50
     recbole_order: bool = False
     max_train_cpu_seconds: Positive | None = None

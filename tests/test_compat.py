@@ -34,13 +34,17 @@ def test_the_core_needs_torch_alone(module: str) -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_a_run_never_imports_ray() -> None:
+def test_a_run_imports_no_ray_and_leaves_autograd_alone() -> None:
     code = (
         "import sys; sys.modules['ray'] = None\n"
         "from recbole_logq.config import Config\n"
         "import recbole_logq.experiment.run, recbole_logq.training.retrieval, recbole_logq.data.prepare\n"
         "Config('BPR', 'ml-100k'); Config('SASRecCorrectedLogQ', 'ml-100k')\n"
-        "assert 'recbole.quick_start' not in sys.modules"
+        "assert 'recbole.quick_start' not in sys.modules\n"
+        "import torch\n"
+        "Config('GRU4Rec', 'ml-100k', None, {'train_neg_sample_args': None})\n"
+        "assert 'recbole.model.sequential_recommender.sine' in sys.modules\n"
+        "assert not torch.is_anomaly_enabled()"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 

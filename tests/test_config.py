@@ -11,6 +11,7 @@ import pytest
 from recbole_logq.config import Config
 from recbole_logq.errors import RequestError
 from recbole_logq.models.resolve import own_models
+from recbole_logq.registry import losses, samplers
 
 
 def make(model: str = "TwoTowerCorrectedLogQ", dataset: str = "ml-100k", **given: Any) -> Config:
@@ -62,7 +63,8 @@ def test_one_key_of_eval_args_keeps_the_others() -> None:
 def test_every_own_model_has_valid_defaults() -> None:
     for model in own_models():
         config = make(model)
-        assert config.plain()["loss"] == config["loss"]
+        assert config["loss"] in losses.names()
+        assert config["negatives"]["source"] in samplers.names()
 
 
 def test_plain_values_rebuild_the_configuration() -> None:
@@ -123,6 +125,30 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"save_dataset": True}, "pickle"),
     ({"dataloaders_save_path": "x.pth"}, "pickle"),
     ({"nproc": 2}, "nproc=2"),
+    ({"hidden_size": 128}, "unknown setting hidden_size"),
+    ({"model": "SASRecLogQ", "loss_type": "BPR"}, "unknown setting loss_type"),
+    ({"model": "BPR", "n_layers": 7}, "unknown setting n_layers"),
+    ({"model": "BPR", "temperature": 3}, "unknown setting temperature"),
+    ({"seed": 2**32}, "seed=4294967296"),
+    ({"worker": 2}, "leave it out"),
+    ({"worker": -1}, "worker=-1"),
+    ({"clip_grad_norm": {"foo": 1}}, r"clip_grad_norm"),
+    ({"clip_grad_norm": {"norm_type": 2}}, r"clip_grad_norm\.max_norm is not set"),
+    ({"threshold": 3}, "threshold=3"),
+    ({"load_col": {"inter": "user_id"}}, "load_col"),
+    ({"rm_dup_inter": "foo"}, "rm_dup_inter='foo'"),
+    ({"user_inter_num_interval": "abc"}, "user_inter_num_interval='abc'"),
+    ({"dataset": "../ml-100k"}, "give a name"),
+    ({"valid_metric": "MRR"}, "write valid_metric=MRR@10"),
+    ({"metrics": ["GAUC", "NDCG"], "valid_metric": "GAUC@10"}, "write valid_metric=GAUC"),
+    ({"eval_args": {"mode": "labeled"}}, "mode=labeled"),
+    ({"eval_args": {"split": {"RS": "abc"}}}, r"eval_args\.split"),
+    ({"eval_args": {"split": {"RS": [0.8, 0.2]}}}, r"eval_args\.split"),
+    ({"eval_args": {"split": {"LS": "foo"}}}, r"eval_args\.split"),
+    ({"eval_args": {"split": {"LS": "valid_only"}}}, r"eval_args\.split"),
+    ({"eval_args": {"split": {"TS": [0.8, 0.1, 0.1]}}}, "TS needs"),
+    ({"eval_args": {"group_by": "item"}}, "group_by='item'"),
+    ({"loss": "logq", "negatives.source": "in_batch_unique"}, "the form counts draws"),
     ({"max_train_cpu_seconds": 0}, "max_train_cpu_seconds=0"),
 ]
 
@@ -133,6 +159,13 @@ def test_bad_requests_are_refused_in_one_line(given: dict[str, Any], message: st
     with pytest.raises(RequestError, match=message) as caught:
         Config(given.pop("model"), given.pop("dataset"), None, given)
     assert "\n" not in str(caught.value)
+
+
+def test_what_recbole_accepts_is_accepted() -> None:
+    config = make(learner="Adam", clip_grad_norm={"max_norm": 5}, user_inter_num_interval="[5,inf)")
+    assert config["learner"] == "adam"
+    assert config["clip_grad_norm"]["max_norm"] == 5
+    make("SASRecLogQ", "ml-1m", unload_col={"inter": ["rating"]})
 
 
 def test_crossed_pairs_on_explicit_request() -> None:

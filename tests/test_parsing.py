@@ -58,6 +58,7 @@ def test_arguments() -> None:
         (["--epochs"], "write --epochs=VALUE"),
         (["epochs=3"], "write --key=value"),
         (["--epochs=3", "--epochs=4"], "given twice"),
+        (["--output="], "has no value"),
         (["--=3"], "write --key=value"),
     ],
 )

@@ -25,14 +25,21 @@ class ExactTimeMixin(_Base):
     """Mix into a RecBole dataset class, in front of it."""
 
     def _remove_duplication(self) -> None:
+        keep = self.config["rm_dup_inter"]
+        if keep is None or self.config["recbole_order"]:
+            return super()._remove_duplication()
         # RecBole sorts with an unstable quicksort here, which shuffles ties.
-        if self.config["rm_dup_inter"] is not None:
-            self._sort_by_time()
-        super()._remove_duplication()
+        self._sort_by_time()
+        self.inter_feat.drop_duplicates(subset=[self.uid_field, self.iid_field], keep=keep, inplace=True)
 
-    def _change_feat_format(self) -> None:
+    def _fill_nan(self) -> None:
+        # RecBole puts the mean in place of a missing time, which moves the interaction into the middle.
         if self._time_matters():
             self._check_time()
+        super()._fill_nan()
+
+    def _change_feat_format(self) -> None:
+        if self._time_matters() and not self.config["recbole_order"]:
             # Context-aware models feed time to layers as float32 and keep that; sorted beforehand, RecBole's own
             # stable sort by float32 (a monotone map) can no longer undo the exact order.
             self._sort_by_time()
@@ -40,11 +47,17 @@ class ExactTimeMixin(_Base):
 
     def _dataframe_to_interaction(self, data: pd.DataFrame) -> Interaction:
         interaction = super()._dataframe_to_interaction(data)
-        wide = self.config["MODEL_TYPE"] in {ModelType.GENERAL, ModelType.TRADITIONAL, ModelType.SEQUENTIAL}
-        numeric = self.field2type.get(self.time_field) == FeatureType.FLOAT
-        if wide and numeric and self.time_field in data and self.time_field not in self.config["numerical_features"]:
+        if self.time_field in data and self._time_stays_wide():
             interaction.interaction[self.time_field] = torch.from_numpy(data[self.time_field].to_numpy(np.float64))
         return interaction
+
+    def _time_stays_wide(self) -> bool:
+        return (
+            not self.config["recbole_order"]
+            and self.config["MODEL_TYPE"] in {ModelType.GENERAL, ModelType.TRADITIONAL, ModelType.SEQUENTIAL}
+            and self.field2type.get(self.time_field) == FeatureType.FLOAT
+            and self.time_field not in self.config["numerical_features"]
+        )
 
     def _time_matters(self) -> bool:
         return self.benchmark_filename_list is None and self.config["eval_args"]["order"] == "TO"
@@ -63,4 +76,15 @@ class ExactTimeMixin(_Base):
             raise RequestError(
                 f"{self.time_field} of {self.dataset_name} is typed {self.field2type[self.time_field].value}: declare "
                 f"it as {self.time_field}:float in the header"
+            )
+        times = self.inter_feat[self.time_field].to_numpy(np.float64)
+        if not np.isfinite(times).all():
+            raise RequestError(
+                f"{int((~np.isfinite(times)).sum())} interactions of {self.dataset_name} have no finite "
+                f"{self.time_field}: remove them, or set eval_args.order=RO"
+            )
+        if len(times) and np.abs(times).max() > 2**53:
+            raise RequestError(
+                f"{self.time_field} of {self.dataset_name} goes beyond 2^53, where float64 is no longer exact: give "
+                "seconds, milli- or microseconds"
             )

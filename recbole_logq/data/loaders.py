@@ -40,6 +40,11 @@ class TensorLoader:
     def start_epoch(self) -> None:
         """Called before an epoch is measured or iterated, for loaders whose rows differ from epoch to epoch."""
 
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps of an epoch, in the mean over epochs: what a schedule counts with."""
+        return len(self)
+
     def __len__(self) -> int:
         return -(-self.n_rows // self.batch_size)
 
@@ -73,6 +78,10 @@ class WindowLoader(TensorLoader):
 
     def start_epoch(self) -> None:
         self.dataset.windows.cut_at_random(self.generator)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return -(-self.dataset.windows.expected_n_windows // self.batch_size)
 
     @property
     def n_rows(self) -> int:

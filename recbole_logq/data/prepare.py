@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from logging import getLogger
+from pathlib import Path
 from typing import Any
 
 from recbole.data.dataset import Dataset
@@ -13,7 +14,7 @@ from recbole.utils import ModelType, set_color
 
 from recbole_logq.data.exact_time import ExactTimeMixin
 from recbole_logq.data.zoo import ensure_dataset
-from recbole_logq.errors import RequestError
+from recbole_logq.errors import RequestError, WorkError
 
 _DATASET_OF_TYPE = {
     ModelType.SEQUENTIAL: "SequentialDataset",
@@ -27,16 +28,54 @@ def create_dataset(config: Any) -> Dataset:
     Raises:
         RequestError: RecBole cannot use the files with these settings, or nothing is left after the filters.
     """
-    # data_path already ends in the dataset's name there.
-    if config["dataset"] != "ml-100k":
-        ensure_dataset(config["dataset"], str(config["data_path"]).rstrip("/").removesuffix(config["dataset"]))
+    _fetch(config)
     own_class = getattr(config.model_class, "dataset_class", None)
     try:
         dataset = (own_class() if own_class else _exact_class(config))(config)
-    except (ValueError, KeyError, NotImplementedError) as error:
+    except RequestError:
+        raise
+    except KeyError as error:
+        name = str(error.args[0]) if error.args else "?"
+        raise RequestError(
+            f"cannot load {config['dataset']}: no column or field {name!r}; compare USER_ID_FIELD, ITEM_ID_FIELD, "
+            "load_col and the first line of the file"
+        ) from error
+    except (ValueError, LookupError, TypeError, NotImplementedError, AssertionError) as error:
         raise RequestError(f"cannot load {config['dataset']}: {str(error).strip() or repr(error)}") from error
+    except OSError as error:
+        raise WorkError(f"cannot read {config['dataset']}: {error}") from error
+    _check_columns(dataset, config)
     _check_size(dataset, config)
     return dataset
+
+
+def _fetch(config: Any) -> None:
+    folder = Path(config["data_path"])  # with the dataset's name at its end
+    try:
+        if config["dataset"] != "ml-100k":
+            ensure_dataset(config["dataset"], folder.parent)
+        for file in folder.glob("*.inter"):
+            with file.open(encoding=config["encoding"] or "utf-8") as lines:
+                head = lines.readline().rstrip("\r\n")
+            if not all(":" in column for column in head.split(config["field_separator"])):
+                raise RequestError(
+                    f"{file}: the first line must declare the columns as name:type, separated by "
+                    f"{config['field_separator']!r}, such as user_id:token; found {head[:60]!r}"
+                )
+    except UnicodeDecodeError as error:
+        raise RequestError(f"{folder} is not text in {config['encoding'] or 'utf-8'}: set --encoding=NAME") from error
+    except LookupError as error:
+        raise RequestError(f"encoding={config['encoding']}: no such encoding") from error
+    except OSError as error:
+        raise WorkError(f"cannot read or write {folder}: {error.strerror}") from error
+
+
+def _check_columns(dataset: Dataset, config: Any) -> None:
+    for suffix, columns in (config["load_col"] or {}).items():
+        missing = [] if columns in (None, "*") else [name for name in columns if name not in dataset.field2type]
+        # A time column that is missing is named where order needs it.
+        if missing and missing != [config["TIME_FIELD"]]:
+            raise RequestError(f"load_col: the .{suffix} file of {config['dataset']} has no column {missing[0]!r}")
 
 
 def _exact_class(config: Any) -> type[Dataset]:
@@ -45,7 +84,7 @@ def _exact_class(config: Any) -> type[Dataset]:
     if not hasattr(module, name):
         name = _DATASET_OF_TYPE.get(config["MODEL_TYPE"], "Dataset")
     base = getattr(module, name)
-    return base if config["recbole_order"] else type(name, (ExactTimeMixin, base), {})
+    return type(name, (ExactTimeMixin, base), {})
 
 
 def _check_size(dataset: Dataset, config: Any) -> None:

@@ -72,6 +72,11 @@ class Windows:
         targets = self.items[position] * (inside & self.is_target[position])
         return inputs, targets, size
 
+    @property
+    def expected_n_windows(self) -> int:
+        """Windows in the mean over random cuts, rounded."""
+        return round(int((self._last - self._first + self.length).sum()) / self.length)
+
     def expected_units(self, n_items: int) -> tuple[torch.Tensor, int]:
         """In how many windows each item is a target, and how many windows there are, in the mean over random cuts.
 

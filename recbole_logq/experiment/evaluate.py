@@ -8,10 +8,14 @@ from typing import Any
 from recbole_logq import compat
 from recbole_logq.errors import RequestError
 from recbole_logq.parsing import nest, read_yaml
+from recbole_logq.settings import check_keys
 from recbole_logq.training import checkpoint
 
-# What the weights were trained with and cannot be changed afterwards; everything else may.
-_FIXED = ("model", "dataset", "embedding_size", "MAX_ITEM_LIST_LENGTH")
+# What may differ from training without making another model of the same weights.
+_CHANGEABLE = frozenset(
+    {"eval_args", "metrics", "topk", "valid_metric", "metric_decimal_place", "eval_batch_size", "repeatable"}
+    | {"recbole_order", "data_path", "show_progress", "state", "gpu_id", "use_gpu", "worker", "checkpoint_dir"}
+)
 
 
 def evaluate(
@@ -46,13 +50,15 @@ def evaluate(
         changes |= nest(source)
     state = checkpoint.load(file)
     stored = state["config"]
-    for key in _FIXED:
-        if key in changes and changes[key] != stored.get(key):
-            raise RequestError(f"{key}={changes[key]!r}: {file} was trained with {stored.get(key)!r}")
+    check_keys({key: None for key in changes if key not in stored}, set(_CHANGEABLE))
+    for key, value in changes.items():
+        if key not in _CHANGEABLE and value != stored[key]:
+            raise RequestError(f"{key}={value!r}: {file} was trained with {stored[key]!r}, and evaluation keeps it")
+    if "valid_metric" not in changes and changes.keys() & {"metrics", "topk"}:
+        changes["valid_metric"] = _some_metric({**stored, **changes})  # evaluation has no use for it, Config asks
     given = {key: value for key, value in state["given"].items() if key not in {"model", "dataset"}}
     sections = {key: {**given[key], **changes[key]} for key in ("eval_args",) if key in given and key in changes}
     config = Config(stored["model"], stored["dataset"], None, {**given, **changes, **sections})
-    init_seed(config["seed"], config["reproducibility"])
     start_log(config)
     logger = getLogger()
     data = create_dataset(config)
@@ -68,6 +74,7 @@ def evaluate(
     load_weights(network, state, file)
     trainer = create_trainer(config, network)
     trainer.eval_collector.data_collect(loaders[0])
+    init_seed(config["seed"], config["reproducibility"])  # RecBole draws uniN negatives from the global generator
     result = checkpoint.plain(
         dict(trainer.evaluate(loaders[2], load_best_model=False, show_progress=config["show_progress"]))
     )
@@ -83,3 +90,11 @@ def evaluate(
         "same_protocol": fingerprint == state["fingerprint"]
         and all(plain.get(key) == stored.get(key) for key in protocol),
     }
+
+
+def _some_metric(values: dict[str, Any]) -> str:
+    from recbole_logq.config import WHOLE_LIST_METRICS
+
+    metric = values["metrics"][0] if isinstance(values["metrics"], list) else str(values["metrics"])
+    cutoff = values["topk"][0] if isinstance(values["topk"], list) else values["topk"]
+    return metric if metric.lower() in WHOLE_LIST_METRICS else f"{metric}@{cutoff}"

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from logging import getLogger
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -73,7 +74,11 @@ def run(
     if resume is not None:
         _check_resumable(resume, config)
     init_seed(config["seed"], config["reproducibility"])
-    start_log(config)
+    try:
+        Path(config["checkpoint_dir"]).mkdir(parents=True, exist_ok=True)
+        start_log(config)
+    except OSError as error:
+        raise RequestError(f"cannot write {error.filename}: {error.strerror}; set --checkpoint_dir=FOLDER") from error
     logger = getLogger()
     logger.info(config)
     phases = Phases()
@@ -85,7 +90,10 @@ def run(
         logger.info(f"split fingerprint: {fingerprint}")
         loaders = create_loaders(config, data, parts)
     init_seed(config["seed"], config["reproducibility"])
-    network = config.model_class(config, parts[0]).to(config["device"])
+    try:
+        network = config.model_class(config, parts[0]).to(config["device"])
+    except (TypeError, ValueError, KeyError, AttributeError, AssertionError, IndexError) as error:
+        raise RequestError(f"{config['model']} cannot be built with these settings: {error!r}") from error
     logger.info(network)
     trainer = create_trainer(config, network)
     trainer.fingerprint = fingerprint
@@ -101,6 +109,8 @@ def run(
         last = getattr(trainer, "last_file", "")
         kept = f"go on with --resume={last}" if os.path.exists(last) else "no epoch was finished, nothing is kept"
         raise WorkError(f"interrupted; {kept}") from error
+    # RecBole draws the negatives of uniN evaluation from the global generator: `evaluate` must draw the same.
+    init_seed(config["seed"], config["reproducibility"])
     with phases("test"):
         test_result = trainer.evaluate(loaders[2], load_best_model=saved, show_progress=show)
     logger.info(set_color("best valid ", "yellow") + f": {checkpoint.plain(dict(valid_result or {}))}")
@@ -109,7 +119,7 @@ def run(
         logger.info(f"checkpoint: {trainer.saved_model_file}")
     train_seconds = getattr(trainer, "train_seconds", phases.seconds["train"])
     result = {
-        "best_valid_score": float(score),
+        "best_valid_score": float(score) if valid_result else None,
         "valid_score_bigger": config["valid_metric_bigger"],
         "best_valid_result": checkpoint.plain(dict(valid_result or {})),
         "test_result": checkpoint.plain(dict(test_result)),
@@ -125,6 +135,7 @@ def run(
         "peak_memory_mb": peak_memory_mb(),
         "positives_per_second": round(getattr(trainer, "positives", 0) / max(train_seconds, 1e-9), 1),
         "checkpoint": trainer.saved_model_file if saved else None,
+        "best_epoch": getattr(trainer, "best_epoch", None),
         "history": checkpoint.plain(getattr(trainer, "history", [])),
     }
     if saved:

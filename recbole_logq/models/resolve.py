@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from recbole_logq.compat import recbole_folder
+from recbole_logq.compat import autograd_mode_kept, recbole_folder
 from recbole_logq.errors import RequestError
 from recbole_logq.parsing import read_yaml
 from recbole_logq.settings import SETTINGS, CommonSettings, nearest
@@ -76,7 +76,8 @@ def resolve_model(model: str) -> type:
     from recbole.utils import get_model
 
     try:
-        return get_model(model)
+        with autograd_mode_kept():
+            return get_model(model)
     except ImportError as error:
         raise RequestError(f"{model} needs a package that is not installed: {error.name or error}") from error
     except ValueError as error:

@@ -77,7 +77,7 @@ class RetrievalMixin(nn.Module):
         """
         try:
             loss = get_loss(values["loss"])
-            samplers.get(values["negatives"]["source"])
+            sampler = samplers.get(values["negatives"]["source"])
             check_pairing(loss, values["hits"] or loss.hits, values["allow_crossed"])
         except ValueError as error:
             raise RequestError(str(error)) from error
@@ -93,6 +93,13 @@ class RetrievalMixin(nn.Module):
             raise RequestError("negatives.count: full_softmax scores the whole catalogue, leave the count out")
         if source == "uniform" and count is None:
             raise RequestError("negatives.count is not set: uniform negatives need a number of draws")
+        if loss.hits == "kept" and sampler.kind == "inclusion" and not values["allow_crossed"]:
+            raise RequestError(
+                f"loss={loss.name} with negatives.source={source}: the form counts draws, distinct ids are none; set "
+                "loss=corrected_logq, which weights them by inclusion probabilities"
+            )
+        if values["worker"]:
+            raise RequestError("worker: batches of these models are index arithmetic, no worker helps; leave it out")
         if given.get("train_neg_sample_args") is not None:
             raise RequestError("train_neg_sample_args is RecBole's sampler: set negatives.source and negatives.count")
         if values.get("transform") is not None:

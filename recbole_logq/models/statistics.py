@@ -14,7 +14,6 @@ class StepStatistics:
     Attributes:
         positives: Rows trained on.
         dropped: Rows without a valid negative, left out of the mean.
-        negatives: Pool columns of the latest step.
     """
 
     def __init__(self) -> None:
@@ -24,7 +23,8 @@ class StepStatistics:
         """Start an epoch."""
         self.positives = 0
         self.dropped = torch.zeros((), dtype=torch.int64)
-        self.negatives = 0
+        self._columns = 0
+        self._steps = 0
         self._histogram = torch.zeros(_BINS)
         self._sum = torch.zeros(())
 
@@ -32,7 +32,13 @@ class StepStatistics:
         """Count one step."""
         self.positives += rows
         self.dropped = self.dropped.to(dropped.device) + dropped
-        self.negatives = negatives
+        self._columns += negatives
+        self._steps += 1
+
+    @property
+    def negatives(self) -> float:
+        """Pool columns of a step, on average."""
+        return self._columns / max(self._steps, 1)
 
     def add_weights(self, weights: Tensor) -> None:
         """Count one step's sample weights, ``[rows]`` in [0, 1]."""

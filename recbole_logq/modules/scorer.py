@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -36,11 +35,3 @@ class Scorer(nn.Module):
     def item(self, vectors: Tensor) -> Tensor:
         """Items ``[..., d]``, normalised if cosine."""
         return F.normalize(vectors, dim=-1) if self.cosine else vectors
-
-    def pairs(self, query: Tensor, item: Tensor) -> Tensor:
-        """Scores of matching rows: ``[rows, d]`` and ``[rows, d]`` to ``[rows]``."""
-        return torch.linalg.vecdot(self.query(query), self.item(item))
-
-    def all_pairs(self, query: Tensor, item: Tensor) -> Tensor:
-        """Scores of every query with every item: ``[rows, d]`` and ``[items, d]`` to ``[rows, items]``."""
-        return self.query(query) @ self.item(item).T

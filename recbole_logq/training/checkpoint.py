@@ -57,7 +57,9 @@ def load(path: str | Path, device: torch.device | str = "cpu") -> dict[str, Any]
         content = torch.load(path, map_location=device, weights_only=True)
     except pickle.UnpicklingError as error:
         raise RequestError(f"{path} holds more than values and tensors and is not loaded (RecBole's own?)") from error
-    except (RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # a damaged file can fail anywhere in torch's reader
         raise RequestError(f"{path} is damaged or not a checkpoint") from error
     if not isinstance(content, dict) or not {"config", "state_dict", "given"} <= set(content):
         raise RequestError(f"{path} is not a checkpoint of recbole_logq")

@@ -9,6 +9,7 @@ from recbole.utils import set_color
 from torch.nn.utils.clip_grad import clip_grad_norm_
 from tqdm import tqdm
 
+from recbole_logq.errors import RequestError
 from recbole_logq.training.schedule import create_schedule
 from recbole_logq.training.trainer import Trainer
 
@@ -26,7 +27,7 @@ class RetrievalTrainer(Trainer):
         model = self.model.train()
         train_data.start_epoch()
         model.statistics.reset()
-        schedule = self._get_schedule(len(train_data))
+        schedule = self._get_schedule(train_data.steps_per_epoch)
         scaler = torch.amp.GradScaler(self.device.type, enabled=self.enable_scaler)
         batches = train_data
         if show_progress:
@@ -40,10 +41,12 @@ class RetrievalTrainer(Trainer):
             if self.clip_grad_norm:
                 scaler.unscale_(self.optimizer)
                 clip_grad_norm_(model.parameters(), **self.clip_grad_norm)
+            scale = scaler.get_scale()
             scaler.step(self.optimizer)
             scaler.update()
-            schedule.step()
-            model.after_step()
+            if scaler.get_scale() >= scale:  # otherwise the gradients overflowed and the step was left out
+                schedule.step()
+                model.after_step()
             total += loss.detach()
         self._check_nan(total)
         self._report(epoch_idx, train_data)
@@ -64,7 +67,9 @@ class RetrievalTrainer(Trainer):
         statistics = self.model.statistics
         if epoch == self.start_epoch:
             rows = statistics.positives / len(train_data)
-            self.logger.info(f"a step has {rows:.0f} positives on average and {statistics.negatives} negatives each")
+            self.logger.info(
+                f"a step has {rows:.0f} positives and {statistics.negatives:.0f} negatives each, on average"
+            )
         if dropped := int(statistics.dropped):
             self.logger.info(f"epoch {epoch}: {dropped} rows had no valid negative and were left out")
         weights = statistics.weights()
@@ -92,4 +97,9 @@ class RetrievalTrainer(Trainer):
     def resume_checkpoint(self, resume_file: str) -> None:
         """See :meth:`Trainer.resume_checkpoint`."""
         super().resume_checkpoint(resume_file)
+        epochs = self._resumed["config"]["epochs"] if self._resumed else self.epochs
+        if self.config["lr_schedule"] != "constant" and epochs != self.epochs:
+            raise RequestError(
+                f"epochs={self.epochs}: the {self.config['lr_schedule']} schedule was laid over {epochs}"
+            )
         self._schedule_state = self._resumed["schedule"] if self._resumed else None

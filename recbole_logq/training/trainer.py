@@ -17,6 +17,12 @@ from recbole_logq.training import checkpoint
 from recbole_logq.training.clock import Clock
 from recbole_logq.training.other_parameter import decode, encode
 
+# What may differ when a run is resumed: how it is watched and how long it goes on, not what is trained.
+CHANGEABLE = frozenset(
+    {"epochs", "stopping_step", "max_train_cpu_seconds", "show_progress", "state", "device", "gpu_id", "use_gpu"}
+    | {"data_path", "checkpoint_dir", "log_wandb", "wandb_project", "eval_batch_size", "loss_decimal_place"}
+)
+
 
 class Trainer(RecBoleTrainer):
     """RecBole's Trainer, same log lines and result, with what its users miss.
@@ -42,12 +48,14 @@ class Trainer(RecBoleTrainer):
         name = f"{config['model']}-{config['dataset']}-{strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}.pth"
         self.saved_model_file = os.path.join(self.checkpoint_dir, name)
         self.history: list[dict[str, Any]] = []
+        self.best_epoch: int | None = None
         self.fingerprint = {}
         # A loader that every validation also evaluates and records; no decision ever looks at it.
         self.observed_data: Any = None
         self.train_cpu_seconds = 0.0
         self.train_seconds = 0.0
         self.positives = 0
+        self._stopped = False
         self._resumed: dict[str, Any] | None = None
 
     # --- one run --------------------------------------------------------------------------------------------------
@@ -78,39 +86,33 @@ class Trainer(RecBoleTrainer):
         if self.config["train_neg_sample_args"].get("dynamic", False):
             train_data.get_model(self.model)
         self._restore_random_state(train_data)
+        if self._stopped:  # resumed after its end: training on would change the result
+            return self.best_valid_score, self.best_valid_result
         clock = Clock(self.epochs - self.start_epoch)
         stop = False
         for epoch in range(self.start_epoch, self.epochs):
             record = self._train_one_epoch(train_data, epoch, verbose, show_progress)
             out_of_budget = self._out_of_budget()
             due = self.eval_step > 0 and ((epoch + 1) % self.eval_step == 0 or out_of_budget)
+            improved = not valid_data or self.eval_step <= 0  # nothing to compare with: the latest epoch counts
             if valid_data and due:
                 stop, improved = self._validate(valid_data, epoch, record, verbose, show_progress)
-                self.history.append(record)
-                if saved:
-                    self._save_both(epoch, train_data, improved, verbose)
-                if callback_fn:
-                    callback_fn(epoch, record["valid_score"])
-            else:
-                self.history.append(record)
-                if saved and not valid_data:
-                    self._save_both(epoch, train_data, True, verbose)
+            self.history.append(record)
+            self._stopped = stop or out_of_budget
+            if saved and (improved or due):
+                self._save_both(epoch, train_data, improved, verbose)
+            if callback_fn and "valid_score" in record:
+                callback_fn(epoch, record["valid_score"])
             if out_of_budget and verbose:
                 self.logger.info(f"Stopping: {self.train_cpu_seconds:.0f} CPU seconds of training are used up")
             if stop or out_of_budget:
                 break
             if verbose:
                 self.logger.info(clock.line(epoch + 1 - self.start_epoch))
-        if verbose and self.best_valid_result is not None and self.history:
-            best = max(self.history, key=lambda row: self._signed(row.get("valid_score")))["epoch"]
-            self.logger.info(f"Finished training, best eval result in epoch {best}")
+        if verbose and self.best_epoch is not None:
+            self.logger.info(f"Finished training, best eval result in epoch {self.best_epoch}")
         self._add_hparam_to_tensorboard(self.best_valid_score)
         return self.best_valid_score, self.best_valid_result
-
-    def _signed(self, score: float | None) -> float:
-        if score is None:
-            return float("-inf")
-        return score if self.valid_metric_bigger else -score
 
     def _train_one_epoch(self, train_data: Any, epoch: int, verbose: bool, show_progress: bool) -> dict[str, Any]:
         start, cpu = perf_counter(), process_time()
@@ -140,7 +142,7 @@ class Trainer(RecBoleTrainer):
             score, self.best_valid_score, self.cur_step, max_step=self.stopping_step, bigger=self.valid_metric_bigger
         )
         if improved:
-            self.best_valid_result = result
+            self.best_valid_result, self.best_epoch = result, epoch
         record |= {"valid_score": float(score), "valid_result": dict(result)}
         if self.observed_data is not None:
             record["observed_result"] = dict(self.evaluate(self.observed_data, load_best_model=False))
@@ -201,7 +203,6 @@ class Trainer(RecBoleTrainer):
         checkpoint.save(self._state(epoch, None), kwargs.get("saved_model_file", self.saved_model_file))
 
     def _state(self, epoch: int, train_data: Any) -> dict[str, Any]:
-        generator = getattr(train_data, "generator", None)
         return {
             "config": self.config.plain(),
             "given": self.config.given(),
@@ -210,6 +211,8 @@ class Trainer(RecBoleTrainer):
             "cur_step": self.cur_step,
             "best_valid_score": float(self.best_valid_score),
             "best_valid_result": checkpoint.plain(dict(self.best_valid_result or {})),
+            "best_epoch": self.best_epoch,
+            "stopped": self._stopped,
             "best_file": os.path.basename(self.saved_model_file),
             "history": checkpoint.plain(self.history),
             "spent": (self.train_seconds, self.train_cpu_seconds, self.positives),
@@ -217,8 +220,13 @@ class Trainer(RecBoleTrainer):
             "other_parameter": encode(self.model.other_parameter()),
             "optimizer": self.optimizer.state_dict(),
             "random": checkpoint.random_state(),
-            "loader": generator.get_state() if generator is not None else None,
+            "loader": [generator.get_state() for generator in _generators(train_data)],
         }
+
+    def save_pretrained_model(self, epoch: int, saved_model_file: str) -> None:
+        """In place of the pickle that RecBole's pretraining writes."""
+        checkpoint.save(self._state(epoch, None), saved_model_file)
+        self.saved_model_file = saved_model_file
 
     def resume_checkpoint(self, resume_file: str) -> None:
         """Continue from a checkpoint of the same model, dataset and split.
@@ -226,10 +234,12 @@ class Trainer(RecBoleTrainer):
         Raises:
             RequestError: The checkpoint belongs to something else, or its best model is gone.
         """
+        if type(self).fit is not Trainer.fit:
+            raise RequestError(f"--resume: {self.config['model']} has a training loop of its own, which cannot resume")
         state = checkpoint.load(resume_file, self.device)
-        for key in ("model", "dataset"):
-            if state["config"][key] != self.config[key]:
-                raise RequestError(f"{resume_file} is of {key} {state['config'][key]}, not {self.config[key]}")
+        for key, value in self.config.plain().items():
+            if key not in CHANGEABLE and value != state["config"].get(key):
+                raise RequestError(f"{key}={value!r}: {resume_file} was trained with {state['config'].get(key)!r}")
         if state["fingerprint"] != self.fingerprint:
             raise RequestError(f"{resume_file} was trained on another split of {self.config['dataset']}")
         best = Path(resume_file).with_name(state["best_file"])
@@ -241,6 +251,7 @@ class Trainer(RecBoleTrainer):
         self.start_epoch, self.cur_step = state["epoch"] + 1, state["cur_step"]
         self.best_valid_score = state["best_valid_score"]
         self.best_valid_result = state["best_valid_result"] or None
+        self.best_epoch, self._stopped = state["best_epoch"], state["stopped"]
         self.history = list(state["history"])
         self.train_seconds, self.train_cpu_seconds, self.positives = state["spent"]
         self._resumed = state
@@ -251,9 +262,15 @@ class Trainer(RecBoleTrainer):
         if self._resumed is None:
             return
         checkpoint.set_random_state(self._resumed["random"])
-        if self._resumed["loader"] is not None:
-            train_data.generator.set_state(self._resumed["loader"].cpu())
+        for generator, saved in zip(_generators(train_data), self._resumed["loader"], strict=True):
+            generator.set_state(saved.cpu())
         self._resumed = None
+
+
+def _generators(train_data: Any) -> list[torch.Generator]:
+    # RecBole's loader for knowledge graphs is made of two.
+    loaders = (train_data, *(getattr(train_data, name, None) for name in ("general_dataloader", "kg_dataloader")))
+    return [loader.generator for loader in loaders if isinstance(getattr(loader, "generator", None), torch.Generator)]
 
 
 def load_weights(model: Any, state: dict[str, Any], path: str) -> None:
@@ -266,7 +283,8 @@ def load_weights(model: Any, state: dict[str, Any], path: str) -> None:
         model.load_state_dict(state["state_dict"])
         model.load_other_parameter(decode(state["other_parameter"]))
     except (RuntimeError, KeyError) as error:
-        raise RequestError(f"{path} does not fit the model: {str(error).splitlines()[0]}") from error
+        reason = " ".join(str(error).split())[:300]
+        raise RequestError(f"{path} does not fit the model: {reason}") from error
 
 
 def create_trainer(config: Any, model: torch.nn.Module) -> Any:
@@ -281,4 +299,10 @@ def create_trainer(config: Any, model: torch.nn.Module) -> Any:
         return Trainer(config, model)
     if not issubclass(special, RecBoleTrainer):  # boosted trees, which share nothing with the loop above
         return special(config, model)
-    return type(special.__name__, (special, Trainer), {})(config, model)
+    if special.fit is not RecBoleTrainer.fit and config["max_train_cpu_seconds"] is not None:
+        raise RequestError(
+            f"max_train_cpu_seconds: RecBole trains {config['model']} in a loop of its own; leave it out"
+        )
+    # The special trainer's own pickle is replaced too; everything else of it comes first.
+    namespace = {"save_pretrained_model": Trainer.save_pretrained_model}
+    return type(special.__name__, (special, Trainer), namespace)(config, model)

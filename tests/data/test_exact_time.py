@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -59,8 +60,9 @@ def test_general_models_too(write_dataset: Callable[..., Path], model: str) -> N
     assert test == {"a": ["i5"], "b": ["i3"]}
 
 
-def test_recbole_order_on_request_is_recboles_own(write_dataset: Callable[..., Path]) -> None:
-    _, _, test = targets(write_dataset("tiny", ROWS), "GRU4Rec", recbole_order=True, train_neg_sample_args=None)
+@pytest.mark.parametrize("model", ["GRU4Rec", "SASRecCorrectedLogQ"])
+def test_recbole_order_on_request_is_recboles_own(write_dataset: Callable[..., Path], model: str) -> None:
+    _, _, test = targets(write_dataset("tiny", ROWS), model, recbole_order=True, train_neg_sample_args=None)
     # The three late interactions are equal in float32, so the last one in the file wins: not the last in time.
     assert test["a"] == ["i3"]
 
@@ -70,6 +72,18 @@ def test_duplicates_are_removed_in_exact_order(write_dataset: Callable[..., Path
     settings = {"rm_dup_inter": "last", "train_neg_sample_args": None}
     _, _, test = targets(write_dataset("tiny", rows), "SASRecCorrectedLogQ", **settings)
     assert test["b"] == ["i2"]
+
+
+@pytest.mark.parametrize(
+    ("time", "message"),
+    [(float("nan"), "1 interactions of tiny have no finite"), (float("inf"), "no finite"), (9.8e17, "beyond 2^53")],
+)
+def test_times_without_an_exact_order_are_refused(
+    write_dataset: Callable[..., Path], time: float, message: str
+) -> None:
+    rows = [*ROWS, ("b", "i5", time)]
+    with pytest.raises(RequestError, match=re.escape(message)):
+        targets(write_dataset("tiny", rows), "SASRecCorrectedLogQ")
 
 
 def test_time_as_text_is_refused(write_dataset: Callable[..., Path]) -> None:

@@ -32,7 +32,7 @@ def test_result_checkpoint_and_evaluation_agree(in_tmp: Path, ml100k_cut: Path, 
     assert again["test_result"] == result["test_result"] == again["stored_test_result"]
     assert again["fingerprint"] == result["fingerprint"]
 
-    other = evaluate(result["checkpoint"], config_dict={"topk": [5, 10, 50], "metrics": ["Recall", "MRR"]})
+    other = evaluate(result["checkpoint"], config_dict={"topk": [5, 10, 50], "metrics": ["Recall", "NDCG"]})
     assert not other["same_protocol"]
     assert other["test_result"]["recall@10"] == result["test_result"]["recall@10"]
     assert other["test_result"]["recall@50"] >= other["test_result"]["recall@5"]
@@ -49,7 +49,15 @@ def test_the_same_seed_gives_the_same_numbers(in_tmp: Path, ml100k_cut: Path) ->
     assert first["history"][0]["train_loss"] != other["history"][0]["train_loss"]
 
 
-def test_the_sample_weight_is_recorded_and_is_the_losses_own(in_tmp: Path, ml100k_cut: Path) -> None:
+@pytest.mark.parametrize("model", ["TwoTowerCorrectedLogQ", "BPR"])
+def test_metrics_about_items_and_popularity(in_tmp: Path, ml100k_cut: Path, model: str) -> None:
+    metrics = ["NDCG", "ItemCoverage", "AveragePopularity", "GiniIndex", "ShannonEntropy", "TailPercentage", "GAUC"]
+    settings = {**SETTINGS, "epochs": 1, "metrics": metrics, "valid_metric": "NDCG@10", "data_path": str(ml100k_cut)}
+    result = run(model, "cut", config_dict=settings, saved=False)["test_result"]
+    assert {"itemcoverage@10", "averagepopularity@10", "giniindex@10", "tailpercentage@10", "gauc"} <= set(result)
+
+
+def test_the_sample_weight_is_recorded(in_tmp: Path, ml100k_cut: Path) -> None:
     result = run("SASRecCorrectedLogQ", "cut", config_dict={**SETTINGS, "data_path": str(ml100k_cut)})
     weights = [row["sample_weight"] for row in result["history"]]
     assert 0.9 < weights[0]["mean"] <= 1.0  # an untrained model errs nearly always
@@ -70,8 +78,9 @@ def test_the_sample_weight_is_recorded_and_is_the_losses_own(in_tmp: Path, ml100
 def test_evaluate_refuses_what_the_weights_fix(in_tmp: Path, ml100k_cut: Path) -> None:
     settings = {**SETTINGS, "epochs": 1, "data_path": str(ml100k_cut)}
     file = run("TwoTowerLogQ", "cut", config_dict=settings)["checkpoint"]
-    with pytest.raises(RequestError, match="embedding_size=8"):
-        evaluate(file, config_dict={"embedding_size": 8})
+    for key, value in {"embedding_size": 8, "temperature": 0.7, "similarity": "dot"}.items():
+        with pytest.raises(RequestError, match=f"{key}="):
+            evaluate(file, config_dict={key: value})
     with pytest.raises(RequestError, match="unknown setting topkk"):
         evaluate(file, config_dict={"topkk": 8})
 
@@ -89,7 +98,11 @@ def test_several_runs_log_into_files_of_their_own(in_tmp: Path, ml100k_cut: Path
 def test_recboles_sampled_evaluation_works(in_tmp: Path, ml100k_cut: Path, model: str) -> None:
     settings = {**SETTINGS, "data_path": str(ml100k_cut), "eval_args.mode": "uni100", "epochs": 1}
     full = run(model, "cut", config_dict={**settings, "eval_args.mode": "full"})["test_result"]
-    sampled = run(model, "cut", config_dict=settings)["test_result"]
+    result = run(model, "cut", config_dict=settings)
+    sampled = result["test_result"]
+    again = evaluate(result["checkpoint"])
+    assert again["same_protocol"]
+    assert again["test_result"] == sampled  # the same negatives are drawn
     assert sampled["hit@10"] > full["hit@10"]  # a tenth of 101 candidates against a hundredth of the catalogue
 
 
@@ -98,6 +111,9 @@ def test_recboles_sampled_evaluation_works(in_tmp: Path, ml100k_cut: Path, model
     [
         ({"topk": [5000], "valid_metric": "MRR@5000"}, r"topk=\[5000\]: cut has only \d+ items"),
         ({"user_inter_num_interval": "[900,inf)"}, "cut"),
+        ({"USER_ID_FIELD": "foo"}, "compare USER_ID_FIELD"),
+        ({"load_col": {"inter": ["user_id", "item_id", "nope"]}}, "has no column 'nope'"),
+        ({"encoding": "foo"}, "no such encoding"),
         ({"val_interval": {"rating": "[7,inf)"}}, "cut"),
     ],
     ids=str,

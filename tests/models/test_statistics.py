@@ -1,0 +1,48 @@
+"""What an epoch reports about itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from recbole_logq.models.statistics import StepStatistics
+from recbole_logq.samplers import valid_columns
+
+
+def test_mean_and_deciles() -> None:
+    statistics = StepStatistics()
+    assert statistics.weights() == {}
+    statistics.add_weights(torch.linspace(0, 1, 5001))
+    statistics.add_weights(torch.linspace(0, 1, 5001))
+    weights = statistics.weights()
+    assert weights["mean"] == pytest.approx(0.5, abs=1e-4)
+    assert [weights[f"d{d}"] for d in range(10, 100, 10)] == pytest.approx(
+        [d / 100 for d in range(10, 100, 10)], abs=2e-3
+    )
+
+
+def test_steps_are_averaged() -> None:
+    statistics = StepStatistics()
+    statistics.add(10, torch.tensor(1), 4)
+    statistics.add(20, torch.tensor(2), 8)
+    assert (statistics.positives, int(statistics.dropped), statistics.negatives) == (30, 3, 6.0)
+
+
+def test_the_logged_weight_is_the_losses_sample_weight(build: Callable[..., Any]) -> None:
+    network, _, loaders = build("TwoTowerCorrectedLogQ")
+    batch = next(iter(loaders[0]))
+    state = network.sampler.generator.get_state()
+    network.calculate_loss(batch)
+    network.sampler.generator.set_state(state)
+    users, items = batch["user_id"], batch["item_id"]
+    pool = network.sampler.sample(items)
+    query = network.scorer.query(network.user_tower(users))
+    positive = (query * network.item_vectors(items)).sum(1)
+    valid = valid_columns(pool, items, "masked")
+    expected = network.loss.sample_weight(
+        positive, query @ network.item_vectors(pool.ids).T, valid=valid, **pool.terms(items)
+    )
+    assert network.statistics.weights()["mean"] == pytest.approx(expected.mean().item(), rel=1e-5)
