@@ -102,7 +102,8 @@ def table() -> str:
             _spread([one["test_result"]["recall@10"] for one in runs]),
             ", ".join(f"{best(one['history'])['cpu']:.0f}" for one in runs),
             ", ".join(f"{one['history'][-1]['cpu']:.0f}" for one in runs),
-            f"`{runs[0]['fingerprint']['test']}`",
+            # General models are split at random by the seed, so each seed has its own test set.
+            ", ".join(dict.fromkeys(f"`{one['fingerprint']['test']}`" for one in runs)),
         ]
         lines.append("| " + " | ".join(row) + " |")
     return "\n".join(lines)
