@@ -43,7 +43,7 @@ def evaluate(
     from recbole_logq.data.fingerprint import split_fingerprint
     from recbole_logq.data.prepare import create_dataset, create_loaders, split_dataset
     from recbole_logq.experiment.logs import start_log
-    from recbole_logq.training.trainer import create_trainer, load_weights
+    from recbole_logq.training.trainer import create_trainer
 
     changes: dict[str, Any] = {}
     for source in [*map(read_yaml, config_file_list or []), config_dict or {}]:
@@ -71,7 +71,7 @@ def evaluate(
         )
     loaders = create_loaders(config, data, parts)
     network = config.model_class(config, parts[0]).to(config["device"])
-    load_weights(network, state, file)
+    checkpoint.load_weights(network, state, file)
     trainer = create_trainer(config, network)
     trainer.eval_collector.data_collect(loaders[0])
     init_seed(config["seed"], config["reproducibility"])  # RecBole draws uniN negatives from the global generator

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from recbole_logq.errors import RequestError, WorkError
+from recbole_logq.training.other_parameter import decode
 
 
 def save(content: dict[str, Any], path: str | Path) -> None:
@@ -64,6 +65,20 @@ def load(path: str | Path, device: torch.device | str = "cpu") -> dict[str, Any]
     if not isinstance(content, dict) or not {"config", "state_dict", "given"} <= set(content):
         raise RequestError(f"{path} is not a checkpoint of recbole_logq")
     return content
+
+
+def load_weights(model: Any, state: dict[str, Any], path: str) -> None:
+    """Put a checkpoint's weights into a model.
+
+    Raises:
+        RequestError: They do not fit.
+    """
+    try:
+        model.load_state_dict(state["state_dict"])
+        model.load_other_parameter(decode(state["other_parameter"]))
+    except (RuntimeError, KeyError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise RequestError(f"{path} does not fit the model: {reason}") from error
 
 
 def plain(value: Any) -> Any:

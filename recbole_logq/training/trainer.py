@@ -15,7 +15,7 @@ from recbole.utils import calculate_valid_score, dict2str, early_stopping, get_t
 from recbole_logq.errors import RequestError, WorkError
 from recbole_logq.training import checkpoint
 from recbole_logq.training.clock import Clock
-from recbole_logq.training.other_parameter import decode, encode
+from recbole_logq.training.other_parameter import encode
 
 # What may differ when a run is resumed: how it is watched and how long it goes on, not what is trained.
 CHANGEABLE = frozenset(
@@ -86,7 +86,8 @@ class Trainer(RecBoleTrainer):
         if self.config["train_neg_sample_args"].get("dynamic", False):
             train_data.get_model(self.model)
         self._restore_random_state(train_data)
-        if self._stopped:  # resumed after its end: training on would change the result
+        if self._stopped or (self.start_epoch and self._out_of_budget()):
+            # Resumed after its end: training on would change the result.
             return self.best_valid_score, self.best_valid_result
         clock = Clock(self.epochs - self.start_epoch)
         stop = False
@@ -98,7 +99,7 @@ class Trainer(RecBoleTrainer):
             if valid_data and due:
                 stop, improved = self._validate(valid_data, epoch, record, verbose, show_progress)
             self.history.append(record)
-            self._stopped = stop or out_of_budget
+            self._stopped = stop
             if saved and (improved or due):
                 self._save_both(epoch, train_data, improved, verbose)
             if callback_fn and "valid_score" in record:
@@ -167,7 +168,7 @@ class Trainer(RecBoleTrainer):
         """See RecBole's ``Trainer.evaluate``; the best model comes out of a safe checkpoint."""
         if load_best_model and eval_data:
             file = model_file or self.saved_model_file
-            load_weights(self.model, checkpoint.load(file, self.device), file)
+            checkpoint.load_weights(self.model, checkpoint.load(file, self.device), file)
             self.logger.info(f"Loading model structure and parameters from {file}")
         return super().evaluate(eval_data, load_best_model=False, show_progress=show_progress)
 
@@ -245,7 +246,7 @@ class Trainer(RecBoleTrainer):
         best = Path(resume_file).with_name(state["best_file"])
         if not best.is_file():
             raise RequestError(f"{resume_file} needs {best}, the best model so far, beside it")
-        load_weights(self.model, state, resume_file)
+        checkpoint.load_weights(self.model, state, resume_file)
         self.saved_model_file = str(best)
         self.optimizer.load_state_dict(state["optimizer"])
         self.start_epoch, self.cur_step = state["epoch"] + 1, state["cur_step"]
@@ -271,20 +272,6 @@ def _generators(train_data: Any) -> list[torch.Generator]:
     # RecBole's loader for knowledge graphs is made of two.
     loaders = (train_data, *(getattr(train_data, name, None) for name in ("general_dataloader", "kg_dataloader")))
     return [loader.generator for loader in loaders if isinstance(getattr(loader, "generator", None), torch.Generator)]
-
-
-def load_weights(model: Any, state: dict[str, Any], path: str) -> None:
-    """Put a checkpoint's weights into a model.
-
-    Raises:
-        RequestError: They do not fit.
-    """
-    try:
-        model.load_state_dict(state["state_dict"])
-        model.load_other_parameter(decode(state["other_parameter"]))
-    except (RuntimeError, KeyError) as error:
-        reason = " ".join(str(error).split())[:300]
-        raise RequestError(f"{path} does not fit the model: {reason}") from error
 
 
 def create_trainer(config: Any, model: torch.nn.Module) -> Any:
