@@ -139,12 +139,14 @@ def main() -> None:
     """Run what is missing, then print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", help="run entries whose name contains this")
+    parser.add_argument("--seed", type=int, help="run this seed only")
     parser.add_argument("--table", action="store_true", help="run nothing")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     for name, spec in RUNS.items():
         for seed in spec["seeds"]:
-            if arguments.only in name and not arguments.table and not (RESULTS / f"{name}-{seed}.json").exists():
+            wanted = arguments.only in name and arguments.seed in (None, seed) and not arguments.table
+            if wanted and not (RESULTS / f"{name}-{seed}.json").exists():
                 train(name, seed)
     print(table(), curve(), sep="\n\n")
 

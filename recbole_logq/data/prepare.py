@@ -72,7 +72,9 @@ def _fetch(config: Any) -> None:
 
 def _check_columns(dataset: Dataset, config: Any) -> None:
     for suffix, columns in (config["load_col"] or {}).items():
-        missing = [] if columns in (None, "*") else [name for name in columns if name not in dataset.field2type]
+        # RecBole drops a column once it has made labels of it.
+        known = {*dataset.field2type, *(config["threshold"] or {})}
+        missing = [] if columns in (None, "*") else [name for name in columns if name not in known]
         # A time column that is missing is named where order needs it.
         if missing and missing != [config["TIME_FIELD"]]:
             raise RequestError(f"load_col: the .{suffix} file of {config['dataset']} has no column {missing[0]!r}")

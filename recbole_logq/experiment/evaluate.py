@@ -61,6 +61,7 @@ def evaluate(
     config = Config(stored["model"], stored["dataset"], None, {**given, **changes, **sections})
     start_log(config)
     logger = getLogger()
+    init_seed(config["seed"], config["reproducibility"])  # random splits come from the global generator
     data = create_dataset(config)
     parts = split_dataset(config, data)
     fingerprint = split_fingerprint(parts)
