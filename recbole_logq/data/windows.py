@@ -75,7 +75,11 @@ class Windows:
     @property
     def expected_n_windows(self) -> int:
         """Windows in the mean over random cuts, rounded."""
-        return round(int((self._last - self._first + self.length).sum()) / self.length)
+        return round(self._windows_times_length / self.length)
+
+    @property
+    def _windows_times_length(self) -> int:
+        return int((self._last - self._first + self.length).sum())
 
     def expected_units(self, n_items: int) -> tuple[torch.Tensor, int]:
         """In how many windows each item is a target, and how many windows there are, in the mean over random cuts.
@@ -94,4 +98,4 @@ class Windows:
         again = pair[1:] == pair[:-1]
         gap[1:][again] = (position[1:] - position[:-1])[again].clamp_max(self.length)
         units = torch.zeros(n_items, dtype=torch.int64).index_add_(0, pair % n_items, gap)
-        return units, int((self._last - self._first + self.length).sum())
+        return units, self._windows_times_length
