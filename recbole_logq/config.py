@@ -248,3 +248,8 @@ def _check_metrics(values: dict[str, Any]) -> None:
     modes = values["eval_args"].get("mode")
     if "labeled" in (modes.values() if isinstance(modes, dict) else [modes]) and not whole_list:
         raise RequestError(f"eval_args.mode=labeled: {metric} ranks items, use metrics such as AUC and LogLoss")
+    if values["filter_history"] is not None and modes not in ("full", {"valid": "full", "test": "full"}):
+        raise RequestError(
+            f"filter_history={values['filter_history']}: it is about full ranking and eval_args.mode={modes} ranks a "
+            "sample; leave it out or set mode: full"
+        )

@@ -79,6 +79,7 @@ class CommonSettings(BaseModel):
     train_neg_sample_args: dict[str, Any] | None = None
     MAX_ITEM_LIST_LENGTH: Count = 50
     recbole_order: bool = False
+    filter_history: bool | None = None
     max_train_cpu_seconds: Positive | None = None
 
 

@@ -17,12 +17,23 @@ from recbole.utils import FeatureType, ModelType
 
 from recbole_logq.errors import RequestError
 
+# Where the history of a row ends in `flat_items`; a name no atomic file uses.
+HISTORY_END = "__history_end"
 # What the mixin finds in the class it is mixed into is RecBole's Dataset, which has no types.
 _Base: Any = object
 
 
 class ExactTimeMixin(_Base):
-    """Mix into a RecBole dataset class, in front of it."""
+    """Mix into a RecBole dataset class, in front of it.
+
+    Attributes:
+        flat_users, flat_items: All interactions ordered by user, then time; int64 ``[interactions]``. Set where the
+            split goes by time, together with a column ``HISTORY_END`` of ``inter_feat``: the row's own position in
+            them, before which its user's history ends.
+    """
+
+    flat_users: torch.Tensor
+    flat_items: torch.Tensor
 
     def _remove_duplication(self) -> None:
         keep = self.config["rm_dup_inter"]
@@ -44,6 +55,30 @@ class ExactTimeMixin(_Base):
             # stable sort by float32 (a monotone map) can no longer undo the exact order.
             self._sort_by_time()
         super()._change_feat_format()
+        if self._time_matters() and self.config["MODEL_TYPE"] in {ModelType.GENERAL, ModelType.TRADITIONAL}:
+            times = self.inter_feat[self.time_field].numpy()
+            order = torch.from_numpy(np.lexsort((times, self.inter_feat[self.uid_field].numpy())))
+            self._keep_sequences(order)
+            self.inter_feat.update(Interaction({HISTORY_END: torch.argsort(order)}))
+
+    def data_augmentation(self) -> None:
+        """RecBole's, which makes a row of every interaction but a user's first; only sequential datasets have it."""
+        self.sort(by=[self.uid_field, self.time_field])
+        self._keep_sequences(torch.arange(len(self.inter_feat)))
+        super().data_augmentation()
+        rows = self._target_positions()
+        if len(rows) == len(self.inter_feat):  # DIEN makes rows of its own
+            self.inter_feat.update(Interaction({HISTORY_END: rows}))
+
+    def _keep_sequences(self, order: torch.Tensor) -> None:
+        self.flat_users = self.inter_feat[self.uid_field][order]
+        self.flat_items = self.inter_feat[self.iid_field][order]
+
+    def _target_positions(self) -> torch.Tensor:
+        """Where the targets of a sequential model lie in ``flat_items``: everywhere but at a user's first item."""
+        again = torch.zeros(len(self.flat_users), dtype=torch.bool)
+        again[1:] = self.flat_users[1:] == self.flat_users[:-1]
+        return again.nonzero().flatten()
 
     def _dataframe_to_interaction(self, data: pd.DataFrame) -> Interaction:
         interaction = super()._dataframe_to_interaction(data)

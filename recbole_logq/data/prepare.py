@@ -7,12 +7,14 @@ from logging import getLogger
 from pathlib import Path
 from typing import Any
 
+from recbole.data.dataloader import FullSortEvalDataLoader
 from recbole.data.dataset import Dataset
 from recbole.data.utils import create_samplers, get_dataloader
 from recbole.sampler import KGSampler
 from recbole.utils import ModelType, set_color
 
 from recbole_logq.data.exact_time import ExactTimeMixin
+from recbole_logq.data.ranking_loader import RankingLoader
 from recbole_logq.data.zoo import ensure_dataset
 from recbole_logq.errors import RequestError, WorkError
 
@@ -129,10 +131,17 @@ def create_loaders(config: Any, dataset: Dataset, parts: list[Dataset]) -> tuple
             extra = [KGSampler(dataset, arguments["distribution"], arguments["alpha"])]
         shuffle = True if extra else config["shuffle"]
         train = get_dataloader(config, "train")(config, parts[0], train_sampler, *extra, shuffle=shuffle)
-    valid = get_dataloader(config, "valid")(config, parts[1], valid_sampler, shuffle=False) if len(parts[1]) else None
-    test = get_dataloader(config, "test")(config, parts[2], test_sampler, shuffle=False)
+    valid = _evaluation_loader(config, "valid", parts[1], parts[:1], valid_sampler) if len(parts[1]) else None
+    test = _evaluation_loader(config, "test", parts[2], parts[:2], test_sampler)
     logger = getLogger()
     for title, keys in (("Training", ["train_batch_size"]), ("Evaluation", ["eval_batch_size", "eval_args"])):
         values = " ".join(set_color(f" {key}", "cyan") + f" = [{config[key]}]" for key in keys)
         logger.info(set_color(f"[{title}]:", "pink") + values)
     return train, valid, test
+
+
+def _evaluation_loader(config: Any, phase: str, part: Dataset, earlier: list[Dataset], sampler: Any) -> Any:
+    loader = get_dataloader(config, phase)
+    if loader is FullSortEvalDataLoader:
+        return RankingLoader(config, part, earlier)
+    return loader(config, part, sampler, shuffle=False)

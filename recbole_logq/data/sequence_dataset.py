@@ -10,12 +10,9 @@ from recbole.data.dataset import SequentialDataset
 from recbole.data.interaction import Interaction
 from recbole.utils import FeatureSource, FeatureType
 
-from recbole_logq.data.exact_time import ExactTimeMixin
+from recbole_logq.data.exact_time import HISTORY_END, ExactTimeMixin
 from recbole_logq.data.windows import Windows
 from recbole_logq.errors import RequestError
-
-# Where the history of a row ends in the flat sequence; a name no atomic file uses.
-HISTORY_END = "__history_end"
 
 
 class SequenceDataset(ExactTimeMixin, SequentialDataset):
@@ -38,16 +35,12 @@ class SequenceDataset(ExactTimeMixin, SequentialDataset):
     def data_augmentation(self) -> None:
         """One light row per interaction but a user's first: user, target, history length, where the history ends."""
         self.sort(by=[self.uid_field, self.time_field])
-        users, items = self.inter_feat[self.uid_field], self.inter_feat[self.iid_field]
-        self.flat_users, self.flat_items = users, items
-        first = torch.ones(len(users), dtype=torch.bool)
-        first[1:] = users[1:] != users[:-1]
-        starts = first.nonzero().flatten()
-        start_of_row = starts[first.cumsum(0) - 1]
-        rows = (~first).nonzero().flatten()
+        self._keep_sequences(torch.arange(len(self.inter_feat)))
+        rows = self._target_positions()
+        start_of_user = torch.searchsorted(self.flat_users, self.flat_users[rows])
         self._set_list_field()
         table = self.inter_feat[rows]
-        length = (rows - start_of_row[rows]).clamp_max(self.max_item_list_len)
+        length = (rows - start_of_user).clamp_max(self.max_item_list_len)
         table.update(Interaction({self.item_list_length_field: length, HISTORY_END: rows}))
         self.inter_feat = table
 

@@ -13,8 +13,9 @@ from recbole_logq.training import checkpoint
 
 # What may differ from training without making another model of the same weights.
 _CHANGEABLE = frozenset(
-    {"eval_args", "metrics", "topk", "valid_metric", "metric_decimal_place", "eval_batch_size", "repeatable"}
+    {"eval_args", "metrics", "topk", "valid_metric", "metric_decimal_place", "repeatable", "filter_history"}
     | {"recbole_order", "data_path", "show_progress", "state", "gpu_id", "use_gpu", "worker", "checkpoint_dir"}
+    | {"eval_batch_size"}
 )
 
 
@@ -80,7 +81,7 @@ def evaluate(
         dict(trainer.evaluate(loaders[2], load_best_model=False, show_progress=config["show_progress"]))
     )
     logger.info(set_color("test result", "yellow") + f": {result}")
-    protocol = ("eval_args", "metrics", "topk", "metric_decimal_place", "repeatable", "recbole_order")
+    protocol = ("eval_args", "metrics", "topk", "metric_decimal_place", "repeatable", "recbole_order", "filter_history")
     plain = config.plain()
     return {
         "test_result": result,
