@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 from recbole_logq.data.loaders import WindowLoader
 from recbole_logq.errors import RequestError
 from recbole_logq.models.retrieval import RetrievalMixin
+from recbole_logq.modules.packing import Packing
 from recbole_logq.modules.transformer import SequenceEncoder
 from recbole_logq.probability.frequency import TargetCounts
 
@@ -27,7 +27,6 @@ class SASRec(RetrievalMixin, SequentialRecommender):
     train_loader = WindowLoader
     n_items: int
     max_seq_length: int
-    gather_indexes: Callable[[Tensor, Tensor], Tensor]
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
@@ -68,24 +67,26 @@ class SASRec(RetrievalMixin, SequentialRecommender):
         """See :meth:`RetrievalMixin.item_vectors`."""
         return self.scorer.item(self.item_embedding.weight if ids is None else self.item_embedding(ids))
 
-    def forward(self, sequence: Tensor) -> Tensor:
-        """Right-padded item ids ``[batch, length]`` to one query per position, ``[batch, length, d]``."""
-        return self.encoder(self.item_embedding(sequence))
+    def forward(self, sequence: Tensor, packing: Packing) -> Tensor:
+        """Right-padded item ids ``[batch, length]`` to one query per real position, ``[tokens, d]``."""
+        return self.encoder(self.item_embedding(packing.pack(sequence)), packing)
 
     def calculate_loss(self, interaction: Any) -> Tensor:
         """The loss of a batch of windows (targets ``[batch, length]``) or of RecBole's rows (targets ``[batch]``)."""
         sequence, targets = interaction[self.ITEM_SEQ], interaction[self.ITEM_ID]
-        states = self.forward(sequence)
+        packing = Packing(interaction[self.ITEM_SEQ_LEN])
+        states = self.forward(sequence, packing)
         if targets.dim() == 1:
-            rows = self.gather_indexes(states, interaction[self.ITEM_SEQ_LEN] - 1)
+            rows = states[packing.last]
         else:
+            targets = packing.pack(targets)
             real = targets > 0
             rows, targets = states[real], targets[real]
         return self.retrieval_loss(rows, targets, n_units=len(sequence))
 
     def _query(self, interaction: Any) -> Tensor:
-        states = self.forward(interaction[self.ITEM_SEQ])
-        return self.scorer.query(self.gather_indexes(states, interaction[self.ITEM_SEQ_LEN] - 1))
+        packing = Packing(interaction[self.ITEM_SEQ_LEN])
+        return self.scorer.query(self.forward(interaction[self.ITEM_SEQ], packing)[packing.last])
 
     def predict(self, interaction: Any) -> Tensor:
         """Scores of the given (sequence, item) pairs, ``[batch]``."""

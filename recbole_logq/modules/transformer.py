@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from recbole_logq.modules.packing import Packing
 
 
 class CausalBlock(nn.Module):
@@ -31,28 +32,31 @@ class CausalBlock(nn.Module):
         self.outer = nn.Linear(inner_size, size)
         self.dropout = nn.Dropout(dropout)
 
-    def _attend(self, states: Tensor) -> Tensor:
-        batch, length, size = states.shape
-        packed = self.query_key_value(states).view(batch, length, 3, self.n_heads, size // self.n_heads)
-        query, key, value = packed.permute(2, 0, 3, 1, 4)
-        # Right padding under a causal mask: no real position ever sees a padded one, so no padding mask is needed.
-        mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True)
-        return self.output(mixed.transpose(1, 2).reshape(batch, length, size))
+    def _attend(self, states: Tensor, packing: Packing) -> Tensor:
+        heads = self.query_key_value(states).unflatten(-1, (3, self.n_heads, -1))
+        return self.output(packing.by_bucket(_causal_attention, heads).flatten(1))
 
     def _feed_forward(self, states: Tensor) -> Tensor:
         return self.outer(F.gelu(self.inner(states)))
 
-    def forward(self, states: Tensor) -> Tensor:
-        """States ``[batch, length, size]`` to the same shape."""
+    def forward(self, states: Tensor, packing: Packing) -> Tensor:
+        """States ``[tokens, size]`` to the same shape."""
         if self.pre:
-            states = states + self.dropout(self._attend(self.attention_norm(states)))
+            states = states + self.dropout(self._attend(self.attention_norm(states), packing))
             return states + self.dropout(self._feed_forward(self.feed_forward_norm(states)))
-        states = self.attention_norm(states + self.dropout(self._attend(states)))
+        states = self.attention_norm(states + self.dropout(self._attend(states, packing)))
         return self.feed_forward_norm(states + self.dropout(self._feed_forward(states)))
 
 
+def _causal_attention(heads: Tensor) -> Tensor:
+    """Query, key and value ``[rows, length, 3, heads, d]`` to ``[rows, length, heads, d]``."""
+    query, key, value = heads.permute(2, 0, 3, 1, 4)
+    # Right padding under a causal mask: no real position ever sees a padded one, so no padding mask is needed.
+    return F.scaled_dot_product_attention(query, key, value, is_causal=True).transpose(1, 2)
+
+
 class SequenceEncoder(nn.Module):
-    """Item embeddings of a right-padded sequence to one state per position, each seeing only what came before.
+    """Item embeddings of sequences to one state per position, each seeing only what came before.
 
     Args:
         size, n_heads, inner_size, dropout, norm: As in :class:`CausalBlock`.
@@ -87,10 +91,9 @@ class SequenceEncoder(nn.Module):
             if isinstance(module, nn.Linear):
                 nn.init.zeros_(module.bias)
 
-    def forward(self, embedded: Tensor) -> Tensor:
-        """Embedded items ``[batch, length, size]`` to states ``[batch, length, size]``."""
-        positions = self.positions(torch.arange(embedded.shape[1], device=embedded.device))
-        states = self.dropout(self.input_norm(embedded + positions))
+    def forward(self, embedded: Tensor, packing: Packing) -> Tensor:
+        """Embedded items ``[tokens, size]`` to states ``[tokens, size]``."""
+        states = self.dropout(self.input_norm(embedded + self.positions(packing.position)))
         for block in self.blocks:
-            states = block(states)
+            states = block(states, packing)
         return self.final_norm(states)
