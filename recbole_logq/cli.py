@@ -1,4 +1,4 @@
-"""The command line: ``run`` (the default), ``evaluate``, ``models``.
+"""The command line: ``run`` is the default command.
 
 Exit status 0: done; 1: the work failed; 2: the request was wrong. Either failure is one clear line.
 """
@@ -15,7 +15,7 @@ from typing import Any
 from recbole_logq import __version__
 from recbole_logq.errors import RequestError, WorkError
 from recbole_logq.parsing import parse_arguments
-from recbole_logq.settings import nearest
+from recbole_logq.settings import check_keys, nearest
 
 USAGE = """\
 usage: run_recbole_logq.py [COMMAND] [--key=value ...]
@@ -23,6 +23,10 @@ usage: run_recbole_logq.py [COMMAND] [--key=value ...]
   run (default)  train and test:  --model=NAME --dataset=NAME [--config_files="a.yaml b.yaml"]
                                   [--resume=FILE] [--output=FILE.json] [--any_setting=value ...]
   evaluate       test a checkpoint again:  --checkpoint=FILE [--output=FILE.json] [--any_setting=value ...]
+  compare        results side by side, if they were measured the same way:  --results="a.json b.json"
+  convert        CSV, Parquet or sequences to atomic files:  --input=FILE --dataset=NAME [--user=COLUMN]
+                 [--item=COLUMN] [--time=COLUMN] [--keep.COLUMN=TYPE ...] [--format=csv|parquet|sequences]
+                 [--separator=C] [--encoding=NAME] [--data_path=FOLDER] [--overwrite=true]
   models         list models, recipes, losses and sources of negatives, with a line each
 
   --debug=true   show the traceback of an error
@@ -86,13 +90,40 @@ def _evaluate(options: dict[str, Any]) -> None:
         raise RequestError("no checkpoint given: set --checkpoint=FILE")
     _check_writable(output)
     files = _files(options)
+    other = options.pop("allow_other_training", False)
     from recbole_logq.experiment.evaluate import evaluate
 
-    result = evaluate(str(file), files, options)
+    result = evaluate(str(file), files, options, allow_other_training=other is True)
     if result["same_protocol"] and result["stored_test_result"] is not None:
         same = result["test_result"] == result["stored_test_result"]
         print("same as the result stored after training" if same else "DIFFERS from the result stored after training")
     _write(output, result)
+
+
+def _compare(options: dict[str, Any]) -> None:
+    check_keys(options, {"results"})
+    from recbole_logq.experiment.compare import compare_files
+
+    print(compare_files(str(options.get("results") or "").split()))
+
+
+def _convert(options: dict[str, Any]) -> None:
+    known = {"input", "dataset", "data_path", "format", "user", "item", "time", "keep", "separator", "encoding"}
+    check_keys(options, known | {"overwrite"})
+    for key in ("input", "dataset"):
+        if key not in options:
+            raise RequestError(f"convert needs --{key}=: --input=FILE --dataset=NAME")
+    if not isinstance(options.get("keep", {}), dict):
+        raise RequestError("keep names a column and its type: --keep.rating=float")
+    from recbole_logq.data.convert import convert
+
+    report = convert(options.pop("input"), options.pop("dataset"), **options)
+    print("\n".join(report.lines()))
+    folder = Path(report.target).parent
+    print(
+        f"use it with --dataset={folder.name}"
+        + ("" if str(folder.parent) == "datasets" else f" --data_path={folder.parent}")
+    )
 
 
 def _files(options: dict[str, Any]) -> list[str]:
@@ -130,4 +161,10 @@ def _write(output: Any, result: dict[str, Any]) -> None:
         raise WorkError(f"cannot write --output={path}: {error.strerror}") from error
 
 
-COMMANDS: dict[str, Callable[[dict[str, Any]], None]] = {"run": _run, "evaluate": _evaluate, "models": _models}
+COMMANDS: dict[str, Callable[[dict[str, Any]], None]] = {
+    "run": _run,
+    "evaluate": _evaluate,
+    "compare": _compare,
+    "convert": _convert,
+    "models": _models,
+}

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from recbole_logq import compat
+from recbole_logq.data.temporal_split import check_temporal, is_temporal
 from recbole_logq.errors import RequestError
 from recbole_logq.parsing import nest, parse_value, read_yaml
 from recbole_logq.settings import check_keys, check_types
@@ -114,8 +115,10 @@ class Config(RecBoleConfig):
         check_keys(external, known)
         final = _merge(internal, external)
         final |= {"model": self.model, "dataset": self.dataset}
-        self._add_time_column(final)
         final.update(check_types(final, schema))
+        if is_temporal(final["eval_args"]) and "order" not in (external.get("eval_args") or {}):
+            final["eval_args"]["order"] = "TO"  # a split by time has no other
+        self._add_time_column(final)
         _check_combinations(final, self.model_class, external)
         return final
 
@@ -123,8 +126,7 @@ class Config(RecBoleConfig):
         # RecBole loads only ids by default and then stops at the first need of time; load it where order needs it.
         if self.external_config_dict.keys() & {"load_col", "unload_col"} or self.dataset == "ml-100k":
             return
-        by_time = isinstance(final.get("eval_args"), dict) and final["eval_args"].get("order") == "TO"
-        if by_time or final["MODEL_TYPE"] == ModelType.SEQUENTIAL:
+        if final["eval_args"].get("order") == "TO" or final["MODEL_TYPE"] == ModelType.SEQUENTIAL:
             columns = [final[key] for key in ("USER_ID_FIELD", "ITEM_ID_FIELD", "TIME_FIELD")]
             final["load_col"] = {**(final.get("load_col") or {}), "inter": columns}
 
@@ -201,8 +203,10 @@ def _check_combinations(values: dict[str, Any], model_class: type, external: dic
 
 def _check_evaluation(values: dict[str, Any]) -> None:
     arguments, sequential = values["eval_args"], values["MODEL_TYPE"] == ModelType.SEQUENTIAL
-    if unknown := set(arguments) - {"split", "order", "group_by", "mode"}:
-        raise RequestError(f"unknown setting eval_args.{min(unknown)} (eval_args has split, order, group_by, mode)")
+    temporal = is_temporal(arguments)
+    known = ("split", "order", "group_by", "mode", *(("targets", "unseen") if temporal else ()))
+    if unknown := set(arguments) - set(known):
+        raise RequestError(f"unknown setting eval_args.{min(unknown)} (eval_args has {', '.join(known)})")
     order = arguments.get("order", "RO")
     if order not in {"RO", "TO"}:
         raise RequestError(f"eval_args.order={order!r}: RO (random) or TO (by time)")
@@ -210,7 +214,9 @@ def _check_evaluation(values: dict[str, Any]) -> None:
         raise RequestError("eval_args.order=RO: a sequential model is evaluated in time order, set order: TO")
     if arguments.get("group_by", "user") not in {"user", "none", "None", None}:
         raise RequestError(f"eval_args.group_by={arguments['group_by']!r}: user or none")
-    if "split" in arguments and values.get("benchmark_filename") is None:
+    if temporal:
+        _check_temporal(values)
+    elif "split" in arguments and values.get("benchmark_filename") is None:
         _check_split(arguments["split"], order)
     _check_metrics(values)
 
@@ -225,9 +231,21 @@ def _check_split(split: Any, order: str) -> None:
             raise RequestError("eval_args.split=TS needs eval_args.order=TO")
         return
     raise RequestError(
-        f"eval_args.split={split!r}: give RS: [0.8, 0.1, 0.1] (training and test above 0), LS: valid_and_test or "
-        "LS: test_only"
+        f"eval_args.split={split!r}: give RS: [0.8, 0.1, 0.1] (training and test above 0), LS: valid_and_test, "
+        "LS: test_only, or GTS: [0.8, 0.1, 0.1] (by time, over all users)"
     )
+
+
+def _check_temporal(values: dict[str, Any]) -> None:
+    check_temporal(values["eval_args"])
+    if values["eval_args"].get("order") != "TO":
+        raise RequestError("eval_args.split.GTS needs eval_args.order=TO")
+    if values["recbole_order"]:
+        raise RequestError("recbole_order=true: RecBole has no GTS split to be equal to; leave one of them out")
+    if values.get("benchmark_filename") is not None:
+        raise RequestError("benchmark_filename is a ready-made split: leave out eval_args.split.GTS")
+    if values["MODEL_TYPE"] not in {ModelType.GENERAL, ModelType.TRADITIONAL, ModelType.SEQUENTIAL}:
+        raise RequestError(f"eval_args.split.GTS: general and sequential models only, not {values['model']}")
 
 
 def _check_metrics(values: dict[str, Any]) -> None:

@@ -16,11 +16,12 @@ TEXT_KEYS = frozenset(
     {"model", "dataset", "data_path", "checkpoint_dir", "gpu_id", "wandb_project", "encoding", "field_separator"}
     | {"seq_separator", "user_inter_num_interval", "item_inter_num_interval", "entity_kg_num_interval"}
     | {"relation_kg_num_interval", "valid_metric"}
+    | {"input", "format", "user", "item", "time", "separator"}  # of convert
 )
 
 
 class _Loader(yaml.SafeLoader):
-    """SafeLoader that reads 1e-3 as a number (YAML 1.1 asks for a dot) and refuses a key given twice."""
+    """SafeLoader that reads 1e-3 as a number (YAML 1.1 asks for a dot), no dates, and refuses a key given twice."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
@@ -33,6 +34,11 @@ class _Loader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
+# YAML turns 2020-01-01 into a date; configuration knows only text and numbers.
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float",
     re.compile(r"^[-+]?(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(?:[eE][-+]?\d+)$"),
@@ -47,14 +53,9 @@ def parse_value(key: str, text: str) -> Any:
     if text == "None":  # what RecBole's documentation writes for "not set"
         return None
     try:
-        value = yaml.load(text, Loader=_Loader)
+        return yaml.load(text, Loader=_Loader)
     except yaml.YAMLError:
         return text
-    return str(text) if isinstance(value, _DATES) else value
-
-
-# YAML turns 2020-01-01 into a date; configuration knows only text and numbers.
-_DATES = tuple({type(yaml.safe_load("2020-01-01")), type(yaml.safe_load("2020-01-01 00:00:00"))})
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:
@@ -84,14 +85,14 @@ def nest(flat: dict[str, Any]) -> dict[str, Any]:
     """Turn dotted keys into nested ones: ``{"negatives.count": 64}`` to ``{"negatives": {"count": 64}}``."""
     nested: dict[str, Any] = {}
     for key, value in flat.items():
-        head, _, tail = key.partition(".")
-        if not tail:
-            nested[head] = value
-            continue
-        branch = nested.setdefault(head, {})
-        if not isinstance(branch, dict):
-            raise RequestError(f"{key} cannot be set: {head} is already given as {branch!r}")
-        branch[tail] = value
+        *path, last = key.split(".")
+        branch = nested
+        for step in path:
+            inner = branch.setdefault(step, {})
+            if not isinstance(inner, dict):
+                raise RequestError(f"{key} cannot be set: {step} is already given as {inner!r}")
+            branch = inner
+        branch[last] = value
     return nested
 
 

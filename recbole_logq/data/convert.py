@@ -271,7 +271,10 @@ def _open_csv(source: Path, separator: str | None, encoding: str, report: Report
 
     def read(columns: list[str]) -> Iterator[pd.DataFrame]:
         types = dict.fromkeys(columns, string())
-        options = csv.ConvertOptions(include_columns=columns, column_types=types, strings_can_be_null=True)
+        # An item may be called NA or null; only an empty field is missing.
+        options = csv.ConvertOptions(
+            include_columns=columns, column_types=types, strings_can_be_null=True, null_values=[""]
+        )
         for batch in csv.open_csv(source, read_options=reading, parse_options=parse, convert_options=options):
             yield batch.to_pandas()
 

@@ -15,6 +15,7 @@ import torch
 from recbole.data.interaction import Interaction
 from recbole.utils import FeatureType, ModelType
 
+from recbole_logq.data.temporal_split import TemporalSplit, is_temporal
 from recbole_logq.errors import RequestError
 
 # Where the history of a row ends in `flat_items`; a name no atomic file uses.
@@ -34,6 +35,7 @@ class ExactTimeMixin(_Base):
 
     flat_users: torch.Tensor
     flat_items: torch.Tensor
+    inter_feat: Any
 
     def _remove_duplication(self) -> None:
         keep = self.config["rm_dup_inter"]
@@ -48,6 +50,36 @@ class ExactTimeMixin(_Base):
         if self._time_matters():
             self._check_time()
         super()._fill_nan()
+
+    def _filter_by_inter_num(self) -> None:
+        arguments = self.config["eval_args"]
+        if not is_temporal(arguments):
+            return super()._filter_by_inter_num()
+        self._check_time()
+        rows = self.inter_feat
+        times = rows[self.time_field].to_numpy(np.float64)
+        self.temporal_split = TemporalSplit(arguments, times)
+        early = times < self.temporal_split.valid_from
+        if not early.any() or not (times >= self.temporal_split.test_from).any():
+            raise RequestError(
+                f"eval_args.split.GTS={arguments['split']['GTS']}: times of {self.dataset_name} go from "
+                f"{times.min():.15g} to {times.max():.15g}, which leaves nothing to train or nothing to test on"
+            )
+        self.inter_feat = rows[early].copy()
+        super()._filter_by_inter_num()  # counts what training sees
+        later = self.temporal_split.seen(rows[~early], self.inter_feat, self.uid_field, self.iid_field)
+        self.inter_feat = pd.concat([self.inter_feat, later]).sort_index()  # in file order again
+
+    def build(self) -> list[Any]:
+        """RecBole's, and the global temporal split."""
+        if not is_temporal(self.config["eval_args"]):
+            return super().build()
+        self._change_feat_format()
+        rows = self.inter_feat
+        index = self.temporal_split.parts(rows[self.time_field], rows[self.uid_field], rows[HISTORY_END])
+        self.logger.info(str(self.temporal_split))
+        self._drop_unused_col()
+        return [self.copy(self.inter_feat[part]) for part in index]
 
     def _change_feat_format(self) -> None:
         if self._time_matters() and not self.config["recbole_order"]:

@@ -31,6 +31,14 @@ def split_fingerprint(parts: Sequence[Dataset]) -> dict[str, str]:
     return prints
 
 
+def id_fingerprint(dataset: Dataset) -> str:
+    """Hash which user and item tokens stand behind which internal ids: weights fit only the ids they were made with."""
+    digest = hashlib.sha256()
+    for field in (dataset.uid_field, dataset.iid_field):
+        digest.update(_token_hashes(dataset, field).tobytes())
+    return digest.hexdigest()[:16]
+
+
 def _token_hashes(dataset: Dataset, field: str) -> np.ndarray:
     tokens = dataset.field2id_token[field]
     digests = b"".join(hashlib.blake2b(str(token).encode(), digest_size=8).digest() for token in tokens)

@@ -114,7 +114,9 @@ def split_dataset(config: Any, dataset: Dataset) -> list[Dataset]:
     if len(parts) != 3 or len(parts[0]) == 0:
         raise RequestError(f"the split {config['eval_args']} of {config['dataset']} leaves nothing to train on")
     if len(parts[2]) == 0:
-        raise RequestError(f"the split {config['eval_args']} of {config['dataset']} leaves nothing to test on")
+        temporal = getattr(dataset, "temporal_split", None)
+        reason = f" ({temporal}; eval_args.unseen=keep keeps unseen users and items)" if temporal else ""
+        raise RequestError(f"the split {config['eval_args']} of {config['dataset']} leaves nothing to test on{reason}")
     return parts
 
 

@@ -20,7 +20,10 @@ _CHANGEABLE = frozenset(
 
 
 def evaluate(
-    file: str, config_file_list: list[str] | None = None, config_dict: dict[str, Any] | None = None
+    file: str,
+    config_file_list: list[str] | None = None,
+    config_dict: dict[str, Any] | None = None,
+    allow_other_training: bool = False,
 ) -> dict[str, Any]:
     """Test a checkpoint without training.
 
@@ -29,10 +32,13 @@ def evaluate(
         config_file_list: YAML files of settings, later ones win.
         config_dict: Settings that win over them; both are about what may differ from
             training's: ``topk``, ``metrics``, ``eval_args``, ...
+        allow_other_training: Whether to test although the split's training part is not the one of the checkpoint, so
+            that the model may have been trained on what it is tested on.
 
     Returns:
-        ``test_result``, ``model``, ``dataset``, ``fingerprint``, ``stored_test_result`` (None if training was
-        interrupted before its test) and ``same_protocol``: whether the stored result was made under these settings.
+        ``test_result``, ``model``, ``dataset``, ``seed``, ``fingerprint``, ``protocol``, ``stored_test_result`` (None
+        if training was interrupted before its test) and ``same_protocol``: whether the stored result was made under
+        these settings.
 
     Raises:
         RequestError: The checkpoint cannot be used, or the new settings do not fit it.
@@ -41,8 +47,9 @@ def evaluate(
     from recbole.utils import init_seed, set_color
 
     from recbole_logq.config import Config
-    from recbole_logq.data.fingerprint import split_fingerprint
+    from recbole_logq.data.fingerprint import id_fingerprint, split_fingerprint
     from recbole_logq.data.prepare import create_dataset, create_loaders, split_dataset
+    from recbole_logq.data.protocol import protocol_of
     from recbole_logq.experiment.logs import start_log
     from recbole_logq.training.trainer import create_trainer
 
@@ -66,11 +73,15 @@ def evaluate(
     data = create_dataset(config)
     parts = split_dataset(config, data)
     fingerprint = split_fingerprint(parts)
-    if fingerprint["train"] != state["fingerprint"].get("train"):
-        logger.warning(
-            f"the training part differs from the checkpoint's ({fingerprint['train']} against "
-            f"{state['fingerprint'].get('train')}): the model may have been trained on what it is tested on"
+    trained_on = state["fingerprint"].get("train")
+    if fingerprint["train"] != trained_on and not allow_other_training:
+        raise RequestError(
+            f"{file} was trained on {trained_on} and this split trains on {fingerprint['train']}: the model may have "
+            "seen what it would be tested on; evaluate under the split it was trained with, or set "
+            "--allow_other_training=true"
         )
+    if id_fingerprint(data) != state["id_fingerprint"]:
+        raise RequestError(f"{file}: under these settings the users or items are not those the model was trained with")
     loaders = create_loaders(config, data, parts)
     network = config.model_class(config, parts[0]).to(config["device"])
     checkpoint.load_weights(network, state, file)
@@ -87,7 +98,9 @@ def evaluate(
         "test_result": result,
         "model": config["model"],
         "dataset": config["dataset"],
+        "seed": config["seed"],
         "fingerprint": fingerprint,
+        "protocol": protocol_of(config, parts),
         "stored_test_result": state.get("test_result"),
         "same_protocol": fingerprint == state["fingerprint"]
         and all(plain.get(key) == stored.get(key) for key in protocol),

@@ -54,8 +54,8 @@ def run(
 
     Returns:
         RecBole's ``best_valid_score``, ``valid_score_bigger``, ``best_valid_result``, ``test_result``, and ``model``,
-        ``dataset``, ``parameters``, ``seed``, ``versions``, ``fingerprint``, ``seconds``, ``peak_memory_mb``,
-        ``positives_per_second``, ``checkpoint``, ``history``.
+        ``dataset``, ``parameters``, ``seed``, ``versions``, ``fingerprint``, ``protocol``, ``seconds``,
+        ``peak_memory_mb``, ``positives_per_second``, ``checkpoint``, ``history``.
 
     Raises:
         RequestError: The request cannot be done as stated.
@@ -65,8 +65,9 @@ def run(
     from recbole.utils import init_seed, set_color
 
     from recbole_logq.config import Config
-    from recbole_logq.data.fingerprint import split_fingerprint
+    from recbole_logq.data.fingerprint import id_fingerprint, split_fingerprint
     from recbole_logq.data.prepare import create_dataset, create_loaders, split_dataset
+    from recbole_logq.data.protocol import protocol_of
     from recbole_logq.experiment.logs import start_log
     from recbole_logq.training.trainer import create_trainer
 
@@ -96,7 +97,7 @@ def run(
         raise RequestError(f"{config['model']} cannot be built with these settings: {error!r}") from error
     logger.info(network)
     trainer = create_trainer(config, network)
-    trainer.fingerprint = fingerprint
+    trainer.fingerprint, trainer.id_fingerprint = fingerprint, id_fingerprint(data)
     if resume is not None:
         trainer.resume_checkpoint(resume)
     if callback is not None:
@@ -130,6 +131,7 @@ def run(
         "given": config.given(),
         "versions": versions(),
         "fingerprint": fingerprint,
+        "protocol": protocol_of(config, parts),
         "seconds": phases.seconds,
         "train_cpu_seconds": round(getattr(trainer, "train_cpu_seconds", 0.0), 3),
         "peak_memory_mb": peak_memory_mb(),

@@ -38,6 +38,7 @@ class Trainer(RecBoleTrainer):
     """
 
     fingerprint: dict[str, str]
+    id_fingerprint: str
     best_valid_score: float
     best_valid_result: dict[str, float] | None
     cur_step: int
@@ -49,7 +50,7 @@ class Trainer(RecBoleTrainer):
         self.saved_model_file = os.path.join(self.checkpoint_dir, name)
         self.history: list[dict[str, Any]] = []
         self.best_epoch: int | None = None
-        self.fingerprint = {}
+        self.fingerprint, self.id_fingerprint = {}, ""
         # A loader that every validation also evaluates and records; no decision ever looks at it.
         self.observed_data: Any = None
         self.train_cpu_seconds = 0.0
@@ -208,6 +209,7 @@ class Trainer(RecBoleTrainer):
             "config": self.config.plain(),
             "given": self.config.given(),
             "fingerprint": self.fingerprint,
+            "id_fingerprint": self.id_fingerprint,
             "epoch": epoch,
             "cur_step": self.cur_step,
             "best_valid_score": float(self.best_valid_score),
@@ -241,7 +243,7 @@ class Trainer(RecBoleTrainer):
         for key, value in self.config.plain().items():
             if key not in CHANGEABLE and value != state["config"].get(key):
                 raise RequestError(f"{key}={value!r}: {resume_file} was trained with {state['config'].get(key)!r}")
-        if state["fingerprint"] != self.fingerprint:
+        if (state["fingerprint"], state["id_fingerprint"]) != (self.fingerprint, self.id_fingerprint):
             raise RequestError(f"{resume_file} was trained on another split of {self.config['dataset']}")
         best = Path(resume_file).with_name(state["best_file"])
         if not best.is_file():

@@ -1,0 +1,115 @@
+"""Experiments made of many runs: each run ends in one JSON file, a killed one resumes from its last checkpoint."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from recbole_logq import run
+
+Entry = dict[str, Any]
+"""``model``, ``seeds`` and ``settings`` of one line of a table."""
+
+
+class Experiment:
+    """Runs by name and seed, stored under ``benchmarks/results/<name>/``.
+
+    Args:
+        name: Of the experiment.
+        dataset: The dataset of all runs.
+        runs: Entry by name.
+        shared: Settings of all runs.
+        extra: Called with a run's result after training; gives what else to store.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        dataset: str,
+        runs: dict[str, Entry],
+        shared: dict[str, Any],
+        extra: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
+    ) -> None:
+        self.name, self.dataset, self.runs, self.shared, self.extra = name, dataset, runs, shared, extra
+        self.folder = Path(__file__).parent / "results" / name
+
+    def main(self, description: str, tables: Callable[[], str]) -> None:
+        """Run what is missing, then print the tables."""
+        parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+        parser.add_argument("--only", default="", help="run entries whose name contains this")
+        parser.add_argument("--seed", type=int, help="run this seed only")
+        parser.add_argument("--table", action="store_true", help="run nothing")
+        arguments = parser.parse_args()
+        torch.set_num_threads(1)
+        for name, entry in self.runs.items():
+            for seed in entry["seeds"]:
+                wanted = arguments.only in name and arguments.seed in (None, seed) and not arguments.table
+                if wanted and not self._file(name, seed).exists():
+                    self._train(name, seed)
+        print(tables())
+
+    def stored(self, name: str) -> list[dict[str, Any]]:
+        """The finished runs of an entry, by seed."""
+        files = [self._file(name, seed) for seed in self.runs[name]["seeds"]]
+        return [json.loads(file.read_text(encoding="utf-8")) for file in files if file.is_file()]
+
+    def _file(self, name: str, seed: int) -> Path:
+        return self.folder / f"{name}-{seed}.json"
+
+    def _train(self, name: str, seed: int) -> None:
+        entry = self.runs[name]
+        folder = Path("saved") / self.name / f"{name}-{seed}"
+        interrupted = sorted(folder.glob("*-last.pth"))
+
+        def observe(trainer: Any, loaders: Any) -> None:
+            # The test curve is recorded at every validation and looked at by nobody before the end.
+            trainer.observed_data = loaders[2]
+
+        settings = {**self.shared, **entry["settings"], "seed": seed, "checkpoint_dir": str(folder)}
+        result = run(
+            entry["model"],
+            self.dataset,
+            config_dict=settings,
+            resume=str(interrupted[-1]) if interrupted else None,
+            callback=observe,
+        )
+        kept = _compact(result) | (self.extra(result) if self.extra else {})
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._file(name, seed).write_text(json.dumps(kept) + "\n", encoding="utf-8")
+
+
+def _compact(result: dict[str, Any]) -> dict[str, Any]:
+    """What the tables need: the result, how it was made, and one line a validation."""
+    kept = ("model", "dataset", "seed", "given", "versions", "fingerprint", "test_result", "best_valid_result")
+    history = [
+        {
+            "cpu": row["train_cpu_seconds"],
+            "valid": row["valid_score"],
+            "test": row["observed_result"]["ndcg@10"],
+        }
+        for row in result["history"]
+        if "valid_score" in row
+    ]
+    return {key: result[key] for key in (*kept, "protocol", "peak_memory_mb")} | {"history": history}
+
+
+def best(history: list[dict[str, Any]]) -> dict[str, Any]:
+    """The epoch that training kept: of several with the best validation score, the last."""
+    return max(reversed(history), key=lambda row: row["valid"])
+
+
+def spread(values: list[float]) -> str:
+    """Mean and standard deviation."""
+    mean = statistics.mean(values)
+    return f"{mean:.4f} ± {statistics.stdev(values):.4f}" if len(values) > 1 else f"{mean:.4f}"
+
+
+def prints(runs: list[dict[str, Any]]) -> str:
+    """The test sets' fingerprints."""
+    return ", ".join(dict.fromkeys(f"`{one['fingerprint']['test']}`" for one in runs))

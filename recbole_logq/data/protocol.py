@@ -1,0 +1,80 @@
+"""What a test result was measured on and how, in a form that can be compared between runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from recbole.utils import ModelType
+
+from recbole_logq.errors import RequestError
+
+
+def protocol_of(config: Any, parts: Sequence[Any]) -> dict[str, Any]:
+    """How a run evaluates.
+
+    Returns:
+        ``split`` and ``order`` as set (``order`` is ``exact`` or RecBole's), ``ranking`` (full or a sample),
+        ``filter_history``, and ``averaged_over``: users, or targets where a sequential model has several of a user.
+    """
+    arguments = config["eval_args"]
+    users = parts[-1].inter_feat[parts[-1].uid_field]
+    several = len(users) > len(torch.unique(users))
+    sequential = config["MODEL_TYPE"] == ModelType.SEQUENTIAL
+    order = "random" if arguments.get("order") == "RO" else "RecBole's" if config["recbole_order"] else "exact"
+    given = config["filter_history"]
+    found = {
+        "split": arguments.get("split"),
+        "order": order,
+        "ranking": arguments["mode"]["test"],
+        "filter_history": not config["repeatable"] if given is None else given,
+        "averaged_over": "targets" if sequential and several else "users",
+    }
+    for key in ("targets", "unseen"):
+        if key in arguments:
+            found[key] = arguments[key]
+    return found
+
+
+def require_common(results: Sequence[dict[str, Any]]) -> None:
+    """Refuse to set results side by side that were not measured the same way.
+
+    Args:
+        results: As :func:`recbole_logq.run` returns them.
+
+    Raises:
+        RequestError: Naming the first difference and the setting that removes it.
+    """
+    first = results[0]
+    for other in results[1:]:
+        pair = f"{first['model']} (seed {first['seed']}) and {other['model']} (seed {other['seed']})"
+        if first["dataset"] != other["dataset"]:
+            raise RequestError(f"{pair} are of different datasets, {first['dataset']} and {other['dataset']}")
+        for key in _REMEDY:
+            one, two = first["protocol"].get(key), other["protocol"].get(key)
+            if one != two:
+                raise RequestError(f"{pair} were measured differently: {key} is {one} and {two}; {_REMEDY[key]}")
+        one, two = first["fingerprint"]["test"], other["fingerprint"]["test"]
+        # A random split depends on the seed: each seed has its own test set, which all models of that seed share.
+        if one != two and not (first["protocol"]["order"] == "random" and first["seed"] != other["seed"]):
+            raise RequestError(
+                f"{pair} have different test sets ({one} and {two}) under the same protocol: the data or its filters "
+                "differ; run both on one copy with the same filters"
+            )
+
+
+_COMMON = (
+    'run both with --eval_args.split="{LS: valid_and_test}" --eval_args.order=TO, or a temporal split with '
+    "--eval_args.targets=last"
+)
+# What two runs must have in common, the weightiest first, and what to set.
+_REMEDY = {
+    "split": _COMMON,
+    "order": f"{_COMMON}, and the same --recbole_order",
+    "targets": "give both the same --eval_args.targets",
+    "unseen": "give both the same --eval_args.unseen",
+    "averaged_over": f"one has several targets a user: {_COMMON}",
+    "ranking": "give both the same --eval_args.mode",
+    "filter_history": "RecBole filters it for general models only: run both with --filter_history=true, or =false",
+}

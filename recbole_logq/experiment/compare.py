@@ -1,0 +1,47 @@
+"""Results side by side, once it is certain that they were measured on the same test set in the same way."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from recbole_logq.data.protocol import require_common
+from recbole_logq.errors import RequestError
+
+
+def compare_files(files: Sequence[str | Path]) -> str:
+    """A table of the test results in files that ``run --output`` wrote, a line each.
+
+    Raises:
+        RequestError: A file is no such result, or the results were not measured the same way.
+    """
+    results = [_read(Path(file)) for file in files]
+    if len(results) < 2:
+        raise RequestError('compare needs two results or more: --results="a.json b.json"')
+    require_common(results)
+    return table(results)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        result = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RequestError(f"cannot read {path}: {error}") from error
+    missing = {"model", "dataset", "seed", "test_result", "fingerprint", "protocol"} - set(result)
+    if missing:
+        raise RequestError(f"{path} is no result of run --output: it has no {min(missing)}")
+    return result
+
+
+def table(results: Sequence[dict[str, Any]]) -> str:
+    """Markdown, with protocol and test fingerprint below."""
+    metrics = [name for name in results[0]["test_result"] if all(name in one["test_result"] for one in results)]
+    lines = ["| model | seed | " + " | ".join(metrics) + " |", "|---" * (len(metrics) + 2) + "|"]
+    for one in results:
+        values = " | ".join(f"{one['test_result'][name]:.4f}" for name in metrics)
+        lines.append(f"| {one['model']} | {one['seed']} | {values} |")
+    prints = ", ".join(dict.fromkeys(one["fingerprint"]["test"] for one in results))
+    protocol = ", ".join(f"{key}: {value}" for key, value in results[0]["protocol"].items())
+    return "\n".join([*lines, "", f"{results[0]['dataset']}; {protocol}; test set {prints}"])

@@ -1,0 +1,140 @@
+"""Conversion of hand-made files, each line worked out by hand."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from recbole_logq.data import convert as module
+from recbole_logq.data.convert import Report, convert
+from recbole_logq.errors import RequestError
+
+
+def converted(tmp_path: Path, name: str, content: str | bytes, **options: Any) -> tuple[list[str], Report]:
+    source = tmp_path / name
+    source.write_bytes(content if isinstance(content, bytes) else content.encode())
+    report = convert(source, "own", data_path=tmp_path / "datasets", **options)
+    return (tmp_path / "datasets" / "own" / "own.inter").read_text(encoding="utf-8").splitlines(), report
+
+
+def test_a_csv_with_guessed_columns(tmp_path: Path) -> None:
+    text = "reviewerID,asin,overall,unixReviewTime\nanna,B1,5,1000000007\nbert,B2,3.5,1000000009\n"
+    lines, report = converted(tmp_path, "reviews.csv", text)
+    assert lines == [
+        "user_id:token\titem_id:token\ttimestamp:float\trating:float",
+        "anna\tB1\t1000000007\t5",
+        "bert\tB2\t1000000009\t3.5",
+    ]
+    assert report.columns["user_id"] == "reviewerID (guessed by its name)"
+    assert (report.read, report.written, report.dropped) == (2, 2, {})
+
+
+def test_rows_left_out_are_counted_by_reason(tmp_path: Path) -> None:
+    text = "user;item;when\na;x;1\n;x;2\na; ;3\na;x;later\na;x\nb;y;nan\nb;y;5\n"
+    lines, report = converted(tmp_path, "table.csv", text, time="when")
+    assert lines[1:] == ["a\tx\t1", "b\ty\t5"]
+    assert report.read == 7
+    assert report.dropped == {
+        "no user_id": 1,
+        "no item_id": 1,
+        "no readable time": 2,
+        "lines that do not have 3 columns": 1,
+    }
+    assert report.read == report.written + sum(report.dropped.values())
+
+
+@pytest.mark.parametrize(
+    ("times", "expected", "note"),
+    [
+        (["1700000000123", "1700000000456"], ["1700000000.123", "1700000000.456"], "milliseconds"),
+        (["1700000000000001", "1700000000000002"], ["1700000000.000001", "1700000000.000002"], "microseconds"),
+        (["2000-01-01", "2000-01-01T00:00:01.5Z"], ["946684800", "946684801.5"], "dates became seconds"),
+        (["2000-01-01 01:00:00+01:00", "1999-12-31"], ["946684800", "946598400"], "dates"),
+        (["-5", "7.25"], ["-5", "7.25"], ""),
+    ],
+    ids=str,
+)
+def test_times_become_seconds(tmp_path: Path, times: list[str], expected: list[str], note: str) -> None:
+    rows = "".join(f"a,i{n},{time}\n" for n, time in enumerate(times))
+    lines, report = converted(tmp_path, "t.csv", f"user_id,item_id,timestamp\n{rows}")
+    assert [line.split("\t")[2] for line in lines[1:]] == expected
+    assert note in " ".join(report.notes)
+
+
+def test_ids_stay_as_they_are_written(tmp_path: Path) -> None:
+    text = 'user_id,item_id,timestamp\n007,1e5,1\n12.50,"a, b",2\nNA,null,3\n"x\ty",z,4\n'
+    lines, report = converted(tmp_path, "ids.csv", text)
+    assert lines[1:] == ["007\t1e5\t1", "12.50\ta, b\t2", "NA\tnull\t3", "x y\tz\t4"]
+    assert report.dropped == {}
+    assert "tabs and line breaks in user_id became spaces" in report.notes
+
+
+def test_parquet(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"uid": [1.0, 2.0, None], "iid": ["a", "b", "c"], "genre": ["x", None, "z"]})
+    frame["ts"] = pd.to_datetime(["2000-01-01", "2000-01-02", "2000-01-03"], utc=True)
+    frame.to_parquet(tmp_path / "in.parquet")
+    report = convert(tmp_path / "in.parquet", "own", data_path=tmp_path, keep={"genre": "token"})
+    lines = (tmp_path / "own" / "own.inter").read_text(encoding="utf-8").splitlines()
+    assert lines[0].endswith("\tgenre:token")
+    assert lines[1:] == ["1\ta\t946684800\tx", "2\tb\t946771200\t"]
+    assert report.dropped == {"no user_id": 1}
+
+
+def test_sequences_streamed_in_small_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "ROWS_PER_BATCH", 2)
+    lines, report = converted(tmp_path, "s.txt", "7 a b a\n\n8 c\n9\n10 b c\n")
+    assert lines[1:] == ["7\ta\t1", "7\tb\t2", "7\ta\t3", "8\tc\t1", "10\tb\t1", "10\tc\t2"]
+    assert report.dropped == {"lines with a user and no item": 1}
+    assert (report.read, report.written) == (6, 6)
+
+
+def test_a_large_csv_comes_in_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "CSV_BLOCK", 1 << 10)
+    text = "user_id,item_id,timestamp\n" + "".join(f"u{n},i{n % 7},{n}\n" for n in range(500))
+    lines, report = converted(tmp_path, "big.csv", text)
+    assert report.written == 500
+    assert lines[500] == "u499\ti2\t499"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "options", "message"),
+    [
+        ("a.csv", "x,y\n1,2\n", {}, "has columns x, y: say which is the user with --user=COLUMN"),
+        ("a.csv", "user,item,ts\n1,2,3\n", {"time": "tss"}, "no such column - did you mean ts?"),
+        ("a.csv", "user,item,ts\n1,2,soon\n", {}, "'soon' are neither numbers nor ISO 8601"),
+        ("a.csv", "", {}, "is empty"),
+        ("a.csv", "user,item\n", {}, "has no usable row"),
+        ("a.csv", b"user,item\n\xff\xfe,1\n", {}, "not text in utf-8"),
+        ("a.csv", "user,item\n1,2\n", {"encoding": "foo"}, "encoding"),
+        ("a.csv", "user,item\n1,2\n", {"item": "user"}, "column user would be used twice"),
+        ("a.csv", "user,item\n1,2\n", {"keep": {"item": "int"}}, "one of token, float"),
+        ("a.parquet", "nothing", {}, "not a readable Parquet file"),
+        ("a.txt", "1 a\n1 b c\n", {}, "user '1' has two lines"),
+        ("a.bin", "one word", {}, "cannot tell what"),
+        ("a.csv", "user,item\n1,2\n", {"format": "json"}, "one of csv, parquet, sequences"),
+        ("a.txt", "1 a\n2 b c\n", {"user": "x"}, "has no columns"),
+    ],
+    ids=str,
+)
+def test_what_does_not_fit_is_said_in_one_line(
+    tmp_path: Path, name: str, content: str | bytes, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(RequestError, match=re.escape(message)) as caught:
+        converted(tmp_path, name, content, **options)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "datasets" / "own").exists()
+    assert not list((tmp_path / "datasets").glob(".*")) if (tmp_path / "datasets").exists() else True
+
+
+def test_nothing_is_written_over_unasked(tmp_path: Path) -> None:
+    converted(tmp_path, "a.csv", "user,item\n1,2\n")
+    with pytest.raises(RequestError, match="--overwrite=true"):
+        converted(tmp_path, "b.csv", "user,item\n3,4\n")
+    lines, _ = converted(tmp_path, "b.csv", "user,item\n3,4\n", overwrite=True)
+    assert lines == ["user_id:token\titem_id:token", "3\t4"]
+    with pytest.raises(RequestError, match="give a plain name"):
+        convert(tmp_path / "a.csv", "../own", data_path=tmp_path)

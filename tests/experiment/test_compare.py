@@ -1,0 +1,85 @@
+"""Comparing refuses what was measured differently, and says what to set."""
+
+from __future__ import annotations
+
+import json
+import re
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recbole_logq import run
+from recbole_logq.data.protocol import require_common
+from recbole_logq.errors import RequestError
+from recbole_logq.experiment.compare import compare_files
+
+LAST = {"split": {"LS": "valid_and_test"}, "order": "TO"}
+SETTINGS: dict[str, Any] = {"epochs": 1, "show_progress": False, "state": "WARNING", "MAX_ITEM_LIST_LENGTH": 10}
+
+
+def test_a_general_and_a_sequential_model_need_one_protocol(in_tmp: Path, ml100k_cut: Path) -> None:
+    given = {**SETTINGS, "data_path": str(ml100k_cut)}
+    files = {}
+    for name, model, settings in (
+        ("bpr", "BPR", {}),
+        ("bpr-last", "BPR", {"eval_args": LAST}),
+        ("bpr-common", "BPR", {"eval_args": LAST, "filter_history": True}),
+        ("sasrec", "SASRecCorrectedLogQ", {}),
+        ("sasrec-common", "SASRecCorrectedLogQ", {"filter_history": True}),
+        ("other", "SASRecCorrectedLogQ", {"filter_history": True, "item_inter_num_interval": "[2,inf)"}),
+    ):
+        result = run(model, "cut", config_dict={**given, **settings}, saved=False)
+        files[name] = in_tmp / f"{name}.json"
+        files[name].write_text(json.dumps(result))
+    with pytest.raises(RequestError, match=re.escape("--eval_args.order=TO")):
+        compare_files([files["bpr"], files["sasrec"]])
+    with pytest.raises(RequestError, match=re.escape("run both with --filter_history=true, or =false")):
+        compare_files([files["bpr-last"], files["sasrec"]])
+    with pytest.raises(RequestError, match="different test sets"):
+        compare_files([files["sasrec-common"], files["other"]])
+    table = compare_files([files["bpr-common"], files["sasrec-common"]])
+    fingerprint = json.loads(files["bpr-common"].read_text())["fingerprint"]["test"]
+    assert "| BPR | 2020 |" in table
+    assert "| SASRecCorrectedLogQ | 2020 |" in table
+    assert fingerprint in table
+
+
+RESULT: dict[str, Any] = {
+    "model": "BPR",
+    "dataset": "d",
+    "seed": 1,
+    "fingerprint": {"train": "a", "valid": "b", "test": "c"},
+    "protocol": {"split": {"RS": [0.8, 0.1, 0.1]}, "order": "random", "ranking": "full", "filter_history": True},
+}
+
+
+def test_each_seed_of_a_random_split_has_its_own_test_set() -> None:
+    other = deepcopy(RESULT)
+    other["fingerprint"]["test"] = "x"
+    with pytest.raises(RequestError, match="different test sets"):
+        require_common([RESULT, other])
+    require_common([RESULT, {**other, "seed": 2}])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"dataset": "e"}, "different datasets"),
+        ({"protocol": {**RESULT["protocol"], "ranking": "uni100"}}, "the same --eval_args.mode"),
+        ({"protocol": {**RESULT["protocol"], "averaged_over": "targets"}}, "several targets a user"),
+    ],
+    ids=str,
+)
+def test_differences_are_named(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(RequestError, match=message):
+        require_common([RESULT, {**RESULT, **change}])
+
+
+def test_files_that_are_no_results(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text("{}")
+    (tmp_path / "b.json").write_text("{")
+    for files, message in ((["a.json"], "has no"), (["b.json"], "cannot read"), ([], "two results or more")):
+        with pytest.raises(RequestError, match=message):
+            compare_files([tmp_path / file for file in files])
