@@ -23,6 +23,8 @@ usage: run_recbole_logq.py [COMMAND] [--key=value ...]
   run (default)  train and test:  --model=NAME --dataset=NAME [--config_files="a.yaml b.yaml"]
                                   [--resume=FILE] [--output=FILE.json] [--any_setting=value ...]
   evaluate       test a checkpoint again:  --checkpoint=FILE [--output=FILE.json] [--any_setting=value ...]
+  audit          what a dataset's test set really is:  --dataset=NAME [--output=FILE.json] [--page=FILE.html]
+                                  [--any_filter=value ...]
   compare        results side by side, if they were measured the same way:  --results="a.json b.json"
   convert        CSV, Parquet or sequences to atomic files:  --input=FILE --dataset=NAME [--user=COLUMN]
                  [--item=COLUMN] [--time=COLUMN] [--keep.COLUMN=TYPE ...] [--format=csv|parquet|sequences]
@@ -77,18 +79,18 @@ def _run(options: dict[str, Any]) -> None:
     output, resume = options.pop("output", None), options.pop("resume", None)
     files = _files(options)
     model, dataset = options.pop("model", None), options.pop("dataset", None)
-    _check_writable(output)
+    _check_writable("output", output)
     from recbole_logq.experiment.run import run
 
     result = run(model, dataset, files, options, resume=resume)
-    _write(output, result)
+    _write_json(output, result)
 
 
 def _evaluate(options: dict[str, Any]) -> None:
     output, file = options.pop("output", None), options.pop("checkpoint", None)
     if not file:
         raise RequestError("no checkpoint given: set --checkpoint=FILE")
-    _check_writable(output)
+    _check_writable("output", output)
     files = _files(options)
     other = options.pop("allow_other_training", False)
     from recbole_logq.experiment.evaluate import evaluate
@@ -97,7 +99,23 @@ def _evaluate(options: dict[str, Any]) -> None:
     if result["same_protocol"] and result["stored_test_result"] is not None:
         same = result["test_result"] == result["stored_test_result"]
         print("same as the result stored after training" if same else "DIFFERS from the result stored after training")
-    _write(output, result)
+    _write_json(output, result)
+
+
+def _audit(options: dict[str, Any]) -> None:
+    output, html = options.pop("output", None), options.pop("page", None)
+    if "dataset" not in options:
+        raise RequestError("no dataset given: set --dataset=NAME")
+    for flag, path in (("output", output), ("page", html)):
+        _check_writable(flag, path)
+    files = _files(options)
+    from recbole_logq.data.audit import audit
+    from recbole_logq.experiment.audit_page import page, print_audit
+
+    report = audit(options.pop("dataset"), files, options)
+    print_audit(report)
+    _write_json(output, report)
+    _write("page", html, page(report) if html else "")
 
 
 def _compare(options: dict[str, Any]) -> None:
@@ -138,32 +156,36 @@ def _models(options: dict[str, Any]) -> None:
     print_catalog()
 
 
-def _check_writable(output: Any) -> None:
+def _check_writable(flag: str, target: Any) -> None:
     # Before hours of training: a result that cannot be written is lost.
-    if output is None:
+    if target is None:
         return
-    folder = Path(str(output)).absolute().parent
-    if not folder.is_dir() or not os.access(folder, os.W_OK) or Path(str(output)).is_dir():
-        raise RequestError(f"--output={output}: cannot write there, give a file in an existing folder")
+    folder = Path(str(target)).absolute().parent
+    if not folder.is_dir() or not os.access(folder, os.W_OK) or Path(str(target)).is_dir():
+        raise RequestError(f"--{flag}={target}: cannot write there, give a file in an existing folder")
 
 
-def _write(output: Any, result: dict[str, Any]) -> None:
-    if output is None:
+def _write_json(target: Any, result: dict[str, Any]) -> None:
+    _write("output", target, json.dumps(result, indent=1, allow_nan=False) + "\n")
+
+
+def _write(flag: str, target: Any, text: str) -> None:
+    if target is None:
         return
-    path = Path(str(output)).absolute()
-    text = json.dumps(result, indent=1, allow_nan=False)
+    path = Path(str(target)).absolute()
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_text(text + "\n", encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8")
         os.replace(temporary, path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise WorkError(f"cannot write --output={path}: {error.strerror}") from error
+        raise WorkError(f"cannot write --{flag}={path}: {error.strerror}") from error
 
 
 COMMANDS: dict[str, Callable[[dict[str, Any]], None]] = {
     "run": _run,
     "evaluate": _evaluate,
+    "audit": _audit,
     "compare": _compare,
     "convert": _convert,
     "models": _models,

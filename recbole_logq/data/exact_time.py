@@ -51,6 +51,13 @@ class ExactTimeMixin(_Base):
             self._check_time()
         super()._fill_nan()
 
+    def _normalize(self) -> None:
+        # normalize_all (which RecBole's settings of ml-100k turn on) would squeeze time into [0, 1] too.
+        times = self.inter_feat[self.time_field].copy() if self._time_stays_wide() else None
+        super()._normalize()
+        if times is not None:
+            self.inter_feat[self.time_field] = times
+
     def _filter_by_inter_num(self) -> None:
         arguments = self.config["eval_args"]
         if not is_temporal(arguments):
@@ -123,6 +130,7 @@ class ExactTimeMixin(_Base):
             not self.config["recbole_order"]
             and self.config["MODEL_TYPE"] in {ModelType.GENERAL, ModelType.TRADITIONAL, ModelType.SEQUENTIAL}
             and self.field2type.get(self.time_field) == FeatureType.FLOAT
+            and self.time_field in self.inter_feat
             and self.time_field not in self.config["numerical_features"]
         )
 

@@ -24,16 +24,20 @@ _DATASET_OF_TYPE = {
 }
 
 
-def create_dataset(config: Any) -> Dataset:
+def create_dataset(config: Any, dataset_class: type[Dataset] | None = None) -> Dataset:
     """Fetch, load, filter and re-index the dataset that ``config`` asks for.
+
+    Args:
+        config: The checked settings.
+        dataset_class: Instead of the one that the model trains on.
 
     Raises:
         RequestError: RecBole cannot use the files with these settings, or nothing is left after the filters.
     """
-    _fetch(config)
+    fetch(config)
     own_class = getattr(config.model_class, "dataset_class", None)
     try:
-        dataset = (own_class() if own_class else _exact_class(config))(config)
+        dataset = (dataset_class or (own_class() if own_class else _exact_class(config)))(config)
     except RequestError:
         raise
     except KeyError as error:
@@ -51,7 +55,13 @@ def create_dataset(config: Any) -> Dataset:
     return dataset
 
 
-def _fetch(config: Any) -> None:
+def fetch(config: Any) -> None:
+    """Make sure that the atomic files are there and start with a header.
+
+    Raises:
+        RequestError: No such dataset, or its files are not what RecBole reads.
+        WorkError: It could not be fetched or read.
+    """
     folder = Path(config["data_path"])  # with the dataset's name at its end
     try:
         if config["dataset"] != "ml-100k":
@@ -70,6 +80,13 @@ def _fetch(config: Any) -> None:
         raise RequestError(f"encoding={config['encoding']}: no such encoding") from error
     except OSError as error:
         raise WorkError(f"cannot read or write {folder}: {error.strerror}") from error
+
+
+def header_of(config: Any) -> list[str]:
+    """Names of the columns of the ``.inter`` file (of its first part, where there are several)."""
+    file = min(Path(config["data_path"]).glob("*.inter"))
+    with file.open(encoding=config["encoding"] or "utf-8") as lines:
+        return [column.split(":")[0] for column in lines.readline().rstrip("\r\n").split(config["field_separator"])]
 
 
 def _check_columns(dataset: Dataset, config: Any) -> None:
