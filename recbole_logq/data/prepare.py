@@ -10,11 +10,12 @@ from typing import Any
 from recbole.data.dataloader import FullSortEvalDataLoader
 from recbole.data.dataset import Dataset
 from recbole.data.utils import create_samplers, get_dataloader
-from recbole.sampler import KGSampler
+from recbole.sampler import KGSampler, Sampler
 from recbole.utils import ModelType, set_color
 
 from recbole_logq.data.exact_time import ExactTimeMixin
 from recbole_logq.data.ranking_loader import RankingLoader
+from recbole_logq.data.temporal_split import is_temporal
 from recbole_logq.data.zoo import ensure_dataset
 from recbole_logq.errors import RequestError, WorkError
 
@@ -139,7 +140,14 @@ def split_dataset(config: Any, dataset: Dataset) -> list[Dataset]:
 
 def create_loaders(config: Any, dataset: Dataset, parts: list[Dataset]) -> tuple[Any, Any, Any]:
     """Loaders of the three parts: RecBole's, except for the training loader of an own model."""
-    train_sampler, valid_sampler, test_sampler = create_samplers(config, dataset, parts)
+    try:
+        train_sampler, valid_sampler, test_sampler = create_samplers(config, dataset, parts)
+    except ValueError as error:  # a user who had every item leaves nothing to sample
+        raise RequestError(f"cannot sample negatives on {config['dataset']}: {error}") from error
+    if is_temporal(config["eval_args"]) and config["train_neg_sample_args"]["distribution"] == "popularity":
+        # RecBole counts validation and test interactions too.
+        alpha = config["train_neg_sample_args"]["alpha"]
+        train_sampler = Sampler(["train"], [parts[0]], "popularity", alpha).set_phase("train")
     own_loader = getattr(config.model_class, "train_loader", None)
     if own_loader is not None:
         train = own_loader(config, parts[0])

@@ -74,6 +74,22 @@ def test_duplicates_are_removed_in_exact_order(write_dataset: Callable[..., Path
     assert test["b"] == ["i2"]
 
 
+@pytest.mark.parametrize("scale", [1e-3, 1000.0, 1e6])
+@pytest.mark.parametrize("shift", [0.0, -3e9])
+def test_any_unit_and_negative_times_keep_the_order(
+    write_dataset: Callable[..., Path], scale: float, shift: float
+) -> None:
+    rows = [(user, item, (time + shift) * scale) for user, item, time in ROWS]
+    _, _, test = targets(write_dataset("tiny", rows), "SASRecCorrectedLogQ")
+    assert test == {"a": ["i5"], "b": ["i3"]}
+
+
+def test_times_that_are_no_numbers_are_refused(write_dataset: Callable[..., Path]) -> None:
+    path = write_dataset("tiny", [("a", "i1", "2000-01-01"), *ROWS])  # type: ignore[list-item]
+    with pytest.raises(RequestError, match=r"cannot load tiny: .*timestamp:float"):
+        targets(path, "SASRecCorrectedLogQ")
+
+
 @pytest.mark.parametrize(
     ("time", "message"),
     [(float("nan"), "1 interactions of tiny have no finite"), (float("inf"), "no finite"), (9.8e17, "beyond 2^53")],

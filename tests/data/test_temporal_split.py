@@ -124,6 +124,22 @@ def test_filters_count_training_only(write_dataset: Callable[..., Path]) -> None
     assert sorted(dataset.field2id_token["item_id"]) == ["[PAD]", "i1", "i3"]
 
 
+def test_recboles_popularity_sampler_knows_training_only(write_dataset: Callable[..., Path]) -> None:
+    arguments = {"distribution": "popularity", "sample_num": 1, "alpha": 1.0}
+    path = write_dataset("tiny", [*ROWS, ("e", "i6", 1.0)])  # no user has everything
+    config, dataset, parts = prepare(path, "BPR", [100, 200], train_neg_sample_args=arguments, targets="all")
+    sampler = create_loaders(config, dataset, parts)[0]._sampler
+    counts = {str(dataset.field2id_token["item_id"][item]) for item in sampler.prob}
+    assert counts == {"i1", "i2", "i3", "i4", "i5", "i6"}
+    assert len(sampler._get_candidates_list()) == sum(map(len, TRAIN.values())) + 1
+
+
+def test_a_user_who_had_everything_is_said(write_dataset: Callable[..., Path]) -> None:
+    config, dataset, parts = prepare(write_dataset("tiny", ROWS), "BPR", [100, 200], targets="all")
+    with pytest.raises(RequestError, match="cannot sample negatives on tiny: Some users have interacted with all"):
+        create_loaders(config, dataset, parts)
+
+
 def test_shares_cut_at_quantiles_and_keep_ties_together(write_dataset: Callable[..., Path]) -> None:
     rows = [("a", f"i{n}", float(n // 2)) for n in range(20)]  # times 0, 0, 1, 1, ... 9, 9
     _, dataset, _ = prepare(write_dataset("tiny", rows), "BPR", [0.55, 0.2, 0.25], unseen="keep")
