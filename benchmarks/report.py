@@ -1,4 +1,4 @@
-"""Writes the measured tables from benchmarks/results/ into README.md and docs/results.md, between their markers.
+"""Writes the measured tables from benchmarks/results/ into README.md and docs/, between their markers.
 
 uv run benchmarks/report.py            # write
 uv run benchmarks/report.py --check    # exit status 1 if a table there is not the stored one
@@ -10,7 +10,10 @@ import re
 import sys
 from pathlib import Path
 
+import audits
+import order_of_time
 import quality_ml100k
+import quality_sports
 import sequential_training
 
 ROOT = Path(__file__).parent.parent
@@ -22,9 +25,12 @@ def main() -> int:
         "quality": quality_ml100k.table(),
         "curve": quality_ml100k.curve(),
         "training": sequential_training.table(),
+        "sports": quality_sports.table(),
+        "audits": audits.table(),
+        "order": order_of_time.table(),
     }
     stale = []
-    for path in (ROOT / "README.md", ROOT / "docs" / "results.md"):
+    for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
         text = path.read_text(encoding="utf-8")
         new = text
         for name, table in tables.items():

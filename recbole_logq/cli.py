@@ -109,7 +109,7 @@ def _audit(options: dict[str, Any]) -> None:
     for flag, path in (("output", output), ("page", html)):
         _check_writable(flag, path)
     files = _files(options)
-    from recbole_logq.data.audit import audit
+    from recbole_logq.experiment.audit import audit
     from recbole_logq.experiment.audit_page import page, print_audit
 
     report = audit(options.pop("dataset"), files, options)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from recbole.data.dataset import Dataset
 
 
-def split_fingerprint(parts: Sequence[Dataset]) -> dict[str, str]:
+def split_fingerprint(
+    parts: Sequence[Dataset], rename: Mapping[str, Mapping[str, str]] | None = None
+) -> dict[str, str]:
     """Hash the (user, target) pairs of each part by their original tokens.
 
     Independent of RecBole's internal ids and of row order, so that two runs, machines or sources of the same data can
@@ -17,13 +19,16 @@ def split_fingerprint(parts: Sequence[Dataset]) -> dict[str, str]:
 
     Args:
         parts: Training, validation and test dataset.
+        rename: Per field, what to call a token instead: two copies of the same data that name users or items
+            differently have one fingerprint once one copy's names are mapped to the other's.
 
     Returns:
         16 hexadecimal digits per part, keyed ``train``, ``valid``, ``test``.
     """
     first = parts[0]
-    users = _token_hashes(first, first.uid_field)
-    items = _token_hashes(first, first.iid_field)
+    rename = rename or {}
+    users = _token_hashes(first, first.uid_field, rename.get(first.uid_field, {}))
+    items = _token_hashes(first, first.iid_field, rename.get(first.iid_field, {}))
     prints = {}
     for name, part in zip(("train", "valid", "test"), parts, strict=True):
         rows = np.sort(_mix(users[part.inter_feat[part.uid_field]], items[part.inter_feat[part.iid_field]]))
@@ -35,12 +40,12 @@ def id_fingerprint(dataset: Dataset) -> str:
     """Hash which user and item tokens stand behind which internal ids: weights fit only the ids they were made with."""
     digest = hashlib.sha256()
     for field in (dataset.uid_field, dataset.iid_field):
-        digest.update(_token_hashes(dataset, field).tobytes())
+        digest.update(_token_hashes(dataset, field, {}).tobytes())
     return digest.hexdigest()[:16]
 
 
-def _token_hashes(dataset: Dataset, field: str) -> np.ndarray:
-    tokens = dataset.field2id_token[field]
+def _token_hashes(dataset: Dataset, field: str, names: Mapping[str, str]) -> np.ndarray:
+    tokens = [names.get(str(token), token) for token in dataset.field2id_token[field]]
     digests = b"".join(hashlib.blake2b(str(token).encode(), digest_size=8).digest() for token in tokens)
     return np.frombuffer(digests, dtype="<u8")
 

@@ -143,11 +143,16 @@ def _repeats(rows: pd.DataFrame) -> Section:
 def _time(rows: pd.DataFrame) -> Section:
     first, last = rows["time"].min(), rows["time"].max()
     return {
+        "times are positions in the user's sequence, not moments": "yes" if _are_positions(rows) else "no",
         "first": _moment(first),
         "last": _moment(last),
         "distinct times": int(rows["time"].nunique()),
         "one step of float32 at the last time": float(np.spacing(np.float32(last))),
     }
+
+
+def _are_positions(rows: pd.DataFrame) -> bool:
+    return bool((rows["time"] == rows.groupby("user").cumcount() + 1).all())
 
 
 def _moment(value: float) -> str:
@@ -187,14 +192,17 @@ def _leakage(rows: pd.DataFrame) -> Section:
     test = (from_end == 0) & (size >= 2)
     valid = (from_end == 1) & (size >= 3)
     training = exact[~test & ~valid]
-    times = np.sort(training["time"].to_numpy())
     targets = exact[test]
-    later = len(times) - np.searchsorted(times, targets["time"].to_numpy(), side="right")
-    known = set(training["item"])
-    cold = ~targets["item"].isin(known)
-    return {
-        "test items earlier than some training interaction": float((later > 0).mean()),
-        "training interactions later than a test item, on average": float((later / len(times)).mean()),
+    found: Section = {}
+    if not _are_positions(rows):  # positions of different users say nothing about before and after
+        times = np.sort(training["time"].to_numpy())
+        later = len(times) - np.searchsorted(times, targets["time"].to_numpy(), side="right")
+        found = {
+            "test items earlier than some training interaction": float((later > 0).mean()),
+            "training interactions later than a test item, on average": float((later / len(times)).mean()),
+        }
+    cold = ~targets["item"].isin(set(training["item"]))
+    return found | {
         "cold test items (no training interaction)": int(cold.sum()),
         "share of cold test items": float(cold.mean()),
     }

@@ -10,9 +10,9 @@ import pytest
 from recbole.data.dataset import Dataset, SequentialDataset
 
 from recbole_logq.config import Config
-from recbole_logq.data.audit import audit
 from recbole_logq.data.prepare import create_dataset, split_dataset
 from recbole_logq.errors import RequestError
+from recbole_logq.experiment.audit import audit
 
 BASE = 978300000.0
 LAST = {"split": {"LS": "valid_and_test"}, "order": "TO"}
@@ -103,6 +103,13 @@ def test_without_times_there_is_no_word_about_order(tmp_path: Path) -> None:
     (tmp_path / "plain" / "plain.inter").write_text("user_id:token\titem_id:token\n" + rows)
     report = audit("plain", None, {"data_path": str(tmp_path)})
     assert set(report) == {"dataset", "filters", "size", "popularity", "repeats"}
+
+
+def test_positions_say_nothing_about_leakage(write_dataset: Callable[..., Path]) -> None:
+    rows = [(user, item, float(n + 1)) for user in "abc" for n, item in enumerate(["i1", "i2", f"i{user}"])]
+    report = audit("tiny", None, {"data_path": str(write_dataset("tiny", rows))})
+    assert report["time"]["times are positions in the user's sequence, not moments"] == "yes"
+    assert report["leakage"] == {"cold test items (no training interaction)": 3, "share of cold test items": 1.0}
 
 
 def test_a_split_is_not_audited() -> None:
