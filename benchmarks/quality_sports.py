@@ -5,7 +5,8 @@
 
 Leave-one-out, full ranking. The history is filtered from the ranking, as in the benchmark whose figures stand beside;
 the test result with history is stored too. Settings were chosen on validation with one seed of corrected logQ: hidden
-64 against 128 with twice the negatives, which overfitted.
+64 (128 overfitted), and 1,024 negatives of the batch, nearly all there are (256 stayed at 0.036 after 68 epochs, 1,024
+had 0.037 after 12).
 """
 
 from __future__ import annotations
@@ -26,8 +27,12 @@ EXPERIMENT = Experiment(
     "quality_sports",
     "sports",
     {
-        name: {"model": name, "seeds": [1, 2, 3], "settings": {}}
-        for name in ("SASRecCorrectedLogQ", "SASRecFullSoftmax")
+        "SASRecCorrectedLogQ": {
+            "model": "SASRecCorrectedLogQ",
+            "seeds": [1, 2, 3],
+            "settings": {"negatives.count": 1024},
+        },
+        "SASRecFullSoftmax": {"model": "SASRecFullSoftmax", "seeds": [1, 2, 3], "settings": {}},
     },
     {
         "valid_metric": "NDCG@10",

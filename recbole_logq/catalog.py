@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from recbole_logq.errors import RequestError
-from recbole_logq.losses import get_loss
+from recbole_logq.losses import get_loss  # noqa: F401  (fills the registry)
 from recbole_logq.models.resolve import ENCODERS, recbole_models, recipes
 from recbole_logq.registry import losses, samplers
 from recbole_logq.samplers import get_sampler  # noqa: F401  (fills the registry)
@@ -27,7 +27,7 @@ def print_catalog() -> None:
     _section("Recipes", {name: str(values["summary"]) for name, values in recipes().items()})
     _section(
         "Losses (--loss=)",
-        {name: f"{losses.summary(name)} [accidental hits: {get_loss(name).hits}]" for name in losses.names()},
+        {name: f"{losses.summary(name)} [accidental hits: {losses.get(name).hits}]" for name in losses.names()},
     )
     _section("Negatives (--negatives.source=)", {name: samplers.summary(name) for name in samplers.names()})
     print(f"\n{_ADVICE}")

@@ -158,6 +158,16 @@ def _merge(low: dict[str, Any], high: dict[str, Any]) -> dict[str, Any]:
     for key in MERGED_KEYS:
         if isinstance(low.get(key), dict) and isinstance(high.get(key), dict):
             merged[key] = {**low[key], **high[key]}
+    # Options belong to what they were written for: a recipe's alpha means nothing to another source of negatives.
+    below, above = (side.get("negatives") for side in (low, high))
+    if (
+        isinstance(below, dict)
+        and isinstance(above, dict)
+        and above.get("source", below.get("source")) != below.get("source")
+    ):
+        merged["negatives"] = {**{key: below[key] for key in ("count",) if key in below}, **above}
+    if high.get("loss", low.get("loss")) != low.get("loss") and "loss_options" not in high:
+        merged.pop("loss_options", None)
     return merged
 
 

@@ -90,12 +90,16 @@ class NegativesSettings(BaseModel):
 
     source: str
     count: Count | None = None
+    alpha: PositiveOrZero | None = None
+    uniform_share: Annotated[float, BeforeValidator(_no_bool), Field(gt=0, lt=1)] | None = None
+    law: Literal["mixture", "per_part"] | None = None
 
 
 class RetrievalSettings(CommonSettings):
     """Settings of this package's models, whatever the encoder."""
 
     loss: str
+    loss_options: dict[str, Any] | None = None
     negatives: NegativesSettings
     hits: Literal["masked", "kept"] | None = None
     allow_crossed: bool = False
@@ -170,4 +174,7 @@ def check_types(values: dict[str, Any], schema: type[BaseModel]) -> dict[str, An
         message = problem["msg"].removeprefix("Value error, ")
         raise RequestError(f"{path}={problem['input']!r}: {message[0].lower()}{message[1:]}") from error
     own = {name: getattr(checked, name) for name in schema.model_fields}
-    return {name: value.model_dump() if isinstance(value, BaseModel) else value for name, value in own.items()}
+    return {
+        name: value.model_dump(exclude_none=True) if isinstance(value, BaseModel) else value
+        for name, value in own.items()
+    }

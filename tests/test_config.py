@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,34 @@ def test_the_dict_wins_over_files_and_later_files_over_earlier(tmp_path: Path) -
     assert (config["epochs"], config["learning_rate"]) == (3, 0.2)
     # A key of a section leaves the recipe's other keys alone.
     assert config["negatives"] == {"source": "in_batch", "count": 7}
+
+
+def test_another_source_or_loss_leaves_the_recipes_options_behind() -> None:
+    config = Config("TwoTowerPopularity", "ml-100k", None, {"negatives.source": "uniform"})
+    assert config["negatives"] == {"source": "uniform", "count": 256}
+    config = Config("TwoTowerPopularity", "ml-100k", None, {"negatives.count": 9})
+    assert config["negatives"] == {"source": "popularity", "count": 9, "alpha": 0.75}
+    assert not Config("SASRecGBCE", "ml-100k", None, {"loss": "bce"})["loss_options"]
+    assert Config("SASRecGBCE", "ml-100k", None, {"loss_options": {"t": 0.5}})["loss_options"] == {"t": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("model", "settings", "message"),
+    [
+        ("TwoTowerUniform", {"negatives.alpha": 0.5}, "negatives.alpha: source=uniform has no such option"),
+        ("TwoTowerMNS", {"negatives.law": "both"}, "negatives.law='both'"),
+        ("TwoTowerMNS", {"negatives.uniform_share": 1}, "negatives.uniform_share=1"),
+        ("TwoTowerMNS", {"negatives.count": 1}, "needs a count of 2 or more"),
+        ("TwoTowerPopularity", {"negatives.count": None}, "needs a count"),
+        ("TwoTowerGBCE", {"loss_options": {"t": 2}}, "t must be between 0 and 1"),
+        ("TwoTowerGBCE", {"loss_options": {"q": 2}}, "loss_options.q: gbce has no such option"),
+        ("SASRecInfoNCE", {"similarity": "dot"}, "set similarity=cosine"),
+    ],
+    ids=str,
+)
+def test_options_that_do_not_fit(model: str, settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(RequestError, match=re.escape(message)):
+        Config(model, "ml-100k", None, settings)
 
 
 def test_model_and_dataset_may_come_from_a_file(tmp_path: Path) -> None:
@@ -117,7 +146,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"loss": "full_softmax"}, "full_softmax takes the catalogue"),
     ({"negatives.source": "catalogue", "negatives.count": None}, "full_softmax takes the catalogue"),
     ({"model": "TwoTowerFullSoftmax", "negatives.count": 5}, "leave the count out"),
-    ({"negatives": {"source": "uniform", "count": None}}, "need a number of draws"),
+    ({"negatives": {"source": "uniform", "count": None}}, "needs a count"),
     ({"loss": "logq", "hits": "masked"}, "needs accidental hits kept"),
     ({"hits": "kept"}, "needs accidental hits masked"),
     ({"train_neg_sample_args": {"distribution": "uniform"}}, "set negatives.source"),

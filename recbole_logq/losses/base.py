@@ -8,6 +8,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
+from recbole_logq.losses.pool_scores import pool_scores
 from recbole_logq.losses.precision import no_autocast, working_dtype
 from recbole_logq.losses.terms import MaskFunction, Terms
 
@@ -25,11 +26,13 @@ class Loss(ABC):
         needs_log_q: Whether the loss reads log-probabilities at all.
         hits: What must happen to pool columns that hold the row's own positive item ("accidental hits") for the
             form to be consistent: "masked", "kept", or "catalogue" for a loss over all items, where nothing is.
+        needs_catalogue_size: Whether the constructor takes `catalogue_size`, the number of items.
     """
 
     name: ClassVar[str]
     needs_log_q: ClassVar[bool]
     hits: ClassVar[Hits]
+    needs_catalogue_size: ClassVar[bool] = False
 
     @abstractmethod
     def score_form(self, positive: Tensor, negatives: Tensor, terms: Terms) -> Tensor:
@@ -44,7 +47,7 @@ class Loss(ABC):
         blocks = []
         for start in range(0, max(rows, 1), block_rows):
             stop = min(start + block_rows, rows)
-            negatives = query[start:stop] @ pool_vectors.T
+            negatives = pool_scores(query[start:stop], pool_vectors)
             block_terms = terms.block(self.name, start, stop, pool)
             blocks.append(self.score_form(score[start:stop], negatives, block_terms))
         return torch.cat(blocks)

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from recbole_logq.errors import RequestError
-from recbole_logq.losses import check_pairing, get_loss
+from recbole_logq.losses import Loss, check_pairing, get_loss
 from recbole_logq.losses.corrected_logq import CorrectedLogQ
 from recbole_logq.models.statistics import StepStatistics
 from recbole_logq.modules.scorer import Scorer
 from recbole_logq.probability.frequency import TargetCounts
-from recbole_logq.registry import samplers
+from recbole_logq.registry import losses, samplers
 from recbole_logq.samplers import get_sampler, valid_columns
 
 
@@ -27,10 +28,10 @@ class RetrievalMixin(nn.Module):
             config: The checked settings.
             counts: How often each item is a training target.
         """
-        negatives = config["negatives"]
-        self.loss = get_loss(config["loss"])
+        source, count, options = _sampler_settings(config["negatives"])
+        self.loss = _build_loss(config["loss"], counts.n_items - 1, config["loss_options"])
         # Another stream than the loader's, which shuffles with the seed itself.
-        self.sampler = get_sampler(negatives["source"])(counts, count=negatives["count"], seed=config["seed"] + 1)
+        self.sampler = get_sampler(source)(counts, count=count, seed=config["seed"] + 1, **options)
         self.hits = config["hits"] or self.loss.hits
         self.scorer = Scorer(config["similarity"], config["temperature"])
         self.statistics = StepStatistics()
@@ -75,13 +76,15 @@ class RetrievalMixin(nn.Module):
         Raises:
             RequestError: In one line, naming what to set instead.
         """
+        source, count, options = _sampler_settings(values["negatives"])
         try:
-            loss = get_loss(values["loss"])
-            sampler = samplers.get(values["negatives"]["source"])
+            loss = _build_loss(values["loss"], 1000, values["loss_options"])
+            sampler = samplers.get(source)
             check_pairing(loss, values["hits"] or loss.hits, values["allow_crossed"])
         except ValueError as error:
             raise RequestError(str(error)) from error
-        source, count = values["negatives"]["source"], values["negatives"]["count"]
+        for option in options.keys() - inspect.signature(sampler).parameters.keys():
+            raise RequestError(f"negatives.{option}: source={source} has no such option, leave it out")
         whole = source == "catalogue"
         if whole != (values["loss"] == "full_softmax"):
             raise RequestError(
@@ -91,8 +94,13 @@ class RetrievalMixin(nn.Module):
             )
         if whole and count is not None:
             raise RequestError("negatives.count: full_softmax scores the whole catalogue, leave the count out")
-        if source == "uniform" and count is None:
-            raise RequestError("negatives.count is not set: uniform negatives need a number of draws")
+        if not whole:
+            try:
+                sampler(TargetCounts(torch.tensor([0, 1, 1])), count=count, seed=0, **options)
+            except ValueError as error:
+                raise RequestError(f"negatives: {error}") from error
+        if loss.name == "infonce" and values["similarity"] != "cosine":
+            raise RequestError("loss=infonce with similarity=dot: it is defined on cosines; set similarity=cosine")
         if loss.hits == "kept" and sampler.kind == "inclusion" and not values["allow_crossed"]:
             raise RequestError(
                 f"loss={loss.name} with negatives.source={source}: the form counts draws, distinct ids are none; set "
@@ -106,3 +114,19 @@ class RetrievalMixin(nn.Module):
             raise RequestError("transform is a step of RecBole's own models and not supported here: leave it out")
         if values["learner"] == "sparse_adam":
             raise RequestError("learner=sparse_adam needs sparse gradients, which these models do not give: set adam")
+
+
+def _sampler_settings(negatives: dict[str, Any]) -> tuple[str, int | None, dict[str, Any]]:
+    options = {key: value for key, value in negatives.items() if key not in {"source", "count"}}
+    return negatives["source"], negatives.get("count"), options
+
+
+def _build_loss(name: str, catalogue_size: int, options: dict[str, Any] | None) -> Loss:
+    """The loss with its own options and what it must know of the catalogue."""
+    given = dict(options or {})
+    if losses.get(name).needs_catalogue_size:
+        given["catalogue_size"] = catalogue_size
+    known = inspect.signature(losses.get(name)).parameters
+    for key in given.keys() - known.keys():
+        raise ValueError(f"loss_options.{key}: {name} has no such option, leave it out")
+    return get_loss(name, **given)

@@ -33,6 +33,8 @@ class Pool:
         origin: int64 `[pool]`, the row whose positive a column is; -1 for a column that comes from no single row.
         log_q: float32 `[pool]`, None for a catalogue.
         law: Function from ids (any shape) to their `log_q`; None for a catalogue.
+        excluded_law: Function from the rows' positives to the log of the mass that masking them takes out of each
+            column's law, `[rows, pool]`, where columns follow different laws; None where it is their own `log_q`.
         vectors: `[pool, d]` if the sampler brings its own item vectors, else None.
 
     Raises:
@@ -44,6 +46,7 @@ class Pool:
     origin: Tensor
     log_q: Tensor | None = None
     law: Callable[[Tensor], Tensor] | None = None
+    excluded_law: Callable[[Tensor], Tensor] | None = None
     vectors: Tensor | None = None
 
     def __post_init__(self) -> None:
@@ -83,6 +86,7 @@ class Pool:
             return PoolTerms(positive_log_q=None, negative_log_q=None, excluded_log_q=None, log_n=None)
         positive = self.log_q_of(positive_ids)
         if self.kind == "draws":
-            return PoolTerms(positive_log_q=positive, negative_log_q=self.log_q, excluded_log_q=None, log_n=None)
+            excluded = self.excluded_law(positive_ids) if self.excluded_law is not None else None
+            return PoolTerms(positive_log_q=positive, negative_log_q=self.log_q, excluded_log_q=excluded, log_n=None)
         nothing = torch.full_like(positive, -torch.inf)
         return PoolTerms(positive_log_q=positive, negative_log_q=self.log_q, excluded_log_q=nothing, log_n=0.0)

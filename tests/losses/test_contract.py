@@ -7,6 +7,14 @@ from recbole_logq.losses import Loss, get_loss
 from recbole_logq.losses.terms import Terms
 from recbole_logq.registry import losses
 
+OPTIONS = {"gbce": {"catalogue_size": 100}}
+"""Constructor options of losses that need some."""
+
+
+def build(name):
+    return get_loss(name, **OPTIONS.get(name, {}))
+
+
 pytestmark = pytest.mark.parametrize("name", losses.names())
 
 
@@ -15,7 +23,7 @@ def gradients(value, leaves):
 
 
 def test_says_what_it_is(name):
-    loss = get_loss(name)
+    loss = build(name)
     assert isinstance(loss, Loss)
     assert loss.name == name
     assert loss.hits in ("masked", "kept", "catalogue")
@@ -27,7 +35,7 @@ def test_says_what_it_is(name):
 @pytest.mark.parametrize("log_q", ["column", "pair"])
 def test_masked_columns_change_nothing(name, make_problem, log_q, shift):
     """Also where all real scores are far below zero: whatever stands for a masked score must be lower still."""
-    loss, problem = get_loss(name), make_problem(log_q=log_q)
+    loss, problem = build(name), make_problem(log_q=log_q)
     positive, negatives = ((scores.detach() + shift).requires_grad_() for scores in problem.scores())
     value = loss(positive, negatives, **problem.terms)
     before = gradients(value, [positive, negatives])
@@ -49,7 +57,7 @@ def test_masked_columns_change_nothing(name, make_problem, log_q, shift):
 
 def test_masking_a_real_column_changes_something(name, make_problem):
     """Guards the test above: a loss that ignored its mask and its columns would pass it."""
-    loss, problem = get_loss(name), make_problem()
+    loss, problem = build(name), make_problem()
     positive, negatives = problem.scores()
     fewer = problem.terms | {"valid": problem.terms["valid"].clone()}
     fewer["valid"][:, 0] = False
@@ -59,7 +67,7 @@ def test_masking_a_real_column_changes_something(name, make_problem):
 
 @pytest.mark.parametrize("form", ["scores", "vectors", "blocks"])
 def test_rows_without_negatives_are_exactly_zero(name, make_problem, form):
-    loss, problem = get_loss(name), make_problem()
+    loss, problem = build(name), make_problem()
     problem.terms["valid"][[1, 4]] = False
     if form == "scores":
         leaves = problem.scores()
@@ -80,7 +88,7 @@ def test_rows_without_negatives_are_exactly_zero(name, make_problem, form):
 
 
 def test_an_empty_pool_and_an_empty_batch_are_zero(name):
-    loss = get_loss(name)
+    loss = build(name)
     for rows, pool in ((3, 0), (0, 4), (0, 0)):
         terms = {"positive_log_q": -torch.ones(rows), "negative_log_q": -torch.ones(pool)}
         leaves = [torch.ones(rows, 2), torch.ones(rows, 2), torch.ones(pool, 2)]
@@ -97,7 +105,7 @@ def test_an_empty_pool_and_an_empty_batch_are_zero(name):
 @pytest.mark.parametrize("form", ["scores", "vectors"])
 def test_half_precision_is_computed_in_float32(name, dtype, form):
     """Scores of +-800 are within the range of both half types; their exponentials are in no type's range."""
-    loss = get_loss(name)
+    loss = build(name)
     axis = torch.tensor([[1.0], [-1.0], [1.0], [-1.0]])
     pool = torch.tensor([[800.0], [-800.0], [1.0], [799.0]])
     positive = torch.tensor([[800.0], [800.0], [-800.0], [0.0]])
@@ -144,7 +152,7 @@ SHAPES = [
 @pytest.mark.parametrize("block_rows", [1, 3, 7, 1024])
 @pytest.mark.parametrize("form", ["own", "function", "blocks"])
 def test_vectors_give_what_their_scores_give(name, make_problem, shapes, block_rows, form):
-    loss, problem = get_loss(name), make_problem(seed=1, **shapes)
+    loss, problem = build(name), make_problem(seed=1, **shapes)
     left, right = problem.leaves(), problem.leaves()
     weights = torch.linspace(0.5, 2, 7, dtype=torch.float64)  # rows may be weighted: a sum would hide mixed-up rows
 
@@ -164,14 +172,14 @@ def test_vectors_give_what_their_scores_give(name, make_problem, shapes, block_r
 
 
 def test_gradient_check(name, make_problem):
-    loss, problem = get_loss(name), make_problem(rows=3, pool=5, d=2)
+    loss, problem = build(name), make_problem(rows=3, pool=5, d=2)
     problem.terms["valid"][2] = False
     assert torch.autograd.gradcheck(lambda *leaves: loss.from_vectors(*leaves, **problem.terms), problem.leaves())
 
 
 @pytest.mark.parametrize("needed", [(True, False, False), (False, False, True), (False, True, False)])
 def test_gradients_are_optional(name, make_problem, needed):
-    loss, problem = get_loss(name), make_problem()
+    loss, problem = build(name), make_problem()
     leaves = problem.leaves()
     full = gradients(loss.from_vectors(*leaves, **problem.terms), leaves)
     some = [leaf.detach().requires_grad_(need) for leaf, need in zip(leaves, needed, strict=True)]
@@ -184,7 +192,7 @@ def test_gradients_are_optional(name, make_problem, needed):
 
 
 def test_autocast_does_not_lower_the_precision(name, make_problem):
-    loss, problem = get_loss(name), make_problem(d=64)
+    loss, problem = build(name), make_problem(d=64)
     left, right = ([leaf.detach().float().mul(5).requires_grad_() for leaf in problem.leaves()] for _ in range(2))
     expected = loss.from_vectors(*left, **problem.terms)
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -198,7 +206,7 @@ def test_autocast_does_not_lower_the_precision(name, make_problem):
 
 
 def test_the_order_of_columns_and_rows_does_not_matter(name, make_problem):
-    loss, problem = get_loss(name), make_problem(log_q="pair")
+    loss, problem = build(name), make_problem(log_q="pair")
     positive, negatives = problem.scores()
     value = loss(positive, negatives, **problem.terms)
     rows, columns = torch.randperm(7), torch.randperm(9)
@@ -213,7 +221,7 @@ def test_the_order_of_columns_and_rows_does_not_matter(name, make_problem):
 
 
 def test_missing_log_q_is_named(name):
-    loss = get_loss(name)
+    loss = build(name)
     positive, negatives = torch.zeros(2), torch.zeros(2, 3)
     if not loss.needs_log_q:
         assert loss(positive, negatives).shape == (2,)
@@ -225,7 +233,7 @@ def test_missing_log_q_is_named(name):
 
 
 def test_no_gradient_into_the_pools_law(name, make_problem):
-    loss, problem = get_loss(name), make_problem()
+    loss, problem = build(name), make_problem()
     problem.terms["negative_log_q"].requires_grad_()
     positive, negatives = problem.scores()
     loss(positive, negatives, **problem.terms).sum().backward()
@@ -252,12 +260,12 @@ def test_shapes_that_do_not_fit_are_refused(name, change, message):
     arguments = {"positive": torch.zeros(2), "negatives": torch.zeros(2, 3), **change}
     positive, negatives = arguments.pop("positive"), arguments.pop("negatives")
     with pytest.raises(ValueError, match=message) as error:
-        get_loss(name)(positive, negatives, **arguments)
+        build(name)(positive, negatives, **arguments)
     assert name in str(error.value)
 
 
 def test_vector_shapes_that_do_not_fit_are_refused(name):
-    loss = get_loss(name)
+    loss = build(name)
     for shapes in (((2, 3), (2, 4), (5, 3)), ((2, 3), (2, 3), (5, 4)), ((2,), (2,), (5, 3)), ((2, 3), (4, 3), (5, 3))):
         with pytest.raises(ValueError, match=f"loss '{name}'"):
             loss.from_vectors(*(torch.zeros(shape) for shape in shapes))

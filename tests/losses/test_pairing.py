@@ -8,7 +8,7 @@ from recbole_logq.registry import losses
 
 @pytest.mark.parametrize("name", losses.names())
 def test_every_loss_goes_with_its_own_treatment(name):
-    loss = get_loss(name)
+    loss = losses.get(name)
     check_pairing(loss, loss.hits)
 
 
@@ -36,7 +36,7 @@ def test_the_treatment_is_that_of_the_papers(name, hits):
     ],
 )
 def test_crossed_pairs_are_refused_with_the_reason_unless_asked_for(name, hits, reason):
-    loss = get_loss(name)
+    loss = losses.get(name)
     with pytest.raises(ValueError, match=reason) as error:
         check_pairing(loss, hits)
     assert name in str(error.value)

@@ -15,12 +15,14 @@ from recbole_logq.samplers import get_sampler, valid_columns
 ITEMS, POSITIVE, REPEATS = 40, 1, 1000
 
 
-def squared_bias(loss_name, hits, sampler_name, n, repeats=REPEATS):
+def squared_bias(loss_name, hits, sampler_name, n, repeats=REPEATS, **options):
     generator = torch.Generator().manual_seed(n)
     law = torch.zeros(ITEMS + 1, dtype=torch.float64)
     law[1:] = 1 / torch.arange(1, ITEMS + 1)
     counts = TargetCounts((1e7 * law).long())
-    sampler = get_sampler(sampler_name)(counts, count=None if sampler_name == "in_batch_unique" else n, seed=n)
+    sampler = get_sampler(sampler_name)(
+        counts, count=None if sampler_name == "in_batch_unique" else n, seed=n, **options
+    )
     # Normal scores plus a taste for the popular, and a positive that the model half believes in already.
     scores = torch.randn(ITEMS + 1, generator=generator.manual_seed(0)).double() + 0.5 * law.clamp(min=1e-9).log()
     scores[POSITIVE] = torch.logsumexp(scores[POSITIVE + 1 :], 0)
@@ -46,16 +48,28 @@ def squared_bias(loss_name, hits, sampler_name, n, repeats=REPEATS):
     return (((sample.mean(0)[1:] - target) ** 2).sum() - noise).item() / (target**2).sum().item()
 
 
-@pytest.mark.parametrize("sampler_name", ["in_batch", "in_batch_unique", "uniform"])
-def test_the_bias_of_the_corrected_loss_falls_with_n(sampler_name):
-    few, some, many = (squared_bias("corrected_logq", "masked", sampler_name, n) for n in (4, 16, 64))
+@pytest.mark.parametrize(
+    ("sampler_name", "options"),
+    [
+        ("in_batch", {}),
+        ("in_batch_unique", {}),
+        ("uniform", {}),
+        ("popularity", {"alpha": 0.5}),
+        ("mixed", {}),
+        ("mixed", {"law": "per_part"}),
+    ],
+    ids=str,
+)
+def test_the_bias_of_the_corrected_loss_falls_with_n(sampler_name, options):
+    few, some, many = (squared_bias("corrected_logq", "masked", sampler_name, n, **options) for n in (4, 16, 64))
     assert some < few / 3
     assert many < few / 20
     assert many < 1e-3
 
 
-def test_the_bias_of_the_textbook_loss_falls_with_hits_kept():
-    few, many = (squared_bias("logq", "kept", "in_batch", n) for n in (4, 64))
+@pytest.mark.parametrize("sampler_name", ["in_batch", "mixed"])
+def test_the_bias_of_the_textbook_loss_falls_with_hits_kept(sampler_name):
+    few, many = (squared_bias("logq", "kept", sampler_name, n) for n in (4, 64))
     assert many < few / 20
 
 

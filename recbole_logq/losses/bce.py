@@ -1,0 +1,40 @@
+"""Binary cross entropy: every item on its own, the positive against 1, each negative against 0."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from recbole_logq.losses.base import Loss
+from recbole_logq.losses.softmax import softplus
+from recbole_logq.losses.terms import Terms
+from recbole_logq.registry import losses
+
+
+@losses.register("bce", summary="binary cross entropy of positive and negatives, mean over both")
+class BCE(Loss):
+    """`(softplus(-s+) + sum softplus(s-)) / (k + 1)` over the k valid negatives (Kang & McAuley, SASRec, ICDM 2018).
+
+    It estimates no softmax: scores tend to odds against the pool's own law, and with many negatives the model becomes
+    overconfident (Petrov & Macdonald, RecSys 2023; see `gbce`).
+    """
+
+    name = "bce"
+    needs_log_q = False
+    hits = "masked"
+
+    def score_form(self, positive: Tensor, negatives: Tensor, terms: Terms) -> Tensor:
+        wrong, counts = summed_over_valid(softplus(negatives), terms.mask(self.name, 0, *negatives.shape))
+        value = (self.positive_weight(counts) * softplus(-positive) + wrong) / (counts + 1)
+        return torch.where(counts > 0, value, torch.zeros_like(value))
+
+    def positive_weight(self, counts: Tensor) -> Tensor | float:
+        """Factor of the positive's part, scalar or `[rows]`, for rows with so many valid negatives."""
+        return 1.0
+
+
+def summed_over_valid(values: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Sum over the valid columns of `[rows, pool]`, and their number, both floating `[rows]`."""
+    if mask is None:
+        return values.sum(dim=1), values.new_full((len(values),), values.shape[1])
+    return values.masked_fill(~mask, 0.0).sum(dim=1), mask.sum(dim=1).to(values.dtype)

@@ -1,0 +1,28 @@
+"""Bayesian personalised ranking: the positive above each negative, pair by pair."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from recbole_logq.losses.base import Loss
+from recbole_logq.losses.bce import summed_over_valid
+from recbole_logq.losses.softmax import softplus
+from recbole_logq.losses.terms import Terms
+from recbole_logq.registry import losses
+
+
+@losses.register("bpr", summary="the positive above each negative, pair by pair (Rendle et al. 2009)")
+class BPR(Loss):
+    """Mean of `softplus(s- - s+)` over the valid negatives (Rendle et al., UAI 2009).
+
+    It estimates the probability of ordering a pair wrongly under the pool's law, not a softmax.
+    """
+
+    name = "bpr"
+    needs_log_q = False
+    hits = "masked"
+
+    def score_form(self, positive: Tensor, negatives: Tensor, terms: Terms) -> Tensor:
+        mask = terms.mask(self.name, 0, *negatives.shape)
+        wrong, counts = summed_over_valid(softplus(negatives - positive.unsqueeze(1)), mask)
+        return wrong / counts.clamp(min=1)

@@ -1,0 +1,92 @@
+"""Mixed negative sampling: some of the batch's positives, some uniform draws."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from recbole_logq.probability import TargetCounts
+from recbole_logq.registry import samplers
+from recbole_logq.samplers.base import Sampler
+from recbole_logq.samplers.pool import Pool
+
+
+@samplers.register("mixed", summary="in-batch and uniform draws together; Q is that of the mixture")
+class Mixed(Sampler):
+    """`count` columns: a share of them uniform draws, the others positions of the batch (Yang et al., WWW 2020).
+
+    With n_b in-batch and n_u uniform columns, every column has the mixture's
+    `Q(d) = (n_b p_d + n_u / C) / (n_b + n_u)`: whichever part an item came by, both could have given it. That has the
+    lowest variance of the consistent choices, and an item that never was a target has Q > 0.
+
+    Args:
+        uniform_share: Share of uniform draws in the pool, between 0 and 1.
+        law: "mixture", or "per_part": p for the in-batch columns and 1 / C for the uniform ones, also consistent.
+
+    Raises:
+        ValueError: `count` is None or below 2, or an option is out of range.
+    """
+
+    name = "mixed"
+    kind = "draws"
+    log_frequency: Tensor
+
+    def __init__(
+        self,
+        counts: TargetCounts,
+        *,
+        count: int | None,
+        seed: int,
+        uniform_share: float = 0.5,
+        law: Literal["mixture", "per_part"] = "mixture",
+    ) -> None:
+        super().__init__(counts, count=count, seed=seed)
+        if count is None or count < 2:
+            raise ValueError("sampler 'mixed' needs a count of 2 or more, at least one negative of each kind")
+        if not 0 < uniform_share < 1:
+            raise ValueError(f"sampler 'mixed': uniform_share must be between 0 and 1, got {uniform_share}")
+        if law not in ("mixture", "per_part"):
+            raise ValueError(f"sampler 'mixed': law must be mixture or per_part, got {law!r}")
+        self.n_uniform = min(max(round(count * uniform_share), 1), count - 1)
+        self.size = count
+        self.per_part = law == "per_part"
+        self.log_uniform = -math.log(counts.n_items - 1)
+        self.register_buffer("log_frequency", counts.log_frequency())
+
+    def sample(self, positives: Tensor, *, n_units: int | None = None) -> Pool:
+        """As `Sampler.sample`; a batch smaller than its part gives all it has."""
+        taken = min(self.size - self.n_uniform, len(positives))
+        origin = torch.randperm(len(positives), generator=self.generator)[:taken]
+        drawn = torch.randint(1, self.n_items, (self.n_uniform,), generator=self.generator)
+        origin = torch.cat([origin, torch.full_like(drawn, -1)]).to(positives.device)
+        ids = torch.cat([positives[origin[:taken]], drawn.to(positives.device)])
+        log_batch, log_uniform = self.log_frequency[ids], torch.full_like(self.log_frequency[ids], self.log_uniform)
+
+        if self.per_part:
+            from_batch = torch.arange(len(ids), device=ids.device) < taken
+
+            def excluded(rows: Tensor) -> Tensor:
+                # What masking a row's positive takes out of each column's own law.
+                frequency = self.log_frequency[rows].unsqueeze(1)
+                return torch.where(from_batch, frequency, torch.full_like(frequency, self.log_uniform))
+
+            return Pool(
+                ids=ids,
+                kind=self.kind,
+                origin=origin,
+                log_q=torch.where(from_batch, log_batch, log_uniform),
+                law=lambda rows: self.log_frequency[rows],  # a positive is a draw from the batch's law
+                excluded_law=excluded,
+            )
+
+        share = taken / len(ids)
+
+        def law(rows: Tensor) -> Tensor:
+            frequency = self.log_frequency[rows]
+            in_batch = frequency + (math.log(share) if taken else -math.inf)
+            return torch.logaddexp(in_batch, torch.full_like(frequency, self.log_uniform + math.log1p(-share)))
+
+        return Pool(ids=ids, kind=self.kind, origin=origin, log_q=law(ids), law=law)

@@ -1,0 +1,57 @@
+"""Negatives drawn by popularity."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from recbole_logq.probability import TargetCounts
+from recbole_logq.registry import samplers
+from recbole_logq.samplers.base import Sampler
+from recbole_logq.samplers.pool import Pool
+
+
+@samplers.register("popularity", summary="drawn in proportion to count^alpha; Q carries the same alpha")
+class Popularity(Sampler):
+    """`count` draws with replacement, `Q(d)` proportional to the item's training targets to the power of alpha.
+
+    Args:
+        alpha: 1 is the frequency of in-batch negatives, 0 is uniform, 0.75 is word2vec's (Mikolov et al. 2013). Above
+            0, items without training targets are never drawn.
+
+    Raises:
+        ValueError: `count` is None, or alpha is negative or not finite.
+
+    Buffers:
+        log_share: float32 `[n_items]`, log Q.
+        cumulative: float64 `[n_items]`, the distribution function.
+    """
+
+    name = "popularity"
+    kind = "draws"
+    log_share: Tensor
+    cumulative: Tensor
+
+    def __init__(self, counts: TargetCounts, *, count: int | None, seed: int, alpha: float = 1.0) -> None:
+        super().__init__(counts, count=count, seed=seed)
+        if count is None:
+            raise ValueError("sampler 'popularity' needs a count: it can draw any number of negatives")
+        if not 0 <= alpha < float("inf"):
+            raise ValueError(f"sampler 'popularity': alpha must be 0 or above, got {alpha}")
+        self.size = count
+        weight = counts.counts.double() ** alpha
+        weight[0] = 0.0  # padding, also where alpha is 0
+        self.register_buffer("log_share", (weight.log() - weight.sum().log()).float())
+        self.register_buffer("cumulative", weight.cumsum(0) / weight.sum())
+
+    def sample(self, positives: Tensor, *, n_units: int | None = None) -> Pool:
+        """As `Sampler.sample`; of `positives` only the device matters."""
+        # By the distribution function: torch.multinomial takes no more than 2^24 categories.
+        uniform = torch.rand(self.size, generator=self.generator, dtype=torch.float64).to(positives.device)
+        ids = torch.searchsorted(self.cumulative, uniform, right=True).clamp_max(self.n_items - 1)
+        return Pool(
+            ids=ids, kind=self.kind, origin=torch.full_like(ids, -1), log_q=self._log_q_of(ids), law=self._log_q_of
+        )
+
+    def _log_q_of(self, ids: Tensor) -> Tensor:
+        return self.log_share[ids]
