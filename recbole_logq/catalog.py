@@ -16,7 +16,8 @@ _ADVICE = """\
 Which one? Data with timestamps and some history per user: SASRec...; otherwise TwoTower...
   - up to about 20,000 items: ...FullSoftmax is exact and hard to beat; compare against it
   - more items: ...CorrectedLogQ, then raise --negatives.count
-  - ...InBatch and ...LogQ are the classic forms, for comparison; ...Uniform is the classic sampled softmax
+  - items of the tail matter: ...MNSCorrectedLogQ, which draws half of its negatives uniformly
+  - for comparison: ...LogQ, ...Uniform, ...GBCE, ...BPR; ...InBatch, ...MNS and ...InfoNCE are uncorrected
 Any recipe can be changed in place: --loss=NAME --negatives.source=NAME --negatives.count=N"""
 
 
