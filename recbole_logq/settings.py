@@ -84,15 +84,12 @@ class CommonSettings(BaseModel):
 
 
 class NegativesSettings(BaseModel):
-    """Where the negatives of a step come from."""
+    """Where the negatives of a step come from; further keys are options of that source, which checks them itself."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="allow")
 
     source: str
     count: Count | None = None
-    alpha: PositiveOrZero | None = None
-    uniform_share: Annotated[float, BeforeValidator(_no_bool), Field(gt=0, lt=1)] | None = None
-    law: Literal["mixture", "per_part"] | None = None
 
 
 class RetrievalSettings(CommonSettings):

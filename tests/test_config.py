@@ -41,9 +41,13 @@ def test_another_source_or_loss_leaves_the_recipes_options_behind() -> None:
 @pytest.mark.parametrize(
     ("model", "settings", "message"),
     [
-        ("TwoTowerUniform", {"negatives.alpha": 0.5}, "negatives.alpha: source=uniform has no such option"),
-        ("TwoTowerMNS", {"negatives.law": "both"}, "negatives.law='both'"),
-        ("TwoTowerMNS", {"negatives.uniform_share": 1}, "negatives.uniform_share=1"),
+        ("TwoTowerUniform", {"negatives.alpha": 0.5}, "unknown setting negatives.alpha (source=uniform has count)"),
+        ("TwoTowerMNS", {"negatives.law": "both"}, "law must be mixture or per_part"),
+        ("TwoTowerMNS", {"negatives.uniform_share": 1}, "uniform_share must be between 0 and 1"),
+        ("TwoTowerMNS", {"negatives.uniform_share": "half"}, "negatives: "),
+        ("TwoTowerCBNS", {"negatives.memry": 4}, "unknown setting negatives.memry - did you mean memory?"),
+        ("TwoTowerCBNS", {"negatives.memory": 0}, "memory must be at least 1"),
+        ("TwoTowerStreamingLogQ", {"negatives.rate": 0}, "rate=0"),
         ("TwoTowerMNS", {"negatives.count": 1}, "needs a count of 2 or more"),
         ("TwoTowerPopularity", {"negatives.count": None}, "needs a count"),
         ("TwoTowerGBCE", {"loss_options": {"t": 2}}, "t must be between 0 and 1"),

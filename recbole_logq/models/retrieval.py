@@ -16,6 +16,7 @@ from recbole_logq.modules.scorer import Scorer
 from recbole_logq.probability.frequency import TargetCounts
 from recbole_logq.registry import losses, samplers
 from recbole_logq.samplers import get_sampler, valid_columns
+from recbole_logq.settings import nearest
 
 
 class RetrievalMixin(nn.Module):
@@ -83,8 +84,12 @@ class RetrievalMixin(nn.Module):
             check_pairing(loss, values["hits"] or loss.hits, values["allow_crossed"])
         except ValueError as error:
             raise RequestError(str(error)) from error
-        for option in options.keys() - inspect.signature(sampler).parameters.keys():
-            raise RequestError(f"negatives.{option}: source={source} has no such option, leave it out")
+        known = inspect.signature(sampler).parameters.keys() - {"counts", "seed"}
+        for option in sorted(options.keys() - known):
+            raise RequestError(
+                f"unknown setting negatives.{option}{nearest(option, {*known, 'source'})} (source={source} has "
+                f"{', '.join(sorted(known))})"
+            )
         whole = source == "catalogue"
         if whole != (values["loss"] == "full_softmax"):
             raise RequestError(
@@ -97,7 +102,7 @@ class RetrievalMixin(nn.Module):
         if not whole:
             try:
                 sampler(TargetCounts(torch.tensor([0, 1, 1])), count=count, seed=0, **options)
-            except ValueError as error:
+            except (ValueError, TypeError) as error:
                 raise RequestError(f"negatives: {error}") from error
         if loss.name == "infonce" and values["similarity"] != "cosine":
             raise RequestError("loss=infonce with similarity=dot: it is defined on cosines; set similarity=cosine")

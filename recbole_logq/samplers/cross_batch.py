@@ -1,0 +1,83 @@
+"""Cross-batch memory: the batch's positives and those of the steps before."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from recbole_logq.probability import TargetCounts
+from recbole_logq.registry import samplers
+from recbole_logq.samplers.base import Sampler
+from recbole_logq.samplers.pool import Pool
+
+
+@samplers.register("cross_batch", summary="the batch's positives and a queue of earlier ones (CBNS); Q as in_batch")
+class CrossBatch(Sampler):
+    """`count` positions of the batch, and the last `memory` columns that earlier steps had (Wang et al., SIGIR 2021).
+
+    The queue holds ids, and their vectors are looked up afresh: stored vectors, which the paper keeps because its
+    towers are costly, would only be staler. Every column was a draw from the training targets, so `Q(d) = p_d`. A step
+    enters the queue after it was applied.
+
+    Args:
+        memory: Columns that the queue holds at most.
+        warmup_steps: Applied steps before the queue is used, while embeddings still move fast.
+
+    Raises:
+        ValueError: An option is out of range.
+
+    Buffers:
+        log_frequency: float32 `[n_items]`, log p.
+        queue: int64 `[memory]`, the latest ids first.
+        filled: int64 scalar, ids in the queue.
+        steps: int64 scalar, applied steps.
+    """
+
+    name = "cross_batch"
+    kind = "draws"
+    log_frequency: Tensor
+    queue: Tensor
+    filled: Tensor
+    steps: Tensor
+
+    def __init__(
+        self, counts: TargetCounts, *, count: int | None, seed: int, memory: int = 1024, warmup_steps: int = 0
+    ) -> None:
+        super().__init__(counts, count=count, seed=seed)
+        if memory < 1 or warmup_steps < 0:
+            raise ValueError(
+                f"sampler 'cross_batch': memory must be at least 1 and warmup_steps at least 0, got {memory} and "
+                f"{warmup_steps}"
+            )
+        self.warmup_steps = warmup_steps
+        self.register_buffer("log_frequency", counts.log_frequency())
+        self.register_buffer("queue", torch.zeros(memory, dtype=torch.int64))
+        self.register_buffer("filled", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+        self._current: Tensor | None = None
+
+    def sample(self, positives: Tensor, *, n_units: int | None = None) -> Pool:
+        """As `Sampler.sample`; `n_units` does not matter."""
+        chosen = self.choose(len(positives))
+        origin = (torch.arange(len(positives)) if chosen is None else chosen).to(positives.device)
+        current = positives[origin]
+        self._current = current.detach()
+        ids = current
+        if int(self.steps) >= self.warmup_steps:
+            remembered = self.queue[: int(self.filled)].to(positives.device)
+            ids = torch.cat([current, remembered])
+            origin = torch.cat([origin, torch.full_like(remembered, -1)])
+        return Pool(ids=ids, kind=self.kind, origin=origin, log_q=self._log_q_of(ids), law=self._log_q_of)
+
+    def after_step(self) -> None:
+        """The step's own columns enter the queue; the oldest leave."""
+        self.steps += 1
+        if self._current is None:
+            return
+        latest = torch.cat([self._current.to(self.queue.device), self.queue[: int(self.filled)]])[: len(self.queue)]
+        self.queue[: len(latest)] = latest
+        self.filled.fill_(len(latest))
+        self._current = None
+
+    def _log_q_of(self, ids: Tensor) -> Tensor:
+        return self.log_frequency[ids]

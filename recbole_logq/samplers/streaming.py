@@ -1,0 +1,75 @@
+"""In-batch negatives without duplicates, their probabilities estimated from the stream."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from recbole_logq.probability import TargetCounts
+from recbole_logq.probability.streaming import StreamingGaps
+from recbole_logq.registry import samplers
+from recbole_logq.samplers.base import Sampler
+from recbole_logq.samplers.pool import Pool
+
+
+@samplers.register("streaming", summary="distinct items of the batch; Q estimated from the stream (Yi et al. 2019)")
+class Streaming(Sampler):
+    """As `in_batch_unique`, for data whose frequencies nobody has counted, or that change while training goes on.
+
+    The estimate counts batches that hold an item, so it is an inclusion probability and belongs to a pool of distinct
+    ids (Yi et al., RecSys 2019, section 4). It is updated after an applied step and never in evaluation.
+
+    Args:
+        rate: Weight of the latest gap.
+        hashes: Number of hash functions; 0 keeps an entry for every item.
+        buckets: Size of the hashed arrays; needed with `hashes`.
+
+    Raises:
+        ValueError: An option is out of range.
+    """
+
+    name = "streaming"
+    kind = "inclusion"
+
+    def __init__(
+        self,
+        counts: TargetCounts,
+        *,
+        count: int | None,
+        seed: int,
+        rate: float = 0.05,
+        hashes: int = 0,
+        buckets: int | None = None,
+    ) -> None:
+        super().__init__(counts, count=count, seed=seed)
+        if hashes and buckets is None:
+            raise ValueError("sampler 'streaming': hashes needs buckets, the size of its arrays")
+        size = buckets if hashes and buckets is not None else counts.n_items
+        self.gaps = StreamingGaps(size, hashes=hashes, rate=rate, seed=seed)
+        self._current: Tensor | None = None
+
+    def sample(self, positives: Tensor, *, n_units: int | None = None) -> Pool:
+        """As `Sampler.sample`; `n_units` does not matter, batches are counted as they come."""
+        everything = positives.unique()
+        self._current = everything
+        if int(self.gaps.step) == 0:
+            self.gaps.update(everything)
+            self._current = None
+        ids, log_kept = everything, 0.0
+        chosen = self.choose(len(everything))
+        if chosen is not None:
+            log_kept = math.log(len(chosen) / len(everything))
+            ids = everything[chosen.to(everything.device)]
+
+        def law(wanted: Tensor) -> Tensor:
+            return self.gaps.log_inclusion(wanted) + log_kept
+
+        return Pool(ids=ids, kind=self.kind, origin=torch.full_like(ids, -1), log_q=law(ids), law=law)
+
+    def after_step(self) -> None:
+        """The applied step's items enter the estimate."""
+        if self._current is not None:
+            self.gaps.update(self._current)
+            self._current = None
