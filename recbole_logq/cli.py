@@ -131,6 +131,8 @@ def _convert(options: dict[str, Any]) -> None:
     for key in ("input", "dataset"):
         if key not in options:
             raise RequestError(f"convert needs --{key}=: --input=FILE --dataset=NAME")
+    if not isinstance(options.get("overwrite", False), bool):
+        raise RequestError(f"overwrite={options['overwrite']!r}: true or false")
     if not isinstance(options.get("keep", {}), dict):
         raise RequestError("keep names a column and its type: --keep.rating=float")
     from recbole_logq.data.convert import convert

@@ -250,6 +250,15 @@ def _check_temporal(values: dict[str, Any]) -> None:
     check_temporal(values["eval_args"])
     if values["eval_args"].get("order") != "TO":
         raise RequestError("eval_args.split.GTS needs eval_args.order=TO")
+    if values.get("rm_dup_inter") == "last":
+        raise RequestError(
+            "rm_dup_inter=last with eval_args.split.GTS: an interaction after the cut would take one before it out of "
+            "training; set rm_dup_inter=first"
+        )
+    if values["TIME_FIELD"] in (values.get("numerical_features") or []):
+        raise RequestError(
+            f"numerical_features: {values['TIME_FIELD']} is what eval_args.split.GTS splits by, leave it out"
+        )
     if values["recbole_order"]:
         raise RequestError("recbole_order=true: RecBole has no GTS split to be equal to; leave one of them out")
     if values.get("benchmark_filename") is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from pandas._libs.parsers import STR_NA_VALUES
 
 from recbole_logq.errors import RequestError, WorkError
 from recbole_logq.settings import nearest
@@ -99,10 +101,15 @@ def convert(
         WorkError: Writing failed; nothing is left behind.
     """
     source, folder = Path(source), Path(data_path) / dataset
+    # With or without a byte order mark, which would otherwise become part of the first name.
+    encoding = "utf-8-sig" if encoding.lower().replace("_", "-") in {"utf-8", "utf8"} else encoding
     if not dataset or set(dataset) & set("/\\") or dataset.startswith("."):
         raise RequestError(f"dataset={dataset!r}: give a plain name")
     if not source.is_file():
         raise RequestError(f"input={source}: no such file")
+    with source.open("rb") as raw:
+        if raw.read(2) == b"\x1f\x8b":
+            raise RequestError(f"input={source} is compressed: unpack it first (gunzip)")
     target = folder / f"{dataset}.inter"
     if folder.exists() and any(folder.iterdir()) and not (overwrite and target.exists()):
         raise RequestError(f"{folder} exists already: give another --dataset, or set --overwrite=true to replace it")
@@ -133,7 +140,7 @@ def _guess_format(source: Path, encoding: str) -> str:
     try:
         with source.open(encoding=encoding) as lines:
             head = [line for line, _ in zip(lines, range(20), strict=False)]
-    except (UnicodeDecodeError, LookupError) as error:
+    except (UnicodeError, LookupError) as error:
         raise RequestError(f"{source} is not text in {encoding}: set --format or --encoding") from error
     # Lines of a table have one width, sequences do not, and hold neither commas nor tabs.
     if head and not any(set(line) & set(",\t;") for line in head) and len({len(line.split()) for line in head}) > 1:
@@ -199,7 +206,7 @@ def _table(
 
     def batches() -> Iterator[pd.DataFrame]:
         clock = _Clock(source, report)
-        for table in read([name for name, _, _ in columns.values()]):
+        for table in read({name: kind for name, _, kind in columns.values()}):
             frame = pd.DataFrame({target: table[name] for target, (name, _, _) in columns.items()})
             report.read += len(frame)
             yield _clean(frame, columns, clock, report)
@@ -234,7 +241,10 @@ def _choose_columns(
             raise RequestError(f"keep.{name}={kind}: one of token, float, token_seq, float_seq")
         if name in chosen:
             raise RequestError(f"keep.{name}: the atomic file has a column of that name already")
-        chosen[name] = (name, "given", kind)
+        chosen[name.replace(":", "_")] = (name, "given", kind)  # a colon ends the name in an atomic file
+    for name in {name for name, _, _ in chosen.values()}:
+        if names.count(name) > 1:
+            raise RequestError(f"{source} has {names.count(name)} columns called {name}: rename them")
     used = [name for name, _, _ in chosen.values()]
     twice = next((name for name in used if used.count(name) > 1), None)
     if twice is not None:
@@ -252,8 +262,8 @@ def _open_csv(source: Path, separator: str | None, encoding: str, report: Report
 
     try:
         with source.open(encoding=encoding) as lines:
-            head = lines.readline().rstrip("\r\n")
-    except (UnicodeDecodeError, LookupError) as error:
+            head = next((line.rstrip("\r\n") for line in lines if line.strip()), "")
+    except (UnicodeError, LookupError) as error:
         raise RequestError(f"{source} is not text in {encoding}: set --encoding=NAME") from error
     if not head:
         raise RequestError(f"{source} is empty")
@@ -267,9 +277,12 @@ def _open_csv(source: Path, separator: str | None, encoding: str, report: Report
         return "skip"
 
     parse = csv.ParseOptions(delimiter=separator, invalid_row_handler=bad_row)
+    # pyarrow takes a byte order mark off by itself.
+    encoding = encoding.removesuffix("-sig")
     reading = csv.ReadOptions(block_size=CSV_BLOCK, encoding=encoding, use_threads=False)
 
-    def read(columns: list[str]) -> Iterator[pd.DataFrame]:
+    def read(kinds: dict[str, str]) -> Iterator[pd.DataFrame]:
+        columns = list(kinds)
         types = dict.fromkeys(columns, string())
         # An item may be called NA or null; only an empty field is missing.
         options = csv.ConvertOptions(
@@ -295,21 +308,26 @@ def _open_parquet(source: Path) -> tuple[list[str], Any]:
     except ArrowInvalid as error:
         raise RequestError(f"{source} is not a readable Parquet file: {error}") from error
 
-    def read(columns: list[str]) -> Iterator[pd.DataFrame]:
-        for batch in file.iter_batches(ROWS_PER_BATCH, columns=columns, use_threads=False):
-            yield batch.to_pandas()
+    def read(kinds: dict[str, str]) -> Iterator[pd.DataFrame]:
+        for batch in file.iter_batches(ROWS_PER_BATCH, columns=list(kinds), use_threads=False):
+            # Ids become text before pandas sees them: it would make floats of integers with gaps.
+            columns = {
+                name: batch[name].to_pandas() if kind == "float" else batch[name].cast("string").to_pandas()
+                for name, kind in kinds.items()
+            }
+            yield pd.DataFrame(columns)
 
     return list(file.schema_arrow.names), read
 
 
 def _readable(source: Path, encoding: str, batches: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
-    from pyarrow import ArrowInvalid
+    from pyarrow import ArrowException
 
     try:
         yield from batches
-    except UnicodeDecodeError as error:
+    except UnicodeError as error:
         raise RequestError(f"{source} is not text in {encoding}: set --encoding=NAME") from error
-    except ArrowInvalid as error:
+    except (ArrowException, OSError) as error:  # a damaged page is an OSError
         raise RequestError(f"{source} cannot be read: {' '.join(str(error).split())}") from error
 
 
@@ -320,13 +338,10 @@ def _clean(
     frame: pd.DataFrame, columns: dict[str, tuple[str, str, str]], clock: _Clock, report: Report
 ) -> pd.DataFrame:
     for target in ("user_id", "item_id"):
-        # A float column of whole ids (pandas makes one of integers with gaps) must not become "12.0".
-        if pd.api.types.is_float_dtype(frame[target]) and (frame[target].dropna() % 1 == 0).all():
-            frame[target] = frame[target].astype("Int64")
-        text = frame[target].astype("string").str.strip()
-        missing = text.isna() | (text == "")
+        frame[target] = frame[target].astype("string").str.strip()
+        missing = frame[target].isna() | (frame[target] == "")
         report.drop(f"no {target}", missing.sum())
-        frame, frame[target] = frame[~missing], text[~missing]
+        frame = frame[~missing].copy()
     if "timestamp" in columns:
         seconds = clock.seconds(frame["timestamp"])
         unreadable = ~np.isfinite(seconds)
@@ -336,18 +351,28 @@ def _clean(
         if target in {"user_id", "item_id", "timestamp"}:
             continue
         if kind == "float":
-            values = pd.to_numeric(frame[target], errors="coerce")
-            missing = ~np.isfinite(values.to_numpy(np.float64, na_value=np.nan))
-            report.drop(f"no readable {target}", missing.sum())
-            frame, frame[target] = frame[~missing].copy(), values[~missing]
+            values = pd.to_numeric(frame[target], errors="coerce").to_numpy(np.float64, na_value=np.nan)
+            values[~np.isfinite(values)] = np.nan
+            frame[target] = values
+            if np.isnan(values).any():
+                report.note(f"{target} is empty where it could not be read; RecBole puts the mean there")
         else:
             frame[target] = frame[target].astype("string").fillna("")
     for target in frame.columns[frame.dtypes == "string"]:
-        broken = frame[target].str.contains(r"[\t\r\n]", regex=True)
-        if broken.any():
-            frame[target] = frame[target].str.replace(r"[\t\r\n]+", " ", regex=True)
-            report.note(f"tabs and line breaks in {target} became spaces")
+        for pattern, instead, note in _UNREADABLE:
+            if frame[target].str.contains(pattern, regex=True).any():
+                frame[target] = frame[target].str.replace(pattern, instead, regex=True)
+                report.note(f"{note.format(target)}, because RecBole would misread them")
     return frame
+
+
+# What pandas, as RecBole calls it, takes for something else than text.
+_NOT_A_NAME = "|".join(re.escape(word) for word in sorted(STR_NA_VALUES - {""}))
+_UNREADABLE = (
+    (r"[\t\r\n]+", " ", "tabs and line breaks in {} became spaces"),
+    (r'"', "''", "quotation marks in {} became two apostrophes"),
+    (rf"^({_NOT_A_NAME})$", r"\1_", "names in {} such as NA or null got an underscore"),
+)
 
 
 class _Clock:
@@ -373,6 +398,8 @@ class _Clock:
         numbers = pd.to_numeric(times, errors="coerce") if not pd.api.types.is_datetime64_any_dtype(times) else None
         if numbers is None or (numbers.isna().all() and len(times)):
             self.dates = True
+            if pd.api.types.is_timedelta64_dtype(times):
+                raise RequestError(f"{self.source}: the times are durations; name another column with --time=COLUMN")
             if len(times) and pd.to_datetime(times, utc=True, errors="coerce", format="ISO8601").isna().all():
                 raise RequestError(
                     f"{self.source}: times such as {str(times.iloc[0])[:40]!r} are neither numbers nor ISO 8601 dates; "
@@ -417,5 +444,7 @@ def _is_number(column: pd.Series) -> bool:
 def _numbers(column: pd.Series) -> pd.Series:
     # Whole numbers without ".0", everything else with the digits that give the same float64 back.
     values = column.to_numpy(np.float64)
-    words = [str(int(value)) if value.is_integer() else repr(value) for value in values.tolist()]
+    words = [
+        "" if value != value else str(int(value)) if value.is_integer() else repr(value) for value in values.tolist()
+    ]
     return pd.Series(words, index=column.index, dtype="string")

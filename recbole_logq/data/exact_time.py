@@ -36,6 +36,8 @@ class ExactTimeMixin(_Base):
     flat_users: torch.Tensor
     flat_items: torch.Tensor
     inter_feat: Any
+    user_feat: Any
+    item_feat: Any
 
     def _remove_duplication(self) -> None:
         keep = self.config["rm_dup_inter"]
@@ -73,9 +75,18 @@ class ExactTimeMixin(_Base):
                 f"{times.min():.15g} to {times.max():.15g}, which leaves nothing to train or nothing to test on"
             )
         self.inter_feat = rows[early].copy()
+        features = {  # copies, because RecBole's filter drops rows in place
+            field: None if table is None else table.copy()
+            for field, table in ((self.uid_field, self.user_feat), (self.iid_field, self.item_feat))
+        }
         super()._filter_by_inter_num()  # counts what training sees
-        later = self.temporal_split.seen(rows[~early], self.inter_feat, self.uid_field, self.iid_field)
+        later = self.temporal_split.seen(rows[early], rows[~early], self.inter_feat, self.uid_field, self.iid_field)
         self.inter_feat = pd.concat([self.inter_feat, later]).sort_index()  # in file order again
+        # Features follow: no id that only they know, and none that RecBole's filter dropped because it is new.
+        self.user_feat, self.item_feat = (
+            None if table is None else table[table[field].isin(self.inter_feat[field])].copy()
+            for field, table in features.items()
+        )
 
     def build(self) -> list[Any]:
         """RecBole's, and the global temporal split."""

@@ -16,7 +16,8 @@ def protocol_of(config: Any, parts: Sequence[Any]) -> dict[str, Any]:
 
     Returns:
         ``split`` and ``order`` as set (``order`` is ``exact`` or RecBole's), ``ranking`` (full or a sample),
-        ``filter_history``, and ``averaged_over``: users, or targets where a sequential model has several of a user.
+        ``filter_history``, ``averaged_over`` (users, or targets where a sequential model has several of a user), and
+        ``items``: how many are ranked.
     """
     arguments = config["eval_args"]
     users = parts[-1].inter_feat[parts[-1].uid_field]
@@ -30,6 +31,7 @@ def protocol_of(config: Any, parts: Sequence[Any]) -> dict[str, Any]:
         "ranking": arguments["mode"]["test"],
         "filter_history": not config["repeatable"] if given is None else given,
         "averaged_over": "targets" if sequential and several else "users",
+        "items": parts[-1].item_num - 1,
     }
     for key in ("targets", "unseen"):
         if key in arguments:
@@ -46,6 +48,12 @@ def require_common(results: Sequence[dict[str, Any]]) -> None:
     Raises:
         RequestError: Naming the first difference and the setting that removes it.
     """
+    for one in results:
+        if one.get("trained_on", one["fingerprint"]["train"]) != one["fingerprint"]["train"]:
+            raise RequestError(
+                f"{one['model']} (seed {one['seed']}) was tested under another split than it was trained with: it may "
+                "have seen the answers"
+            )
     first = results[0]
     for other in results[1:]:
         pair = f"{first['model']} (seed {first['seed']}) and {other['model']} (seed {other['seed']})"
@@ -60,7 +68,8 @@ def require_common(results: Sequence[dict[str, Any]]) -> None:
         if one != two and not (first["protocol"]["order"] == "random" and first["seed"] != other["seed"]):
             raise RequestError(
                 f"{pair} have different test sets ({one} and {two}) under the same protocol: the data or its filters "
-                "differ; run both on one copy with the same filters"
+                "differ, or users are too short for a sequential model (which has no target for a first interaction); "
+                'run both on one copy with the same filters, such as --user_inter_num_interval="[3,inf)"'
             )
 
 
@@ -75,6 +84,7 @@ _REMEDY = {
     "targets": "give both the same --eval_args.targets",
     "unseen": "give both the same --eval_args.unseen",
     "averaged_over": f"one has several targets a user: {_COMMON}",
+    "items": "they ranked different numbers of items: load the same files and set the same filters",
     "ranking": "give both the same --eval_args.mode",
     "filter_history": "RecBole filters it for general models only: run both with --filter_history=true, or =false",
 }

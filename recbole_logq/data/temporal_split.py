@@ -30,12 +30,14 @@ def check_temporal(eval_args: dict[str, Any]) -> None:
     Raises:
         RequestError: The cuts, the targets or the rule for the unseen make no sense.
     """
+    if len(eval_args["split"]) > 1:
+        raise RequestError(f"eval_args.split={eval_args['split']!r}: one way to split, not several")
     how = eval_args["split"]["GTS"]
     hint = "give shares, GTS: [0.8, 0.1, 0.1], or the two moments where validation and test begin, such as dates"
     if not isinstance(how, list) or len(how) not in (2, 3):
         raise RequestError(f"eval_args.split.GTS={how!r}: {hint}")
     if len(how) == 3:
-        if not all(isinstance(share, int | float) and share > 0 for share in how):
+        if not all(isinstance(share, int | float) and 0 < share < float("inf") for share in how):
             raise RequestError(f"eval_args.split.GTS={how!r}: {hint}; shares are above 0")
     elif not _moment(how[0]) < _moment(how[1]):
         raise RequestError(f"eval_args.split.GTS={how!r}: validation begins before test")
@@ -76,23 +78,29 @@ class TemporalSplit:
         else:
             ordered, shares = np.sort(times), np.cumsum(how)[:2] / np.sum(how)
             # Ties at a cut go to the later part as a whole, so nothing at or after the cut is trained on.
-            self.valid_from, self.test_from = (float(ordered[int(share * len(ordered))]) for share in shares)
+            last = len(ordered) - 1
+            self.valid_from, self.test_from = (float(ordered[min(int(share * len(ordered)), last)]) for share in shares)
 
-    def seen(self, rows: pd.DataFrame, training: pd.DataFrame, user: str, item: str) -> pd.DataFrame:
+    def seen(
+        self, before: pd.DataFrame, later: pd.DataFrame, training: pd.DataFrame, user: str, item: str
+    ) -> pd.DataFrame:
         """The rows after the first cut that stay.
 
         Args:
-            rows: Interactions from the first cut on.
-            training: Those before it, after all filters.
+            before: Interactions before the first cut.
+            later: Those from it on.
+            training: Those before it that the filters left.
             user: Name of the user column.
             item: Name of the item column.
         """
-        if self.unseen == "keep":
-            return rows
-        known_user, known_item = rows[user].isin(training[user].unique()), rows[item].isin(training[item].unique())
-        self.counts["of users without training interactions"] = int((~known_user).sum())
-        self.counts["of items without training interactions"] = int((known_user & ~known_item).sum())
-        return rows[known_user & known_item]
+        for field, name in ((user, "users"), (item, "items")):
+            known = later[field].isin(training[field].unique())
+            if self.unseen == "keep":  # what is new stays, what a filter took out does not come back
+                known |= ~later[field].isin(before[field].unique())
+            reason = "without training interactions" if self.unseen == "drop" else "that a filter took out"
+            self.counts[f"of {name} {reason}"] = int((~known).sum())
+            later = later[known]
+        return later
 
     def parts(self, times: torch.Tensor, users: torch.Tensor, position: torch.Tensor) -> list[torch.Tensor]:
         """Row indices of training, validation and test.

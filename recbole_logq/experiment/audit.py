@@ -29,10 +29,16 @@ class _RecordedDataset(ExactTimeMixin, Dataset):
 
     def __init__(self, config: Any) -> None:
         self.steps: list[Section] = []
+        self.positions = False
         super().__init__(config)
 
     def _data_filtering(self) -> None:
         self._record("as read")
+        rows = self.inter_feat
+        # Judged before filters, which leave gaps: positions of different users say nothing about before and after.
+        self.positions = self.time_field in rows and bool(
+            (rows[self.time_field] == rows.groupby(self.uid_field).cumcount() + 1).all()
+        )
         super()._data_filtering()
 
     def _record(self, name: str) -> None:
@@ -78,11 +84,14 @@ def audit(
     """
     # No ranking takes place, so the smallest cut-off fits every dataset.
     given = {"show_progress": False, "topk": [1], "valid_metric": "MRR@1", **(config_dict or {})}
-    if "eval_args" in given or "eval_args.split" in given:
-        raise RequestError("eval_args: an audit is about the data under leave-one-out; leave it out")
+    for key in given:
+        if key.split(".")[0] in {"eval_args", "model"}:
+            raise RequestError(f"{key}: an audit is about the data under leave-one-out, without a model; leave it out")
     config = Config("Pop", dataset, config_file_list, given)
     fetch(config)
     timed = config["TIME_FIELD"] in header_of(config)
+    if not timed and "TIME_FIELD" in given:
+        raise RequestError(f"TIME_FIELD={config['TIME_FIELD']}: {dataset} has columns {', '.join(header_of(config))}")
     if timed:
         by_time = {"eval_args": {"split": {"LS": "valid_and_test"}, "order": "TO"}}
         config = Config("Pop", dataset, config_file_list, {**given, **by_time})
@@ -98,7 +107,9 @@ def audit(
     if timed:
         rows["time"] = data.inter_feat[data.time_field].to_numpy(np.float64)
         normalized = bool(config["normalize_all"]) or data.time_field in (config["normalize_field"] or [])
-        report |= {"time": _time(rows), "order": _order(rows, normalized), "leakage": _leakage(rows)}
+        report["time"] = _time(rows, data.positions)
+        report["order"] = _order(rows, normalized)
+        report["leakage"] = _leakage(rows, data.positions)
     return report
 
 
@@ -113,7 +124,9 @@ def _size(rows: pd.DataFrame) -> Section:
         "interactions of a user, smallest": int(per_user.min()),
         "interactions of a user, median": float(per_user.median()),
         "interactions of a user, largest": int(per_user.max()),
-        "users with fewer than 3 interactions (no test item, or no validation item)": int((per_user < 3).sum()),
+        "users with fewer than 3 interactions (too short for leave-one-out; sequential models need 4)": int(
+            (per_user < 3).sum()
+        ),
     }
 
 
@@ -140,10 +153,10 @@ def _repeats(rows: pd.DataFrame) -> Section:
     }
 
 
-def _time(rows: pd.DataFrame) -> Section:
+def _time(rows: pd.DataFrame, positions: bool) -> Section:
     first, last = rows["time"].min(), rows["time"].max()
     return {
-        "times are positions in the user's sequence, not moments": "yes" if _are_positions(rows) else "no",
+        "times are positions in the user's sequence, not moments": "yes" if positions else "no",
         "first": _moment(first),
         "last": _moment(last),
         "distinct times": int(rows["time"].nunique()),
@@ -151,8 +164,8 @@ def _time(rows: pd.DataFrame) -> Section:
     }
 
 
-def _are_positions(rows: pd.DataFrame) -> bool:
-    return bool((rows["time"] == rows.groupby("user").cumcount() + 1).all())
+def _mean(values: Any) -> float | None:
+    return float(values.mean()) if len(values) else None
 
 
 def _moment(value: float) -> str:
@@ -178,14 +191,14 @@ def _order(rows: pd.DataFrame, normalized: bool) -> Section:
         tie = time[at] == time[at - 1]
         found |= {
             f"{name} items": len(at),
-            f"{name} items decided by file order (a tie right before)": float(tie.mean()),
-            f"{name} items that differ in RecBole's order": float((item[at] != their_item[at]).mean()),
-            f"{name} items that are too early in RecBole's order": float((their_time[at] < time[at]).mean()),
+            f"{name} items decided by file order (a tie right before)": _mean(tie),
+            f"{name} items that differ in RecBole's order": _mean(item[at] != their_item[at]),
+            f"{name} items that are too early in RecBole's order": _mean(their_time[at] < time[at]),
         }
     return found
 
 
-def _leakage(rows: pd.DataFrame) -> Section:
+def _leakage(rows: pd.DataFrame, positions: bool) -> Section:
     exact = rows.iloc[np.lexsort((rows["time"], rows["user"]))].reset_index(drop=True)
     from_end = exact.groupby("user").cumcount(ascending=False)
     size = exact.groupby("user")["user"].transform("size")
@@ -194,15 +207,15 @@ def _leakage(rows: pd.DataFrame) -> Section:
     training = exact[~test & ~valid]
     targets = exact[test]
     found: Section = {}
-    if not _are_positions(rows):  # positions of different users say nothing about before and after
+    if not positions:
         times = np.sort(training["time"].to_numpy())
         later = len(times) - np.searchsorted(times, targets["time"].to_numpy(), side="right")
         found = {
-            "test items earlier than some training interaction": float((later > 0).mean()),
-            "training interactions later than a test item, on average": float((later / len(times)).mean()),
+            "test items earlier than some training interaction": _mean(later > 0),
+            "training interactions later than a test item, on average": _mean(later / len(times)),
         }
     cold = ~targets["item"].isin(set(training["item"]))
     return found | {
         "cold test items (no training interaction)": int(cold.sum()),
-        "share of cold test items": float(cold.mean()),
+        "share of cold test items": _mean(cold),
     }

@@ -21,6 +21,8 @@ _NOTES = {
 
 def readable(name: str, value: Any) -> str:
     """A value as text: shares in percent, counts with separators."""
+    if value is None:
+        return "-"
     if isinstance(value, int):
         return f"{value:,}"
     if not isinstance(value, float):
@@ -38,9 +40,10 @@ def print_audit(report: dict[str, Any]) -> None:
     """Print the tables."""
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     console = Console()
-    filters = Table(title=f"{report['dataset']}: filters", title_justify="left")
+    filters = Table(title=Text(f"{report['dataset']}: filters"), title_justify="left")
     for column in report["filters"][0]:
         filters.add_column(column, justify="left" if column == "filter" else "right")
     for step in report["filters"]:
@@ -49,7 +52,7 @@ def print_audit(report: dict[str, Any]) -> None:
     for section, title in TITLES.items():
         if section not in report:
             continue
-        table = Table(title=f"{report['dataset']}: {title}", title_justify="left", show_header=False)
+        table = Table(title=Text(f"{report['dataset']}: {title}"), title_justify="left", show_header=False)
         table.add_column()
         table.add_column(justify="right")
         for name, value in report[section].items():

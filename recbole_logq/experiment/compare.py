@@ -29,9 +29,14 @@ def _read(path: Path) -> dict[str, Any]:
         result = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise RequestError(f"cannot read {path}: {error}") from error
+    if not isinstance(result, dict):
+        raise RequestError(f"{path} is no result of run --output")
     missing = {"model", "dataset", "seed", "test_result", "fingerprint", "protocol"} - set(result)
     if missing:
         raise RequestError(f"{path} is no result of run --output: it has no {min(missing)}")
+    for key in ("test_result", "fingerprint", "protocol"):
+        if not isinstance(result[key], dict):
+            raise RequestError(f"{path} is no result of run --output: its {key} is no mapping")
     return result
 
 

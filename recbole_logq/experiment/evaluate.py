@@ -36,9 +36,9 @@ def evaluate(
             that the model may have been trained on what it is tested on.
 
     Returns:
-        ``test_result``, ``model``, ``dataset``, ``seed``, ``fingerprint``, ``protocol``, ``stored_test_result`` (None
-        if training was interrupted before its test) and ``same_protocol``: whether the stored result was made under
-        these settings.
+        ``test_result``, ``model``, ``dataset``, ``seed``, ``fingerprint`` of the split, ``trained_on`` (the fingerprint
+        of what the weights were trained on), ``protocol``, ``stored_test_result`` (None if training was interrupted
+        before its test) and ``same_protocol``: whether the stored result was made under these settings.
 
     Raises:
         RequestError: The checkpoint cannot be used, or the new settings do not fit it.
@@ -50,6 +50,7 @@ def evaluate(
     from recbole_logq.data.fingerprint import id_fingerprint, split_fingerprint
     from recbole_logq.data.prepare import create_dataset, create_loaders, split_dataset
     from recbole_logq.data.protocol import protocol_of
+    from recbole_logq.data.temporal_split import is_temporal
     from recbole_logq.experiment.logs import start_log
     from recbole_logq.training.trainer import create_trainer
 
@@ -65,7 +66,13 @@ def evaluate(
     if "valid_metric" not in changes and changes.keys() & {"metrics", "topk"}:
         changes["valid_metric"] = _some_metric({**stored, **changes})  # evaluation has no use for it, Config asks
     given = {key: value for key, value in state["given"].items() if key not in {"model", "dataset"}}
+    if not isinstance(changes.get("eval_args", {}), dict):
+        raise RequestError(f"eval_args={changes['eval_args']!r}: a mapping, such as --eval_args.split=...")
     sections = {key: {**given[key], **changes[key]} for key in ("eval_args",) if key in given and key in changes}
+    if sections and not is_temporal(sections["eval_args"]):
+        for key in ("targets", "unseen"):  # they belong to the temporal split that is replaced
+            if key not in changes["eval_args"]:
+                sections["eval_args"].pop(key, None)
     config = Config(stored["model"], stored["dataset"], None, {**given, **changes, **sections})
     start_log(config)
     logger = getLogger()
@@ -100,6 +107,7 @@ def evaluate(
         "dataset": config["dataset"],
         "seed": config["seed"],
         "fingerprint": fingerprint,
+        "trained_on": trained_on,
         "protocol": protocol_of(config, parts),
         "stored_test_result": state.get("test_result"),
         "same_protocol": fingerprint == state["fingerprint"]

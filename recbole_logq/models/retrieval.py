@@ -18,6 +18,9 @@ from recbole_logq.registry import losses, samplers
 from recbole_logq.samplers import get_sampler, valid_columns
 from recbole_logq.settings import nearest
 
+# A catalogue to try a sampler's options on before any data is loaded.
+_SOME_COUNTS = torch.ones(10_001, dtype=torch.int64).index_fill_(0, torch.tensor([0]), 0)
+
 
 class RetrievalMixin(nn.Module):
     """Mix into a RecBole recommender; the subclass gives :meth:`item_vectors` and calls :meth:`retrieval_loss`."""
@@ -101,7 +104,7 @@ class RetrievalMixin(nn.Module):
             raise RequestError("negatives.count: full_softmax scores the whole catalogue, leave the count out")
         if not whole:
             try:
-                sampler(TargetCounts(torch.tensor([0, 1, 1])), count=count, seed=0, **options)
+                sampler(TargetCounts(_SOME_COUNTS), count=count, seed=0, **options)
             except (ValueError, TypeError) as error:
                 raise RequestError(f"negatives: {error}") from error
         if loss.name == "infonce" and values["similarity"] != "cosine":

@@ -140,6 +140,27 @@ def test_a_user_who_had_everything_is_said(write_dataset: Callable[..., Path]) -
         create_loaders(config, dataset, parts)
 
 
+@pytest.mark.parametrize("unseen", ["drop", "keep"])
+def test_features_follow_the_items_that_stay(write_dataset: Callable[..., Path], unseen: str) -> None:
+    path = write_dataset("tiny", [*ROWS, ("b", "i5", 60.0)])
+    # "feature" is an item that only the item file knows; "new" is one that training never saw.
+    features = "".join(f"{name}\tc{name}\n" for name in ("i1", "i2", "i3", "i4", "i5", "new", "feature"))
+    (path / "tiny" / "tiny.item").write_text("item_id:token\tclass:token\n" + features)
+    settings: dict[str, Any] = {
+        "load_col": {"inter": ["user_id", "item_id", "timestamp"], "item": ["item_id", "class"]}
+    }
+    settings |= {"item_inter_num_interval": "[2,inf)", "unseen": unseen, "targets": "all"}
+    _, dataset, _ = prepare(path, "BPR", [100, 200], **settings)
+    # Before the cut i1 and i5 have two interactions, the others one each: the filter takes those out, for good.
+    kept = {"i1", "i5", "new"} if unseen == "keep" else {"i1", "i5"}
+    names = [str(token) for token in dataset.field2id_token["item_id"]]
+    assert set(names) == {"[PAD]", *kept}
+    classes = dataset.item_feat["class"].tolist()
+    assert {names[item]: str(dataset.field2id_token["class"][classes[item]]) for item in range(1, len(names))} == {
+        name: f"c{name}" for name in kept
+    }
+
+
 def test_shares_cut_at_quantiles_and_keep_ties_together(write_dataset: Callable[..., Path]) -> None:
     rows = [("a", f"i{n}", float(n // 2)) for n in range(20)]  # times 0, 0, 1, 1, ... 9, 9
     _, dataset, _ = prepare(write_dataset("tiny", rows), "BPR", [0.55, 0.2, 0.25], unseen="keep")
@@ -165,6 +186,10 @@ def test_dates_are_utc(write_dataset: Callable[..., Path]) -> None:
         ({"eval_args.split": {"GTS": [1, 2]}, "eval_args.order": "RO"}, "needs eval_args.order=TO"),
         ({"eval_args.split": {"GTS": [1, 2]}, "recbole_order": True}, "RecBole has no GTS split"),
         ({"eval_args.targets": "last"}, "unknown setting eval_args.targets"),
+        ({"eval_args.split": {"GTS": [1, 2], "LS": "test_only"}}, "one way to split, not several"),
+        ({"eval_args.split": {"GTS": [float("inf"), 1, 1]}}, "shares are above 0"),
+        ({"eval_args.split": {"GTS": [1, 2]}, "rm_dup_inter": "last"}, "set rm_dup_inter=first"),
+        ({"eval_args.split": {"GTS": [1, 2]}, "numerical_features": ["timestamp"]}, "numerical_features: timestamp"),
         ({"model": "DeepFM", "eval_args.split": {"GTS": [1, 2]}}, "general and sequential models only"),
     ],
     ids=str,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -112,6 +113,30 @@ def test_positions_say_nothing_about_leakage(write_dataset: Callable[..., Path])
     assert report["leakage"] == {"cold test items (no training interaction)": 3, "share of cold test items": 1.0}
 
 
-def test_a_split_is_not_audited() -> None:
-    with pytest.raises(RequestError, match="eval_args"):
-        audit("ml-100k", None, {"eval_args": LAST})
+def test_filters_do_not_make_moments_of_positions(write_dataset: Callable[..., Path]) -> None:
+    rows = [(user, item, float(n + 1)) for user in "abc" for n, item in enumerate([f"i{user}", "i1", "i2", "i3"])]
+    settings = {"data_path": str(write_dataset("tiny", rows)), "item_inter_num_interval": "[2,inf)"}
+    report = audit("tiny", None, settings)
+    assert report["filters"][-1]["lost interactions"] == 3
+    assert report["time"]["times are positions in the user's sequence, not moments"] == "yes"
+    assert "test items earlier than some training interaction" not in report["leakage"]
+
+
+def test_users_too_short_for_a_test_set(write_dataset: Callable[..., Path]) -> None:
+    for length in (1, 2):
+        rows = [(f"u{user}", f"i{user + n}", float(7 * user + 3 * n)) for user in range(5) for n in range(length)]
+        report = audit(f"tiny{length}", None, {"data_path": str(write_dataset(f"tiny{length}", rows))})
+        assert report["order"]["validation items"] == 0
+        assert report["order"]["validation items that differ in RecBole's order"] is None
+        json.dumps(report, allow_nan=False)
+
+
+@pytest.mark.parametrize("settings", [{"eval_args": LAST}, {"eval_args.order": "RO"}, {"model": "BPR"}], ids=str)
+def test_a_split_or_a_model_is_not_audited(settings: dict[str, Any]) -> None:
+    with pytest.raises(RequestError, match=next(iter(settings))):
+        audit("ml-100k", None, settings)
+
+
+def test_a_time_field_that_is_not_there_is_said() -> None:
+    with pytest.raises(RequestError, match="TIME_FIELD=foo: ml-100k has columns user_id"):
+        audit("ml-100k", None, {"TIME_FIELD": "foo"})

@@ -37,7 +37,7 @@ def test_a_general_and_a_sequential_model_need_one_protocol(in_tmp: Path, ml100k
         compare_files([files["bpr"], files["sasrec"]])
     with pytest.raises(RequestError, match=re.escape("run both with --filter_history=true, or =false")):
         compare_files([files["bpr-last"], files["sasrec"]])
-    with pytest.raises(RequestError, match="different test sets"):
+    with pytest.raises(RequestError, match="different numbers of items"):
         compare_files([files["sasrec-common"], files["other"]])
     table = compare_files([files["bpr-common"], files["sasrec-common"]])
     fingerprint = json.loads(files["bpr-common"].read_text())["fingerprint"]["test"]
@@ -63,11 +63,18 @@ def test_each_seed_of_a_random_split_has_its_own_test_set() -> None:
     require_common([RESULT, {**other, "seed": 2}])
 
 
+def test_a_model_tested_on_what_it_may_have_trained_on_is_refused() -> None:
+    with pytest.raises(RequestError, match="it may have seen the answers"):
+        require_common([RESULT, {**RESULT, "trained_on": "other"}])
+    require_common([RESULT, {**RESULT, "trained_on": "a"}])
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"dataset": "e"}, "different datasets"),
         ({"protocol": {**RESULT["protocol"], "ranking": "uni100"}}, "the same --eval_args.mode"),
+        ({"protocol": {**RESULT["protocol"], "items": 7}}, "different numbers of items"),
         ({"protocol": {**RESULT["protocol"], "averaged_over": "targets"}}, "several targets a user"),
     ],
     ids=str,
@@ -80,6 +87,9 @@ def test_differences_are_named(change: dict[str, Any], message: str) -> None:
 def test_files_that_are_no_results(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text("{}")
     (tmp_path / "b.json").write_text("{")
-    for files, message in ((["a.json"], "has no"), (["b.json"], "cannot read"), ([], "two results or more")):
+    (tmp_path / "c.json").write_text("5")
+    (tmp_path / "d.json").write_text(json.dumps({**RESULT, "test_result": 3}))
+    cases = [("a.json", "has no"), ("b.json", "cannot read"), ("c.json", "is no result"), ("d.json", "is no mapping")]
+    for files, message in (*(([file], message) for file, message in cases), ([], "two results or more")):
         with pytest.raises(RequestError, match=message):
             compare_files([tmp_path / file for file in files])

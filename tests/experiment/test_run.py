@@ -86,6 +86,19 @@ def test_evaluate_refuses_what_the_weights_fix(in_tmp: Path, ml100k_cut: Path) -
         evaluate(file, config_dict={"topkk": 8})
 
 
+def test_evaluating_under_another_split(in_tmp: Path, ml100k_cut: Path) -> None:
+    temporal = {"split": {"GTS": [0.7, 0.1, 0.2]}, "targets": "last", "unseen": "keep"}
+    settings = {**SETTINGS, "epochs": 1, "data_path": str(ml100k_cut), "eval_args": temporal}
+    result = run("TwoTowerLogQ", "cut", config_dict=settings)
+    other = {"eval_args.split": {"LS": "valid_and_test"}}
+    with pytest.raises(RequestError, match="set --allow_other_training=true"):
+        evaluate(result["checkpoint"], config_dict=other)
+    again = evaluate(result["checkpoint"], config_dict=other, allow_other_training=True)
+    assert again["trained_on"] == result["fingerprint"]["train"] != again["fingerprint"]["train"]
+    with pytest.raises(RequestError, match="eval_args='x'"):
+        evaluate(result["checkpoint"], config_dict={"eval_args": "x"})
+
+
 def test_several_runs_log_into_files_of_their_own(in_tmp: Path, ml100k_cut: Path) -> None:
     for _ in range(2):
         run("Pop", "cut", config_dict={**SETTINGS, "state": "INFO", "epochs": 1, "data_path": str(ml100k_cut)})

@@ -54,6 +54,8 @@ def interrupted(model: str, settings: dict[str, Any], after: int) -> str:
     [
         ("SASRecCorrectedLogQ", {"lr_schedule": "cosine", "warmup_steps": 3}),
         ("TwoTowerUniform", {"dropout": 0.2, "train_batch_size": 512}),
+        ("SASRecCBNSCorrectedLogQ", {"negatives.warmup_steps": 1, "train_batch_size": 16}),
+        ("TwoTowerStreamingLogQ", {"train_batch_size": 512}),
         (
             "SASRecCorrectedLogQ",
             {"negatives.source": "in_batch_unique", "MAX_ITEM_LIST_LENGTH": 3, "lr_schedule": "linear"},
