@@ -39,6 +39,30 @@ class ExactTimeMixin(_Base):
     user_feat: Any
     item_feat: Any
 
+    def _load_feat(self, filepath: str, source: Any) -> Any:
+        table = super()._load_feat(filepath, source)
+        if table is not None:
+            with open(filepath, encoding=self.config["encoding"] or "utf-8") as lines:
+                written = sum(line != "\n" for line in lines) - 1
+            if written != len(table):
+                message = (
+                    f"{filepath} has {written:,} rows and RecBole reads {len(table):,} of them: take the quotation "
+                    "marks out of its names, they swallow lines"
+                )
+                if filepath.endswith(".inter"):
+                    raise RequestError(message)
+                self.logger.warning(message)  # features are missing then, no interaction is
+        return table
+
+    def _filter_nan_user_or_item(self) -> None:
+        before = len(self.inter_feat)
+        super()._filter_nan_user_or_item()
+        if lost := before - len(self.inter_feat):
+            self.logger.warning(
+                f"{lost:,} interactions have no user or no item and are left out (RecBole reads names such as NA, null "
+                "and None as missing)"
+            )
+
     def _remove_duplication(self) -> None:
         keep = self.config["rm_dup_inter"]
         if keep is None or self.config["recbole_order"]:

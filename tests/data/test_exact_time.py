@@ -102,6 +102,17 @@ def test_times_without_an_exact_order_are_refused(
         targets(write_dataset("tiny", rows), "SASRecCorrectedLogQ")
 
 
+def test_lines_swallowed_by_a_quotation_mark_are_said(write_dataset: Callable[..., Path]) -> None:
+    path = write_dataset("tiny", [("a", '"i1', 1.0), *ROWS, ("b", '"', 2.0), ("b", "i2", 3.0)])
+    with pytest.raises(RequestError, match="has 12 rows and RecBole reads"):
+        targets(path, "SASRecCorrectedLogQ")
+
+
+def test_names_read_as_missing_are_said(write_dataset: Callable[..., Path], caplog: pytest.LogCaptureFixture) -> None:
+    targets(write_dataset("tiny", [*ROWS, ("a", "NA", 1.0), ("a", "null", 2.0)]), "SASRecCorrectedLogQ")
+    assert "2 interactions have no user or no item" in caplog.text
+
+
 def test_time_as_text_is_refused(write_dataset: Callable[..., Path]) -> None:
     with pytest.raises(RequestError, match="timestamp:float"):
         targets(write_dataset("tiny", ROWS, time_type="token"), "SASRecCorrectedLogQ")
