@@ -46,20 +46,17 @@ def table() -> str:
     """Test NDCG@10 of the epoch that validation chose, mean and standard deviation over seeds."""
     lines = ["| run | seeds | test NDCG@10 | test Recall@10 | best epoch at CPU s | CPU s in all | test split |"]
     lines.append("|---|---|---|---|---|---|---|")
-    for name in EXPERIMENT.runs:
-        runs = EXPERIMENT.stored(name)
-        if not runs:
-            continue
-        row = [
-            name,
-            ", ".join(str(one["seed"]) for one in runs),
+
+    def cells(runs: list[dict[str, Any]]) -> list[str]:
+        return [
             spread([one["test_result"]["ndcg@10"] for one in runs]),
             spread([one["test_result"]["recall@10"] for one in runs]),
             ", ".join(f"{best(one['history'])['cpu']:.0f}" for one in runs),
             ", ".join(f"{one['history'][-1]['cpu']:.0f}" for one in runs),
             prints(runs),  # general models are split at random by the seed, so each seed has its own test set
         ]
-        lines.append("| " + " | ".join(row) + " |")
+
+    lines += EXPERIMENT.rows(cells)
     return "\n".join(lines)
 
 

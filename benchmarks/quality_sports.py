@@ -55,20 +55,17 @@ def table() -> str:
         "| run | seeds | HR@10 | NDCG@10 | NDCG@10, history ranked too | HR@100 | CPU s of training | test split |",
         "|---|---|---|---|---|---|---|---|",
     ]
-    for name in EXPERIMENT.runs:
-        runs = EXPERIMENT.stored(name)
-        if not runs:
-            continue
-        row = [
-            name,
-            ", ".join(str(one["seed"]) for one in runs),
+
+    def cells(runs: list[dict[str, Any]]) -> list[str]:
+        return [
             *(spread([one["test_result"][metric] for one in runs]) for metric in ("hit@10", "ndcg@10")),
             spread([one["test_result_with_history"]["ndcg@10"] for one in runs]),
             spread([one["test_result"]["hit@100"] for one in runs]),
             ", ".join(f"{one['history'][-1]['cpu']:.0f}" for one in runs),
             prints(runs),
         ]
-        lines.append("| " + " | ".join(row) + " |")
+
+    lines += EXPERIMENT.rows(cells)
     lines.append("| published: SASRec, sampled softmax (transformer_benchmark) | - | 0.0569 | 0.0314 | | | | theirs |")
     lines.append("| published: eSASRec (transformer_benchmark) | - | 0.0560 | 0.0323 | | | | theirs |")
     return "\n".join(lines)

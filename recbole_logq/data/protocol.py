@@ -11,6 +11,12 @@ from recbole.utils import ModelType
 from recbole_logq.errors import RequestError
 
 
+def filters_history(config: Any) -> bool:
+    """``filter_history``; where it is not set RecBole's rule, which filters where ``repeatable`` is off."""
+    given: bool | None = config["filter_history"]
+    return not config["repeatable"] if given is None else given
+
+
 def protocol_of(config: Any, parts: Sequence[Any]) -> dict[str, Any]:
     """How a run evaluates.
 
@@ -24,12 +30,11 @@ def protocol_of(config: Any, parts: Sequence[Any]) -> dict[str, Any]:
     several = len(users) > len(torch.unique(users))
     sequential = config["MODEL_TYPE"] == ModelType.SEQUENTIAL
     order = "random" if arguments.get("order") == "RO" else "RecBole's" if config["recbole_order"] else "exact"
-    given = config["filter_history"]
     found = {
         "split": arguments.get("split"),
         "order": order,
         "ranking": arguments["mode"]["test"],
-        "filter_history": not config["repeatable"] if given is None else given,
+        "filter_history": filters_history(config),
         "averaged_over": "targets" if sequential and several else "users",
         "items": parts[-1].item_num - 1,
     }

@@ -13,6 +13,7 @@ from recbole.model.abstract_recommender import AbstractRecommender
 from recbole.utils import ModelType
 
 from recbole_logq.data.exact_time import HISTORY_END
+from recbole_logq.data.protocol import filters_history
 from recbole_logq.errors import RequestError
 
 # RecBole ranks for eval_batch_size // n_items users at a time, which is one user on most catalogues. A block of this
@@ -31,8 +32,7 @@ class RankingLoader(FullSortEvalDataLoader):
     random split, where no target comes before another, that is everything in the earlier parts.
 
     Args:
-        config: Reads ``filter_history`` (None: RecBole's rule, which filters where ``repeatable`` is off),
-            ``eval_batch_size`` and the fields' names.
+        config: Reads ``filter_history``, ``eval_batch_size`` and the fields' names.
         dataset: The part to evaluate.
         earlier: The parts before it.
 
@@ -43,8 +43,7 @@ class RankingLoader(FullSortEvalDataLoader):
     def __init__(self, config: Any, dataset: Any, earlier: Sequence[Any]) -> None:
         self.uid_field, self.iid_field = dataset.uid_field, dataset.iid_field
         self.is_sequential = config["MODEL_TYPE"] == ModelType.SEQUENTIAL
-        given = config["filter_history"]
-        self.filter_history: bool = not config["repeatable"] if given is None else given
+        self.filter_history = filters_history(config)
         rows = dataset.inter_feat
         users, items = rows[self.uid_field], rows[self.iid_field]
         if self.is_sequential:
