@@ -66,6 +66,27 @@ def test_masked_tiles(tile):
     torch.testing.assert_close(right.grad, left.grad, rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.parametrize("block", [0, 2**24], ids=["tiles", "blocks"])
+@pytest.mark.parametrize("scale", ["one", "rows"])
+def test_both_ways_give_the_same_gradients(monkeypatch, block, scale):
+    """A block keeps its part of the gradient from the forward pass; rows of unlike weight have it computed again."""
+    monkeypatch.setattr(catalogue_logsumexp, "CPU_TILE", (4, 3))
+    monkeypatch.setattr(catalogue_logsumexp, "BLOCK_ELEMENTS", block)
+    query, vectors, targets = make()
+    factor = torch.full((11,), 0.25).double() if scale == "one" else torch.linspace(-1, 2, 11).double()
+    plain = [query.clone().requires_grad_(), vectors.clone().requires_grad_()]
+    expected = functional.cross_entropy(50 * plain[0] @ plain[1].T, targets, reduction="none")
+    ours = [query.clone().requires_grad_(), vectors.clone().requires_grad_()]
+    value = get_loss("full_softmax").from_vectors(50 * ours[0], ours[1][targets], ours[1])
+    torch.testing.assert_close(value, expected, rtol=1e-12, atol=1e-12)
+    for got, want in zip(
+        torch.autograd.grad((factor * value).sum(), ours),
+        torch.autograd.grad((factor * expected).sum(), plain),
+        strict=True,
+    ):
+        torch.testing.assert_close(got, want, rtol=1e-10, atol=1e-12)
+
+
 def test_gradcheck_over_several_tiles(monkeypatch):
     monkeypatch.setattr(catalogue_logsumexp, "CPU_TILE", (2, 3))
     query, vectors, targets = make(rows=3, catalogue=7, d=2)
