@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from recbole_logq import compat
+from recbole_logq.data.observed import observed_field
 from recbole_logq.data.temporal_split import check_temporal, is_temporal
 from recbole_logq.errors import RequestError
 from recbole_logq.parsing import nest, parse_value, read_yaml
@@ -118,17 +119,22 @@ class Config(RecBoleConfig):
         final.update(check_types(final, schema))
         if is_temporal(final["eval_args"]) and "order" not in (external.get("eval_args") or {}):
             final["eval_args"]["order"] = "TO"  # a split by time has no other
-        self._add_time_column(final)
+        self._add_columns(final)
         _check_combinations(final, self.model_class, external)
         return final
 
-    def _add_time_column(self, final: dict[str, Any]) -> None:
+    def _add_columns(self, final: dict[str, Any]) -> None:
         # RecBole loads only ids by default and then stops at the first need of time; load it where order needs it.
-        if self.external_config_dict.keys() & {"load_col", "unload_col"} or self.dataset == "ml-100k":
-            return
-        if final["eval_args"].get("order") == "TO" or final["MODEL_TYPE"] == ModelType.SEQUENTIAL:
+        chosen = bool(self.external_config_dict.keys() & {"load_col", "unload_col"}) or self.dataset == "ml-100k"
+        if not chosen and (final["eval_args"].get("order") == "TO" or final["MODEL_TYPE"] == ModelType.SEQUENTIAL):
             columns = [final[key] for key in ("USER_ID_FIELD", "ITEM_ID_FIELD", "TIME_FIELD")]
             final["load_col"] = {**(final.get("load_col") or {}), "inter": columns}
+        # A column that a setting names is wanted, whatever else is loaded.
+        named = [final.get("weight_field"), final.get("segment_field"), observed_field(final)]
+        loaded = (final.get("load_col") or {}).get("inter")
+        if isinstance(loaded, list):
+            more = [column for column in named if column and column not in loaded]
+            final["load_col"] = {**final["load_col"], "inter": [*loaded, *dict.fromkeys(more)]}
 
     # --- the device -----------------------------------------------------------------------------------------------
 

@@ -100,8 +100,15 @@ class RetrievalSettings(CommonSettings):
     negatives: NegativesSettings
     hits: Literal["masked", "kept"] | None = None
     allow_crossed: bool = False
+    mask: Literal["target", "query", "history"] = "target"
+    weight_field: str | None = None
+    segment_field: str | None = None
     similarity: Literal["dot", "cosine"]
     temperature: Positive
+    temperature_mode: Literal["fixed", "learned", "scheduled"] = "fixed"
+    temperature_end: Positive | None = None
+    temperature_steps: Count | None = None
+    diagnostics: bool = True
     embedding_size: Count
     lr_schedule: Literal["constant", "linear", "cosine"]
     warmup_steps: CountOrZero

@@ -147,8 +147,11 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"negatives.source": "popular"}, "no sampler named 'popular'"),
     ({"negatives.count": 0}, r"negatives\.count=0"),
     ({"negatives": 5}, "negatives=5"),
-    ({"loss": "full_softmax"}, "full_softmax takes the catalogue"),
-    ({"negatives.source": "catalogue", "negatives.count": None}, "full_softmax takes the catalogue"),
+    ({"loss": "full_softmax"}, "loss=full_softmax goes over the whole catalogue: set negatives.source=catalogue"),
+    (
+        {"negatives.source": "catalogue", "negatives.count": None},
+        "made of a sample, not of the whole catalogue: set another negatives.source",
+    ),
     ({"model": "TwoTowerFullSoftmax", "negatives.count": 5}, "leave the count out"),
     ({"negatives": {"source": "uniform", "count": None}}, "needs a count"),
     ({"loss": "logq", "hits": "masked"}, "needs accidental hits kept"),

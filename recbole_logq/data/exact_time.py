@@ -15,6 +15,7 @@ import torch
 from recbole.data.interaction import Interaction
 from recbole.utils import FeatureType, ModelType
 
+from recbole_logq.data.observed import ObservedNegatives, observed_field
 from recbole_logq.data.temporal_split import TemporalSplit, is_temporal
 from recbole_logq.errors import RequestError
 
@@ -35,6 +36,8 @@ class ExactTimeMixin(_Base):
 
     flat_users: torch.Tensor
     flat_items: torch.Tensor
+    observed: ObservedNegatives | None = None
+    training_negatives: tuple[torch.Tensor, torch.Tensor]
     inter_feat: Any
     user_feat: Any
     item_feat: Any
@@ -75,6 +78,10 @@ class ExactTimeMixin(_Base):
         # RecBole puts the mean in place of a missing time, which moves the interaction into the middle.
         if self._time_matters():
             self._check_time()
+        if field := observed_field(self.config):
+            # Before floats are normalised: the threshold is meant as the file has it.
+            self.observed = ObservedNegatives(self, field, self.config["negatives"].get("below", 0.5))
+            self.inter_feat = self.observed.positives
         super()._fill_nan()
 
     def _normalize(self) -> None:
@@ -114,6 +121,12 @@ class ExactTimeMixin(_Base):
 
     def build(self) -> list[Any]:
         """RecBole's, and the global temporal split."""
+        parts = self._parts()
+        if self.observed is not None:
+            parts[0].training_negatives = self.observed.before(self, parts[1:])
+        return parts
+
+    def _parts(self) -> list[Any]:
         if not is_temporal(self.config["eval_args"]):
             return super().build()
         self._change_feat_format()
@@ -143,6 +156,24 @@ class ExactTimeMixin(_Base):
         rows = self._target_positions()
         if len(rows) == len(self.inter_feat):  # DIEN makes rows of its own
             self.inter_feat.update(Interaction({HISTORY_END: rows}))
+
+    def training_pairs(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Users and the items that training knows of them, of a training part; both int64 ``[pairs]``."""
+        return self.inter_feat[self.uid_field], self.inter_feat[self.iid_field]
+
+    def interaction_column(self, field: str) -> torch.Tensor:
+        """A column of the interactions, or of their users: ``[interactions]``.
+
+        Raises:
+            RequestError: There is no such column.
+        """
+        if field in self.inter_feat:
+            return self.inter_feat[field]
+        if self.user_feat is not None and field in self.user_feat:
+            return self.user_feat[field][self.inter_feat[self.uid_field]]
+        raise RequestError(
+            f"{self.dataset_name} has no column {field!r} in its .inter or .user file (or load_col leaves it out)"
+        )
 
     def _keep_sequences(self, order: torch.Tensor) -> None:
         self.flat_users = self.inter_feat[self.uid_field][order]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -49,17 +49,49 @@ class TensorLoader:
         return -(-self.n_rows // self.batch_size)
 
     def __iter__(self) -> Iterator[Interaction]:
-        order = torch.randperm(self.n_rows, generator=self.generator) if self.shuffle else torch.arange(self.n_rows)
-        for rows in order.split(self.batch_size):
+        for rows in self._batches():
             yield self.batch(rows)
+
+    def _batches(self) -> Sequence[torch.Tensor]:
+        return self._order().split(self.batch_size)
+
+    def _order(self) -> torch.Tensor:
+        return torch.randperm(self.n_rows, generator=self.generator) if self.shuffle else torch.arange(self.n_rows)
 
 
 class InteractionLoader(TensorLoader):
-    """Rows are interactions: batches of ``user_id`` and ``item_id``, both ``[batch]``."""
+    """Rows are interactions: batches of ``user_id`` and ``item_id``, both ``[batch]``, and the columns of settings.
+
+    With ``segment_field`` every batch is of one segment; the batches of all segments come in random order.
+    """
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
         self._columns = {field: dataset.inter_feat[field] for field in (dataset.uid_field, dataset.iid_field)}
+        self._segments: torch.Tensor | None = None
+        if config["segment_field"]:
+            self._segments = dataset.interaction_column(config["segment_field"])
+            self._columns[config["segment_field"]] = self._segments
+        if config["weight_field"]:
+            self._columns[config["weight_field"]] = dataset.interaction_column(config["weight_field"])
+
+    def __len__(self) -> int:
+        if self._segments is None:
+            return super().__len__()
+        sizes = torch.unique(self._segments, return_counts=True)[1]
+        return int((-torch.div(-sizes, self.batch_size, rounding_mode="floor")).sum())
+
+    def _batches(self) -> Sequence[torch.Tensor]:
+        if self._segments is None:
+            return super()._batches()
+        order = self._order()
+        segments, place = self._segments[order].sort(stable=True)
+        sizes = torch.unique_consecutive(segments, return_counts=True)[1]
+        parts = order[place].split(sizes.tolist())
+        batches = [batch for part in parts for batch in part.split(self.batch_size)]
+        if not self.shuffle:
+            return batches
+        return [batches[i] for i in torch.randperm(len(batches), generator=self.generator).tolist()]
 
     @property
     def n_rows(self) -> int:
@@ -92,8 +124,14 @@ class WindowLoader(TensorLoader):
         return len(self.dataset)
 
     def batch(self, rows: torch.Tensor) -> Interaction:
-        inputs, targets, lengths = self.dataset.windows.rows(rows)
-        data = self.dataset
-        return Interaction(
-            {data.item_list_field: inputs, data.iid_field: targets, data.item_list_length_field: lengths}
-        )
+        data, windows = self.dataset, self.dataset.windows
+        inputs, targets, lengths = windows.rows(rows)
+        columns = {
+            data.item_list_field: inputs,
+            data.iid_field: targets,
+            data.item_list_length_field: lengths,
+            data.uid_field: windows.owners(rows),
+        }
+        if data.flat_weights is not None:
+            columns[data.config["weight_field"]] = windows.at_targets(rows, data.flat_weights)
+        return Interaction(columns)

@@ -7,11 +7,12 @@ from logging import getLogger
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from recbole.data.dataloader import FullSortEvalDataLoader
 from recbole.data.dataset import Dataset
 from recbole.data.utils import create_samplers, get_dataloader
 from recbole.sampler import KGSampler, Sampler
-from recbole.utils import ModelType, set_color
+from recbole.utils import FeatureType, ModelType, set_color
 
 from recbole_logq.data.exact_time import ExactTimeMixin
 from recbole_logq.data.ranking_loader import RankingLoader
@@ -52,6 +53,7 @@ def create_dataset(config: Any, dataset_class: type[Dataset] | None = None) -> D
     except OSError as error:
         raise WorkError(f"cannot read {config['dataset']}: {error}") from error
     _check_columns(dataset, config)
+    _check_named_columns(dataset, config)
     _check_size(dataset, config)
     return dataset
 
@@ -98,6 +100,24 @@ def _check_columns(dataset: Dataset, config: Any) -> None:
         # A time column that is missing is named where order needs it.
         if missing and missing != [config["TIME_FIELD"]]:
             raise RequestError(f"load_col: the .{suffix} file of {config['dataset']} has no column {missing[0]!r}")
+
+
+def _check_named_columns(dataset: Any, config: Any) -> None:
+    """Columns that settings of the own models name: they exist, and hold what is asked of them."""
+    for key, wanted in (("weight_field", FeatureType.FLOAT), ("segment_field", FeatureType.TOKEN)):
+        field = config[key]
+        if not field:
+            continue
+        tables = [table for table in (dataset.inter_feat, dataset.user_feat) if table is not None and field in table]
+        if not tables:
+            raise RequestError(f"{key}={field}: {config['dataset']} has no such column in its .inter or .user file")
+        if dataset.field2type.get(field) != wanted:
+            raise RequestError(
+                f"{key}={field}: typed {dataset.field2type[field].value} in the header, and {key} takes {wanted.value}"
+            )
+        values = np.asarray(tables[0][field])
+        if wanted == FeatureType.FLOAT and not (np.isfinite(values) & (values >= 0)).all():
+            raise RequestError(f"{key}={field}: weights must be numbers from 0 up, found {values.min():g}")
 
 
 def _exact_class(config: Any) -> type[Dataset]:

@@ -23,6 +23,7 @@ class SequenceDataset(ExactTimeMixin, SequentialDataset):
 
     item_list_field: str
     inter_feat: Any
+    flat_weights: torch.Tensor | None = None
 
     def __init__(self, config: Any) -> None:
         if config["benchmark_filename"] is not None:
@@ -36,6 +37,8 @@ class SequenceDataset(ExactTimeMixin, SequentialDataset):
         """One light row per interaction but a user's first: user, target, history length, where the history ends."""
         self.sort(by=[self.uid_field, self.time_field])
         self._keep_sequences(torch.arange(len(self.inter_feat)))
+        if field := self.config["weight_field"]:
+            self.flat_weights = self.interaction_column(field)
         rows = self._target_positions()
         start_of_user = torch.searchsorted(self.flat_users, self.flat_users[rows])
         self._set_list_field()
@@ -65,6 +68,13 @@ class SequenceDataset(ExactTimeMixin, SequentialDataset):
     def windows(self) -> Windows:
         """The training windows of this part."""
         return Windows(self.flat_items, self.flat_users, self.inter_feat[HISTORY_END], self.max_item_list_len)
+
+    def training_pairs(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """See :meth:`ExactTimeMixin.training_pairs`; with a user's first item, which is never a target."""
+        users, items = super().training_pairs()
+        known = users.unique()
+        first = self.flat_items[torch.searchsorted(self.flat_users, known)]
+        return torch.cat([users, known]), torch.cat([items, first])
 
     def inter_matrix(self, form: str = "coo", value_field: str | None = None) -> Any:
         """Users x items of this part's targets, as ``scipy.sparse``."""

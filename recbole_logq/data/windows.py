@@ -64,13 +64,32 @@ class Windows:
         Returns:
             Inputs and targets, int64 ``[batch, longest]``, right-padded with 0, and sizes ``[batch]``.
         """
-        size = self.size[index]
-        offsets = torch.arange(int(size.max()))
-        inside = offsets < size[:, None]
-        position = (self.start[index, None] + offsets).clamp_max(len(self.items) - 1)
+        position, inside = self._positions(index)
         inputs = self.items[position - 1] * inside
         targets = self.items[position] * (inside & self.is_target[position])
-        return inputs, targets, size
+        return inputs, targets, self.size[index]
+
+    def at_targets(self, index: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+        """Something that every interaction has, such as a weight, at the targets of windows.
+
+        Args:
+            index: Which windows; int64 ``[batch]``.
+            values: In the order of ``items``, ``[interactions]``.
+
+        Returns:
+            ``[batch, longest]``, 0 where there is no target.
+        """
+        position, inside = self._positions(index)
+        return values[position] * (inside & self.is_target[position])
+
+    def owners(self, index: torch.Tensor) -> torch.Tensor:
+        """The windows' users, int64 ``[batch]``."""
+        return self.users[self.start[index]]
+
+    def _positions(self, index: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        size = self.size[index]
+        offsets = torch.arange(int(size.max()))
+        return (self.start[index, None] + offsets).clamp_max(len(self.items) - 1), offsets < size[:, None]
 
     @property
     def expected_n_windows(self) -> int:

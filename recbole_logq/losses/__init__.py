@@ -10,9 +10,10 @@ from typing import Any
 
 from recbole_logq.losses.base import Loss
 from recbole_logq.losses.pairing import check_pairing
+from recbole_logq.losses.reduction import mean_over_rows
 from recbole_logq.registry import import_submodules, losses
 
-__all__ = ["Loss", "check_pairing", "get_loss"]
+__all__ = ["Loss", "check_pairing", "get_loss", "mean_over_rows"]
 
 
 def get_loss(name: str, **options: Any) -> Loss:

@@ -26,12 +26,18 @@ class Loss(ABC):
         needs_log_q: Whether the loss reads log-probabilities at all.
         hits: What must happen to pool columns that hold the row's own positive item ("accidental hits") for the
             form to be consistent: "masked", "kept", or "catalogue" for a loss over all items, where nothing is.
+        over_catalogue: Whether its pool is the whole catalogue.
+        takes_counts: Whether adding the log of a count to a column's score makes it count so often.
+        skips_rows: Whether a loss of exactly 0 means that the loss left the row out, not that it fits.
         needs_catalogue_size: Whether the constructor takes `catalogue_size`, the number of items.
     """
 
     name: ClassVar[str]
     needs_log_q: ClassVar[bool]
     hits: ClassVar[Hits]
+    over_catalogue: ClassVar[bool] = False
+    takes_counts: ClassVar[bool] = False
+    skips_rows: ClassVar[bool] = False
     needs_catalogue_size: ClassVar[bool] = False
 
     @abstractmethod
@@ -104,6 +110,7 @@ class Loss(ABC):
         valid: Tensor | MaskFunction | None = None,
         excluded_log_q: Tensor | None = None,
         log_n: Tensor | float | None = None,
+        positive_column: Tensor | None = None,
         block_rows: int = 1024,
     ) -> Tensor:
         """The loss of every row from vectors whose dot products are the scores; what training calls.
@@ -114,6 +121,8 @@ class Loss(ABC):
             pool_vectors: `[pool, d]`, shared by all rows.
             valid: As in `__call__`, or a function `(start, stop) -> bool [stop - start, pool]`, so that the mask need
                 not exist for all rows at once. It may be called more than once and must answer the same.
+            positive_column: int64 `[rows]`, the column of a catalogue that is the row's positive, for losses that pick
+                columns themselves and must leave it out; others do not read it.
             block_rows: Rows that are scored at a time.
             positive_log_q, negative_log_q, excluded_log_q, log_n: As in `__call__`.
 
@@ -129,7 +138,7 @@ class Loss(ABC):
         if block_rows < 1:
             raise ValueError(f"loss {self.name!r}: block_rows must be at least 1, got {block_rows}")
         dtype = working_dtype(query, positive, pool_vectors)
-        terms = Terms(positive_log_q, negative_log_q, valid, excluded_log_q, log_n)
+        terms = Terms(positive_log_q, negative_log_q, valid, excluded_log_q, log_n, positive_column)
         terms = terms.checked(self.name, len(query), len(pool_vectors), dtype)
         with no_autocast(query):
             return self.vector_form(query.to(dtype), positive.to(dtype), pool_vectors.to(dtype), terms, block_rows)

@@ -23,6 +23,7 @@ class FullSoftmax(Loss):
     name = "full_softmax"
     needs_log_q = False
     hits = "catalogue"
+    over_catalogue = True
 
     def score_form(self, positive: Tensor, negatives: Tensor, terms: Terms) -> Tensor:
         lse, _ = score_logsumexp(negatives, None, terms.mask(self.name, 0, *negatives.shape))

@@ -12,7 +12,7 @@ from recbole_logq.losses.precision import no_autocast
 
 
 def pool_scores(query: Tensor, pool_vectors: Tensor) -> Tensor:
-    """`query @ pool_vectors.T`, `[rows, pool]`.
+    """`query @ pool_vectors.mT`: `[rows, d]` and `[pool, d]` to `[rows, pool]`, or the same with batch dimensions.
 
     Autograd would run the backward products under whatever autocast surrounds the backward pass. First derivatives
     only.
@@ -25,7 +25,7 @@ class _PoolScores(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, query: Tensor, pool_vectors: Tensor) -> Tensor:
         ctx.save_for_backward(query, pool_vectors)
-        return query @ pool_vectors.T
+        return query @ pool_vectors.mT
 
     @staticmethod
     @once_differentiable
@@ -33,5 +33,5 @@ class _PoolScores(torch.autograd.Function):
         query, pool_vectors = ctx.saved_tensors
         with no_autocast(query):
             grad_query = grad @ pool_vectors if ctx.needs_input_grad[0] else None
-            grad_pool = grad.T @ query if ctx.needs_input_grad[1] else None
+            grad_pool = grad.mT @ query if ctx.needs_input_grad[1] else None
         return grad_query, grad_pool

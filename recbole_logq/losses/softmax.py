@@ -19,6 +19,8 @@ class SampledSoftmaxLoss(Loss):
     Everything that is constant in a row stays out of the logsumexp: a pass over [rows, pool] is what costs.
     """
 
+    takes_counts = True
+
     @abstractmethod
     def column_offset(self, terms: Terms) -> Tensor | None:
         """Subtracted from the negatives' scores: `[pool]` or `[rows, pool]`, None for nothing."""

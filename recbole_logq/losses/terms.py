@@ -20,6 +20,7 @@ class Terms:
     valid: Tensor | MaskFunction | None = None
     excluded_log_q: Tensor | None = None
     log_n: Tensor | float | None = None
+    positive_column: Tensor | None = None
 
     def checked(self, name: str, rows: int, pool: int, dtype: torch.dtype) -> Terms:
         """The same terms in the loss's working precision, without gradient.
@@ -31,6 +32,8 @@ class Terms:
         if isinstance(self.valid, Tensor):
             _check_shape(name, "valid", self.valid, per_pair)
             _check_boolean(name, self.valid)
+        if self.positive_column is not None:
+            _check_shape(name, "positive_column", self.positive_column, per_row)
         log_n = self.log_n
         return replace(
             self,
@@ -62,6 +65,7 @@ class Terms:
             valid=self.mask(name, start, stop, pool),
             excluded_log_q=cut(self.excluded_log_q, 1),
             log_n=cut(log_n, 1) if isinstance(log_n, Tensor) else log_n,
+            positive_column=cut(self.positive_column, 1),
         )
 
 

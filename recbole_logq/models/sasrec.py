@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from recbole_logq.data.loaders import WindowLoader
 from recbole_logq.errors import RequestError
 from recbole_logq.models.retrieval import RetrievalMixin
+from recbole_logq.models.rows import Rows
 from recbole_logq.modules.packing import Packing
 from recbole_logq.modules.transformer import SequenceEncoder
-from recbole_logq.probability.frequency import TargetCounts
 
 
 class SASRec(RetrievalMixin, SequentialRecommender):
@@ -44,8 +44,7 @@ class SASRec(RetrievalMixin, SequentialRecommender):
         )
         nn.init.normal_(self.item_embedding.weight, std=config["initializer_range"])
         nn.init.zeros_(self.item_embedding.weight[0].detach())
-        counts = torch.bincount(dataset.inter_feat[self.ITEM_ID], minlength=self.n_items)
-        self.build_retrieval(config, TargetCounts(counts, *dataset.windows.expected_units(self.n_items)))
+        self.build_retrieval(config, dataset, dataset.windows.expected_units(self.n_items))
 
     @staticmethod
     def dataset_class() -> type:
@@ -62,6 +61,8 @@ class SASRec(RetrievalMixin, SequentialRecommender):
             raise RequestError(
                 f"embedding_size={values['embedding_size']} does not divide into n_heads={values['n_heads']} heads"
             )
+        if values["segment_field"]:
+            raise RequestError("segment_field: batches of windows hold all of a user's segments; only TwoTower has it")
 
     def item_vectors(self, ids: Tensor | None) -> Tensor:
         """See :meth:`RetrievalMixin.item_vectors`."""
@@ -71,18 +72,21 @@ class SASRec(RetrievalMixin, SequentialRecommender):
         """Right-padded item ids ``[batch, length]`` to one query per real position, ``[tokens, d]``."""
         return self.encoder(self.item_embedding(packing.pack(sequence)), packing)
 
-    def calculate_loss(self, interaction: Any) -> Tensor:
-        """The loss of a batch of windows (targets ``[batch, length]``) or of RecBole's rows (targets ``[batch]``)."""
-        sequence, targets = interaction[self.ITEM_SEQ], interaction[self.ITEM_ID]
+    def rows(self, interaction: Any) -> Rows:
+        """Rows of a batch of windows (targets ``[batch, length]``) or of RecBole's rows (targets ``[batch]``)."""
+        sequence, targets, users = interaction[self.ITEM_SEQ], interaction[self.ITEM_ID], interaction[self.USER_ID]
+        weights = interaction[self.weight_field] if self.weight_field else None
         packing = Packing(interaction[self.ITEM_SEQ_LEN])
         states = self.forward(sequence, packing)
         if targets.dim() == 1:
-            rows = states[packing.last]
+            states = states[packing.last]
         else:
             targets = packing.pack(targets)
             real = targets > 0
-            rows, targets = states[real], targets[real]
-        return self.retrieval_loss(rows, targets, n_units=len(sequence))
+            states, targets = states[real], targets[real]
+            users = packing.pack(users.unsqueeze(1).expand_as(sequence))[real]
+            weights = None if weights is None else packing.pack(weights)[real]
+        return Rows(states, targets, n_units=len(sequence), users=users, weights=weights)
 
     def _query(self, interaction: Any) -> Tensor:
         packing = Packing(interaction[self.ITEM_SEQ_LEN])

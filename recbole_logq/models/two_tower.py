@@ -11,8 +11,8 @@ from torch import Tensor
 
 from recbole_logq.data.loaders import InteractionLoader
 from recbole_logq.models.retrieval import RetrievalMixin
+from recbole_logq.models.rows import Rows
 from recbole_logq.modules.tower import Tower
-from recbole_logq.probability.frequency import TargetCounts
 
 
 class TwoTower(RetrievalMixin, GeneralRecommender):
@@ -31,9 +31,7 @@ class TwoTower(RetrievalMixin, GeneralRecommender):
         shape = (config["embedding_size"], config["mlp_sizes"], config["dropout"])
         self.user_tower = Tower(self.n_users, *shape)
         self.item_tower = Tower(self.n_items, *shape)
-        self.build_retrieval(
-            config, TargetCounts(torch.bincount(dataset.inter_feat[self.ITEM_ID], minlength=self.n_items))
-        )
+        self.build_retrieval(config, dataset)
         self._all_items: Tensor | None = None
 
     def item_vectors(self, ids: Tensor | None) -> Tensor:
@@ -41,10 +39,17 @@ class TwoTower(RetrievalMixin, GeneralRecommender):
         table = torch.arange(self.n_items, device=self.item_tower.embedding.weight.device) if ids is None else ids
         return self.scorer.item(self.item_tower(table))
 
-    def calculate_loss(self, interaction: Any) -> Tensor:
-        """The loss of a batch of (user, item) rows; a scalar."""
+    def rows(self, interaction: Any) -> Rows:
+        """See :meth:`RetrievalMixin.rows`; a row is an interaction."""
         users, items = interaction[self.USER_ID], interaction[self.ITEM_ID]
-        return self.retrieval_loss(self.user_tower(users), items, n_units=len(items))
+        return Rows(
+            query=self.user_tower(users),
+            positives=items,
+            n_units=len(items),
+            users=users,
+            weights=interaction[self.weight_field] if self.weight_field else None,
+            segment=int(interaction[self.segment_field][0]) if self.segment_field else None,
+        )
 
     def train(self, mode: bool = True) -> TwoTower:
         """Switch mode; item vectors kept from an evaluation are dropped."""

@@ -3,5 +3,6 @@
 from recbole_logq.probability.frequency import TargetCounts
 from recbole_logq.probability.inclusion import log_inclusion_of_draws
 from recbole_logq.probability.log1mexp import log1mexp
+from recbole_logq.probability.segments import SegmentFrequency
 
-__all__ = ["TargetCounts", "log1mexp", "log_inclusion_of_draws"]
+__all__ = ["SegmentFrequency", "TargetCounts", "log1mexp", "log_inclusion_of_draws"]

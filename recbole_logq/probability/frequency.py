@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from recbole_logq.probability.inclusion import log_inclusion_of_draws
+from recbole_logq.probability.segments import SegmentFrequency
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,6 +21,7 @@ class TargetCounts:
             batch draws independently: an interaction for a two-tower model, a user's window for a sequential one.
             Default: `counts`, which is right where a unit is one interaction.
         n_units: Number of units in an epoch. Default: `counts.sum()`.
+        segments: The same counts by segment of the data, where batches are built from one segment each.
 
     Raises:
         ValueError: A tensor is not int64 `[n_items]`, is negative or counts the padding item; there is no target at
@@ -30,6 +32,7 @@ class TargetCounts:
     # The defaults are filled in after construction, so that readers of the fields never meet a None.
     unit_counts: Tensor = None  # type: ignore[assignment]
     n_units: int = None  # type: ignore[assignment]
+    segments: SegmentFrequency | None = None
 
     def __post_init__(self) -> None:
         _check("counts", self.counts)

@@ -8,10 +8,22 @@ A new sampler is a new file in this folder; the decorator in it is enough::
 
 from recbole_logq.registry import import_submodules, samplers
 from recbole_logq.samplers.base import Sampler
-from recbole_logq.samplers.mask import valid_columns
+from recbole_logq.samplers.exclusion import MASKS, Exclusion, exclusion_of
+from recbole_logq.samplers.mask import mask_function, valid_columns
 from recbole_logq.samplers.pool import Pool
+from recbole_logq.samplers.user_items import UserItems
 
-__all__ = ["Pool", "Sampler", "get_sampler", "valid_columns"]
+__all__ = [
+    "MASKS",
+    "Exclusion",
+    "Pool",
+    "Sampler",
+    "UserItems",
+    "exclusion_of",
+    "get_sampler",
+    "mask_function",
+    "valid_columns",
+]
 
 
 def get_sampler(name: str) -> type[Sampler]:

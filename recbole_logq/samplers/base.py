@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from recbole_logq.probability import TargetCounts
-from recbole_logq.samplers.pool import Pool, PoolKind
+from recbole_logq.samplers.pool import Pool, PoolKind, PoolTerms
+
+if TYPE_CHECKING:
+    from recbole_logq.losses.base import Loss
 
 
 class Sampler(nn.Module, ABC):
@@ -27,6 +30,10 @@ class Sampler(nn.Module, ABC):
     Attributes:
         name: Name in the registry.
         kind: Kind of the pools it builds.
+        reads: Further keyword arguments of `sample`, out of "users" (int64 `[rows]`) and "segment" (int, the segment
+            of the data that all rows come from).
+        random_batches: Whether `log_q` is right only where batches are drawn at random from all training targets.
+        resamples: Whether the pool is drawn from once more for every row, by its scores: see `resample`.
 
     Raises:
         ValueError: `count` is neither None nor a positive integer.
@@ -34,6 +41,9 @@ class Sampler(nn.Module, ABC):
 
     name: ClassVar[str]
     kind: ClassVar[PoolKind]
+    reads: ClassVar[tuple[str, ...]] = ()
+    random_batches: ClassVar[bool] = True
+    resamples: ClassVar[bool] = False
 
     def __init__(self, counts: TargetCounts, *, count: int | None, seed: int) -> None:
         super().__init__()
@@ -57,8 +67,39 @@ class Sampler(nn.Module, ABC):
             A pool whose `log_q` describes how it was really drawn.
         """
 
-    def forward(self, positives: Tensor, *, n_units: int | None = None) -> Pool:
-        return self.sample(positives, n_units=n_units)
+    def forward(self, positives: Tensor, *, n_units: int | None = None, **further: Any) -> Pool:
+        return self.sample(positives, n_units=n_units, **further)
+
+    def resample(self, scores: Tensor, pool: Pool, valid: Tensor | None = None) -> Tensor:
+        """The second stage: how often each row draws each column.
+
+        A multiplicity on a shared pool stands for vectors gathered per row: `log_count` is added to the scores.
+
+        Args:
+            scores: `[rows, pool]`, after the temperature, detached.
+            pool: From `sample`.
+            valid: bool `[rows, pool]`, columns that may be drawn. Default: all.
+
+        Returns:
+            log of the counts, `[rows, pool]`, -inf where a column was not drawn.
+        """
+        raise TypeError(f"sampler {self.name!r} draws once")
+
+    def resampled_terms(self, terms: PoolTerms, scores: Tensor, valid: Tensor) -> PoolTerms:
+        """What a loss must be told after `resample`; by default what it was told before."""
+        return terms
+
+    @classmethod
+    def check_loss(cls, loss: Loss) -> None:
+        """Refuse a loss that these pools make no sense with.
+
+        Raises:
+            ValueError: In one line, with the reason.
+        """
+        if cls.kind == "observed" and loss.needs_log_q:
+            raise ValueError(f"loss {loss.name!r} needs log Q, and nobody knows the law of observed negatives")
+        if cls.resamples and not loss.takes_counts:
+            raise ValueError(f"loss {loss.name!r} is no sum of exponentials, which resampled columns are counted in")
 
     def after_step(self) -> None:
         """Called once after every optimizer step that was applied; for samplers that learn from the stream."""

@@ -21,6 +21,7 @@ class Catalogue(Sampler):
 
     name = "catalogue"
     kind = "catalogue"
+    random_batches = False  # no batch is in its law
     ids: Tensor
 
     def __init__(self, counts: TargetCounts, *, count: int | None, seed: int) -> None:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
 from recbole_logq.probability import TargetCounts
 from recbole_logq.registry import samplers
 from recbole_logq.samplers.base import Sampler
-from recbole_logq.samplers.pool import Pool
+from recbole_logq.samplers.pool import Law, Pool
 
 
 @samplers.register("in_batch", summary="positives of the batch, duplicates kept; Q = share of training targets")
 class InBatch(Sampler):
     """`count` positions of the batch, drawn without replacement; all of them if `count` is None or there are fewer.
 
-    Each position is one draw from the training targets, so `Q(d) = p_d`. An item without training targets can not be
-    drawn; asked for as a positive (in validation) it has log Q = -inf.
+    Each position is one draw from the training targets, so `Q(d) = p_d`; where batches are built from one segment of
+    the data each, p is the segment's. An item without training targets can not be drawn; asked for as a positive (in
+    validation) it has log Q = -inf.
 
     Buffers:
         log_frequency: float32 `[n_items]`, log p.
@@ -24,13 +27,16 @@ class InBatch(Sampler):
 
     name = "in_batch"
     kind = "draws"
+    reads: ClassVar[tuple[str, ...]] = ("segment",)
+    random_batches = False
     log_frequency: Tensor
 
     def __init__(self, counts: TargetCounts, *, count: int | None, seed: int) -> None:
         super().__init__(counts, count=count, seed=seed)
         self.register_buffer("log_frequency", counts.log_frequency())
+        self.segments = counts.segments
 
-    def sample(self, positives: Tensor, *, n_units: int | None = None) -> Pool:
+    def sample(self, positives: Tensor, *, n_units: int | None = None, segment: int | None = None) -> Pool:
         """As `Sampler.sample`; `n_units` does not matter.
 
         Raises:
@@ -40,11 +46,24 @@ class InBatch(Sampler):
         origin = torch.arange(len(positives)) if chosen is None else chosen
         origin = origin.to(positives.device)
         ids = positives[origin]
-        log_q = self._log_q_of(ids)
+        law = self.law(segment)
+        log_q = law(ids)
         if bool(torch.isneginf(log_q).any()):
             item = int(ids[torch.isneginf(log_q)][0])
-            raise ValueError(f"sampler 'in_batch' drew item {item}, which has no training targets: counts do not fit")
-        return Pool(ids=ids, kind=self.kind, origin=origin, log_q=log_q, law=self._log_q_of)
+            raise ValueError(
+                f"sampler {self.name!r} drew item {item}, which has no training targets: counts do not fit"
+            )
+        return Pool(ids=ids, kind=self.kind, origin=origin, log_q=log_q, law=law)
 
-    def _log_q_of(self, ids: Tensor) -> Tensor:
-        return self.log_frequency[ids]
+    def law(self, segment: int | None = None) -> Law:
+        """log-probability of items in one draw from the training targets, or from those of a segment.
+
+        Raises:
+            ValueError: A segment is given and the counts know none.
+        """
+        if segment is None:
+            return lambda ids: self.log_frequency[ids]
+        if self.segments is None:
+            raise ValueError(f"sampler {self.name!r} was given a segment, and counts without segments")
+        table = self.segments
+        return lambda ids: table.log_share_of(ids, segment)

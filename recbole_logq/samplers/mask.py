@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
+from recbole_logq.samplers.exclusion import Exclusion
 from recbole_logq.samplers.pool import Pool
+
+MaskFunction = Callable[[int, int], Tensor]
 
 
 def valid_columns(
-    pool: Pool, positive_ids: Tensor, hits: str, start: int = 0, stop: int | None = None
+    pool: Pool,
+    positive_ids: Tensor,
+    hits: str,
+    start: int = 0,
+    stop: int | None = None,
+    exclusion: Exclusion | None = None,
 ) -> Tensor | None:
     """The mask of the rows `start` to `stop`.
 
@@ -24,6 +34,7 @@ def valid_columns(
             "catalogue": only with a catalogue pool.
         start: First row.
         stop: Row after the last. Default: all.
+        exclusion: Further items that are no negatives; not with "kept". In a catalogue the row's own positive stays.
 
     Returns:
         bool `[stop - start, pool]`; None for a catalogue, where every column counts.
@@ -31,13 +42,39 @@ def valid_columns(
     Raises:
         ValueError: Ids that are not int64 `[rows]`, or a treatment of hits that does not fit the pool.
     """
+    mask = mask_function(pool, positive_ids, hits, exclusion)
+    return None if mask is None else mask(start, len(positive_ids) if stop is None else stop)
+
+
+def mask_function(
+    pool: Pool, positive_ids: Tensor, hits: str, exclusion: Exclusion | None = None
+) -> MaskFunction | None:
+    """As `valid_columns`, for losses that ask block by block: a function `(start, stop) -> bool [stop - start, pool]`.
+
+    Raises:
+        ValueError: As `valid_columns`.
+    """
     if positive_ids.dtype != torch.int64 or positive_ids.dim() != 1:
         raise ValueError(f"positive_ids must be int64 [rows], got {positive_ids.dtype} {list(positive_ids.shape)}")
     if (hits == "catalogue") != (pool.kind == "catalogue") or hits not in ("masked", "kept", "catalogue"):
         raise ValueError(f"hits {hits!r} does not fit a pool of kind {pool.kind!r}")
-    if hits == "catalogue":
+    if exclusion is not None and hits == "kept":
+        raise ValueError("hits 'kept' counts accidental hits as negatives and excludes nothing: use mask 'target'")
+    if hits == "catalogue" and exclusion is None:
         return None
+    if pool.ids.dim() == 2:
+        own = (pool.ids == positive_ids.unsqueeze(1)) | (pool.ids == 0)
+        valid = ~(own if exclusion is None else own | exclusion.holds(pool.ids))
+        return lambda start, stop: valid[start:stop]
+    if exclusion is not None:
+        held, row_set = exclusion.columns(pool.ids), exclusion.row_set
+
+        def excluded(start: int, stop: int) -> Tensor:
+            free = ~held[row_set[start:stop]]
+            return free | (pool.ids == positive_ids[start:stop].unsqueeze(1)) if hits == "catalogue" else free
+
+        return excluded
     if hits == "masked" or pool.kind == "inclusion":
-        return pool.ids != positive_ids[start:stop].unsqueeze(1)
-    rows = torch.arange(len(positive_ids), device=pool.origin.device)[start:stop]
-    return pool.origin != rows.unsqueeze(1)
+        return lambda start, stop: pool.ids != positive_ids[start:stop].unsqueeze(1)
+    rows = torch.arange(len(positive_ids), device=pool.origin.device)
+    return lambda start, stop: pool.origin != rows[start:stop].unsqueeze(1)

@@ -10,12 +10,12 @@ from torch import Tensor
 
 from recbole_logq.probability import TargetCounts
 from recbole_logq.registry import samplers
-from recbole_logq.samplers.base import Sampler
+from recbole_logq.samplers.in_batch import InBatch
 from recbole_logq.samplers.pool import Pool
 
 
 @samplers.register("mixed", summary="in-batch and uniform draws together; Q is that of the mixture")
-class Mixed(Sampler):
+class Mixed(InBatch):
     """`count` columns: a share of them uniform draws, the others positions of the batch (Yang et al., WWW 2020).
 
     With n_b in-batch and n_u uniform columns, every column has the mixture's
@@ -31,8 +31,6 @@ class Mixed(Sampler):
     """
 
     name = "mixed"
-    kind = "draws"
-    log_frequency: Tensor
 
     def __init__(
         self,
@@ -54,38 +52,36 @@ class Mixed(Sampler):
         self.size = count
         self.per_part = law == "per_part"
         self.log_uniform = -math.log(counts.n_items - 1)
-        self.register_buffer("log_frequency", counts.log_frequency())
 
-    def sample(self, positives: Tensor, *, n_units: int | None = None) -> Pool:
+    def sample(self, positives: Tensor, *, n_units: int | None = None, segment: int | None = None) -> Pool:
         """As `Sampler.sample`; a batch smaller than its part gives all it has."""
         taken = min(self.size - self.n_uniform, len(positives))
         origin = torch.randperm(len(positives), generator=self.generator)[:taken]
         drawn = torch.randint(1, self.n_items, (self.n_uniform,), generator=self.generator)
         origin = torch.cat([origin, torch.full_like(drawn, -1)]).to(positives.device)
         ids = torch.cat([positives[origin[:taken]], drawn.to(positives.device)])
-        log_batch, log_uniform = self.log_frequency[ids], torch.full_like(self.log_frequency[ids], self.log_uniform)
+        frequency_law = self.law(segment)
 
         if self.per_part:
             from_batch = torch.arange(len(ids), device=ids.device) < taken
 
-            def excluded(rows: Tensor) -> Tensor:
-                # What masking a row's positive takes out of each column's own law.
-                frequency = self.log_frequency[rows].unsqueeze(1)
-                return torch.where(from_batch, frequency, torch.full_like(frequency, self.log_uniform))
+            def uniform_law(rows: Tensor) -> Tensor:
+                return torch.full(rows.shape, self.log_uniform, device=rows.device)
 
             return Pool(
                 ids=ids,
                 kind=self.kind,
                 origin=origin,
-                log_q=torch.where(from_batch, log_batch, log_uniform),
-                law=lambda rows: self.log_frequency[rows],  # a positive is a draw from the batch's law
-                excluded_law=excluded,
+                log_q=torch.where(from_batch, frequency_law(ids), uniform_law(ids)),
+                law=frequency_law,  # a positive is a draw from the batch's law
+                part=(~from_batch).long(),
+                part_laws=(frequency_law, uniform_law),
             )
 
         share = taken / len(ids)
 
         def law(rows: Tensor) -> Tensor:
-            frequency = self.log_frequency[rows]
+            frequency = frequency_law(rows)
             in_batch = frequency + (math.log(share) if taken else -math.inf)
             return torch.logaddexp(in_batch, torch.full_like(frequency, self.log_uniform + math.log1p(-share)))
 

@@ -1,4 +1,4 @@
-"""A pool: negative item ids that all rows of a step share, and the law they were drawn from."""
+"""A pool: negative item ids of a step, and the law they were drawn from."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from typing import Literal, TypedDict
 import torch
 from torch import Tensor
 
-PoolKind = Literal["draws", "inclusion", "catalogue"]
+from recbole_logq.samplers.exclusion import Exclusion
+
+PoolKind = Literal["draws", "inclusion", "catalogue", "observed"]
+Law = Callable[[Tensor], Tensor]
 
 
 class PoolTerms(TypedDict):
@@ -26,15 +29,18 @@ class Pool:
     """Ids with the log-probability of having them.
 
     Args:
-        ids: int64 `[pool]`, item ids.
+        ids: int64 `[pool]`, item ids that all rows share; or `[rows, pool]`, 0 where a row has fewer.
         kind: What `log_q` means. "draws": every column is one draw, ids may repeat, `log_q` is the probability of one
             draw. "inclusion": ids are distinct, `log_q` is the probability that the pool holds the id.
-            "catalogue": every item once, no probabilities.
-        origin: int64 `[pool]`, the row whose positive a column is; -1 for a column that comes from no single row.
-        log_q: float32 `[pool]`, None for a catalogue.
-        law: Function from ids (any shape) to their `log_q`; None for a catalogue.
-        excluded_law: Function from the rows' positives to the log of the mass that masking them takes out of each
-            column's law, `[rows, pool]`, where columns follow different laws; None where it is their own `log_q`.
+            "catalogue": every item once, no probabilities. "observed": what the data says, no probabilities.
+        origin: int64, shape of `ids`, the row whose positive a column is; -1 for a column that comes from no single
+            row of this process.
+        log_q: float32, shape of `ids`; None for a kind without probabilities.
+        law: Function from ids (any shape) to their `log_q`; None for a kind without probabilities.
+        part: int64 `[pool]`, which of `part_laws` a column follows; None where all follow `law`.
+        part_laws: The laws of the parts.
+        groups: Slices of the columns and the weight of the loss over each, for sources whose loss is a weighted sum;
+            None for one loss over all columns.
         vectors: `[pool, d]` if the sampler brings its own item vectors, else None.
 
     Raises:
@@ -45,19 +51,24 @@ class Pool:
     kind: PoolKind
     origin: Tensor
     log_q: Tensor | None = None
-    law: Callable[[Tensor], Tensor] | None = None
-    excluded_law: Callable[[Tensor], Tensor] | None = None
+    law: Law | None = None
+    part: Tensor | None = None
+    part_laws: tuple[Law, ...] = ()
+    groups: tuple[tuple[slice, float], ...] | None = None
     vectors: Tensor | None = None
 
     def __post_init__(self) -> None:
         # float32 has no odd integers above 2^24: an id that passed through it names another item.
-        if self.ids.dtype != torch.int64 or self.ids.dim() != 1:
-            raise ValueError(f"pool ids must be int64 [pool], got {self.ids.dtype} {list(self.ids.shape)}")
+        if self.ids.dtype != torch.int64 or self.ids.dim() not in (1, 2):
+            raise ValueError(
+                f"pool ids must be int64 [pool] or [rows, pool], got {self.ids.dtype} {list(self.ids.shape)}"
+            )
         if self.origin.dtype != torch.int64 or self.origin.shape != self.ids.shape:
             raise ValueError(f"origin must be int64 {list(self.ids.shape)}, got {list(self.origin.shape)}")
-        if self.kind not in ("draws", "inclusion", "catalogue"):
+        if self.kind not in ("draws", "inclusion", "catalogue", "observed"):
             raise ValueError(f"unknown kind of pool {self.kind!r}")
-        if self.kind != "catalogue" and (self.law is None or self.log_q is None or self.log_q.shape != self.ids.shape):
+        known = self.law is not None and self.log_q is not None and self.log_q.shape == self.ids.shape
+        if self.kind in ("draws", "inclusion") and not known:
             raise ValueError(f"a pool of kind {self.kind!r} needs log_q {list(self.ids.shape)} and the law behind it")
 
     def log_q_of(self, ids: Tensor) -> Tensor:
@@ -66,27 +77,37 @@ class Pool:
         It is -inf for an item the pool can not hold, such as a validation target without training targets.
 
         Raises:
-            ValueError: The pool is a catalogue.
+            ValueError: The pool has no probabilities.
         """
         if self.law is None:
-            raise ValueError("a catalogue pool has no log-probabilities: nothing was drawn")
+            raise ValueError(f"a pool of kind {self.kind!r} has no log-probabilities: nothing was drawn")
         return self.law(ids)
 
-    def terms(self, positive_ids: Tensor) -> PoolTerms:
+    def terms(self, positive_ids: Tensor, exclusion: Exclusion | None = None) -> PoolTerms:
         """What a loss must be told about this pool.
 
         Args:
             positive_ids: int64 `[rows]`.
+            exclusion: What the rows' mask takes out beyond their positive.
 
         Returns:
-            Keyword arguments for a loss. For draws, the excluded mass and n are the loss's defaults. A pool of
-            distinct ids is weighted by inclusion probabilities: nothing is renormalised and there is no n.
+            Keyword arguments for a loss. For draws, n is the loss's default, and so is the excluded mass unless more
+            than the positive is excluded or columns follow different laws. A pool of distinct ids is weighted by
+            inclusion probabilities: nothing is renormalised and there is no n.
         """
-        if self.kind == "catalogue":
+        if self.law is None:
             return PoolTerms(positive_log_q=None, negative_log_q=None, excluded_log_q=None, log_n=None)
         positive = self.log_q_of(positive_ids)
         if self.kind == "draws":
-            excluded = self.excluded_law(positive_ids) if self.excluded_law is not None else None
+            excluded = self._excluded(positive_ids, exclusion)
             return PoolTerms(positive_log_q=positive, negative_log_q=self.log_q, excluded_log_q=excluded, log_n=None)
         nothing = torch.full_like(positive, -torch.inf)
         return PoolTerms(positive_log_q=positive, negative_log_q=self.log_q, excluded_log_q=nothing, log_n=0.0)
+
+    def _excluded(self, positive_ids: Tensor, exclusion: Exclusion | None) -> Tensor | None:
+        def mass(law: Law) -> Tensor:
+            return law(positive_ids) if exclusion is None else exclusion.log_mass(law)
+
+        if self.part is not None:
+            return torch.stack([mass(law) for law in self.part_laws], dim=1)[:, self.part]
+        return None if exclusion is None or self.law is None else mass(self.law)

@@ -29,6 +29,7 @@ class Popularity(Sampler):
 
     name = "popularity"
     kind = "draws"
+    random_batches = False  # no batch is in its law
     log_share: Tensor
     cumulative: Tensor
 

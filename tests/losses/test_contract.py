@@ -7,7 +7,11 @@ from recbole_logq.losses import Loss, get_loss
 from recbole_logq.losses.terms import Terms
 from recbole_logq.registry import losses
 
-OPTIONS = {"gbce": {"catalogue_size": 100}}
+OPTIONS = {
+    "gbce": {"catalogue_size": 100},
+    # One bucket that holds everything: what is chosen in larger problems is tested in test_sce.py.
+    "sce": {"buckets": 1, "bucket_rows": 100, "bucket_items": 100},
+}
 """Constructor options of losses that need some."""
 
 

@@ -45,17 +45,19 @@ def test_a_window_trains_like_the_rows_it_stands_for(build: Callable[..., Any]) 
     data = loaders[0].dataset
     windows = next(iter(loaders[0]))
     # The same positions as separate rows: prefix of the window, then its target.
-    sequences, lengths, targets = [], [], []
-    for inputs, wanted in zip(windows["item_id_list"], windows["item_id"], strict=True):
+    sequences, lengths, targets, users = [], [], [], []
+    for user, inputs, wanted in zip(windows["user_id"], windows["item_id_list"], windows["item_id"], strict=True):
         for position in (wanted > 0).nonzero().flatten().tolist():
             sequences.append(F.pad(inputs[: position + 1], (0, len(inputs) - position - 1)))
             lengths.append(position + 1)
             targets.append(int(wanted[position]))
+            users.append(int(user))
     rows = Interaction(
         {
             "item_id_list": torch.stack(sequences),
             data.item_list_length_field: torch.tensor(lengths),
             "item_id": torch.tensor(targets),
+            "user_id": torch.tensor(users),
         }
     )
     network.eval()

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from recbole_logq.probability import TargetCounts
-from recbole_logq.samplers import get_sampler
+from recbole_logq.samplers import UserItems, get_sampler
 
 N_ITEMS = 31
 
@@ -22,10 +22,25 @@ def counts():
 
 @pytest.fixture
 def build(counts):
-    """Factory: sampler by name, with a pool of 12."""
+    """Factory: sampler by name, with a pool of 12; everybody dislikes items 1 to 5."""
 
     def make(name, seed=0, **options):
-        return get_sampler(name)(counts, **({"count": 12, "seed": seed} | OPTIONS.get(name, {}) | options))
+        sampler = get_sampler(name)(counts, **({"count": 12, "seed": seed} | OPTIONS.get(name, {}) | options))
+        if name == "observed":
+            disliked = torch.arange(1, 6)
+            sampler.observe(UserItems(torch.arange(1000).repeat_interleave(5), disliked.repeat(1000), 1000))
+        return sampler
+
+    return make
+
+
+@pytest.fixture
+def take():
+    """A pool, with what the sampler further reads: every row is another user."""
+
+    def make(sampler, positives, users=None):
+        known = {"users": torch.arange(len(positives)) if users is None else users, "segment": None}
+        return sampler.sample(positives, **{key: known[key] for key in sampler.reads})
 
     return make
 

@@ -1,0 +1,35 @@
+"""From one value per row to the number that is minimised."""
+
+from __future__ import annotations
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+
+def mean_over_rows(values: Tensor, counted: Tensor | None = None, weights: Tensor | None = None) -> Tensor:
+    """Mean over the rows that count, weighted if asked for, over all processes of a distributed run.
+
+    Where several processes run, gradients are averaged over ranks (as DistributedDataParallel does), so each rank
+    gives its local sum times the number of ranks over the global number of rows: ranks together then have the gradient
+    of one process on the global batch, also where their numbers of rows differ.
+
+    Args:
+        values: `[rows]`, losses.
+        counted: bool `[rows]`, rows that count. Default: all.
+        weights: Floating `[rows]`, at least 0. A weight is about the loss and never enters Q.
+
+    Returns:
+        A scalar; 0 where nothing counts.
+    """
+    share = torch.ones_like(values) if weights is None else weights.to(values.dtype)
+    if counted is not None:
+        share = share * counted
+    total, ranks = share.sum(), 1
+    if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
+        ranks = dist.get_world_size()
+        dist.all_reduce(total)
+    scale = torch.where(total > 0, ranks / total.clamp_min(torch.finfo(total.dtype).tiny), torch.zeros_like(total))
+    if weights is None:
+        return values.sum() * scale  # rows that do not count are 0
+    return (values * share).sum() * scale

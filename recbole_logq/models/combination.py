@@ -1,0 +1,141 @@
+"""Which losses, sources of negatives, masks and scores go with each other."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import torch
+
+from recbole_logq.errors import RequestError
+from recbole_logq.losses import Loss, check_pairing, get_loss
+from recbole_logq.modules.scorer import Scorer
+from recbole_logq.probability.frequency import TargetCounts
+from recbole_logq.registry import losses, samplers
+from recbole_logq.samplers import Sampler
+from recbole_logq.settings import nearest
+
+# A catalogue to try a sampler's options on before any data is loaded.
+_SOME_COUNTS = torch.ones(10_001, dtype=torch.int64).index_fill_(0, torch.tensor([0]), 0)
+
+
+def sampler_settings(negatives: dict[str, Any]) -> tuple[str, int | None, dict[str, Any]]:
+    """Source, count and further options of a ``negatives`` section."""
+    options = {key: value for key, value in negatives.items() if key not in {"source", "count"}}
+    return negatives["source"], negatives.get("count"), options
+
+
+def build_loss(name: str, catalogue_size: int, options: dict[str, Any] | None, seed: int) -> Loss:
+    """The loss with its own options and what it must know of the catalogue.
+
+    Raises:
+        ValueError: No such loss or option.
+    """
+    given, known = dict(options or {}), inspect.signature(losses.get(name)).parameters
+    for key in given.keys() - known.keys():
+        raise ValueError(f"loss_options.{key}: {name} has no such option, leave it out")
+    if losses.get(name).needs_catalogue_size:
+        given["catalogue_size"] = catalogue_size
+    if "seed" in known:
+        given.setdefault("seed", seed + 2)
+    return get_loss(name, **given)
+
+
+def why_not(loss: Loss, sampler: type[Sampler], hits: str | None = None, allow_crossed: bool = False) -> str | None:
+    """Why a loss and a source of negatives do not go together; None where they do.
+
+    Args:
+        loss: The loss.
+        sampler: The source.
+        hits: Treatment of accidental hits; the loss's own for None.
+        allow_crossed: Accept what is inconsistent, for experiments about that.
+    """
+    whole = sampler.kind == "catalogue"
+    if whole != loss.over_catalogue:
+        if whole:
+            return f"loss={loss.name} is made of a sample, not of the whole catalogue: set another negatives.source"
+        return f"loss={loss.name} goes over the whole catalogue: set negatives.source=catalogue, or another loss"
+    try:
+        check_pairing(loss, hits or loss.hits, allow_crossed)  # type: ignore[arg-type]
+        sampler.check_loss(loss)
+    except ValueError as error:
+        return str(error)
+    if loss.hits == "kept" and sampler.kind == "inclusion" and not allow_crossed:
+        return (
+            f"loss={loss.name} with negatives.source={sampler.name}: the form counts draws, distinct ids are none; set "
+            "loss=corrected_logq, which weights them by inclusion probabilities"
+        )
+    return None
+
+
+def check_combination(values: dict[str, Any], given: dict[str, Any]) -> None:
+    """Refuse settings that make no sense together.
+
+    Args:
+        values: All settings, checked one by one.
+        given: Those that the user set.
+
+    Raises:
+        RequestError: In one line, naming what to set instead.
+    """
+    source, count, options = sampler_settings(values["negatives"])
+    try:
+        loss = build_loss(values["loss"], 1000, values["loss_options"], 0)
+        sampler = samplers.get(source)
+    except ValueError as error:
+        raise RequestError(str(error)) from error
+    known = inspect.signature(sampler).parameters.keys() - {"counts", "seed"}
+    for option in sorted(options.keys() - known):
+        raise RequestError(
+            f"unknown setting negatives.{option}{nearest(option, {*known, 'source'})} (source={source} has "
+            f"{', '.join(sorted(known))})"
+        )
+    if reason := why_not(loss, sampler, values["hits"], values["allow_crossed"]):
+        raise RequestError(reason)
+    if sampler.kind == "catalogue" and count is not None:
+        raise RequestError(f"negatives.count: {loss.name} scores the whole catalogue, leave the count out")
+    if sampler.kind != "catalogue":
+        try:
+            sampler(TargetCounts(_SOME_COUNTS), count=count, seed=0, **options)
+        except (ValueError, TypeError) as error:
+            raise RequestError(f"negatives: {error}") from error
+    _check_mask(values, loss)
+    _check_scores(values, loss)
+    _check_batches(values, sampler)
+    if values["worker"]:
+        raise RequestError("worker: batches of these models are index arithmetic, no worker helps; leave it out")
+    if given.get("train_neg_sample_args") is not None:
+        raise RequestError("train_neg_sample_args is RecBole's sampler: set negatives.source and negatives.count")
+    if values.get("transform") is not None:
+        raise RequestError("transform is a step of RecBole's own models and not supported here: leave it out")
+    if values["learner"] == "sparse_adam":
+        raise RequestError("learner=sparse_adam needs sparse gradients, which these models do not give: set adam")
+
+
+def _check_mask(values: dict[str, Any], loss: Loss) -> None:
+    mask = values["mask"]
+    if mask == "target":
+        return
+    if (values["hits"] or loss.hits) == "kept":
+        raise RequestError(f"mask={mask}: loss={loss.name} keeps accidental hits among its draws; set mask=target")
+    if loss.skips_rows:
+        raise RequestError(f"mask={mask}: loss={loss.name} picks its items itself; set mask=target")
+
+
+def _check_scores(values: dict[str, Any], loss: Loss) -> None:
+    if loss.name == "infonce" and values["similarity"] != "cosine":
+        raise RequestError("loss=infonce with similarity=dot: it is defined on cosines; set similarity=cosine")
+    schedule = (values["temperature_mode"], values["temperature_end"], values["temperature_steps"])
+    try:
+        Scorer(values["similarity"], values["temperature"], *schedule)
+    except ValueError as error:
+        raise RequestError(str(error)) from error
+
+
+def _check_batches(values: dict[str, Any], sampler: type[Sampler]) -> None:
+    if values["segment_field"] and sampler.random_batches:
+        raise RequestError(
+            f"segment_field={values['segment_field']}: the probabilities of negatives.source={sampler.name} are "
+            "those of random batches; set in_batch or mixed, which know them per segment, or a source that no batch "
+            "is in, such as uniform"
+        )

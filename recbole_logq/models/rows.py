@@ -1,0 +1,28 @@
+"""What a step trains on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+
+@dataclass
+class Rows:
+    """The rows of a batch, encoded.
+
+    Args:
+        query: ``[rows, d]``, as the encoder gives it.
+        positives: Target items, int64 ``[rows]``.
+        n_units: Independent units (interactions or windows) that the batch is made of.
+        users: int64 ``[rows]``.
+        weights: Floating ``[rows]``, or None for rows that count alike.
+        segment: The segment that the whole batch comes from; None for a random batch.
+    """
+
+    query: Tensor
+    positives: Tensor
+    n_units: int
+    users: Tensor
+    weights: Tensor | None = None
+    segment: int | None = None

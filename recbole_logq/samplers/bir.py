@@ -1,0 +1,73 @@
+"""Batch importance resampling: negatives of the batch, drawn again for every row by how hard they are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from recbole_logq.probability import TargetCounts
+from recbole_logq.registry import samplers
+from recbole_logq.samplers.base import Sampler
+from recbole_logq.samplers.in_batch import InBatch
+from recbole_logq.samplers.pool import Pool
+from recbole_logq.samplers.resampling import draw_counts
+
+if TYPE_CHECKING:
+    from recbole_logq.losses.base import Loss
+
+
+@samplers.register("bir", summary="in-batch, drawn again per row by score - log popularity (Chen et al. 2022)")
+class BIR(InBatch):
+    """`draws` columns per row, with replacement, from `softmax(s - log p)` over the pool (NeurIPS 2022, section 3.2).
+
+    The weight turns the pool's popularity into an approximate draw from the model's own softmax; the loss over the
+    draws is the uncorrected one, and no gradient flows through the draw. As published it claims no consistency: drawn
+    by softmax and weighted by softmax, the gradient tends to the square of the probabilities, and the draws come from
+    so many columns as the batch has.
+
+    Args:
+        draws: Draws per row. Default: as many as the pool has columns.
+
+    Raises:
+        ValueError: `draws` is smaller than 1.
+    """
+
+    name = "bir"
+    resamples = True
+
+    def __init__(self, counts: TargetCounts, *, count: int | None, seed: int, draws: int | None = None) -> None:
+        super().__init__(counts, count=count, seed=seed)
+        if draws is not None and draws < 1:
+            raise ValueError(f"sampler 'bir': draws must be at least 1, got {draws}")
+        self.draws = draws
+
+    def resample(self, scores: Tensor, pool: Pool, valid: Tensor | None = None) -> Tensor:
+        """As `Sampler.resample`."""
+        return resampled(self, scores - pool.log_q_of(pool.ids), valid, self.draws or len(pool.ids)).log()
+
+    @classmethod
+    def check_loss(cls, loss: Loss) -> None:
+        """As `Sampler.check_loss`: the draws have their correction in them."""
+        super().check_loss(loss)
+        refuse_corrections(cls, loss)
+
+
+def resampled(sampler: Sampler, log_weight: Tensor, valid: Tensor | None, n: int) -> Tensor:
+    """Counts of n draws per row from the valid columns, by the sampler's own random numbers."""
+    if valid is not None:
+        log_weight = log_weight.masked_fill(~valid, float("-inf"))
+    return draw_counts(log_weight, n, sampler.generator)
+
+
+def refuse_corrections(sampler: type[Sampler], loss: Loss) -> None:
+    """Importance resampling and a logQ correction do the same thing twice.
+
+    Raises:
+        ValueError: The loss corrects.
+    """
+    if loss.needs_log_q:
+        raise ValueError(
+            f"loss {loss.name!r} with negatives {sampler.name!r}: their popularity is already taken out by the "
+            "resampling, a second correction would overdo it; use 'sampled_softmax'"
+        )

@@ -1,0 +1,87 @@
+"""Items that are never negatives of a row, beyond its own positive."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from recbole_logq.samplers.user_items import UserItems
+
+MASKS = ("target", "query", "history")
+"""What is masked: the row's positive; all positives of the same user in this batch; all training items of the user."""
+
+
+@dataclass(frozen=True)
+class Exclusion:
+    """Sets of items that rows share.
+
+    Args:
+        row_set: int64 `[rows]`, the set of each row.
+        pair_set: int64 `[pairs]`, a set, and beside it
+        pair_item: int64 `[pairs]`, an item in it. No pair stands twice.
+        n_sets: Sets are numbered below it.
+    """
+
+    row_set: Tensor
+    pair_set: Tensor
+    pair_item: Tensor
+    n_sets: int
+
+    def columns(self, ids: Tensor) -> Tensor:
+        """Which columns of a shared pool each set holds: bool `[n_sets, pool]` for int64 `[pool]`."""
+        distinct, column = ids.unique(return_inverse=True)
+        held = torch.zeros(self.n_sets, max(len(distinct), 1), dtype=torch.bool, device=ids.device)
+        if len(distinct):
+            place = torch.searchsorted(distinct, self.pair_item).clamp_max(len(distinct) - 1)
+            found = distinct[place] == self.pair_item
+            held[self.pair_set[found], place[found]] = True
+        return held[:, column]
+
+    def holds(self, ids: Tensor) -> Tensor:
+        """Whether each row's set holds the ids of its row: bool `[rows, n]` for int64 `[rows, n]`."""
+        width = max(int(ids.max()) if ids.numel() else 0, int(self.pair_item.max()) if len(self.pair_item) else 0) + 1
+        return torch.isin(self.row_set.unsqueeze(1) * width + ids, self.pair_set * width + self.pair_item)
+
+    def log_mass(self, law: Callable[[Tensor], Tensor]) -> Tensor:
+        """log of each row's excluded probability under a law of single draws: float32 `[rows]`, -inf for none."""
+        log_q = law(self.pair_item).double()
+        peak = log_q.new_full((self.n_sets,), -torch.inf).scatter_reduce(0, self.pair_set, log_q, "amax")
+        peak = peak.masked_fill(peak.isneginf(), 0.0)
+        mass = torch.zeros_like(peak).index_add_(0, self.pair_set, (log_q - peak[self.pair_set]).exp())
+        return (mass.log() + peak)[self.row_set].float()
+
+
+def exclusion_of(
+    mask: str, positives: Tensor, users: Tensor | None = None, history: UserItems | None = None
+) -> Exclusion | None:
+    """The sets that a mask asks for; a row's own positive is always among them.
+
+    Args:
+        mask: One of `MASKS`.
+        positives: int64 `[rows]`, of this step.
+        users: int64 `[rows]`; needed unless the mask is "target".
+        history: The users' training items; needed for "history".
+
+    Returns:
+        None for "target", which needs no sets.
+
+    Raises:
+        ValueError: Unknown mask, or something is missing for it.
+    """
+    if mask not in MASKS:
+        raise ValueError(f"unknown mask {mask!r}: one of {', '.join(MASKS)}")
+    if mask == "target":
+        return None
+    if users is None or (mask == "history" and history is None):
+        raise ValueError(f"mask {mask!r} needs the rows' users" + (" and their history" if mask == "history" else ""))
+    distinct, row_set = users.unique(return_inverse=True)
+    sets, items = row_set, positives
+    if history is not None and mask == "history":
+        owner, known = history.of(distinct)
+        sets, items = torch.cat([owner, row_set]), torch.cat([known, positives])
+    width = int(items.max()) + 1 if len(items) else 1
+    pairs = torch.unique(sets * width + items)
+    return Exclusion(row_set, torch.div(pairs, width, rounding_mode="floor"), pairs % width, len(distinct))

@@ -1,0 +1,80 @@
+"""In-batch negatives, and of them the hardest once more for every row."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from recbole_logq.probability import TargetCounts
+from recbole_logq.registry import samplers
+from recbole_logq.samplers.bir import resampled
+from recbole_logq.samplers.in_batch import InBatch
+from recbole_logq.samplers.pool import Pool, PoolTerms
+
+if TYPE_CHECKING:
+    from recbole_logq.losses.base import Loss
+
+
+@samplers.register("hard", summary="in-batch, plus draws per row by the model's own softmax; Q is that of the mixture")
+class Hard(InBatch):
+    """Every column of an in-batch pool once, and `hard` more draws per row from `softmax(s - log Q)` over the pool.
+
+    Those draws follow, as far as the pool reaches, the model's own softmax P over the catalogue without the positive:
+    the best law there is for estimating its partition function. So the n + h draws of a row are weighted by the mixture
+    `(n Q'(d) + h P(d)) / (n + h)`, with P's normaliser estimated from the pool itself. The estimate stays consistent:
+    the hard ones come more often and count less.
+
+    Args:
+        hard: Draws per row, h.
+
+    Raises:
+        ValueError: `hard` is smaller than 1.
+    """
+
+    name = "hard"
+    resamples = True
+
+    def __init__(self, counts: TargetCounts, *, count: int | None, seed: int, hard: int = 64) -> None:
+        super().__init__(counts, count=count, seed=seed)
+        if hard < 1:
+            raise ValueError(f"sampler 'hard': hard must be at least 1, got {hard}")
+        self.hard = hard
+
+    def resample(self, scores: Tensor, pool: Pool, valid: Tensor | None = None) -> Tensor:
+        """As `Sampler.resample`: 1 for every column, and the hard draws on top."""
+        return (1 + resampled(self, scores - pool.log_q_of(pool.ids), valid, self.hard)).log()
+
+    def resampled_terms(self, terms: PoolTerms, scores: Tensor, valid: Tensor) -> PoolTerms:
+        """As `Sampler.resampled_terms`: the mixture's law, per row, of the catalogue without what is excluded."""
+        log_q, excluded = terms["negative_log_q"], terms["excluded_log_q"]
+        assert log_q is not None
+        if excluded is None:
+            excluded = terms["positive_log_q"]
+        assert excluded is not None
+        log_rest = torch.log1p(-excluded.double().exp()).to(scores.dtype).unsqueeze(1)
+        log_base = log_q - log_rest
+        log_n = valid.sum(dim=1, keepdim=True).clamp_min(1).to(scores.dtype).log()
+        weight = (scores - log_base).masked_fill(~valid, -torch.inf)
+        log_z = weight.logsumexp(dim=1, keepdim=True) - log_n  # of the partition function without the positive
+        log_total = torch.logaddexp(log_n, torch.full_like(log_n, math.log(self.hard)))
+        log_hard = scores - log_z.masked_fill(log_z.isneginf(), 0.0) + math.log(self.hard)
+        mixture = torch.logaddexp(log_base + log_n, log_hard) - log_total
+        return PoolTerms(
+            positive_log_q=terms["positive_log_q"],
+            negative_log_q=mixture,
+            excluded_log_q=torch.full_like(excluded, -torch.inf),  # both laws are renormalised already
+            log_n=log_total.squeeze(1),
+        )
+
+    @classmethod
+    def check_loss(cls, loss: Loss) -> None:
+        """As `Sampler.check_loss`: hard draws without their Q would be hardness counted twice."""
+        super().check_loss(loss)
+        if not loss.needs_log_q or loss.hits != "masked":
+            raise ValueError(
+                f"loss {loss.name!r} with negatives 'hard': what is drawn by the model's own scores must be weighted "
+                "by that law; use 'corrected_logq' (or the source 'bir' for the uncorrected form)"
+            )
