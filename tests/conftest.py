@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -61,3 +62,23 @@ def ml100k_cut(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for suffix in ("user", "item"):
         (folder / f"cut.{suffix}").write_text((source / f"ml-100k.{suffix}").read_text(encoding="utf-8"), "utf-8")
     return folder.parent
+
+
+@pytest.fixture
+def build(ml100k_cut: Path) -> Callable[..., tuple[Any, Any, list[Any]]]:
+    """``build(model, **settings)`` gives the model, its configuration and its three loaders."""
+
+    from recbole.utils import init_seed
+
+    from recbole_logq.config import Config
+    from recbole_logq.data.prepare import create_dataset, create_loaders, split_dataset
+
+    def make(model: str, **settings: Any) -> tuple[Any, Any, list[Any]]:
+        config = Config(model, "cut", None, {"data_path": str(ml100k_cut), "MAX_ITEM_LIST_LENGTH": 10, **settings})
+        init_seed(config["seed"], True)
+        dataset = create_dataset(config)
+        parts = split_dataset(config, dataset)
+        loaders = create_loaders(config, dataset, parts)
+        return config.model_class(config, parts[0]), config, list(loaders)
+
+    return make

@@ -52,8 +52,8 @@ def create_dataset(config: Any, dataset_class: type[Dataset] | None = None) -> D
         raise RequestError(f"cannot load {config['dataset']}: {str(error).strip() or repr(error)}") from error
     except OSError as error:
         raise WorkError(f"cannot read {config['dataset']}: {error}") from error
-    _check_columns(dataset, config)
     _check_named_columns(dataset, config)
+    _check_columns(dataset, config)
     _check_size(dataset, config)
     return dataset
 
@@ -110,7 +110,10 @@ def _check_named_columns(dataset: Any, config: Any) -> None:
             continue
         tables = [table for table in (dataset.inter_feat, dataset.user_feat) if table is not None and field in table]
         if not tables:
-            raise RequestError(f"{key}={field}: {config['dataset']} has no such column in its .inter or .user file")
+            raise RequestError(
+                f"{key}={field}: {config['dataset']} has no such column in its .inter file, or in its .user file "
+                f"if that is loaded (--load_col.user=[{config['USER_ID_FIELD']},{field}])"
+            )
         if dataset.field2type.get(field) != wanted:
             raise RequestError(
                 f"{key}={field}: typed {dataset.field2type[field].value} in the header, and {key} takes {wanted.value}"

@@ -39,7 +39,8 @@ class RetrievalMixin(nn.Module):
         if self.segment_field:
             segments = SegmentFrequency(dataset.interaction_column(self.segment_field), items, n_items)
         unit_counts, n_units = units or (None, None)
-        counts = TargetCounts(torch.bincount(items, minlength=n_items), unit_counts, n_units, segments)  # type: ignore
+        self.target_counts = torch.bincount(items, minlength=n_items)
+        counts = TargetCounts(self.target_counts, unit_counts, n_units, segments)  # type: ignore[arg-type]
         self.loss = build_loss(config["loss"], n_items - 1, config["loss_options"], config["seed"])
         # Another stream than the loader's, which shuffles with the seed itself.
         self.sampler = get_sampler(source)(counts, count=count, seed=config["seed"] + 1, **options)

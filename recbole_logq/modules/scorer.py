@@ -53,7 +53,7 @@ class Scorer(nn.Module):
             raise ValueError(f"temperature={temperature}: a learned one starts at {1 / LARGEST_SCALE} or above")
         if (mode == "scheduled") != (end is not None) or (mode == "scheduled") != (steps is not None):
             raise ValueError(
-                "temperature_mode=scheduled goes with temperature_end and temperature_steps, other modes do not"
+                f"temperature_mode={mode}: scheduled needs temperature_end and temperature_steps, others take neither"
             )
         if mode == "scheduled" and not (end and end > 0 and steps and steps > 0):
             raise ValueError(f"temperature_end={end}, temperature_steps={steps}: both must be above 0")

@@ -10,6 +10,7 @@ from torch.nn.utils.clip_grad import clip_grad_norm_
 from tqdm import tqdm
 
 from recbole_logq.errors import RequestError
+from recbole_logq.evaluation.diagnostics import MAX_CATALOGUE, diagnose
 from recbole_logq.training.schedule import create_schedule
 from recbole_logq.training.trainer import Trainer
 
@@ -22,6 +23,11 @@ class RetrievalTrainer(Trainer):
         self.schedule: Any = None
 
     def _build_optimizer(self, **kwargs: Any) -> torch.optim.Optimizer:
+        scale = getattr(self.model.scorer, "log_scale", None)
+        if scale is not None and "params" not in kwargs:
+            # Decay would pull a learned temperature to 1, which nothing says is its rest.
+            others = [parameter for parameter in self.model.parameters() if parameter is not scale]
+            kwargs["params"] = [{"params": others}, {"params": [scale], "weight_decay": 0.0}]
         optimizer = super()._build_optimizer(**kwargs)
         if isinstance(optimizer, torch.optim.Adam):  # AdamW is one
             # One pass over each parameter instead of a dozen; torch builds the loop version unless asked.
@@ -57,7 +63,7 @@ class RetrievalTrainer(Trainer):
                 model.after_step()
             total += loss.detach()
         self._check_nan(total)
-        self._report(epoch_idx, train_data)
+        self._report(epoch_idx, train_data, batch)
         return float(total) / len(train_data)
 
     def _get_schedule(self, steps: int) -> Any:
@@ -71,14 +77,15 @@ class RetrievalTrainer(Trainer):
                     group["lr"] = rate
         return self.schedule
 
-    def _report(self, epoch: int, train_data: Any) -> None:
+    def _report(self, epoch: int, train_data: Any, batch: Any) -> None:
         statistics = self.model.statistics
         if epoch == self.start_epoch:
             rows = statistics.positives / len(train_data)
             self.logger.info(
                 f"a step has {rows:.0f} positives and {statistics.negatives:.0f} negatives each, on average"
             )
-        if dropped := int(statistics.dropped):
+        dropped = int(statistics.dropped)
+        if dropped:
             self.logger.info(f"epoch {epoch}: {dropped} rows had no valid negative and were left out")
         weights = statistics.weights()
         if weights:
@@ -86,17 +93,31 @@ class RetrievalTrainer(Trainer):
             self.logger.info(f"epoch {epoch} sample weight [mean: {weights['mean']:.4f}, deciles: {deciles}]")
             for name, value in weights.items():
                 self.tensorboard.add_scalar(f"SampleWeight/{name}", value, epoch)
-        self._weights = weights
+        self._record = {"dropped_rows": dropped, **({"sample_weight": weights} if weights else {})}
+        if self.model.scorer.mode != "fixed":
+            self._record["temperature"] = round(self.model.scorer.temperature, 6)
+            self.logger.info(f"epoch {epoch} temperature [{self.model.scorer.temperature:.4f}]")
+        if self.config["diagnostics"] and len(self.model.target_counts) <= MAX_CATALOGUE:
+            self._record["diagnostics"] = found = self._diagnose(batch)
+            self.logger.info(f"epoch {epoch} diagnostics [{', '.join(f'{k}: {v:.3f}' for k, v in found.items())}]")
+            for name, value in found.items():
+                self.tensorboard.add_scalar(f"Diagnostics/{name}", value, epoch)
 
-    _weights: dict[str, float] = {}
+    @torch.no_grad()
+    def _diagnose(self, batch: Any) -> dict[str, float]:
+        """Of the epoch's last batch, without dropout, so that nothing is drawn."""
+        model = self.model.eval()
+        rows = model.rows(batch.to(self.device))
+        found = diagnose(model.scorer.query(rows.query), rows.positives, model.item_vectors(None), model.target_counts)
+        model.train()
+        return found
+
+    _record: dict[str, Any] = {}
     _schedule_state: dict[str, Any] | None = None
 
     def _train_one_epoch(self, *args: Any) -> dict[str, Any]:
         record = super()._train_one_epoch(*args)
-        record["dropped_rows"] = int(self.model.statistics.dropped)
-        if self._weights:
-            record["sample_weight"] = self._weights
-        return record
+        return record | self._record
 
     def _state(self, epoch: int, train_data: Any) -> dict[str, Any]:
         schedule = self.schedule.state_dict() if self.schedule is not None else None

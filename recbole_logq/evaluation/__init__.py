@@ -1,0 +1,1 @@
+"""What models are measured by, beside RecBole's metrics."""

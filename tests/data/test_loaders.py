@@ -1,0 +1,84 @@
+"""Training batches: segments, weights, owners."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from recbole_logq.errors import RequestError
+
+USER_FILE = {"load_col": {"inter": ["user_id", "item_id", "rating", "timestamp"], "user": ["user_id", "gender"]}}
+RATED = {"load_col": {"inter": ["user_id", "item_id", "rating", "timestamp"]}}
+
+
+def test_batches_of_one_segment_hold_every_row_once(build: Callable[..., Any]) -> None:
+    network, _, loaders = build("TwoTowerLogQ", segment_field="gender", train_batch_size=100, **USER_FILE)
+    batches = list(loaders[0])
+    assert len(batches) == len(loaders[0]) > 4
+    order = []
+    for batch in batches:
+        assert len(batch["gender"].unique()) == 1
+        order.append(int(batch["gender"][0]))
+    assert len(set(order)) == 2
+    assert order != sorted(order)  # segments come in random order
+    table = loaders[0].dataset.inter_feat
+    pairs = sorted(
+        (int(u), int(i)) for batch in batches for u, i in zip(batch["user_id"], batch["item_id"], strict=True)
+    )
+    assert pairs == sorted(zip(table["user_id"].tolist(), table["item_id"].tolist(), strict=True))
+    # The stated Q is the frequency among the segment's targets.
+    rows = network.rows(batches[0])
+    pool = network.sample_pool(rows)
+    own = table["item_id"][loaders[0].dataset.interaction_column("gender") == rows.segment]
+    share = torch.bincount(own, minlength=network.n_items) / len(own)
+    torch.testing.assert_close(pool.log_q.exp(), share[pool.ids])
+
+
+def test_without_shuffling_segments_come_one_after_the_other(build: Callable[..., Any]) -> None:
+    loader = build("TwoTowerLogQ", segment_field="gender", shuffle=False, train_batch_size=100, **USER_FILE)[2][0]
+    order = [int(batch["gender"][0]) for batch in loader]
+    assert order == sorted(order)
+
+
+@pytest.mark.parametrize(
+    ("model", "settings", "message"),
+    [
+        ("SASRecLogQ", {"segment_field": "gender", **USER_FILE}, "only TwoTower"),
+        ("TwoTowerStreamingLogQ", {"segment_field": "gender", **USER_FILE}, "those of random batches"),
+        ("TwoTowerCBNS", {"segment_field": "gender", **USER_FILE}, "those of random batches"),
+        ("TwoTowerLogQ", {"segment_field": "town", **RATED}, "no such column"),
+        ("TwoTowerLogQ", {"segment_field": "rating", **RATED}, "typed float in the header"),
+        ("TwoTowerLogQ", {"weight_field": "user_id", **RATED}, "typed token in the header"),
+        ("TwoTowerLogQ", {"weight_field": "stars", **RATED}, "no such column"),
+    ],
+)
+def test_bad_columns(build: Callable[..., Any], model: str, settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(RequestError, match=message):
+        build(model, **settings)
+
+
+def test_weights_come_with_their_targets(build: Callable[..., Any]) -> None:
+    """Two-tower rows and positions of windows: the same multiset of (user, item, weight)."""
+    found = []
+    order = {"split": {"LS": "valid_and_test"}, "order": "TO"}
+    for model in ("TwoTowerLogQ", "SASRecLogQ"):
+        network, _, loaders = build(model, weight_field="rating", eval_args=order, **RATED)
+        rows = [network.rows(batch) for batch in loaders[0]]
+        columns = (torch.cat([getattr(one, name) for one in rows]) for name in ("users", "positives", "weights"))
+        found.append(set(zip(*(column.tolist() for column in columns), strict=True)))
+    assert found[1] < found[0]  # a user's first interaction is no target of a sequential model
+    assert len({weight for _, _, weight in found[0]}) == 5
+    assert len(found[0]) - len(found[1]) == len({user for user, _, _ in found[0]})
+
+
+def test_negative_weights_are_refused(build: Callable[..., Any], ml100k_cut: Any, tmp_path: Any) -> None:
+    folder = tmp_path / "data" / "cut"
+    folder.mkdir(parents=True)
+    lines = (ml100k_cut / "cut" / "cut.inter").read_text(encoding="utf-8").splitlines()
+    lines[5] = "\t".join([*lines[5].split("\t")[:2], "-1", lines[5].split("\t")[3]])
+    (folder / "cut.inter").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    with pytest.raises(RequestError, match="weights must be numbers from 0 up, found -1"):
+        build("TwoTowerLogQ", weight_field="rating", data_path=str(folder.parent), **RATED)
