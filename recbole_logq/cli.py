@@ -29,6 +29,10 @@ usage: run_recbole_logq.py [COMMAND] [--key=value ...]
   convert        CSV, Parquet or sequences to atomic files:  --input=FILE --dataset=NAME [--user=COLUMN]
                  [--item=COLUMN] [--time=COLUMN] [--keep.COLUMN=TYPE ...] [--format=csv|parquet|sequences]
                  [--separator=C] [--encoding=NAME] [--data_path=FOLDER] [--overwrite=true]
+  lab            what an estimator does to the gradient, against the full softmax: on a synthetic world
+                 [--items=1000] [--zipf=1] [--stage=early|mid|converged], or on a model: [--checkpoint=FILE]
+                 [--estimators="CorrectedLogQ LOSS+SOURCE:key=value"] [--counts=[64,1024]] [--output=FILE.json]
+                 [--page=FILE.html];  lab --sample-weights --checkpoint=FILE;  lab --folding
   models         list models, recipes, losses and sources of negatives, with a line each
 
   --debug=true   show the traceback of an error
@@ -118,6 +122,21 @@ def _audit(options: dict[str, Any]) -> None:
     _write("page", html, page(report) if html else "")
 
 
+def _lab(options: dict[str, Any]) -> None:
+    output, html = options.pop("output", None), options.pop("page", None)
+    for flag, path in (("output", output), ("page", html)):
+        _check_writable(flag, path)
+    if html is not None and (options.get("folding") or options.get("sample_weights")):
+        raise RequestError("--page shows estimators: leave it out here")
+    from recbole_logq.lab.command import run_lab
+    from recbole_logq.lab.report import gradients_page
+
+    report, show = run_lab(options)
+    show(report)
+    _write_json(output, report)
+    _write("page", html, gradients_page(report) if html else "")
+
+
 def _compare(options: dict[str, Any]) -> None:
     check_keys(options, {"results"})
     from recbole_logq.experiment.compare import compare_files
@@ -190,5 +209,6 @@ COMMANDS: dict[str, Callable[[dict[str, Any]], None]] = {
     "audit": _audit,
     "compare": _compare,
     "convert": _convert,
+    "lab": _lab,
     "models": _models,
 }

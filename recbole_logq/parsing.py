@@ -16,8 +16,12 @@ TEXT_KEYS = frozenset(
     {"model", "dataset", "data_path", "checkpoint_dir", "gpu_id", "wandb_project", "encoding", "field_separator"}
     | {"seq_separator", "user_inter_num_interval", "item_inter_num_interval", "entity_kg_num_interval"}
     | {"relation_kg_num_interval", "valid_metric"}
+    | {"checkpoint", "estimators", "stage"}  # of lab
     | {"input", "format", "user", "item", "time", "separator"}  # of convert
 )
+
+# Questions that are asked by name alone: `lab --folding`.
+FLAGS = frozenset({"folding", "sample-weights"})
 
 
 class _Loader(yaml.SafeLoader):
@@ -107,6 +111,8 @@ def parse_arguments(arguments: Sequence[str]) -> dict[str, Any]:
         key, equals, text = argument[2:].partition("=")
         if not argument.startswith("--") or not key:
             raise RequestError(f"cannot read the argument {argument!r}: write --key=value")
+        if not equals and key in FLAGS:
+            equals, text = "=", "true"
         if not equals or not text:
             raise RequestError(f"--{key} has no value: write --{key}=VALUE, with an equals sign (None for none)")
         key = key if "." in key or "_" in key else key.replace("-", "_")

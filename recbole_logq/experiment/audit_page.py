@@ -5,6 +5,8 @@ from __future__ import annotations
 from html import escape
 from typing import Any
 
+from recbole_logq.experiment.html import frame, row
+
 TITLES = {
     "size": "Size",
     "popularity": "Popularity",
@@ -64,43 +66,19 @@ def print_audit(report: dict[str, Any]) -> None:
 
 def page(report: dict[str, Any]) -> str:
     """The audit as one HTML page without any outside resource."""
-    name = escape(str(report["dataset"]))
     steps = report["filters"]
-    head = "".join(f"<th>{escape(column)}</th>" for column in steps[0])
-    rows = "".join(_row([readable(key, value) for key, value in step.items()]) for step in steps)
-    body = [f"<h2>Filters</h2><div class='wide'><table><tr>{head}</tr>{rows}</table></div>"]
+    rows = "".join(row([readable(key, value) for key, value in step.items()]) for step in steps)
+    body = [f"<h2>Filters</h2><div class='wide'><table>{row(list(steps[0]), 'th')}{rows}</table></div>"]
     for section, title in TITLES.items():
         if section not in report:
             continue
         lines = "".join(_line(key, value) for key, value in report[section].items())
         note = f"<p>{escape(_NOTES[section])}</p>" if section in _NOTES else ""
         body.append(f"<h2>{escape(title)}</h2>{note}<table class='pairs'>{lines}</table>")
-    return (
-        "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'>"
-        "<meta name='viewport' content='width=device-width, initial-scale=1'>"
-        f"<title>{name}: audit</title><style>{_STYLE}</style></head>\n"
-        f"<body><h1>{name}</h1>\n" + "\n".join(body) + "\n</body></html>\n"
-    )
-
-
-def _row(cells: list[str]) -> str:
-    return "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>"
+    return frame(f"{report['dataset']}: audit", str(report["dataset"]), "\n".join(body))
 
 
 def _line(name: str, value: Any) -> str:
     share = isinstance(value, float) and ("share" in name or _is_share(name))
     bar = f"<span class='bar' style='width:{100 * min(max(value, 0), 1):.1f}%'></span>" if share else ""
     return f"<tr><td>{escape(name)}</td><td>{escape(readable(name, value))}{bar}</td></tr>"
-
-
-_STYLE = """
-:root { color-scheme: light dark; --line: #8886; --bar: #3b82f6; }
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
-h2 { margin: 2rem 0 .5rem; font-size: 1.15rem; }
-table { border-collapse: collapse; width: 100%; }
-th, td { border-bottom: 1px solid var(--line); padding: .3rem .6rem; text-align: right; vertical-align: top; }
-th:first-child, td:first-child { text-align: left; }
-.pairs td:first-child { width: 65%; }
-.bar { display: block; height: 4px; margin-left: auto; border-radius: 2px; background: var(--bar); }
-.wide { overflow-x: auto; }
-"""

@@ -47,11 +47,10 @@ def evaluate(
     from recbole.utils import init_seed, set_color
 
     from recbole_logq.config import Config
-    from recbole_logq.data.fingerprint import id_fingerprint, split_fingerprint
-    from recbole_logq.data.prepare import create_dataset, create_loaders, split_dataset
     from recbole_logq.data.protocol import protocol_of
     from recbole_logq.data.temporal_split import is_temporal
     from recbole_logq.experiment.logs import start_log
+    from recbole_logq.experiment.restore import restore
     from recbole_logq.training.trainer import create_trainer
 
     changes: dict[str, Any] = {}
@@ -76,23 +75,10 @@ def evaluate(
     config = Config(stored["model"], stored["dataset"], None, {**given, **changes, **sections})
     start_log(config)
     logger = getLogger()
-    init_seed(config["seed"], config["reproducibility"])  # random splits come from the global generator
-    data = create_dataset(config)
-    parts = split_dataset(config, data)
-    fingerprint = split_fingerprint(parts)
+    restored = restore(file, state, config, allow_other_training)
+    fingerprint, loaders = restored.fingerprint, restored.loaders
     trained_on = state["fingerprint"].get("train")
-    if fingerprint["train"] != trained_on and not allow_other_training:
-        raise RequestError(
-            f"{file} was trained on {trained_on} and this split trains on {fingerprint['train']}: the model may have "
-            "seen what it would be tested on; evaluate under the split it was trained with, or set "
-            "--allow_other_training=true"
-        )
-    if id_fingerprint(data) != state["id_fingerprint"]:
-        raise RequestError(f"{file}: under these settings the users or items are not those the model was trained with")
-    loaders = create_loaders(config, data, parts)
-    network = config.model_class(config, parts[0]).to(config["device"])
-    checkpoint.load_weights(network, state, file)
-    trainer = create_trainer(config, network)
+    trainer = create_trainer(config, restored.network)
     trainer.eval_collector.data_collect(loaders[0])
     init_seed(config["seed"], config["reproducibility"])  # RecBole draws uniN negatives from the global generator
     result = checkpoint.plain(
@@ -108,7 +94,7 @@ def evaluate(
         "seed": config["seed"],
         "fingerprint": fingerprint,
         "trained_on": trained_on,
-        "protocol": protocol_of(config, parts),
+        "protocol": protocol_of(config, restored.parts),
         "stored_test_result": state.get("test_result"),
         "same_protocol": fingerprint == state["fingerprint"]
         and all(plain.get(key) == stored.get(key) for key in protocol),

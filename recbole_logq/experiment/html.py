@@ -1,0 +1,40 @@
+"""The frame of pages that open offline: one file, no outside resource, light and dark, narrow and wide."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+
+def frame(title: str, heading: str, body: str) -> str:
+    """A whole page.
+
+    Args:
+        title: Of the window, plain text.
+        heading: Of the page, plain text.
+        body: HTML.
+    """
+    return (
+        "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'>"
+        "<meta name='viewport' content='width=device-width, initial-scale=1'>"
+        f"<title>{escape(title)}</title><style>{_STYLE}</style></head>\n"
+        f"<body><h1>{escape(heading)}</h1>\n{body}\n</body></html>\n"
+    )
+
+
+def row(cells: Sequence[str], tag: str = "td") -> str:
+    """A line of a table; cells are plain text."""
+    return "<tr>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+
+
+_STYLE = """
+:root { color-scheme: light dark; --line: #8886; --bar: #3b82f6; }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
+h2 { margin: 2rem 0 .5rem; font-size: 1.15rem; }
+table { border-collapse: collapse; width: 100%; }
+th, td { border-bottom: 1px solid var(--line); padding: .3rem .6rem; text-align: right; vertical-align: top; }
+th:first-child, td:first-child { text-align: left; }
+.pairs td:first-child { width: 65%; }
+.bar { display: block; height: 4px; margin-left: auto; border-radius: 2px; background: var(--bar); }
+.wide { overflow-x: auto; }
+"""

@@ -1,0 +1,145 @@
+"""An estimator of the full softmax: a loss, a source of negatives, a mask and a number of negatives."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from recbole_logq.errors import RequestError
+from recbole_logq.losses import Loss
+from recbole_logq.models.combination import build_loss, sampler_settings, why_not
+from recbole_logq.models.resolve import recipes
+from recbole_logq.parsing import parse_value
+from recbole_logq.probability import TargetCounts
+from recbole_logq.registry import losses, samplers
+from recbole_logq.samplers import MASKS, Sampler, get_sampler
+from recbole_logq.settings import nearest
+
+DEFAULT = (
+    "CorrectedLogQ",
+    "LogQ",
+    "InBatch",
+    "Uniform",
+    "Popularity",
+    "MNSCorrectedLogQ",
+    "MNS",
+    "corrected_logq+in_batch_unique",
+    "corrected_logq+in_batch_unique:q=frequency",
+    "corrected_logq+hard",
+    "BIR",
+    "XIR",
+    "CorrectedLogQ:hits=kept",
+    "LogQ:hits=masked",
+)
+"""What `lab` looks at unless told otherwise; the last two are the crossed pairs."""
+
+
+@dataclass(frozen=True)
+class Estimator:
+    """One line of the laboratory's table.
+
+    Args:
+        name: As the user wrote it.
+        loss: Name of the loss.
+        source: Name of the source of negatives.
+        options: Of the source.
+        loss_options: Of the loss.
+        hits: Treatment of accidental hits; None for the loss's own.
+        mask: What is masked.
+        frequency_q: Whether to state the frequency of targets as Q whatever the pool is: a common mistake, on purpose.
+    """
+
+    name: str
+    loss: str
+    source: str
+    options: dict[str, Any] = field(default_factory=dict)
+    loss_options: dict[str, Any] = field(default_factory=dict)
+    hits: str | None = None
+    mask: str = "target"
+    frequency_q: bool = False
+
+    @classmethod
+    def parse(cls, text: str) -> Estimator:
+        """``RECIPE`` or ``LOSS+SOURCE``, with ``:key=value`` for hits, mask, q and the source's options.
+
+        Raises:
+            RequestError: No such thing, or it is not measured in scores.
+        """
+        head, *changes = text.split(":")
+        if "+" in head:
+            loss, source = head.split("+", 1)
+            found = cls(text, loss, source)
+        else:
+            if head not in recipes():
+                known = set(recipes())
+                raise RequestError(
+                    f"no estimator named {head!r}{nearest(head, known)}: a recipe or LOSS+SOURCE (`models` lists both)"
+                )
+            recipe = recipes()[head]
+            source, _, options = sampler_settings(recipe["negatives"])
+            found = cls(text, recipe["loss"], source, options, recipe.get("loss_options") or {})
+        for change in changes:
+            key, equals, value = change.partition("=")
+            if not equals or not value:
+                raise RequestError(f"{text}: write {key}=VALUE")
+            found = found._with(key, parse_value(key, value))
+        found._check()
+        return found
+
+    def _with(self, key: str, value: Any) -> Estimator:
+        if key == "hits" and value in ("masked", "kept"):
+            return replace(self, hits=value)
+        if key == "mask" and value in MASKS:
+            return replace(self, mask=value)
+        if key == "q" and value == "frequency":
+            return replace(self, frequency_q=True)
+        if key in {"hits", "mask", "q"}:
+            allowed = {"hits": "masked or kept", "mask": ", ".join(MASKS), "q": "frequency"}[key]
+            raise RequestError(f"{self.name}: {key}={value}: {allowed}")
+        return replace(self, options={**self.options, key: value})
+
+    def _check(self) -> None:
+        try:
+            loss, sampler = self.build_loss(1000), samplers.get(self.source)
+        except ValueError as error:
+            raise RequestError(f"{self.name}: {error}") from error
+        known = inspect.signature(sampler).parameters.keys() - {"counts", "seed", "count"}
+        for option in self.options.keys() - known:
+            raise RequestError(
+                f"{self.name}: negatives {self.source} have no option {option}{nearest(option, set(known))}"
+            )
+        # Crossed pairs are what a laboratory is for; what cannot be computed is refused.
+        if reason := why_not(loss, sampler, self.hits, allow_crossed=True):
+            raise RequestError(f"{self.name}: {reason}")
+        if loss.over_catalogue or sampler.kind in ("catalogue", "observed"):
+            raise RequestError(f"{self.name}: estimators of the full softmax from drawn negatives are examined here")
+        if self.mask != "target" and (self.hits or loss.hits) == "kept":
+            raise RequestError(f"{self.name}: hits that are kept leave nothing to mask, set mask=target")
+
+    def build_loss(self, catalogue: int) -> Loss:
+        """The loss."""
+        return build_loss(self.loss, catalogue, self.loss_options, 0)
+
+    def build_sampler(self, counts: TargetCounts, count: int, seed: int) -> Sampler:
+        """The source, with a pool of ``count``.
+
+        Raises:
+            RequestError: It does not take these options.
+        """
+        options = dict(self.options)
+        if "memory" in inspect.signature(get_sampler(self.source)).parameters:
+            # Half of the columns from the batch, half from the memory, which is full from the start of training on.
+            options |= {"memory": count - count // 2, "warmup_steps": 0}
+            count = max(count // 2, 1)
+        try:
+            return get_sampler(self.source)(counts, count=count, seed=seed, **options)
+        except (ValueError, TypeError) as error:
+            raise RequestError(f"{self.name}: {error}") from error
+
+    @property
+    def consistent(self) -> bool:
+        """Whether its bias is meant to fall to 0 with the number of negatives."""
+        loss = losses.get(self.loss)
+        crossed = self.hits is not None and self.hits != loss.hits
+        return loss.needs_log_q and not crossed and not self.frequency_q and loss.name != "logq_uncorrected_positive"

@@ -1,0 +1,192 @@
+"""Bias, spread and head mass of an estimator's gradient against that of the full softmax; torch only.
+
+Gradients are those of a row's loss in its scores of the whole catalogue. Over R pools, with mean m and full gradient g,
+``|m - g|^2 - tr(Cov) / R`` estimates the squared bias without the noise of the mean; it is averaged over rows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from recbole_logq.lab.estimator import Estimator
+from recbole_logq.lab.subject import Subject
+from recbole_logq.models.step import losses_from_scores
+from recbole_logq.samplers import Pool, exclusion_of, valid_columns
+
+GROUPS = 8
+"""Independent groups of pools, from whose spread the error of the bias is taken."""
+HEAD_SHARE = 0.01
+_WARM_UP = {"cross_batch": 8, "streaming": 500}
+"""Batches that a source which remembers has seen before it is examined; training gives it many more."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one estimator does with n negatives.
+
+    Args:
+        estimator: Its name.
+        n: Columns of the pool.
+        bias: Root of the mean squared bias, relative to the full gradient's norm; 0 where the estimate is negative.
+        bias_error: Standard error of the squared relative bias, from independent groups of pools.
+        squared_bias: The squared relative bias itself; below about 2 errors it is not told apart from 0.
+        spread: Standard deviation of the gradient over pools, relative to the full gradient's norm.
+        head_mass: Negative-gradient mass on the most popular 1 % of the items, relative to the full softmax's.
+        q_fit: By popularity (head 1 %, next 9 %, next 40 %, tail): how often the pools really held the items, relative
+            to what their Q says, and the standard error of it; empty where no Q is stated.
+        pools: Number of pools.
+    """
+
+    estimator: str
+    n: int
+    bias: float
+    bias_error: float
+    squared_bias: float
+    spread: float
+    head_mass: float
+    q_fit: list[tuple[float, float]]
+    pools: int
+
+    @property
+    def biased(self) -> bool:
+        """Whether the bias is told apart from 0."""
+        return self.squared_bias > 2 * self.bias_error
+
+
+def measure(estimator: Estimator, subject: Subject, n: int, pools: int = 64, seed: int = 0) -> Measured:
+    """Examine one estimator.
+
+    Args:
+        estimator: Which.
+        subject: Rows, scores and batches.
+        n: Columns of a pool.
+        pools: How many, at least two per group.
+        seed: Of the sampler.
+
+    Raises:
+        ValueError: Too few pools.
+    """
+    per_group = pools // GROUPS
+    if per_group < 2:
+        raise ValueError(f"pools={pools}: at least {2 * GROUPS}")
+    loss = estimator.build_loss(subject.counts.n_items - 1)
+    sampler = estimator.build_sampler(subject.counts, n, seed)
+    excluded = exclusion_of(estimator.mask, subject.positives, subject.users, subject.history)
+    hits = estimator.hits or loss.hits
+    full = full_gradient(subject, estimator.mask)
+    fit = _QFit(subject)
+    frequency = subject.counts.log_frequency()
+    stream = subject.batches(n)
+    for _ in range(_WARM_UP.get(estimator.source, 0)):
+        batch = next(stream)
+        sampler.sample(batch.positives, n_units=batch.n_units)
+        sampler.after_step()
+
+    total, squares, group_biases = torch.zeros_like(full), torch.zeros(len(full), dtype=full.dtype), []
+    for _ in range(GROUPS):
+        group, group_squares = torch.zeros_like(full), torch.zeros_like(squares)
+        for _ in range(per_group):
+            batch = next(stream)
+            pool = sampler.sample(batch.positives, n_units=batch.n_units)
+            # The rows under examination are none of the batch's: no column is their own.
+            pool.origin = torch.full_like(pool.origin, -1)
+            fit.add(pool)
+            if estimator.frequency_q:
+                pool = replace(pool, kind="draws", log_q=frequency[pool.ids], law=lambda ids: frequency[ids])
+            leaf = subject.scores.clone().requires_grad_()
+            values = losses_from_scores(
+                loss,
+                sampler,
+                pool,
+                leaf.gather(1, subject.positives.unsqueeze(1) - 1).squeeze(1),
+                leaf[:, pool.ids - 1],
+                valid_columns(pool, subject.positives, hits, exclusion=excluded),
+                pool.terms(subject.positives, excluded),
+            )
+            gradient = torch.autograd.grad(values.sum(), leaf)[0]
+            sampler.after_step()
+            group += gradient
+            group_squares += gradient.square().sum(dim=1)
+        group_biases.append(_squared_bias(group, group_squares, full, per_group))
+        total += group
+        squares += group_squares
+
+    norm = full.square().sum(dim=1).mean()
+    used = GROUPS * per_group
+    squared_bias = float(_squared_bias(total, squares, full, used) / norm)
+    variance = (squares - total.square().sum(dim=1) / used) / (used - 1)
+    spread = torch.stack(group_biases) / norm
+    return Measured(
+        estimator=estimator.name,
+        n=n,
+        bias=math.sqrt(max(squared_bias, 0.0)),
+        bias_error=float(spread.std() / GROUPS**0.5),
+        squared_bias=squared_bias,
+        spread=float((variance.mean().clamp_min(0) / norm).sqrt()),
+        head_mass=_head_mass(total / used, full, subject),
+        q_fit=fit.result(),
+        pools=used,
+    )
+
+
+def full_gradient(subject: Subject, mask: str = "target") -> Tensor:
+    """Softmax minus one-hot, ``[rows, items]``; over the items that the mask leaves, the positive among them."""
+    scores, own = subject.scores, subject.positives.unsqueeze(1) - 1
+    excluded = exclusion_of(mask, subject.positives, subject.users, subject.history)
+    if excluded is not None:
+        held = excluded.columns(torch.arange(1, scores.shape[1] + 1))[excluded.row_set]
+        scores = scores.masked_fill(held.scatter(1, own, False), -torch.inf)
+    softmax = scores.softmax(dim=1)
+    return softmax - torch.zeros_like(softmax).scatter_(1, own, 1.0)
+
+
+def _squared_bias(total: Tensor, squares: Tensor, full: Tensor, n: int) -> Tensor:
+    """Mean over rows of ``|mean - g|^2 - tr(Cov) / n``, from sums of gradients and of their squared norms."""
+    mean = total / n
+    variance = (squares - n * mean.square().sum(dim=1)) / (n - 1)
+    return ((mean - full).square().sum(dim=1) - variance / n).mean()
+
+
+def _head_mass(mean: Tensor, full: Tensor, subject: Subject) -> float:
+    head = subject.counts.counts[1:].argsort(descending=True)[: max(round(HEAD_SHARE * full.shape[1]), 1)]
+    negative = torch.ones_like(full, dtype=torch.bool).scatter_(1, subject.positives.unsqueeze(1) - 1, False)[:, head]
+    return float((mean[:, head] * negative).sum() / (full[:, head] * negative).sum())
+
+
+class _QFit:
+    """How often items are in the pools, against what the pools say."""
+
+    def __init__(self, subject: Subject) -> None:
+        order = subject.counts.counts[1:].argsort(descending=True, stable=True)
+        bounds = [round(share * len(order)) for share in (HEAD_SHARE, 0.1, 0.5)]
+        self._group = torch.empty(len(order) + 1, dtype=torch.int64)
+        self._group[0] = 0
+        self._group[order + 1] = torch.bucketize(torch.arange(len(order)), torch.tensor(bounds), right=True)
+        self._ids = torch.arange(1, len(order) + 1)
+        self._held: list[Tensor] = []
+        self._said: list[Tensor] = []
+
+    def add(self, pool: Pool) -> None:
+        """Count one pool."""
+        if pool.kind not in ("draws", "inclusion"):
+            return
+        law: Callable[[Tensor], Tensor] = pool.log_q_of
+        columns = len(pool.ids) if pool.kind == "draws" else 1
+        said = torch.zeros(4, dtype=torch.float64).index_add_(0, self._group[self._ids], law(self._ids).double().exp())
+        self._said.append(said * columns)
+        self._held.append(torch.bincount(self._group[pool.ids], minlength=4).double())
+
+    def result(self) -> list[tuple[float, float]]:
+        """Ratio and standard error by group; pools are the independent units."""
+        if not self._said:
+            return []
+        held, said = torch.stack(self._held), torch.stack(self._said)
+        ratio = held.sum(0) / said.sum(0).clamp_min(1e-300)
+        residual = held - ratio * said
+        error = residual.std(dim=0) * len(held) ** 0.5 / said.sum(0).clamp_min(1e-300)
+        return [(float(a), float(b)) for a, b in zip(ratio, error, strict=True)]

@@ -1,0 +1,140 @@
+"""What the laboratory found, as tables in the terminal and as a page with figures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from recbole_logq.experiment.html import frame, row
+
+READING = (
+    "bias: of the gradient in the scores, relative to the full softmax's, noise of the mean taken off; '<' where it "
+    "is not told apart from 0. std: spread over pools, alike. head mass: negative gradient on the 1 % most popular "
+    "items, ideal 1.00. Q: how often the pools held items of the head / of the tail, relative to what their Q says, "
+    "ideal 1.00."
+)
+
+
+def print_gradients(report: dict[str, Any]) -> None:
+    """Print the table of estimators."""
+    console = _console()
+    console.print(heading(report), highlight=False)
+    console.print(_table(HEAD, [cells(one) for one in report["estimators"]]))
+    console.print(READING, style="dim", highlight=False)
+
+
+def _console() -> Any:
+    from rich.console import Console
+
+    console = Console()
+    # What goes into a file should not be cut to the width of a terminal that is not there.
+    return console if console.is_terminal else Console(width=130)
+
+
+def heading(report: dict[str, Any]) -> str:
+    """What was examined, in a line."""
+    facts = "".join(f", {name} {value}" for name, value in report["facts"].items())
+    return (
+        f"{report['subject']}: {report['rows']} rows, {report['items']:,} items, mean P+ {report['p_positive']:.3f}, "
+        f"{report['pools']} pools each{facts}"
+    )
+
+
+HEAD = ("estimator", "n", "bias", "std", "head mass", "Q head", "Q tail")
+
+
+def cells(one: dict[str, Any]) -> list[str]:
+    """A line of the table."""
+    # Two errors of the squared bias: what is below is not told apart from 0.
+    floor = (2 * one["bias_error"]) ** 0.5
+    bias = f"{one['bias']:.4f}" if one["squared_bias"] > 2 * one["bias_error"] else f"< {floor:.4f}"
+    fit = one["q_fit"]
+    held = [f"{fit[i][0]:.2f} ± {fit[i][1]:.2f}" for i in (0, 3)] if fit else ["-", "-"]
+    return [one["estimator"], f"{one['n']:,}", bias, f"{one['spread']:.3f}", f"{one['head_mass']:.2f}", *held]
+
+
+def print_weights(report: dict[str, Any]) -> None:
+    """Print where the model is most and least certain."""
+    console = _console()
+    deciles = " ".join(f"{value:.3f}" for value in report["deciles"])
+    console.print(
+        f"{report['subject']}: exact w = 1 - P(+|u) of {report['rows']:,} training positives, mean "
+        f"{report['mean']:.4f}, deciles {deciles}",
+        highlight=False,
+    )
+    for name, title in (("most_certain", "Most certain (small w)"), ("least_certain", "Least certain (w near 1)")):
+        lines = [[one["user"], one["item"], f"{one['w']:.6f}", f"{one['targets']:,}"] for one in report[name]]
+        console.print(_table(("user", "item", "w", "training targets of the item"), lines, title))
+
+
+def print_folding(report: dict[str, Any]) -> None:
+    """Print the toy's outcome."""
+    console = _console()
+    lines = [[one["negatives"], f"{one['foreign']:.3f}", f"{one['own_hits']:.3f}"] for one in report["folding"]]
+    head = ("negatives", "foreign items in the top 10", "users with a held-out hit")
+    console.print(_table(head, lines, "Two languages that never meet"))
+    console.print(
+        "own: only what the user refused, all in the own language - the groups fold onto each other. global: uniform "
+        "over the catalogue. mixed: two of each.",
+        style="dim",
+        highlight=False,
+    )
+
+
+def _table(head: Sequence[str], lines: Sequence[Sequence[str]], title: str | None = None) -> Any:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=None if title is None else Text(title), title_justify="left")
+    for position, column in enumerate(head):
+        table.add_column(column, justify="left" if position == 0 else "right", no_wrap=position > 0, overflow="fold")
+    for line in lines:
+        table.add_row(*(Text(cell) for cell in line))
+    return table
+
+
+def markdown(report: dict[str, Any]) -> str:
+    """The table of estimators for documentation."""
+    lines = ["| " + " | ".join(HEAD) + " |", "|---" * len(HEAD) + "|"]
+    lines += ["| `" + "` | ".join([cells(one)[0], " | ".join(cells(one)[1:])]) + " |" for one in report["estimators"]]
+    return "\n".join(lines)
+
+
+def gradients_page(report: dict[str, Any]) -> str:
+    """The table and its figures: bias and head mass against the number of negatives; opens offline."""
+    figures = "".join(_figures(report["estimators"]))
+    rows = "".join(row(cells(one)) for one in report["estimators"])
+    table = f"<div class='wide'><table>{row(HEAD, 'th')}{rows}</table></div>"
+    body = f"<p>{heading(report)}</p><p>{READING}</p>{figures}<h2>Table</h2>{table}"
+    return frame("Estimators of the full softmax", "Estimators of the full softmax", body)
+
+
+def _figures(estimators: Sequence[dict[str, Any]]) -> list[str]:
+    import plotly.graph_objects as go
+    from plotly.io import to_html
+
+    names = list(dict.fromkeys(one["estimator"] for one in estimators))
+    pages = []
+    for position, (key, title, ideal) in enumerate(
+        (("bias", "Relative bias of the gradient", None), ("head_mass", "Head mass (ideal 1)", 1.0))
+    ):
+        figure = go.Figure()
+        for name in names:
+            own = [one for one in estimators if one["estimator"] == name]
+            # A bias that is not told apart from 0 stands at the smallest that would be.
+            value = [max(one[key], (2 * one["bias_error"]) ** 0.5 if key == "bias" else 1e-4) for one in own]
+            figure.add_scatter(x=[one["n"] for one in own], y=value, name=name, mode="lines+markers")
+        if ideal is not None:
+            figure.add_hline(y=ideal, line_dash="dot")
+        figure.update_layout(
+            title=title,
+            xaxis={"type": "log", "title": "negatives"},
+            yaxis={"type": "log"},
+            legend={"orientation": "h", "y": -0.25},
+            paper_bgcolor="rgba(0,0,0,0)",
+            plot_bgcolor="rgba(0,0,0,0)",
+            font={"color": "#888"},
+            height=560,
+        )
+        pages.append(to_html(figure, include_plotlyjs=position == 0, full_html=False, config={"responsive": True}))
+    return pages

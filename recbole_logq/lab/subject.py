@@ -1,0 +1,55 @@
+"""What the laboratory looks at: rows with their scores of the whole catalogue, and a source of batches; torch only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from recbole_logq.probability import TargetCounts
+from recbole_logq.samplers import UserItems
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The positives that a sampler sees in one step.
+
+    Args:
+        positives: int64 ``[rows]``.
+        n_units: Independent units that they come from.
+    """
+
+    positives: Tensor
+    n_units: int
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model under examination.
+
+    Args:
+        name: What it is, for headings.
+        scores: ``[rows, items]``, column j is item j + 1; float64.
+        positives: int64 ``[rows]``, ids.
+        counts: Training targets.
+        batches: Endless batches that do not hold the rows under examination; called with the number of negatives.
+        users: int64 ``[rows]``; None where nobody has a history.
+        history: Training items by user.
+        facts: Further lines for the heading.
+    """
+
+    name: str
+    scores: Tensor
+    positives: Tensor
+    counts: TargetCounts
+    batches: Callable[[int], Iterator[Batch]]
+    users: Tensor | None = None
+    history: UserItems | None = None
+    facts: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def p_positive(self) -> float:
+        """Mean probability that the model gives the positives."""
+        log_p = self.scores.log_softmax(dim=1)
+        return float(log_p.gather(1, self.positives.unsqueeze(1) - 1).exp().mean())

@@ -1,0 +1,172 @@
+"""`lab` as a user calls it: tables, files, a trained model, bad requests."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from recbole_logq import run
+from recbole_logq.cli import main
+from recbole_logq.experiment.restore import restore_own
+from recbole_logq.lab.checkpoint_subject import checkpoint_subject, exact_weights
+from recbole_logq.lab.folding import fold
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, ml100k_cut: Path) -> dict[str, str]:
+    folder = tmp_path_factory.mktemp("lab")
+    settings: dict[str, Any] = {"data_path": str(ml100k_cut), "epochs": 3, "show_progress": False, "state": "WARNING"}
+    settings |= {"checkpoint_dir": str(folder), "MAX_ITEM_LIST_LENGTH": 10, "train_batch_size": 32}
+    files = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for model in ("SASRecCorrectedLogQ", "TwoTowerCorrectedLogQ"):
+            files[model] = run(model, "cut", config_dict=settings)["checkpoint"]
+        plain = {key: settings[key] for key in ("data_path", "show_progress", "state", "checkpoint_dir")}
+        files["BPR"] = run("BPR", "cut", config_dict={**plain, "epochs": 1})["checkpoint"]
+    return files
+
+
+@pytest.mark.parametrize("model", ["SASRecCorrectedLogQ", "TwoTowerCorrectedLogQ"])
+def test_a_trained_model_and_its_real_batches(
+    in_tmp: Path, trained: dict[str, str], capsys: pytest.CaptureFixture[str], model: str
+) -> None:
+    words = ["lab", f"--checkpoint={trained[model]}", "--estimators=CorrectedLogQ InBatch CorrectedLogQ:mask=history"]
+    words += [
+        "--counts=[16,64]",
+        "--rows=8",
+        "--pools=32",
+        "--output=lab.json",
+        "--page=lab.html",
+        "--show_progress=false",
+    ]
+    assert main(words) == 0
+    printed = capsys.readouterr().out
+    assert f"{model} on cut: 8 rows" in printed
+    assert "CorrectedLogQ:mask=history" in printed
+    report = json.loads((in_tmp / "lab.json").read_text())
+    assert len(report["estimators"]) == 6
+    assert report["facts"]["training split"]
+    page = (in_tmp / "lab.html").read_text()
+    assert page.count('class="plotly-graph-div"') == 2
+    assert "src=" not in page.split("<body>")[0]
+    assert "CorrectedLogQ:mask=history" in page
+
+
+def test_rows_are_scored_as_the_model_scores_them(in_tmp: Path, trained: dict[str, str]) -> None:
+    restored = restore_own(trained["TwoTowerCorrectedLogQ"], state="WARNING")
+    subject = checkpoint_subject(restored, 12, seed=3)
+    network = restored.network
+    query = network.scorer.query(network.user_tower(subject.users))
+    expected = (query @ network.item_vectors(None)[1:].T).double()
+    torch.testing.assert_close(subject.scores, expected, rtol=1e-5, atol=1e-5)
+    table = restored.parts[0].inter_feat
+    pairs = set(zip(table["user_id"].tolist(), table["item_id"].tolist(), strict=True))
+    assert set(zip(subject.users.tolist(), subject.positives.tolist(), strict=True)) <= pairs
+
+
+def test_stated_q_fits_real_batches(in_tmp: Path, trained: dict[str, str]) -> None:
+    """Windows of users are not independent draws of items; inclusion by windows and frequency by positions both fit.
+
+    In small batches: an epoch draws windows without replacement, which a batch of a sixth of them would show.
+    """
+    from recbole_logq.lab.estimator import Estimator
+    from recbole_logq.lab.measure import measure
+
+    restored = restore_own(trained["SASRecCorrectedLogQ"], state="WARNING", train_batch_size=8)
+    subject = checkpoint_subject(restored, 4)
+    for name in ("corrected_logq+in_batch", "corrected_logq+in_batch_unique", "corrected_logq+mixed"):
+        found = measure(Estimator.parse(name), subject, 64, 400)
+        for ratio, error in found.q_fit:
+            assert abs(ratio - 1) < 4 * error + 0.03, (name, found.q_fit)
+
+
+def test_sample_weights_are_one_minus_the_softmax(
+    in_tmp: Path, trained: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = trained["TwoTowerCorrectedLogQ"]
+    assert main(["lab", "--sample-weights", f"--checkpoint={file}", "--top=5", "--output=w.json"]) == 0
+    printed = capsys.readouterr().out
+    assert "Most certain" in printed
+    assert "Least certain" in printed
+    report = json.loads((in_tmp / "w.json").read_text())
+    restored = restore_own(file, state="WARNING")
+    assert report["rows"] == len(restored.parts[0])
+    network, data = restored.network, restored.parts[0]
+    for one in (*report["most_certain"], *report["least_certain"]):
+        user, item = data.token2id("user_id", one["user"]), data.token2id("item_id", one["item"])
+        query = network.scorer.query(network.user_tower(torch.tensor([user])))
+        p = torch.softmax((query.double() @ network.item_vectors(None)[1:].double().T), 1)[0, item - 1]
+        assert one["w"] == pytest.approx(1 - p.item(), rel=1e-5)
+        assert one["targets"] == int((data.inter_feat["item_id"] == item).sum())
+    certain, uncertain = ([one["w"] for one in report[key]] for key in ("most_certain", "least_certain"))
+    assert certain == sorted(certain)
+    assert uncertain == sorted(uncertain, reverse=True)
+    assert certain[-1] <= report["deciles"][4] <= uncertain[-1]
+
+
+def test_a_model_of_recbole_has_no_pool(
+    in_tmp: Path, trained: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["lab", f"--checkpoint={trained['BPR']}"]) == 2
+    assert "is a BPR of RecBole" in capsys.readouterr().err
+
+
+def test_a_limit_on_the_rows(in_tmp: Path, trained: dict[str, str]) -> None:
+    restored = restore_own(trained["TwoTowerCorrectedLogQ"], state="WARNING")
+    assert len(exact_weights(restored, 50)["weights"]) == 64  # whole batches of 32
+
+
+def test_folding_of_the_two_languages() -> None:
+    own, everywhere = (fold(negatives, users=60, items=80, steps=150) for negatives in ("own", "global"))
+    assert own.foreign > 0.4
+    assert everywhere.foreign < 0.05
+    assert everywhere.own_hits > 0.8
+
+
+@pytest.mark.slow
+def test_folding_as_a_command(in_tmp: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["lab", "--folding", "--output=f.json"]) == 0
+    assert "Two languages" in capsys.readouterr().out
+    found = {one["negatives"]: one["foreign"] for one in json.loads((in_tmp / "f.json").read_text())["folding"]}
+    assert found["own"] > 0.5
+    assert found["global"] < 0.01 < found["mixed"] < 0.5
+
+
+def test_a_stranger_may_ask_for_a_synthetic_world(in_tmp: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["lab", "--items=200", "--zipf=0.5", "--stage=early", "--estimators=LogQ", "--counts=32", "--pools=16"]
+    assert main([*words, "--rows=4"]) == 0
+    assert "synthetic: 200 items, Zipf 0.5, early: 4 rows" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--estimators=Corrected"], "no estimator named 'Corrected'"),
+        (["--items=3"], "items=3"),
+        (["--items=1000000"], "at most 200,000"),
+        (["--stage=late"], "stage='late'"),
+        (["--counts=[0]"], "counts=0"),
+        (["--rows=0"], "rows=0"),
+        (["--pools=3"], "pools=3"),
+        (["--stages=mid"], "did you mean stage"),
+        (["--sample-weights"], "needs a model"),
+        (["--sample-weights", "--folding"], "two questions"),
+        (["--folding", "--page=x.html"], "leave it out"),
+        (["--checkpoint=nothing.pth"], "no checkpoint at nothing.pth"),
+        (["--checkpoint=nothing.pth", "--items=100"], "leave them out"),
+        (["--data_path=x"], "goes with --checkpoint"),
+        (["--page=/nowhere/x.html"], "cannot write there"),
+        (["--estimators=LogQ:count"], "write count=VALUE"),
+    ],
+    ids=str,
+)
+def test_bad_requests(in_tmp: Path, capsys: pytest.CaptureFixture[str], words: list[str], message: str) -> None:
+    assert main(["lab", *words]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert len(error.strip().splitlines()) == 1
