@@ -14,6 +14,7 @@ import audits
 import order_of_time
 import quality_ml100k
 import quality_sports
+import recipes_ml100k
 import sequential_training
 
 ROOT = Path(__file__).parent.parent
@@ -27,6 +28,7 @@ def main() -> int:
         "training": sequential_training.table(),
         "sports": quality_sports.table(),
         "audits": audits.table(),
+        "recipes": recipes_ml100k.table(),
         "order": order_of_time.table(),
     }
     stale = []

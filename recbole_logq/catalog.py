@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from recbole_logq.errors import RequestError
 from recbole_logq.losses import get_loss  # noqa: F401  (fills the registry)
+from recbole_logq.models.combination import build_loss, why_not
 from recbole_logq.models.resolve import ENCODERS, recbole_models, recipes
 from recbole_logq.registry import losses, samplers
 from recbole_logq.samplers import get_sampler  # noqa: F401  (fills the registry)
@@ -17,8 +18,17 @@ Which one? Data with timestamps and some history per user: SASRec...; otherwise 
   - up to about 20,000 items: ...FullSoftmax is exact and hard to beat; compare against it
   - more items: ...CorrectedLogQ, then raise --negatives.count
   - items of the tail matter: ...MNSCorrectedLogQ, which draws half of its negatives uniformly
+  - small batches: ...CBNSCorrectedLogQ, which remembers earlier ones; nobody counted the items: ...StreamingLogQ
+  - dislikes in the data: --negatives.source=observed with bce or bpr
   - for comparison: ...LogQ, ...Uniform, ...GBCE, ...BPR; ...InBatch, ...MNS and ...InfoNCE are uncorrected
 Any recipe can be changed in place: --loss=NAME --negatives.source=NAME --negatives.count=N"""
+_OPTIONS = """\
+Further choices, for any recipe:
+  --mask=target|query|history       what is never a negative: the positive, the user's others in the batch, all of them
+  --weight_field=COLUMN             interactions weigh unlike; a weight never enters Q
+  --segment_field=COLUMN            batches of one segment each, Q per segment (TwoTower)
+  --similarity=dot|cosine --temperature=T --temperature_mode=fixed|learned|scheduled
+  --hits=masked|kept --allow_crossed=true    accidental hits against the form, for experiments about that bias"""
 
 
 def print_catalog() -> None:
@@ -31,6 +41,8 @@ def print_catalog() -> None:
         {name: f"{losses.summary(name)} [accidental hits: {losses.get(name).hits}]" for name in losses.names()},
     )
     _section("Negatives (--negatives.source=)", {name: samplers.summary(name) for name in samplers.names()})
+    _section("What goes with what (each source, and the losses that it takes)", _fitting())
+    print("\n" + _OPTIONS)
     print(f"\n{_ADVICE}")
     try:
         names = recbole_models()
@@ -44,6 +56,14 @@ def print_catalog() -> None:
             line = " "
         line += f" {name}"
     print(line)
+
+
+def _fitting() -> dict[str, str]:
+    built = {name: build_loss(name, 1000, {}, 0) for name in losses.names()}
+    return {
+        source: ", ".join(name for name, loss in built.items() if why_not(loss, samplers.get(source)) is None)
+        for source in samplers.names()
+    }
 
 
 def _section(title: str, rows: dict[str, str]) -> None:
