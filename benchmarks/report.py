@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import audits
+import laboratory
 import order_of_time
 import quality_ml100k
 import quality_sports
@@ -29,6 +30,8 @@ def main() -> int:
         "sports": quality_sports.table(),
         "audits": audits.table(),
         "recipes": recipes_ml100k.table(),
+        "lab-synthetic": laboratory.table("synthetic"),
+        "lab-ml-1m": laboratory.table("ml-1m"),
         "order": order_of_time.table(),
     }
     stale = []
