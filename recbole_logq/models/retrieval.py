@@ -15,7 +15,7 @@ from recbole_logq.models.statistics import StepStatistics
 from recbole_logq.models.step import losses_from_vectors
 from recbole_logq.modules.scorer import Scorer
 from recbole_logq.probability import SegmentFrequency, TargetCounts
-from recbole_logq.samplers import Exclusion, Pool, UserItems, exclusion_of, get_sampler, mask_function
+from recbole_logq.samplers import Exclusion, Pool, UserItems, exclusion_of, get_sampler, mask_function, valid_columns
 from recbole_logq.samplers.observed import Observed
 
 
@@ -92,12 +92,12 @@ class RetrievalMixin(nn.Module):
             if self.loss.skips_rows:
                 values = self.loss.from_vectors(query, positive, vectors, positive_column=positives - 1)
                 return values, values.detach() > 0
-            valid = mask_function(pool, positives, self.hits, excluded)
-            values = self.loss.from_vectors(query, positive, vectors, valid=valid)
+            mask = mask_function(pool, positives, self.hits, excluded)  # block by block, never [rows, catalogue]
+            values = self.loss.from_vectors(query, positive, vectors, valid=mask)
             return values, torch.ones_like(positives, dtype=torch.bool)
-        valid = mask_function(pool, positives, self.hits, excluded)
+        valid = valid_columns(pool, positives, self.hits, exclusion=excluded)
         assert valid is not None  # of a sampled pool
-        counted = valid(0, len(positives)).any(1)
+        counted = valid.any(1)
         terms = pool.terms(positives, excluded)
         vectors = self.item_vectors(pool.ids)
         return losses_from_vectors(self.loss, self.sampler, pool, query, positive, vectors, valid, terms), counted

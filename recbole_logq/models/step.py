@@ -9,7 +9,6 @@ from recbole_logq.losses.base import Loss
 from recbole_logq.losses.pool_scores import pool_scores
 from recbole_logq.losses.precision import no_autocast, working_dtype
 from recbole_logq.samplers.base import Sampler
-from recbole_logq.samplers.mask import MaskFunction
 from recbole_logq.samplers.pool import Pool, PoolTerms
 
 
@@ -20,7 +19,7 @@ def losses_from_vectors(
     query: Tensor,
     positive: Tensor,
     pool_vectors: Tensor,
-    valid: MaskFunction | None,
+    valid: Tensor | None,
     terms: PoolTerms,
 ) -> Tensor:
     """The loss of every row, `[rows]`; what training calls.
@@ -31,20 +30,19 @@ def losses_from_vectors(
         query: `[rows, d]`, already divided by the temperature.
         positive: `[rows, d]`.
         pool_vectors: `[pool, d]`, or `[rows, pool, d]` for a pool of its own per row.
-        valid: From `mask_function`.
+        valid: bool `[rows, pool]`, from `valid_columns`.
         terms: From `Pool.terms`.
     """
     if pool.ids.dim() == 1 and not sampler.resamples:
         return loss.from_vectors(query, positive, pool_vectors, valid=valid, **terms)
     dtype = working_dtype(query, positive, pool_vectors)
     query, positive, pool_vectors = query.to(dtype), positive.to(dtype), pool_vectors.to(dtype)
-    mask = None if valid is None else valid(0, len(query))
     with no_autocast(query):
         if pool.ids.dim() == 2:
             negatives = pool_scores(query.unsqueeze(1), pool_vectors).squeeze(1)
         else:
             negatives = pool_scores(query, pool_vectors)
-        return losses_from_scores(loss, sampler, pool, (query * positive).sum(dim=1), negatives, mask, terms)
+        return losses_from_scores(loss, sampler, pool, (query * positive).sum(dim=1), negatives, valid, terms)
 
 
 def losses_from_scores(

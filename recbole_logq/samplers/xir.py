@@ -108,8 +108,11 @@ class XIR(InBatch):
             return
         cumulative = share.cumsum(0)
         point = torch.rand(len(self.cache), generator=self.generator, dtype=torch.float64).to(share.device)
-        self.cache.copy_(torch.searchsorted(cumulative, point * cumulative[-1], right=True))
-        self.log_cache_law.copy_((share / cumulative[-1]).log())
+        total = cumulative[-1]
+        # A product that rounds up to the total would fall behind the last item.
+        point = torch.minimum(point * total, torch.nextafter(total, torch.zeros_like(total)))
+        self.cache.copy_(torch.searchsorted(cumulative, point, right=True))
+        self.log_cache_law.copy_((share / total).log())
 
     @classmethod
     def check_loss(cls, loss: Loss) -> None:

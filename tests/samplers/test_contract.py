@@ -9,7 +9,7 @@ import torch
 from recbole_logq.models.combination import build_loss, why_not
 from recbole_logq.models.step import losses_from_scores, losses_from_vectors
 from recbole_logq.registry import losses, samplers
-from recbole_logq.samplers import Pool, get_sampler, mask_function, valid_columns
+from recbole_logq.samplers import Pool, get_sampler, valid_columns
 
 pytestmark = pytest.mark.parametrize("name", samplers.names())
 
@@ -80,7 +80,7 @@ def test_every_loss_that_fits_gives_a_finite_gradient(name, take, build, draw):
         if pool.kind == "catalogue":
             value = loss.from_vectors(query, vectors[positives], vectors[pool.ids], **further)
         else:
-            valid = mask_function(pool, positives, hits)
+            valid = valid_columns(pool, positives, hits)
             value = losses_from_vectors(
                 loss, sampler, pool, query, vectors[positives], vectors[pool.ids], valid, pool.terms(positives)
             )

@@ -115,6 +115,17 @@ def test_the_renormalised_law_estimates_the_softmax_without_what_is_excluded():
     assert odds.item() == pytest.approx((scores[left].exp().sum() / scores[3].exp()).item(), rel=1e-6)
 
 
+def test_ids_above_2_to_24_are_told_apart():
+    """As float32, 2^24 + 1 is 2^24."""
+    big = 2**24
+    positives, users = torch.tensor([big, big + 2]), torch.tensor([0, 0])
+    sets = exclusion_of("query", positives, users)
+    assert sets.columns(torch.tensor([big + 1, big, big + 2])).tolist() == [[False, True, True]]
+    assert sets.holds(torch.tensor([[big, big + 1], [big + 3, big + 2]])).tolist() == [[True, False], [False, True]]
+    _, items = UserItems(users, positives, 1).of(torch.tensor([0]))
+    assert items.tolist() == [big, big + 2]
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
