@@ -129,6 +129,13 @@ class Config(RecBoleConfig):
         if not chosen and (final["eval_args"].get("order") == "TO" or final["MODEL_TYPE"] == ModelType.SEQUENTIAL):
             columns = [final[key] for key in ("USER_ID_FIELD", "ITEM_ID_FIELD", "TIME_FIELD")]
             final["load_col"] = {**(final.get("load_col") or {}), "inter": columns}
+        given = final.get("load_col")
+        if isinstance(given, dict) and given and "inter" not in given and self.dataset != "ml-100k":
+            # Features were asked for; without interactions there is nothing.
+            keys = ["USER_ID_FIELD", "ITEM_ID_FIELD"]
+            if final["eval_args"].get("order") == "TO" or final["MODEL_TYPE"] == ModelType.SEQUENTIAL:
+                keys.append("TIME_FIELD")
+            final["load_col"] = {"inter": [final[key] for key in keys], **given}
         # A column that a setting names is wanted, whatever else is loaded.
         named = [final.get("weight_field"), final.get("segment_field"), observed_field(final)]
         loaded = (final.get("load_col") or {}).get("inter")

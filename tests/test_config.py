@@ -46,7 +46,7 @@ def test_another_source_or_loss_leaves_the_recipes_options_behind() -> None:
         ("TwoTowerMNS", {"negatives.uniform_share": 1}, "uniform_share must be between 0 and 1"),
         ("TwoTowerMNS", {"negatives.uniform_share": "half"}, "negatives: "),
         ("TwoTowerCBNS", {"negatives.memry": 4}, "unknown setting negatives.memry - did you mean memory?"),
-        ("TwoTowerCBNS", {"negatives.memory": 0}, "memory must be at least 1"),
+        ("TwoTowerCBNS", {"negatives.memory": 0}, "memory must be a whole number from 1 up"),
         ("TwoTowerStreamingLogQ", {"negatives.rate": 0}, "rate=0"),
         ("TwoTowerMNS", {"negatives.count": 1}, "needs a count of 2 or more"),
         ("TwoTowerPopularity", {"negatives.count": None}, "needs a count"),

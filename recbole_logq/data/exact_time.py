@@ -82,14 +82,32 @@ class ExactTimeMixin(_Base):
             # Before floats are normalised: the threshold is meant as the file has it.
             self.observed = ObservedNegatives(self, field, self.config["negatives"].get("below", 0.5))
             self.inter_feat = self.observed.positives
+        if self.config["weight_field"]:
+            self._check_weights()
         super()._fill_nan()
 
     def _normalize(self) -> None:
-        # normalize_all (which RecBole's settings of ml-100k turn on) would squeeze time into [0, 1] too.
-        times = self.inter_feat[self.time_field].copy() if self._time_stays_wide() else None
+        # normalize_all (which RecBole's settings of ml-100k turn on) would squeeze time into [0, 1] too, and weights.
+        names = [self.time_field] if self._time_stays_wide() else []
+        names += [self.config["weight_field"]] if self.config["weight_field"] else []
+        tables = [table for table in (self.inter_feat, self.user_feat) if table is not None]
+        kept = [(table, name, table[name].copy()) for table in tables for name in names if name in table]
         super()._normalize()
-        if times is not None:
-            self.inter_feat[self.time_field] = times
+        for table, name, values in kept:
+            table[name] = values
+
+    def _check_weights(self) -> None:
+        """Before RecBole puts means in place of what is missing."""
+        field = self.config["weight_field"]
+        for table, key in ((self.inter_feat, None), (self.user_feat, self.uid_field)):
+            if table is None or field not in table or self.field2type[field] != FeatureType.FLOAT:
+                continue  # what is wrong with it is said elsewhere
+            # Row 0 of a feature table is padding.
+            values = table[field].to_numpy(np.float64) if key is None else table[table[key] != 0][field].to_numpy()
+            if not (np.isfinite(values) & (values >= 0)).all():
+                worst = "missing or infinite ones" if not np.isfinite(values).all() else f"{values.min():g}"
+                raise RequestError(f"weight_field={field}: weights must be numbers from 0 up, found {worst}")
+            return
 
     def _filter_by_inter_num(self) -> None:
         arguments = self.config["eval_args"]
@@ -111,13 +129,21 @@ class ExactTimeMixin(_Base):
             for field, table in ((self.uid_field, self.user_feat), (self.iid_field, self.item_feat))
         }
         super()._filter_by_inter_num()  # counts what training sees
-        later = self.temporal_split.seen(rows[early], rows[~early], self.inter_feat, self.uid_field, self.iid_field)
+        before, trained = (self._taken(table) for table in (rows[early], self.inter_feat))
+        later = self.temporal_split.seen(before, rows[~early], trained, self.uid_field, self.iid_field)
         self.inter_feat = pd.concat([self.inter_feat, later]).sort_index()  # in file order again
         # Features follow: no id that only they know, and none that RecBole's filter dropped because it is new.
         self.user_feat, self.item_feat = (
             None if table is None else table[table[field].isin(self.inter_feat[field])].copy()
             for field, table in features.items()
         )
+
+    def _taken(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Without what is an observed negative: what was only ever refused is not seen."""
+        field = observed_field(self.config)
+        if field is None or field not in rows:
+            return rows
+        return rows[~(rows[field] < self.config["negatives"].get("below", 0.5))]
 
     def build(self) -> list[Any]:
         """RecBole's, and the global temporal split."""

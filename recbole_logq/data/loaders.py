@@ -72,14 +72,15 @@ class InteractionLoader(TensorLoader):
         if config["segment_field"]:
             self._segments = dataset.interaction_column(config["segment_field"])
             self._columns[config["segment_field"]] = self._segments
+            sizes = torch.unique(self._segments, return_counts=True)[1]
+            self._n_batches = int((-torch.div(-sizes, self.batch_size, rounding_mode="floor")).sum())
         if config["weight_field"]:
             self._columns[config["weight_field"]] = dataset.interaction_column(config["weight_field"])
 
     def __len__(self) -> int:
         if self._segments is None:
             return super().__len__()
-        sizes = torch.unique(self._segments, return_counts=True)[1]
-        return int((-torch.div(-sizes, self.batch_size, rounding_mode="floor")).sum())
+        return self._n_batches
 
     def _batches(self) -> Sequence[torch.Tensor]:
         if self._segments is None:

@@ -39,7 +39,10 @@ class ObservedNegatives:
         rows = dataset.inter_feat
         where = f"negatives.source=observed, field={field}: {dataset.dataset_name}"
         if field not in rows:
-            raise RequestError(f"{where} has no such column; set --negatives.field=COLUMN --negatives.below=VALUE")
+            raise RequestError(
+                f"{where} has no such column (labels that RecBole makes by threshold are none); set "
+                "--negatives.field=COLUMN --negatives.below=VALUE"
+            )
         if not np.issubdtype(rows[field].dtype, np.floating):
             raise RequestError(f"{where} has no numbers in it: declare it as {field}:float in the header")
         low = rows[field].to_numpy() < below
@@ -65,7 +68,20 @@ class ObservedNegatives:
         Args:
             dataset: The whole.
             held_out: Validation and test part.
+
+        Raises:
+            RequestError: There are none.
         """
+        users, items = self._known(dataset, held_out)
+        getLogger().info(f"training knows {len(users):,} of them")
+        if not len(users):
+            raise RequestError(
+                "negatives.source=observed: no observed negative lies before its user's first held-out target, so "
+                "there is nothing to train on; take another source"
+            )
+        return users, items
+
+    def _known(self, dataset: Any, held_out: list[Any]) -> tuple[torch.Tensor, torch.Tensor]:
         if self._times is None:
             return self._users, self._items
         if is_temporal(dataset.config["eval_args"]):

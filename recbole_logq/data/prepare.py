@@ -7,7 +7,6 @@ from logging import getLogger
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from recbole.data.dataloader import FullSortEvalDataLoader
 from recbole.data.dataset import Dataset
 from recbole.data.utils import create_samplers, get_dataloader
@@ -118,9 +117,8 @@ def _check_named_columns(dataset: Any, config: Any) -> None:
             raise RequestError(
                 f"{key}={field}: typed {dataset.field2type[field].value} in the header, and {key} takes {wanted.value}"
             )
-        values = np.asarray(tables[0][field])
-        if wanted == FeatureType.FLOAT and not (np.isfinite(values) & (values >= 0)).all():
-            raise RequestError(f"{key}={field}: weights must be numbers from 0 up, found {values.min():g}")
+        if field in (config["numerical_features"] or []):
+            raise RequestError(f"{key}={field} is among numerical_features, which make another thing of it: keep one")
 
 
 def _exact_class(config: Any) -> type[Dataset]:

@@ -16,7 +16,7 @@ MAX_SCORES = 2**22
 """Scores that the diagnostics of an epoch look at, at most: rows x catalogue."""
 MAX_ROWS = 256
 MAX_ITEMS = 1024
-MAX_CATALOGUE = 1_000_000
+MAX_CATALOGUE = 200_000
 """Above it an epoch is not diagnosed: the item table alone takes longer to walk over than it tells."""
 
 
@@ -41,7 +41,7 @@ def uniformity(vectors: Tensor) -> Tensor:
 
 def norm_popularity_correlation(vectors: Tensor, counts: Tensor) -> Tensor:
     """Pearson's correlation of norms of vectors `[n, d]` with log(1 + training targets) `[n]`; 0 if either is flat."""
-    norm, popularity = vectors.double().norm(dim=1), counts.double().log1p()
+    norm, popularity = vectors.norm(dim=1).double(), counts.double().log1p()
     norm, popularity = norm - norm.mean(), popularity - popularity.mean()
     scale = norm.norm() * popularity.norm()
     return torch.where(scale > 0, (norm * popularity).sum() / scale.clamp_min(1e-300), torch.zeros_like(scale))
@@ -69,12 +69,15 @@ def softmax_entropy(scores: Tensor) -> Tensor:
 def effective_rank(matrix: Tensor) -> Tensor:
     """exp of the entropy of the normalised singular values of `[n, d]`; d if all directions are used alike."""
     # Through the d x d Gram matrix: a catalogue of millions has no other cheap way.
-    singular = torch.linalg.eigvalsh((matrix.mT @ matrix).double()).clamp_min(0).sqrt()
+    gram = torch.zeros(matrix.shape[1], matrix.shape[1], dtype=torch.float64, device=matrix.device)
+    for block in matrix.split(2**16):
+        gram += block.double().mT @ block.double()
+    singular = torch.linalg.eigvalsh(gram).clamp_min(0).sqrt()
     share = singular / singular.sum().clamp_min(1e-300)
     return torch.exp(-(share * share.clamp_min(1e-300).log()).sum())
 
 
-def diagnose(query: Tensor, positives: Tensor, items: Tensor, counts: Tensor) -> dict[str, float]:
+def diagnose(query: Tensor, positives: Tensor, items: Tensor, counts: Tensor) -> dict[str, float | None]:
     """All of the above.
 
     Args:
@@ -85,7 +88,7 @@ def diagnose(query: Tensor, positives: Tensor, items: Tensor, counts: Tensor) ->
 
     Returns:
         ``alignment``, ``uniformity_queries``, ``uniformity_items``, ``norm_popularity``, ``hardest_1pct``, ``entropy``,
-        ``effective_rank``.
+        ``effective_rank``; None for what is no finite number.
     """
     catalogue, counts = items[1:].float(), counts[1:]
     rows = min(len(query), MAX_ROWS, max(MAX_SCORES // len(catalogue), 1))
@@ -101,4 +104,4 @@ def diagnose(query: Tensor, positives: Tensor, items: Tensor, counts: Tensor) ->
         "entropy": softmax_entropy(scores),
         "effective_rank": effective_rank(catalogue),
     }
-    return {name: round(float(value), 4) for name, value in found.items()}
+    return {name: round(value, 4) if math.isfinite(value := float(tensor)) else None for name, tensor in found.items()}

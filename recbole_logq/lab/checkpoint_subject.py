@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from recbole_logq.errors import RequestError
 from recbole_logq.experiment.restore import Restored
 from recbole_logq.lab.subject import Batch, Subject
 from recbole_logq.models.rows import Rows
@@ -36,9 +37,17 @@ def checkpoint_subject(restored: Restored, rows: int, seed: int = 0) -> Subject:
         restored: A model of this package.
         rows: How many.
         seed: Of the choice.
+
+    Raises:
+        RequestError: Its batches are built from segments.
     """
     network, dataset = restored.network, restored.parts[0]
-    loader = restored.loaders[0]
+    loader, config = restored.loaders[0], restored.config
+    if config["segment_field"]:
+        raise RequestError(
+            f"segment_field={config['segment_field']}: the laboratory examines models of random batches, and "
+            "this one's are of one segment each"
+        )
     # Of batches with far more rows: neighbours in one window would say the same thing twice.
     found = list(training_rows(restored, 64 * rows, seed))
     positives = torch.cat([one.positives for one in found])
@@ -61,7 +70,6 @@ def checkpoint_subject(restored: Restored, rows: int, seed: int = 0) -> Subject:
                 targets = batch[dataset.iid_field].flatten()
                 yield Batch(positives=targets[targets > 0], n_units=len(batch))
 
-    config = restored.config
     return Subject(
         name=f"{config['model']} on {config['dataset']}",
         scores=scores.cpu(),

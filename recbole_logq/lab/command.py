@@ -6,11 +6,9 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-import torch
-
 from recbole_logq.errors import RequestError
 from recbole_logq.lab.estimator import DEFAULT, Estimator
-from recbole_logq.lab.measure import GROUPS, measure
+from recbole_logq.lab.measure import GROUPS, check_mask, measure
 from recbole_logq.lab.problem import World
 from recbole_logq.lab.subject import Subject
 from recbole_logq.settings import check_keys
@@ -44,9 +42,13 @@ def gradients(**options: Any) -> dict[str, Any]:
     names = _words(options.get("estimators")) or list(DEFAULT)
     estimators = [Estimator.parse(name) for name in names]
     counts = [_whole("counts", n, 2) for n in _list(options.get("counts", [64, 256, 1024]))]
+    if not counts:
+        raise RequestError("counts=[]: give at least one number of negatives")
     rows, pools = _whole("rows", options.get("rows", 64), 1), _whole("pools", options.get("pools", 256), 2 * GROUPS)
     seed = _whole("seed", options.get("seed", 0), 0)
     subject = _subject(checkpoint, options, rows, seed)
+    for estimator in estimators:
+        check_mask(estimator, subject)
     found = []
     jobs = [(estimator, n) for estimator in estimators for n in counts]
     for estimator, n in tqdm(jobs, ncols=100, disable=not options.get("show_progress", True), desc="estimators"):
@@ -104,7 +106,7 @@ def sample_weights(**options: Any) -> dict[str, Any]:
         "subject": f"{restored.config['model']} on {restored.config['dataset']}",
         "rows": len(weights),
         "mean": float(weights.mean()),
-        "deciles": weights.quantile(torch.arange(1, 10, dtype=torch.float64) / 10).tolist(),
+        "deciles": [float(weights[order[len(order) * d // 10]]) for d in range(1, 10)],
         "most_certain": entries(order[:top]),
         "least_certain": entries(order.flip(0)[:top]),
     }
@@ -151,11 +153,11 @@ def _subject(checkpoint: Any, options: dict[str, Any], rows: int, seed: int) -> 
     try:
         world = World(
             items=_whole("items", options.get("items", 1000), 10),
-            zipf=float(options.get("zipf", 1.0)),
+            zipf=_number("zipf", options.get("zipf", 1.0)),
             stage=str(options.get("stage", "mid")),
             seed=seed,
         )
-    except (ValueError, TypeError) as error:
+    except ValueError as error:
         raise RequestError(str(error)) from error
     if world.items > 200_000:
         raise RequestError(f"items={world.items}: the exact softmax of so many takes too much memory, at most 200,000")
@@ -176,7 +178,13 @@ def _words(value: Any) -> list[str]:
     return [str(word) for word in value] if isinstance(value, list) else str(value or "").split()
 
 
+def _number(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise RequestError(f"{name}={value!r}: a number")
+    return float(value)
+
+
 def _whole(name: str, value: Any, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value < 2**32:
         raise RequestError(f"{name}={value!r}: a whole number from {least} up")
     return value

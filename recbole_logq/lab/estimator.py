@@ -8,7 +8,7 @@ from typing import Any
 
 from recbole_logq.errors import RequestError
 from recbole_logq.losses import Loss
-from recbole_logq.models.combination import build_loss, sampler_settings, why_not
+from recbole_logq.models.combination import SOME_COUNTS, build_loss, sampler_settings, why_not
 from recbole_logq.models.resolve import recipes
 from recbole_logq.parsing import parse_value
 from recbole_logq.probability import TargetCounts
@@ -47,6 +47,7 @@ class Estimator:
         loss_options: Of the loss.
         hits: Treatment of accidental hits; None for the loss's own.
         mask: What is masked.
+        given: Options that the user set, against the recipe's.
         frequency_q: Whether to state the frequency of targets as Q whatever the pool is: a common mistake, on purpose.
     """
 
@@ -58,6 +59,7 @@ class Estimator:
     hits: str | None = None
     mask: str = "target"
     frequency_q: bool = False
+    given: frozenset[str] = frozenset()
 
     @classmethod
     def parse(cls, text: str) -> Estimator:
@@ -97,7 +99,7 @@ class Estimator:
         if key in {"hits", "mask", "q"}:
             allowed = {"hits": "masked or kept", "mask": ", ".join(MASKS), "q": "frequency"}[key]
             raise RequestError(f"{self.name}: {key}={value}: {allowed}")
-        return replace(self, options={**self.options, key: value})
+        return replace(self, options={**self.options, key: value}, given=self.given | {key})
 
     def _check(self) -> None:
         try:
@@ -114,6 +116,7 @@ class Estimator:
             raise RequestError(f"{self.name}: {reason}")
         if loss.over_catalogue or sampler.kind in ("catalogue", "observed"):
             raise RequestError(f"{self.name}: estimators of the full softmax from drawn negatives are examined here")
+        self.build_sampler(TargetCounts(SOME_COUNTS), 16, 0)
         if self.mask != "target" and (self.hits or loss.hits) == "kept":
             raise RequestError(f"{self.name}: hits that are kept leave nothing to mask, set mask=target")
 
@@ -128,10 +131,12 @@ class Estimator:
             RequestError: It does not take these options.
         """
         options = dict(self.options)
-        if "memory" in inspect.signature(get_sampler(self.source)).parameters:
-            # Half of the columns from the batch, half from the memory, which is full from the start of training on.
-            options |= {"memory": count - count // 2, "warmup_steps": 0}
+        if "memory" in inspect.signature(get_sampler(self.source)).parameters and "memory" not in self.given:
+            # n columns in all, half from the batch and half from the memory.
+            options["memory"] = count - count // 2
             count = max(count // 2, 1)
+        if "warmup_steps" not in self.given:
+            options.pop("warmup_steps", None)  # examined as after it
         try:
             return get_sampler(self.source)(counts, count=count, seed=seed, **options)
         except (ValueError, TypeError) as error:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from recbole_logq.errors import RequestError
 from recbole_logq.lab.estimator import Estimator
 from recbole_logq.lab.subject import Subject
 from recbole_logq.models.step import losses_from_scores
@@ -36,7 +37,8 @@ class Measured:
         bias_error: Standard error of the squared relative bias, from independent groups of pools.
         squared_bias: The squared relative bias itself; below about 2 errors it is not told apart from 0.
         spread: Standard deviation of the gradient over pools, relative to the full gradient's norm.
-        head_mass: Negative-gradient mass on the most popular 1 % of the items, relative to the full softmax's.
+        head_mass: Negative-gradient mass on the most popular 1 % of the items, relative to the full softmax's; None
+            where there is none, as for a few rows that all have popular positives.
         q_fit: By popularity (head 1 %, next 9 %, next 40 %, tail): how often the pools really held the items, relative
             to what their Q says, and the standard error of it; empty where no Q is stated.
         pools: Number of pools.
@@ -48,7 +50,7 @@ class Measured:
     bias_error: float
     squared_bias: float
     spread: float
-    head_mass: float
+    head_mass: float | None
     q_fit: list[tuple[float, float]]
     pools: int
 
@@ -70,10 +72,12 @@ def measure(estimator: Estimator, subject: Subject, n: int, pools: int = 64, see
 
     Raises:
         ValueError: Too few pools.
+        RequestError: The mask needs users, and the subject has none.
     """
     per_group = pools // GROUPS
     if per_group < 2:
         raise ValueError(f"pools={pools}: at least {2 * GROUPS}")
+    check_mask(estimator, subject)
     loss = estimator.build_loss(subject.counts.n_items - 1)
     sampler = estimator.build_sampler(subject.counts, n, seed)
     excluded = exclusion_of(estimator.mask, subject.positives, subject.users, subject.history)
@@ -134,6 +138,16 @@ def measure(estimator: Estimator, subject: Subject, n: int, pools: int = 64, see
     )
 
 
+def check_mask(estimator: Estimator, subject: Subject) -> None:
+    """Refuse a mask that needs users of a subject that has none.
+
+    Raises:
+        RequestError: In one line.
+    """
+    if estimator.mask != "target" and (subject.users is None or subject.history is None):
+        raise RequestError(f"{estimator.name}: {subject.name} has no users with a history; set --checkpoint=FILE")
+
+
 def full_gradient(subject: Subject, mask: str = "target") -> Tensor:
     """Softmax minus one-hot, ``[rows, items]``; over the items that the mask leaves, the positive among them."""
     scores, own = subject.scores, subject.positives.unsqueeze(1) - 1
@@ -152,10 +166,11 @@ def _squared_bias(total: Tensor, squares: Tensor, full: Tensor, n: int) -> Tenso
     return ((mean - full).square().sum(dim=1) - variance / n).mean()
 
 
-def _head_mass(mean: Tensor, full: Tensor, subject: Subject) -> float:
+def _head_mass(mean: Tensor, full: Tensor, subject: Subject) -> float | None:
     head = subject.counts.counts[1:].argsort(descending=True)[: max(round(HEAD_SHARE * full.shape[1]), 1)]
     negative = torch.ones_like(full, dtype=torch.bool).scatter_(1, subject.positives.unsqueeze(1) - 1, False)[:, head]
-    return float((mean[:, head] * negative).sum() / (full[:, head] * negative).sum())
+    ideal = float((full[:, head] * negative).sum())
+    return float((mean[:, head] * negative).sum()) / ideal if ideal > 0 else None
 
 
 class _QFit:

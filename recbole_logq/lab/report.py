@@ -48,9 +48,16 @@ def cells(one: dict[str, Any]) -> list[str]:
     # Two errors of the squared bias: what is below is not told apart from 0.
     floor = (2 * one["bias_error"]) ** 0.5
     bias = f"{one['bias']:.4f}" if one["squared_bias"] > 2 * one["bias_error"] else f"< {floor:.4f}"
-    fit = one["q_fit"]
+    fit, head = one["q_fit"], one["head_mass"]
     held = [f"{fit[i][0]:.2f} ± {fit[i][1]:.2f}" for i in (0, 3)] if fit else ["-", "-"]
-    return [one["estimator"], f"{one['n']:,}", bias, f"{one['spread']:.3f}", f"{one['head_mass']:.2f}", *held]
+    return [
+        one["estimator"],
+        f"{one['n']:,}",
+        bias,
+        f"{one['spread']:.3f}",
+        "-" if head is None else f"{head:.2f}",
+        *held,
+    ]
 
 
 def print_weights(report: dict[str, Any]) -> None:
@@ -122,7 +129,7 @@ def _figures(estimators: Sequence[dict[str, Any]]) -> list[str]:
         for name in names:
             own = [one for one in estimators if one["estimator"] == name]
             # A bias that is not told apart from 0 stands at the smallest that would be.
-            value = [max(one[key], (2 * one["bias_error"]) ** 0.5 if key == "bias" else 1e-4) for one in own]
+            value = [max(one[key] or 0.0, (2 * one["bias_error"]) ** 0.5 if key == "bias" else 1e-4) for one in own]
             figure.add_scatter(x=[one["n"] for one in own], y=value, name=name, mode="lines+markers")
         if ideal is not None:
             figure.add_hline(y=ideal, line_dash="dot")

@@ -16,7 +16,7 @@ from recbole_logq.samplers import Sampler
 from recbole_logq.settings import nearest
 
 # A catalogue to try a sampler's options on before any data is loaded.
-_SOME_COUNTS = torch.ones(10_001, dtype=torch.int64).index_fill_(0, torch.tensor([0]), 0)
+SOME_COUNTS = torch.ones(10_001, dtype=torch.int64).index_fill_(0, torch.tensor([0]), 0)
 
 
 def sampler_settings(negatives: dict[str, Any]) -> tuple[str, int | None, dict[str, Any]]:
@@ -60,6 +60,8 @@ def why_not(loss: Loss, sampler: type[Sampler], hits: str | None = None, allow_c
         sampler.check_loss(loss)
     except ValueError as error:
         return str(error)
+    if sampler.kind == "observed" and hits == "kept":
+        return "hits=kept: an observed negative is never the row's own positive; leave hits out"
     if loss.hits == "kept" and sampler.kind == "inclusion" and not allow_crossed:
         return (
             f"loss={loss.name} with negatives.source={sampler.name}: the form counts draws, distinct ids are none; set "
@@ -82,7 +84,9 @@ def check_combination(values: dict[str, Any], given: dict[str, Any]) -> None:
     try:
         loss = build_loss(values["loss"], 1000, values["loss_options"], 0)
         sampler = samplers.get(source)
-    except ValueError as error:
+    except TypeError as error:
+        raise RequestError(f"loss_options={values['loss_options']}: a value has the wrong type ({error})") from error
+    except (ValueError, RuntimeError) as error:
         raise RequestError(str(error)) from error
     known = inspect.signature(sampler).parameters.keys() - {"counts", "seed"}
     for option in sorted(options.keys() - known):
@@ -96,12 +100,14 @@ def check_combination(values: dict[str, Any], given: dict[str, Any]) -> None:
         raise RequestError(f"negatives.count: {loss.name} scores the whole catalogue, leave the count out")
     if sampler.kind != "catalogue":
         try:
-            sampler(TargetCounts(_SOME_COUNTS), count=count, seed=0, **options)
-        except (ValueError, TypeError) as error:
+            sampler(TargetCounts(SOME_COUNTS), count=count, seed=0, **options)
+        except ValueError as error:
             raise RequestError(f"negatives: {error}") from error
     _check_mask(values, loss)
     _check_scores(values, loss)
     _check_batches(values, sampler)
+    if sampler.kind == "observed":
+        _check_observed(values, given)
     if values["worker"]:
         raise RequestError("worker: batches of these models are index arithmetic, no worker helps; leave it out")
     if given.get("train_neg_sample_args") is not None:
@@ -138,4 +144,27 @@ def _check_batches(values: dict[str, Any], sampler: type[Sampler]) -> None:
             f"segment_field={values['segment_field']}: the probabilities of negatives.source={sampler.name} are "
             "those of random batches; set in_batch or mixed, which know them per segment, or a source that no batch "
             "is in, such as uniform"
+        )
+
+
+def _check_observed(values: dict[str, Any], given: dict[str, Any]) -> None:
+    if values.get("benchmark_filename") is not None:
+        raise RequestError(
+            "benchmark_filename with negatives.source=observed: rows that say no cannot be taken out of a ready-made "
+            "split; give one .inter file and a split in eval_args"
+        )
+    if values["recbole_order"]:
+        raise RequestError(
+            "recbole_order=true with negatives.source=observed: which of them came before a target needs the exact "
+            "time; leave recbole_order out"
+        )
+    if values["TIME_FIELD"] in (values.get("numerical_features") or []):
+        raise RequestError(
+            f"numerical_features: negatives.source=observed needs {values['TIME_FIELD']} as it is in the file, "
+            "leave it out"
+        )
+    if (given.get("negatives") or {}).get("count") is None:
+        raise RequestError(
+            "negatives.source=observed has columns of its own for every row, which take memory: set "
+            "--negatives.count=8, or as many as you want"
         )

@@ -71,7 +71,8 @@ class RetrievalMixin(nn.Module):
         pool = self.sample_pool(rows)
         excluded = exclusion_of(self.mask, rows.positives, rows.users, self.history)
         values, counted = self._losses(rows, pool, excluded)
-        self.statistics.add(len(counted), len(counted) - counted.sum(), pool.ids.shape[-1])
+        columns = getattr(self.loss, "bucket_items", pool.ids.shape[-1])  # of SCE, which looks at a part
+        self.statistics.add(len(counted), len(counted) - counted.sum(), columns)
         if isinstance(self.loss, CorrectedLogQ):
             self.statistics.add_weights(self.loss.weight_of(values[counted]))
         return mean_over_rows(values, counted, rows.weights)

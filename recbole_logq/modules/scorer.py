@@ -10,6 +10,8 @@ from torch import Tensor, nn
 
 LARGEST_SCALE = 100.0
 """1/T of a learned temperature is kept below it (Radford et al., CLIP, 2021): past it a few pairs make up the loss."""
+SMALLEST_SCALE = 1e-4
+"""And above it, where the softmax is flat whatever the vectors are."""
 
 
 class Scorer(nn.Module):
@@ -94,6 +96,6 @@ class Scorer(nn.Module):
         """Called once after every applied step: the schedule goes on, a learned scale stays in its range."""
         if self.mode == "learned":
             with torch.no_grad():
-                self.log_scale.clamp_(max=math.log(LARGEST_SCALE))
+                self.log_scale.clamp_(math.log(SMALLEST_SCALE), math.log(LARGEST_SCALE))
         if self.mode == "scheduled":
             self.step += 1

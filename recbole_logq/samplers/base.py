@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -47,8 +48,8 @@ class Sampler(nn.Module, ABC):
 
     def __init__(self, counts: TargetCounts, *, count: int | None, seed: int) -> None:
         super().__init__()
-        if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
-            raise ValueError(f"sampler {self.name!r}: count must be a positive integer or None, got {count!r}")
+        if count is not None:
+            self.check_whole(count=count)
         self.count = count
         self.n_items = counts.n_items
         self.generator = torch.Generator()
@@ -111,6 +112,30 @@ class Sampler(nn.Module, ABC):
     def set_extra_state(self, state: Any) -> None:
         """Continues the stream of a checkpoint (whose tensors may have been mapped to another device)."""
         self.generator.set_state(state["generator"].cpu())
+
+    @classmethod
+    def check_whole(cls, least: int = 1, **options: Any) -> None:
+        """Refuse options that are no whole numbers from `least` up.
+
+        Raises:
+            ValueError: Naming the first.
+        """
+        for option, value in options.items():
+            if isinstance(value, bool) or not isinstance(value, int) or value < least:
+                raise ValueError(
+                    f"sampler {cls.name!r}: {option} must be a whole number from {least} up, got {value!r}"
+                )
+
+    @classmethod
+    def check_number(cls, **options: Any) -> None:
+        """Refuse options that are no finite numbers.
+
+        Raises:
+            ValueError: Naming the first.
+        """
+        for option, value in options.items():
+            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+                raise ValueError(f"sampler {cls.name!r}: {option} must be a number, got {value!r}")
 
     def choose(self, total: int) -> Tensor | None:
         """`count` of `total` positions, without replacement, int64 on the CPU; None if all of them are taken."""

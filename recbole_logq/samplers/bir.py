@@ -38,8 +38,8 @@ class BIR(InBatch):
 
     def __init__(self, counts: TargetCounts, *, count: int | None, seed: int, draws: int | None = None) -> None:
         super().__init__(counts, count=count, seed=seed)
-        if draws is not None and draws < 1:
-            raise ValueError(f"sampler 'bir': draws must be at least 1, got {draws}")
+        if draws is not None:
+            self.check_whole(draws=draws)
         self.draws = draws
 
     def resample(self, scores: Tensor, pool: Pool, valid: Tensor | None = None) -> Tensor:

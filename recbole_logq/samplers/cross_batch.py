@@ -44,11 +44,8 @@ class CrossBatch(Sampler):
         self, counts: TargetCounts, *, count: int | None, seed: int, memory: int = 1024, warmup_steps: int = 0
     ) -> None:
         super().__init__(counts, count=count, seed=seed)
-        if memory < 1 or warmup_steps < 0:
-            raise ValueError(
-                f"sampler 'cross_batch': memory must be at least 1 and warmup_steps at least 0, got {memory} and "
-                f"{warmup_steps}"
-            )
+        self.check_whole(memory=memory)
+        self.check_whole(0, warmup_steps=warmup_steps)
         self.warmup_steps = warmup_steps
         self.register_buffer("log_frequency", counts.log_frequency())
         self.register_buffer("queue", torch.zeros(memory, dtype=torch.int64))

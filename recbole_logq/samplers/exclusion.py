@@ -21,7 +21,7 @@ class Exclusion:
     Args:
         row_set: int64 `[rows]`, the set of each row.
         pair_set: int64 `[pairs]`, a set, and beside it
-        pair_item: int64 `[pairs]`, an item in it. No pair stands twice.
+        pair_item: int64 `[pairs]`, an item in it. No pair stands twice, and sets stand one after the other.
         n_sets: Sets are numbered below it.
     """
 
@@ -39,6 +39,15 @@ class Exclusion:
             found = distinct[place] == self.pair_item
             held[self.pair_set[found], place[found]] = True
         return held[:, column]
+
+    def of_rows(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
+        """The excluded items of the rows `start` to `stop`: the place of the row among them, and the item."""
+        sets = self.row_set[start:stop]
+        first, last = (torch.searchsorted(self.pair_set, sets + after) for after in (0, 1))  # pairs stand set by set
+        sizes = last - first
+        row = torch.arange(len(sets), device=sets.device).repeat_interleave(sizes)
+        place = torch.arange(len(row), device=sets.device) + (first - (sizes.cumsum(0) - sizes))[row]
+        return row, self.pair_item[place]
 
     def holds(self, ids: Tensor) -> Tensor:
         """Whether each row's set holds the ids of its row: bool `[rows, n]` for int64 `[rows, n]`."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from recbole_logq.probability import TargetCounts
+from recbole_logq.probability import TargetCounts, log1mexp
 from recbole_logq.registry import samplers
 from recbole_logq.samplers.bir import resampled
 from recbole_logq.samplers.in_batch import InBatch
@@ -18,14 +18,17 @@ if TYPE_CHECKING:
     from recbole_logq.losses.base import Loss
 
 
-@samplers.register("hard", summary="in-batch, plus draws per row by the model's own softmax; Q is that of the mixture")
+@samplers.register("hard", summary="in-batch, and draws per row by the model's own softmax, weighted by the mixture")
 class Hard(InBatch):
     """Every column of an in-batch pool once, and `hard` more draws per row from `softmax(s - log Q)` over the pool.
 
-    Those draws follow, as far as the pool reaches, the model's own softmax P over the catalogue without the positive:
-    the best law there is for estimating its partition function. So the n + h draws of a row are weighted by the mixture
-    `(n Q'(d) + h P(d)) / (n + h)`, with P's normaliser estimated from the pool itself. The estimate stays consistent:
-    the hard ones come more often and count less.
+    Those draws follow, as far as the pool reaches, the model's own softmax P over the catalogue without the positive.
+    So the n + h draws of a row are weighted by the mixture `(n Q'(d) + h P(d)) / (n + h)`, with P's normaliser
+    estimated from the pool itself: hard ones come more often and count less, and what is estimated stays the same.
+
+    Do not expect a better gradient. Given the pool, the mean over the hard draws is exactly the estimate that the
+    pool gives without them, so they add a little variance and nothing else (`recbole-logq lab` shows it). It is the
+    source for those who must draw hard negatives and still want the softmax; to emphasise hard ones, take `bir`.
 
     Args:
         hard: Draws per row, h.
@@ -39,8 +42,7 @@ class Hard(InBatch):
 
     def __init__(self, counts: TargetCounts, *, count: int | None, seed: int, hard: int = 64) -> None:
         super().__init__(counts, count=count, seed=seed)
-        if hard < 1:
-            raise ValueError(f"sampler 'hard': hard must be at least 1, got {hard}")
+        self.check_whole(hard=hard)
         self.hard = hard
 
     def resample(self, scores: Tensor, pool: Pool, valid: Tensor | None = None) -> Tensor:
@@ -54,8 +56,9 @@ class Hard(InBatch):
         if excluded is None:
             excluded = terms["positive_log_q"]
         assert excluded is not None
-        log_rest = torch.log1p(-excluded.double().exp()).to(scores.dtype).unsqueeze(1)
-        log_base = log_q - log_rest
+        log_rest = log1mexp(excluded)
+        nothing_left = log_rest.isneginf()
+        log_base = log_q - log_rest.masked_fill(nothing_left, 0.0).to(scores.dtype).unsqueeze(1)
         log_n = valid.sum(dim=1, keepdim=True).clamp_min(1).to(scores.dtype).log()
         weight = (scores - log_base).masked_fill(~valid, -torch.inf)
         log_z = weight.logsumexp(dim=1, keepdim=True) - log_n  # of the partition function without the positive
@@ -65,7 +68,8 @@ class Hard(InBatch):
         return PoolTerms(
             positive_log_q=terms["positive_log_q"],
             negative_log_q=mixture,
-            excluded_log_q=torch.full_like(excluded, -torch.inf),  # both laws are renormalised already
+            # Both laws are renormalised already; a row from which everything is excluded stays empty.
+            excluded_log_q=torch.full_like(excluded, -torch.inf).masked_fill(nothing_left, 0.0),
             log_n=log_total.squeeze(1),
         )
 

@@ -66,14 +66,20 @@ def mask_function(
         own = (pool.ids == positive_ids.unsqueeze(1)) | (pool.ids == 0)
         valid = ~(own if exclusion is None else own | exclusion.holds(pool.ids))
         return lambda start, stop: valid[start:stop]
+    if hits == "catalogue" and exclusion is not None:
+        sets = exclusion
+
+        def left(start: int, stop: int) -> Tensor:
+            # Column j is item j + 1. Nothing of the size of users x catalogue exists.
+            free = torch.ones(stop - start, len(pool.ids), dtype=torch.bool, device=pool.ids.device)
+            row, item = sets.of_rows(start, stop)
+            free[row, item - 1] = False
+            return free.scatter_(1, positive_ids[start:stop].unsqueeze(1) - 1, True)
+
+        return left
     if exclusion is not None:
         held, row_set = exclusion.columns(pool.ids), exclusion.row_set
-
-        def excluded(start: int, stop: int) -> Tensor:
-            free = ~held[row_set[start:stop]]
-            return free | (pool.ids == positive_ids[start:stop].unsqueeze(1)) if hits == "catalogue" else free
-
-        return excluded
+        return lambda start, stop: ~held[row_set[start:stop]]
     if hits == "masked" or pool.kind == "inclusion":
         return lambda start, stop: pool.ids != positive_ids[start:stop].unsqueeze(1)
     rows = torch.arange(len(positive_ids), device=pool.origin.device)

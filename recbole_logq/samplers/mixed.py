@@ -44,6 +44,7 @@ class Mixed(InBatch):
         super().__init__(counts, count=count, seed=seed)
         if count is None or count < 2:
             raise ValueError("sampler 'mixed' needs a count of 2 or more, at least one negative of each kind")
+        self.check_number(uniform_share=uniform_share)
         if not 0 < uniform_share < 1:
             raise ValueError(f"sampler 'mixed': uniform_share must be between 0 and 1, got {uniform_share}")
         if law not in ("mixture", "per_part"):

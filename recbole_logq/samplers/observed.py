@@ -50,13 +50,14 @@ class Observed(Sampler):
         super().__init__(counts, count=count, seed=seed)
         if count is None:
             raise ValueError("sampler 'observed' needs a count: columns per row")
+        if sampled is not None:
+            self.check_whole(0, sampled=sampled)
+        self.check_number(below=below)
         self.sampled = (count + 1) // 2 if sampled is None else sampled
         if not 0 <= self.sampled <= count:
             raise ValueError(f"sampler 'observed': sampled must be between 0 and count ({count}), got {sampled}")
-        if not isinstance(field, str) or isinstance(below, bool) or not isinstance(below, int | float):
-            raise ValueError(
-                f"sampler 'observed': field is a column's name and below a number, got {field!r}, {below!r}"
-            )
+        if not isinstance(field, str):
+            raise ValueError(f"sampler 'observed': field must be the name of a column, got {field!r}")
         self.per_row = count - self.sampled
         self.negatives = UserItems(torch.zeros(0, dtype=torch.int64), torch.zeros(0, dtype=torch.int64), 1)
 

@@ -37,13 +37,16 @@ class Popularity(Sampler):
         super().__init__(counts, count=count, seed=seed)
         if count is None:
             raise ValueError("sampler 'popularity' needs a count: it can draw any number of negatives")
-        if not 0 <= alpha < float("inf"):
+        self.check_number(alpha=alpha)
+        if alpha < 0:
             raise ValueError(f"sampler 'popularity': alpha must be 0 or above, got {alpha}")
         self.size = count
-        weight = counts.counts.double() ** alpha
-        weight[0] = 0.0  # padding, also where alpha is 0
-        self.register_buffer("log_share", (weight.log() - weight.sum().log()).float())
-        self.register_buffer("cumulative", weight.cumsum(0) / weight.sum())
+        # In log space: a large alpha overflows. Items without targets are never drawn, unless alpha is 0.
+        log_weight = alpha * counts.counts.double().log() if alpha else torch.zeros(self.n_items, dtype=torch.float64)
+        log_weight[0] = -torch.inf  # padding
+        log_share = log_weight.log_softmax(dim=0)
+        self.register_buffer("log_share", log_share.float())
+        self.register_buffer("cumulative", log_share.exp().cumsum(0))
 
     def sample(self, positives: Tensor, *, n_units: int | None = None) -> Pool:
         """As `Sampler.sample`; of `positives` only the device matters."""

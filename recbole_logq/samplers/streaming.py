@@ -44,6 +44,10 @@ class Streaming(Sampler):
         buckets: int | None = None,
     ) -> None:
         super().__init__(counts, count=count, seed=seed)
+        self.check_whole(0, hashes=hashes)
+        self.check_number(rate=rate)
+        if buckets is not None:
+            self.check_whole(buckets=buckets)
         if hashes and buckets is None:
             raise ValueError("sampler 'streaming': hashes needs buckets, the size of its arrays")
         size = buckets if hashes and buckets is not None else counts.n_items

@@ -51,6 +51,7 @@ class XIR(InBatch):
         super().__init__(counts, count=count, seed=seed)
         if count is None or count < 2:
             raise ValueError("sampler 'xir' needs a count of 2 or more: the size of its cache")
+        self.check_number(cache_weight=cache_weight)
         if not 0 < cache_weight < 1:
             raise ValueError(f"sampler 'xir': cache_weight must be between 0 and 1, got {cache_weight}")
         self.cache_weight = cache_weight

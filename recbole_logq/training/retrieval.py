@@ -9,7 +9,7 @@ from recbole.utils import set_color
 from torch.nn.utils.clip_grad import clip_grad_norm_
 from tqdm import tqdm
 
-from recbole_logq.errors import RequestError
+from recbole_logq.errors import RequestError, WorkError
 from recbole_logq.evaluation.diagnostics import MAX_CATALOGUE, diagnose
 from recbole_logq.training.schedule import create_schedule
 from recbole_logq.training.trainer import Trainer
@@ -85,8 +85,14 @@ class RetrievalTrainer(Trainer):
                 f"a step has {rows:.0f} positives and {statistics.negatives:.0f} negatives each, on average"
             )
         dropped = int(statistics.dropped)
+        if dropped == statistics.positives:
+            raise WorkError(
+                f"epoch {epoch}: no row had a valid negative, so nothing was trained: raise train_batch_size or "
+                "negatives.count, or take another source"
+            )
         if dropped:
-            self.logger.info(f"epoch {epoch}: {dropped} rows had no valid negative and were left out")
+            reason = "were in no bucket" if self.model.loss.skips_rows else "had no valid negative"
+            self.logger.info(f"epoch {epoch}: {dropped} rows {reason} and were left out")
         weights = statistics.weights()
         if weights:
             deciles = " ".join(f"{weights[f'd{d}']:.3f}" for d in range(10, 100, 10))
@@ -99,16 +105,21 @@ class RetrievalTrainer(Trainer):
             self.logger.info(f"epoch {epoch} temperature [{self.model.scorer.temperature:.4f}]")
         if self.config["diagnostics"] and len(self.model.target_counts) <= MAX_CATALOGUE:
             self._record["diagnostics"] = found = self._diagnose(batch)
-            self.logger.info(f"epoch {epoch} diagnostics [{', '.join(f'{k}: {v:.3f}' for k, v in found.items())}]")
+            self.logger.info(
+                f"epoch {epoch} diagnostics [{', '.join(f'{name}: {value}' for name, value in found.items())}]"
+            )
             for name, value in found.items():
-                self.tensorboard.add_scalar(f"Diagnostics/{name}", value, epoch)
+                if value is not None:
+                    self.tensorboard.add_scalar(f"Diagnostics/{name}", value, epoch)
 
     @torch.no_grad()
-    def _diagnose(self, batch: Any) -> dict[str, float]:
+    def _diagnose(self, batch: Any) -> dict[str, float | None]:
         """Of the epoch's last batch, without dropout, so that nothing is drawn."""
         model = self.model.eval()
-        rows = model.rows(batch.to(self.device))
-        found = diagnose(model.scorer.query(rows.query), rows.positives, model.item_vectors(None), model.target_counts)
+        rows, items = model.rows(batch.to(self.device)), model.item_vectors(None)
+        query = model.scorer.query(rows.query)
+        self._check_nan(query.sum() + items.sum())  # the last step of the epoch has had no loss yet that would tell
+        found = diagnose(query, rows.positives, items, model.target_counts)
         model.train()
         return found
 

@@ -20,7 +20,15 @@ from recbole_logq.training.other_parameter import encode
 # What may differ when a run is resumed: how it is watched and how long it goes on, not what is trained.
 CHANGEABLE = frozenset(
     {"epochs", "stopping_step", "max_train_cpu_seconds", "show_progress", "state", "device", "gpu_id", "use_gpu"}
-    | {"data_path", "checkpoint_dir", "log_wandb", "wandb_project", "eval_batch_size", "loss_decimal_place"}
+    | {
+        "data_path",
+        "checkpoint_dir",
+        "log_wandb",
+        "wandb_project",
+        "eval_batch_size",
+        "loss_decimal_place",
+        "diagnostics",
+    }
 )
 
 

@@ -53,11 +53,17 @@ def test_without_shuffling_segments_come_one_after_the_other(build: Callable[...
         ("TwoTowerLogQ", {"segment_field": "rating", **RATED}, "typed float in the header"),
         ("TwoTowerLogQ", {"weight_field": "user_id", **RATED}, "typed token in the header"),
         ("TwoTowerLogQ", {"weight_field": "stars", **RATED}, "no such column"),
+        ("TwoTowerLogQ", {"weight_field": "rating", "numerical_features": ["rating"], **RATED}, "keep one"),
     ],
 )
 def test_bad_columns(build: Callable[..., Any], model: str, settings: dict[str, Any], message: str) -> None:
     with pytest.raises(RequestError, match=message):
         build(model, **settings)
+
+
+def test_asking_for_a_feature_file_keeps_the_interactions(build: Callable[..., Any]) -> None:
+    loader = build("TwoTowerLogQ", segment_field="gender", load_col={"user": ["user_id", "gender"]})[2][0]
+    assert len(list(loader)) == len(loader)
 
 
 def test_weights_come_with_their_targets(build: Callable[..., Any]) -> None:
@@ -74,11 +80,22 @@ def test_weights_come_with_their_targets(build: Callable[..., Any]) -> None:
     assert len(found[0]) - len(found[1]) == len({user for user, _, _ in found[0]})
 
 
-def test_negative_weights_are_refused(build: Callable[..., Any], ml100k_cut: Any, tmp_path: Any) -> None:
+def test_weights_are_those_of_the_file_whatever_is_normalised(build: Callable[..., Any]) -> None:
+    loader = build("TwoTowerLogQ", weight_field="rating", normalize_all=True, **RATED)[2][0]
+    assert {value for batch in loader for value in batch["rating"].tolist()} == {1.0, 2.0, 3.0, 4.0, 5.0}
+
+
+@pytest.mark.parametrize(
+    ("weight", "found"), [("-1", "found -1"), ("", "found missing or infinite"), ("inf", "infinite")]
+)
+def test_impossible_weights_are_refused(
+    build: Callable[..., Any], ml100k_cut: Any, tmp_path: Any, weight: str, found: str
+) -> None:
     folder = tmp_path / "data" / "cut"
     folder.mkdir(parents=True)
     lines = (ml100k_cut / "cut" / "cut.inter").read_text(encoding="utf-8").splitlines()
-    lines[5] = "\t".join([*lines[5].split("\t")[:2], "-1", lines[5].split("\t")[3]])
+    lines[5] = "\t".join([*lines[5].split("\t")[:2], weight, lines[5].split("\t")[3]])
     (folder / "cut.inter").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    with pytest.raises(RequestError, match="weights must be numbers from 0 up, found -1"):
-        build("TwoTowerLogQ", weight_field="rating", data_path=str(folder.parent), **RATED)
+    for normalize in (False, True):
+        with pytest.raises(RequestError, match=f"weights must be numbers from 0 up, .*{found}"):
+            build("TwoTowerLogQ", weight_field="rating", data_path=str(folder.parent), normalize_all=normalize, **RATED)

@@ -90,6 +90,18 @@ def test_under_a_temporal_split_the_cut_counts(data: Path) -> None:
     assert rows(test) == {("a", "5"), ("b", "2")}
 
 
+def test_what_was_only_refused_before_the_cut_is_unseen(data: Path) -> None:
+    """unseen: drop: x was refused and not taken before the cut, and c took nothing."""
+    file = data / "judged" / "judged.inter"
+    more = "a\tx\t5\t3.2\nb\tx\t5\t3.8\nc\t1\t5\t3.9\n"
+    file.write_text(file.read_text(encoding="utf-8") + more, encoding="utf-8")
+    for unseen, news in (("keep", {("a", "x"), ("c", "1")}), ("drop", set())):
+        arguments = {"split": {"GTS": [2.2, 3.5]}, "order": "TO", "unseen": unseen}
+        _, valid, test = build(data, eval_args=arguments)
+        found = rows(valid) | rows(test)
+        assert {pair for pair in found if pair[1] == "x" or pair[0] == "c"} == news
+
+
 def test_sequences_are_those_of_the_positives(data: Path) -> None:
     train, valid, test = build(data, "SASRecBPR")
     reference = build(data)
@@ -135,6 +147,8 @@ def test_the_sampler_draws_what_the_user_refused(data: Path, write_dataset: Call
         ({"below": -1}, "has no values below -1, from 0 to 5"),
         ({"below": 9}, "has only values below 9"),
         ({"field": "user_id"}, "declare it as user_id:float"),
+        ({"below": 0.5}, "no observed negative lies before"),
+        ({"sampled": 1.5}, "sampled must be a whole number"),
     ],
     ids=str,
 )
@@ -144,11 +158,20 @@ def test_bad_requests(data: Path, negatives: dict[str, Any], message: str) -> No
         build(data, negatives=given | negatives)
 
 
+def test_a_recipes_count_is_not_meant_for_pools_of_every_row(data: Path) -> None:
+    with pytest.raises(RequestError, match=r"set --negatives\.count=8"):
+        build(data, negatives={"source": "observed", "field": "rating", "below": 3})
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
         ({"loss": "corrected_logq"}, "nobody knows the law"),
         ({"loss": "full_softmax"}, "whole catalogue"),
+        ({"benchmark_filename": ["train", "valid", "test"]}, "ready-made split"),
+        ({"recbole_order": True}, "needs the exact time"),
+        ({"numerical_features": ["timestamp"]}, "as it is in the file"),
+        ({"hits": "kept", "allow_crossed": True}, "leave hits out"),
     ],
 )
 def test_losses_that_need_a_law_are_refused(data: Path, settings: dict[str, Any], message: str) -> None:

@@ -59,6 +59,7 @@ def test_effective_rank():
     assert of.effective_rank(torch.eye(7)[:, :5].double()).item() == pytest.approx(5.0)
     flat = normal(50, 1) @ normal(1, 6)
     assert of.effective_rank(flat).item() == pytest.approx(1.0, abs=1e-3)
+    assert of.effective_rank(flat.float()).item() == pytest.approx(1.0, abs=1e-3)
     matrix = normal(40, 6)
     singular = torch.linalg.svdvals(matrix)
     share = singular / singular.sum()

@@ -116,6 +116,14 @@ def test_a_model_of_recbole_has_no_pool(
     assert "is a BPR of RecBole" in capsys.readouterr().err
 
 
+def test_a_model_of_segments_is_refused(in_tmp: Path, ml100k_cut: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    settings: dict[str, Any] = {"data_path": str(ml100k_cut), "epochs": 1, "show_progress": False, "state": "WARNING"}
+    settings |= {"segment_field": "gender", "load_col": {"user": ["user_id", "gender"]}}
+    file = run("TwoTowerLogQ", "cut", config_dict=settings)["checkpoint"]
+    assert main(["lab", f"--checkpoint={file}"]) == 2
+    assert "models of random batches" in capsys.readouterr().err
+
+
 def test_a_limit_on_the_rows(in_tmp: Path, trained: dict[str, str]) -> None:
     restored = restore_own(trained["TwoTowerCorrectedLogQ"], state="WARNING")
     assert len(exact_weights(restored, 50)["weights"]) == 64  # whole batches of 32
@@ -143,6 +151,22 @@ def test_a_stranger_may_ask_for_a_synthetic_world(in_tmp: Path, capsys: pytest.C
     assert "synthetic: 200 items, Zipf 0.5, early: 4 rows" in capsys.readouterr().out
 
 
+def test_a_head_without_negatives_has_no_mass(in_tmp: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One row whose positive is the one most popular item: nothing to divide by, and nothing lost."""
+    words = [
+        "lab",
+        "--items=50",
+        "--zipf=2",
+        "--rows=1",
+        "--counts=[4]",
+        "--pools=16",
+        "--estimators=InBatch",
+        "--seed=2",
+    ]
+    assert main([*words, "--output=x.json"]) == 0
+    assert json.loads((in_tmp / "x.json").read_text())["estimators"][0]["head_mass"] is None
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -162,6 +186,12 @@ def test_a_stranger_may_ask_for_a_synthetic_world(in_tmp: Path, capsys: pytest.C
         (["--data_path=x"], "goes with --checkpoint"),
         (["--page=/nowhere/x.html"], "cannot write there"),
         (["--estimators=LogQ:count"], "write count=VALUE"),
+        (["--estimators=CorrectedLogQ:mask=history"], "no users with a history"),
+        (["--estimators=BIR:draws=2.5", "--counts=16"], "draws must be a whole number"),
+        (["--estimators=CBNS:memory=abc", "--counts=16"], "memory must be a whole number"),
+        (["--counts=[]"], "at least one number"),
+        (["--seed=99999999999999999999"], "seed="),
+        (["--zipf=abc"], "zipf='abc': a number"),
     ],
     ids=str,
 )

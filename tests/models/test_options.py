@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 import torch
 
 from recbole_logq import run
+from recbole_logq.errors import WorkError
 from recbole_logq.losses import get_loss
 from recbole_logq.samplers import exclusion_of
 
@@ -89,6 +91,28 @@ def test_temperature_moves_and_is_reported(in_tmp: Path, ml100k_cut: Path, mode:
     seen = [row["temperature"] for row in result["history"]]
     assert abs(seen[-1] - 0.5) > 0.005
     assert mode == "learned" or seen[-1] == pytest.approx(0.1)
+
+
+def test_an_epoch_in_which_no_row_counts_ends_the_run(in_tmp: Path, ml100k_cut: Path) -> None:
+    """Batches of one row have no other row's positive."""
+    settings: dict[str, Any] = {
+        "data_path": str(ml100k_cut),
+        "epochs": 1,
+        "show_progress": False,
+        "train_batch_size": 1,
+    }
+    with pytest.raises(WorkError, match="no row had a valid negative"):
+        run("TwoTowerCorrectedLogQ", "cut", config_dict=settings)
+
+
+def test_a_table_that_the_last_step_broke_loses_no_result(in_tmp: Path, ml100k_cut: Path) -> None:
+    settings: dict[str, Any] = {"data_path": str(ml100k_cut), "epochs": 1, "show_progress": False, "similarity": "dot"}
+    settings |= {"learner": "sgd", "learning_rate": 1e25, "train_batch_size": 100_000}
+    result = run("TwoTowerFullSoftmax", "cut", config_dict=settings)  # 1e22: its squares are beyond float32
+    assert None in result["history"][0]["diagnostics"].values()
+    json.dumps(result, allow_nan=False)
+    with pytest.raises(WorkError, match="lower learning_rate"):
+        run("TwoTowerFullSoftmax", "cut", config_dict={**settings, "epochs": 3})
 
 
 def test_sce_counts_the_rows_that_a_bucket_holds(build: Callable[..., Any]) -> None:

@@ -43,6 +43,10 @@ def test_a_learned_scale_stays_below_100_and_can_come_back():
         scorer.log_scale += 3
     scorer.after_step()
     assert scorer.temperature == pytest.approx(0.01)
+    with torch.no_grad():
+        scorer.log_scale -= 1000
+    scorer.after_step()
+    assert scorer.temperature == pytest.approx(1e4)
     scorer.query(torch.ones(1, 2)).sum().backward()
     assert scorer.log_scale.grad is not None
     assert scorer.log_scale.grad.item() != 0

@@ -32,7 +32,7 @@ def test_more_items_than_multinomial_takes():
 
 @pytest.mark.parametrize("alpha", [-0.1, float("inf"), float("nan")])
 def test_impossible_alpha(counts, alpha):
-    with pytest.raises(ValueError, match="alpha must be 0 or above"):
+    with pytest.raises(ValueError, match="alpha must be"):
         get_sampler("popularity")(counts, count=5, seed=0, alpha=alpha)
 
 
