@@ -18,16 +18,17 @@ def draw_counts(log_weight: Tensor, n: int, generator: torch.Generator) -> Tenso
         `[rows, pool]`, floating; zeros in rows where no column can be drawn.
     """
     rows, pool = log_weight.shape
-    counts = torch.zeros_like(log_weight)
     if not rows or not pool:
-        return counts
+        return torch.zeros_like(log_weight)
     peak = log_weight.amax(dim=1, keepdim=True)
     weight = (log_weight - peak.masked_fill(peak.isneginf(), 0.0)).exp()
     cumulative = weight.cumsum(dim=1)
     total = cumulative[:, -1:]
-    point = torch.rand(rows, n, generator=generator).to(log_weight.device, log_weight.dtype) * total
-    # A product that rounds up to the total would fall behind the last column that has any weight.
-    point = torch.minimum(point, torch.nextafter(total, torch.zeros_like(total)))
-    drawn = torch.searchsorted(cumulative, point, right=True).clamp_max(pool - 1)
-    counts.scatter_add_(1, drawn, torch.ones_like(point))
-    return counts * (total > 0)
+    # n sorted uniform numbers are the partial sums of n + 1 exponential ones over the whole sum (Devroye 1986, V.2.3),
+    # and sorted numbers are counted between the columns' bounds: no sort, and nothing is gathered or scattered.
+    gaps = -torch.log1p(-torch.rand(rows, n + 1, generator=generator))
+    # Above 0, so that no number falls on a leading column of weight 0.
+    sums = gaps.clamp_min_(torch.finfo(gaps.dtype).tiny).cumsum(dim=1).to(log_weight.device, log_weight.dtype)
+    points = (sums[:, :-1] / sums[:, -1:]).contiguous()
+    below = torch.searchsorted(points, cumulative / total.clamp_min(1e-30), right=True, out_int32=True)
+    return below.diff(dim=1, prepend=torch.zeros_like(below[:, :1])).to(log_weight.dtype) * (total > 0)

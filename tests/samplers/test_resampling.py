@@ -41,11 +41,21 @@ def test_columns_of_weight_zero_are_never_drawn():
     assert counts.sum() == 200 * 500
 
 
-def test_a_number_next_to_one_falls_on_the_last_column_with_weight(monkeypatch):
-    top = torch.nextafter(torch.tensor(1.0), torch.tensor(0.0))
-    monkeypatch.setattr(torch, "rand", lambda *shape, **_: top.expand(shape).clone())
-    weight = torch.tensor([[0.3, 0.3, 0.4, 0.0]]).log()
-    assert draw_counts(weight, 3, generator()).tolist() == [[0, 0, 3, 0]]
+def test_numbers_at_both_ends_fall_on_columns_with_weight(monkeypatch):
+    """The smallest and the largest number that can come up, among columns of weight 0 on either side."""
+    uniform = torch.tensor([[0.0, 0.5, 0.5, 0.5, 0.0]])  # gaps: next to nothing first and last
+    monkeypatch.setattr(torch, "rand", lambda *shape, **_: uniform.clone())
+    weight = torch.tensor([[0.0, 0.3, 0.3, 0.4, 0.0]]).log()
+    assert draw_counts(weight, 4, generator()).tolist() == [[0, 1, 1, 2, 0]]
+
+
+def test_draws_are_independent():
+    """Counts of a multinomial: variance n p (1 - p), covariance -n p q."""
+    p = torch.tensor([0.5, 0.3, 0.2])
+    counts = draw_counts(p.log().expand(20_000, 3), 50, generator()).double()
+    expected = 50 * (torch.diag(p) - p.unsqueeze(1) * p).double()
+    torch.testing.assert_close(counts.T.cov(), expected, rtol=0, atol=5 * 12.5 * (2 / 20_000) ** 0.5)
+    torch.testing.assert_close(counts.mean(0), 50 * p.double(), rtol=0, atol=5 * (12.5 / 20_000) ** 0.5)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

@@ -56,6 +56,13 @@ def interrupted(model: str, settings: dict[str, Any], after: int) -> str:
         ("TwoTowerUniform", {"dropout": 0.2, "train_batch_size": 512}),
         ("SASRecCBNSCorrectedLogQ", {"negatives.warmup_steps": 1, "train_batch_size": 16}),
         ("TwoTowerStreamingLogQ", {"train_batch_size": 512}),
+        ("TwoTowerXIR", {"train_batch_size": 512}),
+        ("SASRecSCE", {"train_batch_size": 16}),
+        ("TwoTowerBIR", {"temperature_mode": "learned", "weight_decay": 0.01, "train_batch_size": 512}),
+        (
+            "SASRecCorrectedLogQ",
+            {"temperature_mode": "scheduled", "temperature_end": 0.5, "temperature_steps": 20, "mask": "history"},
+        ),
         (
             "SASRecCorrectedLogQ",
             {"negatives.source": "in_batch_unique", "MAX_ITEM_LIST_LENGTH": 3, "lr_schedule": "linear"},
