@@ -86,3 +86,12 @@ def test_evaluation_does_not_keep_stale_item_vectors(build: Callable[..., Any]) 
         network.item_tower.embedding.weight.mul_(torch.rand_like(network.item_tower.embedding.weight))
     network.eval()
     assert not torch.allclose(before, network.full_sort_predict(rows))
+
+
+def test_towers_that_are_plain_tables_are_matrix_factorisation(build: Callable[..., Any]) -> None:
+    network, _, loaders = build("TwoTowerBPR", similarity="dot", temperature=1.0)
+    network.eval()
+    rows = loaders[2]._dataset[torch.arange(5)]
+    users, items = network.user_tower.embedding.weight, network.item_tower.embedding.weight
+    scores = network.full_sort_predict(rows).view(5, -1)
+    torch.testing.assert_close(scores, (users @ items.T)[rows["user_id"]])

@@ -1,0 +1,36 @@
+"""What a conversion did, to be shown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Report:
+    """What a conversion read, wrote and left out."""
+
+    source: str
+    target: str
+    columns: dict[str, str]
+    read: int = 0
+    written: int = 0
+    dropped: dict[str, int] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+    def drop(self, reason: str, count: int) -> None:
+        """Count rows left out."""
+        if count:
+            self.dropped[reason] = self.dropped.get(reason, 0) + int(count)
+
+    def note(self, text: str) -> None:
+        """Something the user should know, said once."""
+        if text not in self.notes:
+            self.notes.append(text)
+
+    def lines(self) -> list[str]:
+        """The report as text."""
+        out = [f"{self.source} -> {self.target}"]
+        out += [f"  {target:<10} <- {source}" for target, source in self.columns.items()]
+        out.append(f"read {self.read:,} rows, wrote {self.written:,} interactions")
+        out += [f"  dropped {count:,}: {reason}" for reason, count in self.dropped.items()]
+        return out + [f"  note: {text}" for text in self.notes]
