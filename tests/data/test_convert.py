@@ -12,8 +12,8 @@ import pytest
 from pyarrow import parquet
 
 from recbole_logq.config import Config
-from recbole_logq.data.convert import sources as module
 from recbole_logq.data.convert import Report, convert
+from recbole_logq.data.convert import sources as module
 from recbole_logq.data.prepare import create_dataset
 from recbole_logq.errors import RequestError
 
