@@ -15,7 +15,7 @@ import torch
 from recbole.data.interaction import Interaction
 from recbole.utils import FeatureType, ModelType
 
-from recbole_logq.data.observed import ObservedNegatives, observed_field
+from recbole_logq.data.observed import ObservedNegatives, observed_field, refused
 from recbole_logq.data.temporal_split import TemporalSplit, is_temporal
 from recbole_logq.errors import RequestError
 
@@ -80,7 +80,7 @@ class ExactTimeMixin(_Base):
             self._check_time()
         if field := observed_field(self.config):
             # Before floats are normalised: the threshold is meant as the file has it.
-            self.observed = ObservedNegatives(self, field, self.config["negatives"].get("below", 0.5))
+            self.observed = ObservedNegatives(self, field)
             self.inter_feat = self.observed.positives
         if self.config["weight_field"]:
             self._check_weights()
@@ -143,7 +143,7 @@ class ExactTimeMixin(_Base):
         field = observed_field(self.config)
         if field is None or field not in rows:
             return rows
-        return rows[~(rows[field] < self.config["negatives"].get("below", 0.5))]
+        return rows[~refused(rows, self.config)]
 
     def build(self) -> list[Any]:
         """RecBole's, and the global temporal split."""

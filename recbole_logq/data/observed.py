@@ -6,6 +6,7 @@ from logging import getLogger
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 
 from recbole_logq.data.temporal_split import is_temporal
@@ -18,6 +19,16 @@ def observed_field(config: Any) -> str | None:
     return str(negatives.get("field", "label")) if negatives.get("source") == "observed" else None
 
 
+def refused(rows: pd.DataFrame, config: Any) -> np.ndarray:
+    """Which interactions say no, bool ``[rows]``; one without a value does not."""
+    return np.asarray(rows[observed_field(config)].to_numpy() < below(config))
+
+
+def below(config: Any) -> float:
+    """Values under it say no."""
+    return float(config["negatives"].get("below", 0.5))
+
+
 class ObservedNegatives:
     """Rows with a low value in a column, parted from the others.
 
@@ -26,7 +37,6 @@ class ObservedNegatives:
     Args:
         dataset: With ids in place and floats not yet normalised; it is not changed.
         field: The column.
-        below: Rows with a smaller value are negatives.
 
     Raises:
         RequestError: No such column of numbers, or nothing is left on one of the sides.
@@ -35,8 +45,8 @@ class ObservedNegatives:
         positives: The other rows, numbered anew.
     """
 
-    def __init__(self, dataset: Any, field: str, below: float) -> None:
-        rows = dataset.inter_feat
+    def __init__(self, dataset: Any, field: str) -> None:
+        rows, limit = dataset.inter_feat, below(dataset.config)
         where = f"negatives.source=observed, field={field}: {dataset.dataset_name}"
         if field not in rows:
             raise RequestError(
@@ -45,10 +55,10 @@ class ObservedNegatives:
             )
         if not np.issubdtype(rows[field].dtype, np.floating):
             raise RequestError(f"{where} has no numbers in it: declare it as {field}:float in the header")
-        low = rows[field].to_numpy() < below
+        low = refused(rows, dataset.config)
         if low.all() or not low.any():
             raise RequestError(
-                f"{where} has {'only' if low.all() else 'no'} values below {below}, from {rows[field].min():g} to "
+                f"{where} has {'only' if low.all() else 'no'} values below {limit:g}, from {rows[field].min():g} to "
                 f"{rows[field].max():g}; set --negatives.below=VALUE"
             )
         columns = [dataset.uid_field, dataset.iid_field]
@@ -57,7 +67,7 @@ class ObservedNegatives:
         if dataset.config["eval_args"]["order"] == "TO":
             self._times = torch.from_numpy(rows[dataset.time_field].to_numpy(np.float64)[low])
         self.positives = rows[~low].reset_index(drop=True)
-        getLogger().info(f"{int(low.sum()):,} of {len(rows):,} interactions have {field} below {below}: negatives")
+        getLogger().info(f"{int(low.sum()):,} of {len(rows):,} interactions have {field} below {limit:g}: negatives")
 
     def before(self, dataset: Any, held_out: list[Any]) -> tuple[torch.Tensor, torch.Tensor]:
         """Users and items of the negatives that training may know.

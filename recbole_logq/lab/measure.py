@@ -54,11 +54,6 @@ class Measured:
     q_fit: list[tuple[float, float]]
     pools: int
 
-    @property
-    def biased(self) -> bool:
-        """Whether the bias is told apart from 0."""
-        return self.squared_bias > 2 * self.bias_error
-
 
 def measure(estimator: Estimator, subject: Subject, n: int, pools: int = 64, seed: int = 0) -> Measured:
     """Examine one estimator.
