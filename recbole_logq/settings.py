@@ -110,6 +110,7 @@ class RetrievalSettings(CommonSettings):
     temperature_steps: Count | None = None
     diagnostics: bool = True
     embedding_size: Count
+    sparse_embeddings: bool | Literal["auto"] = "auto"
     lr_schedule: Literal["constant", "linear", "cosine"]
     warmup_steps: CountOrZero
 

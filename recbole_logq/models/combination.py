@@ -9,6 +9,7 @@ import torch
 
 from recbole_logq.errors import RequestError
 from recbole_logq.losses import Loss, check_pairing, get_loss
+from recbole_logq.models.sparse import check_sparse
 from recbole_logq.modules.scorer import Scorer
 from recbole_logq.probability.frequency import TargetCounts
 from recbole_logq.registry import losses, samplers
@@ -115,7 +116,8 @@ def check_combination(values: dict[str, Any], given: dict[str, Any]) -> None:
     if values.get("transform") is not None:
         raise RequestError("transform is a step of RecBole's own models and not supported here: leave it out")
     if values["learner"] == "sparse_adam":
-        raise RequestError("learner=sparse_adam needs sparse gradients, which these models do not give: set adam")
+        raise RequestError("learner=sparse_adam: set learner=adam, with sparse_embeddings=true for sparse gradients")
+    check_sparse(values, loss)
 
 
 def _check_mask(values: dict[str, Any], loss: Loss) -> None:

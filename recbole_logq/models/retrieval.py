@@ -11,10 +11,12 @@ from recbole_logq.losses import mean_over_rows
 from recbole_logq.losses.corrected_logq import CorrectedLogQ
 from recbole_logq.models.combination import build_loss, check_combination, sampler_settings
 from recbole_logq.models.rows import Rows
+from recbole_logq.models.sparse import has_sparse_tables
 from recbole_logq.models.statistics import StepStatistics
 from recbole_logq.models.step import losses_from_vectors
 from recbole_logq.modules.scorer import Scorer
 from recbole_logq.probability import SegmentFrequency, TargetCounts
+from recbole_logq.registry import losses
 from recbole_logq.samplers import Exclusion, Pool, UserItems, exclusion_of, get_sampler, mask_function, valid_columns
 from recbole_logq.samplers.observed import Observed
 
@@ -56,6 +58,11 @@ class RetrievalMixin(nn.Module):
         schedule = (config["temperature_mode"], config["temperature_end"], config["temperature_steps"])
         self.scorer = Scorer(config["similarity"], config["temperature"], *schedule)
         self.statistics = StepStatistics()
+
+    @staticmethod
+    def has_sparse_tables(config: Any, n_rows: int) -> bool:
+        """Whether tables of at most ``n_rows`` ids get sparse gradients; decided before they are made."""
+        return has_sparse_tables(config, n_rows, losses.get(config["loss"]).over_catalogue)
 
     def item_vectors(self, ids: Tensor | None) -> Tensor:
         """Vectors of items ``[..., d]``, prepared for the scorer; the whole table with padding row for None."""

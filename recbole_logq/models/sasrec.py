@@ -31,7 +31,8 @@ class SASRec(RetrievalMixin, SequentialRecommender):
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
         size = config["embedding_size"]
-        self.item_embedding = nn.Embedding(self.n_items, size, padding_idx=0)
+        sparse = self.has_sparse_tables(config, self.n_items)
+        self.item_embedding = nn.Embedding(self.n_items, size, padding_idx=0, sparse=sparse)
         self.encoder = SequenceEncoder(
             size=size,
             n_layers=config["n_layers"],

@@ -28,7 +28,8 @@ class TwoTower(RetrievalMixin, GeneralRecommender):
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
-        shape = (config["embedding_size"], config["mlp_sizes"], config["dropout"])
+        sparse = self.has_sparse_tables(config, max(self.n_users, self.n_items))
+        shape = (config["embedding_size"], config["mlp_sizes"], config["dropout"], sparse)
         self.user_tower = Tower(self.n_users, *shape)
         self.item_tower = Tower(self.n_items, *shape)
         self.build_retrieval(config, dataset)

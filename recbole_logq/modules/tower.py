@@ -16,11 +16,14 @@ class Tower(nn.Module):
         mlp_sizes: Widths of the layers on top, ReLU between them and none after the last; empty for a plain table
             (two plain tables are matrix factorisation).
         dropout: Share of the embedding dropped before the MLP.
+        sparse: Whether the table's gradient holds only the rows that were looked up.
     """
 
-    def __init__(self, n_ids: int, embedding_size: int, mlp_sizes: Sequence[int] = (), dropout: float = 0.0) -> None:
+    def __init__(
+        self, n_ids: int, embedding_size: int, mlp_sizes: Sequence[int] = (), dropout: float = 0.0, sparse: bool = False
+    ) -> None:
         super().__init__()
-        self.embedding = nn.Embedding(n_ids, embedding_size, padding_idx=0)
+        self.embedding = nn.Embedding(n_ids, embedding_size, padding_idx=0, sparse=sparse)
         nn.init.normal_(self.embedding.weight, std=embedding_size**-0.5)
         nn.init.zeros_(self.embedding.weight[0].detach())
         layers: list[nn.Module] = [nn.Dropout(dropout)] if dropout else []

@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from recbole_logq.errors import RequestError, WorkError
 from recbole_logq.evaluation.diagnostics import MAX_CATALOGUE, diagnose
+from recbole_logq.training.lazy_adam import LazyAdam, merge_rows
 from recbole_logq.training.schedule import create_schedule
 from recbole_logq.training.trainer import Trainer
 
@@ -28,8 +29,15 @@ class RetrievalTrainer(Trainer):
             # Decay would pull a learned temperature to 1, which nothing says is its rest.
             others = [parameter for parameter in self.model.parameters() if parameter is not scale]
             kwargs["params"] = [{"params": others}, {"params": [scale], "weight_decay": 0.0}]
-        optimizer = super()._build_optimizer(**kwargs)
-        if isinstance(optimizer, torch.optim.Adam):  # AdamW is one
+        if any(getattr(module, "sparse", False) for module in self.model.modules()):
+            # Without weight decay, which the settings rule out here, AdamW is Adam.
+            optimizer: torch.optim.Optimizer = LazyAdam(
+                kwargs.get("params", self.model.parameters()), self.learning_rate
+            )
+            self.logger.info("id tables have sparse gradients: Adam on the rows of a step (sparse_embeddings)")
+        else:
+            optimizer = super()._build_optimizer(**kwargs)
+        if isinstance(optimizer, torch.optim.Adam):  # AdamW and LazyAdam are
             # One pass over each parameter instead of a dozen; torch builds the loop version unless asked.
             for group in optimizer.param_groups:
                 group["fused"] = True
@@ -54,6 +62,7 @@ class RetrievalTrainer(Trainer):
             scaler.scale(loss).backward()
             if self.clip_grad_norm:
                 scaler.unscale_(self.optimizer)
+                merge_rows(model)
                 clip_grad_norm_(model.parameters(), **self.clip_grad_norm)
             scale = scaler.get_scale()
             scaler.step(self.optimizer)

@@ -1,0 +1,46 @@
+"""Whether the tables of ids get sparse gradients."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from recbole_logq.errors import RequestError
+from recbole_logq.losses import Loss
+
+SPARSE_FROM = 100_000
+"""Rows from which ``sparse_embeddings: auto`` is sparse: below, Adam over the whole table costs no more than merging
+the rows of a step does (benchmarks/flat_in_catalogue.py)."""
+
+
+def has_sparse_tables(values: Any, n_rows: int, over_catalogue: bool) -> bool:
+    """Whether a table of ``n_rows`` ids has sparse gradients under these settings.
+
+    Args:
+        values: The checked settings.
+        n_rows: Rows of the largest table.
+        over_catalogue: Whether the loss is over all items.
+    """
+    asked = values["sparse_embeddings"]
+    if asked != "auto":
+        return bool(asked)
+    return n_rows >= SPARSE_FROM and _reason_against(values, over_catalogue) is None
+
+
+def check_sparse(values: dict[str, Any], loss: Loss) -> None:
+    """Refuse sparse gradients where they make no sense.
+
+    Raises:
+        RequestError: In one line.
+    """
+    if values["sparse_embeddings"] is True and (reason := _reason_against(values, loss.over_catalogue)):
+        raise RequestError(f"sparse_embeddings=true: {reason}")
+
+
+def _reason_against(values: Any, over_catalogue: bool) -> str | None:
+    if over_catalogue:
+        return f"loss={values['loss']} has a gradient for every item; leave it out"
+    if values["learner"] not in {"adam", "adamw"}:
+        return f"learner={values['learner']} has no sparse form; set learner=adam"
+    if values["weight_decay"]:
+        return f"weight_decay={values['weight_decay']} is about all rows in every step; set one of them only"
+    return None
