@@ -21,7 +21,7 @@ USAGE = """\
 usage: run_recbole_logq.py [COMMAND] [--key=value ...]
 
   run (default)  train and test:  --model=NAME --dataset=NAME [--config_files="a.yaml b.yaml"]
-                                  [--resume=FILE] [--output=FILE.json] [--any_setting=value ...]
+                                  [--resume=FILE] [--output=FILE.json] [--nproc=2] [--any_setting=value ...]
   evaluate       test a checkpoint again:  --checkpoint=FILE [--output=FILE.json] [--any_setting=value ...]
   audit          what a dataset's test set really is:  --dataset=NAME [--output=FILE.json] [--page=FILE.html]
                                   [--any_filter=value ...]
@@ -56,9 +56,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise RequestError(f"no command named {name!r}{nearest(name, set(COMMANDS))} (see --help)")
         options = parse_arguments(words)
         debug = bool(options.pop("debug", False))
+        if name == "run" and options.get("nproc", 1) != 1 and "RANK" not in os.environ:
+            return _run_in_processes(dict(options), [word for word in words if not word.startswith("--nproc=")])
         COMMANDS[name](options)
         return 0
     except (RequestError, WorkError) as error:
+        if int(os.environ.get("RANK", 0)) and isinstance(error, RequestError):
+            return error.exit_status  # the first of several processes says it
         return _fail(error, error.exit_status, debug)
     except ImportError as error:
         return _fail(error, 2, debug, f"this needs a package that is not installed: {error.name or error}")
@@ -79,15 +83,30 @@ def _fail(error: BaseException, status: int, debug: bool, line: str | None = Non
     return status
 
 
+def _run_in_processes(options: dict[str, Any], words: list[str]) -> int:
+    """Start ``run`` several times; whatever is wrong with the settings is said here, once."""
+    _check_writable("output", options.pop("output", None))
+    options.pop("resume", None)
+    files = _files(options)
+    from recbole_logq.config import Config
+    from recbole_logq.experiment.processes import launch
+
+    config = Config(options.pop("model", None), options.pop("dataset", None), files, options)
+    return launch(config["nproc"], words)
+
+
 def _run(options: dict[str, Any]) -> None:
     output, resume = options.pop("output", None), options.pop("resume", None)
     files = _files(options)
     model, dataset = options.pop("model", None), options.pop("dataset", None)
     _check_writable("output", output)
+    from recbole_logq.experiment.processes import leave
     from recbole_logq.experiment.run import run
 
     result = run(model, dataset, files, options, resume=resume)
-    _write_json(output, result)
+    leave()
+    if int(os.environ.get("RANK", 0)) == 0:
+        _write_json(output, result)
 
 
 def _evaluate(options: dict[str, Any]) -> None:

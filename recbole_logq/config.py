@@ -117,11 +117,20 @@ class Config(RecBoleConfig):
         final = _merge(internal, external)
         final |= {"model": self.model, "dataset": self.dataset}
         final.update(check_types(final, schema))
+        self._count_processes(final)
         if is_temporal(final["eval_args"]) and "order" not in (external.get("eval_args") or {}):
             final["eval_args"]["order"] = "TO"  # a split by time has no other
         self._add_columns(final)
         _check_combinations(final, self.model_class, external)
         return final
+
+    def _count_processes(self, final: dict[str, Any]) -> None:
+        if "RANK" not in os.environ or "WORLD_SIZE" not in os.environ:
+            return
+        started = int(os.environ["WORLD_SIZE"])
+        if "nproc" in self.external_config_dict and final["nproc"] != started:
+            raise RequestError(f"nproc={final['nproc']}: the launcher has started {started} processes; leave nproc out")
+        final["nproc"] = started
 
     def _add_columns(self, final: dict[str, Any]) -> None:
         # RecBole loads only ids by default and then stops at the first need of time; load it where order needs it.
@@ -148,6 +157,12 @@ class Config(RecBoleConfig):
     def _init_device(self) -> None:
         values = self.final_config_dict
         values["gpu_id"] = str(values["gpu_id"])
+        if values["nproc"] > 1:  # each process takes the device of its number
+            local = int(os.environ.get("LOCAL_RANK", 0))
+            on_gpu = bool(values["use_gpu"] and torch.cuda.device_count() >= values["nproc"])
+            device = torch.device("cuda", local) if on_gpu else torch.device("cpu")
+            values |= {"single_spec": True, "local_rank": 0, "device": device}
+            return
         # RecBole overwrites CUDA_VISIBLE_DEVICES; a value that a scheduler has set stands.
         visible = os.environ.setdefault("CUDA_VISIBLE_DEVICES", values["gpu_id"])
         if "gpu_id" in self.external_config_dict and visible != values["gpu_id"]:
@@ -216,10 +231,10 @@ def _check_combinations(values: dict[str, Any], model_class: type, external: dic
     for key in PICKLED:
         if values.get(key):
             raise RequestError(f"{key}: it stands for a pickle, which can run code when loaded; leave it out")
-    if values.get("nproc", 1) != 1:
-        raise RequestError(f"nproc={values['nproc']}: only one process is supported; leave --nproc out")
     _check_evaluation(values)
     own = getattr(model_class, "check_settings", None)
+    if values["nproc"] > 1 and own is None:
+        raise RequestError(f"nproc={values['nproc']}: {values['model']} is RecBole's and runs in one process here")
     if own is not None:
         own(values, external)
 

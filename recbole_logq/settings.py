@@ -78,6 +78,7 @@ class CommonSettings(BaseModel):
     val_interval: dict[str, Any] | None = None
     train_neg_sample_args: dict[str, Any] | None = None
     MAX_ITEM_LIST_LENGTH: Count = 50
+    nproc: Count = 1
     recbole_order: bool = False
     filter_history: bool | None = None
     max_train_cpu_seconds: Positive | None = None

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from recbole.data.interaction import Interaction
 
+from recbole_logq.ranks import own_share
+
 
 class TensorLoader:
     """Shuffled batches of rows; subclasses say what a row is.
@@ -34,7 +36,7 @@ class TensorLoader:
         raise NotImplementedError
 
     def batch(self, rows: torch.Tensor) -> Interaction:
-        """The batch made of ``rows`` (int64 ``[batch]``)."""
+        """The batch made of ``rows`` (int64 ``[batch]``; none where a process has no share of a small batch)."""
         raise NotImplementedError
 
     def start_epoch(self) -> None:
@@ -50,7 +52,8 @@ class TensorLoader:
 
     def __iter__(self) -> Iterator[Interaction]:
         for rows in self._batches():
-            yield self.batch(rows)
+            # Every process goes through the same order and takes its share of each batch.
+            yield self.batch(rows[own_share(len(rows))])
 
     def _batches(self) -> Sequence[torch.Tensor]:
         return self._order().split(self.batch_size)

@@ -88,7 +88,7 @@ class Windows:
 
     def _positions(self, index: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         size = self.size[index]
-        offsets = torch.arange(int(size.max()))
+        offsets = torch.arange(int(size.max()) if len(size) else 0)
         return (self.start[index, None] + offsets).clamp_max(len(self.items) - 1), offsets < size[:, None]
 
     @property

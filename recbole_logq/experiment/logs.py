@@ -11,6 +11,8 @@ from typing import Any
 import colorlog
 from recbole.utils.logger import RemoveColorFilter, log_colors_config
 
+from recbole_logq.ranks import rank
+
 _installed: list[logging.Handler] = []
 
 
@@ -25,6 +27,9 @@ def start_log(config: Any) -> None:
         root.removeHandler(handler)
         handler.close()
     _installed.clear()
+    if rank() > 0:  # the first process writes for all
+        root.setLevel(logging.ERROR)
+        return
     level = getattr(logging, str(config["state"] or "INFO").upper(), logging.INFO)
     folder = Path("log") / config["model"]
     folder.mkdir(parents=True, exist_ok=True)

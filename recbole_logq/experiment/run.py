@@ -16,6 +16,8 @@ from typing import Any
 
 from recbole_logq import compat
 from recbole_logq.errors import RequestError, WorkError
+from recbole_logq.experiment.processes import join
+from recbole_logq.ranks import rank, wait_for_all
 from recbole_logq.training import checkpoint
 
 
@@ -66,12 +68,13 @@ def run(
 
     from recbole_logq.config import Config
     from recbole_logq.data.fingerprint import id_fingerprint, split_fingerprint
-    from recbole_logq.data.prepare import create_dataset, create_loaders, split_dataset
+    from recbole_logq.data.prepare import create_dataset, create_loaders, fetch, split_dataset
     from recbole_logq.data.protocol import protocol_of
     from recbole_logq.experiment.logs import start_log
     from recbole_logq.training.trainer import create_trainer
 
     config = Config(model, dataset, config_file_list, config_dict)
+    join(config)
     if resume is not None:
         _check_resumable(resume, config)
     init_seed(config["seed"], config["reproducibility"])
@@ -90,6 +93,9 @@ def run(
         )
     phases = Phases()
     with phases("data"):
+        if rank() == 0:
+            fetch(config)
+        wait_for_all()  # the others find the files
         data = create_dataset(config)
         logger.info(data)
         parts = split_dataset(config, data)
@@ -146,7 +152,7 @@ def run(
         "best_epoch": getattr(trainer, "best_epoch", None),
         "history": checkpoint.plain(getattr(trainer, "history", [])),
     }
-    if saved:
+    if saved and rank() == 0:
         _store_result(trainer.saved_model_file, result)
     return result
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import torch
-import torch.distributed as dist
 from torch import Tensor
+
+from recbole_logq.ranks import sum_over_ranks, world_size
 
 
 def mean_over_rows(values: Tensor, counted: Tensor | None = None, weights: Tensor | None = None) -> Tensor:
@@ -25,11 +26,10 @@ def mean_over_rows(values: Tensor, counted: Tensor | None = None, weights: Tenso
     share = torch.ones_like(values) if weights is None else weights.to(values.dtype)
     if counted is not None:
         share = share * counted
-    total, ranks = share.sum(), 1
-    if dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1:
-        ranks = dist.get_world_size()
-        dist.all_reduce(total)
-    scale = torch.where(total > 0, ranks / total.clamp_min(torch.finfo(total.dtype).tiny), torch.zeros_like(total))
+    total = sum_over_ranks(share.sum().detach())
+    scale = torch.where(
+        total > 0, world_size() / total.clamp_min(torch.finfo(total.dtype).tiny), torch.zeros_like(total)
+    )
     if weights is None:
         return values.sum() * scale  # rows that do not count are 0
     return (values * share).sum() * scale

@@ -118,6 +118,19 @@ def check_combination(values: dict[str, Any], given: dict[str, Any]) -> None:
     if values["learner"] == "sparse_adam":
         raise RequestError("learner=sparse_adam: set learner=adam, with sparse_embeddings=true for sparse gradients")
     check_sparse(values, loss)
+    if values["nproc"] > 1:
+        _check_processes(values, loss, sampler)
+
+
+def _check_processes(values: dict[str, Any], loss: Loss, sampler: type[Sampler]) -> None:
+    # Their draws are made per row, by the rows a process has; of one process they would be others.
+    if sampler.resamples or sampler.kind == "observed":
+        raise RequestError(
+            f"nproc={values['nproc']}: negatives.source={sampler.name} draws for every row and runs in one process; "
+            "leave nproc out"
+        )
+    if loss.skips_rows:
+        raise RequestError(f"nproc={values['nproc']}: loss={loss.name} makes buckets of all rows in one process")
 
 
 def _check_mask(values: dict[str, Any], loss: Loss) -> None:

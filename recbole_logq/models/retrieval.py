@@ -14,8 +14,10 @@ from recbole_logq.models.rows import Rows
 from recbole_logq.models.sparse import has_sparse_tables
 from recbole_logq.models.statistics import StepStatistics
 from recbole_logq.models.step import losses_from_vectors
+from recbole_logq.modules.packing import DIGIT
 from recbole_logq.modules.scorer import Scorer
 from recbole_logq.probability import SegmentFrequency, TargetCounts
+from recbole_logq.ranks import gather_rows, rank, world_size
 from recbole_logq.registry import losses
 from recbole_logq.samplers import Exclusion, Pool, UserItems, exclusion_of, get_sampler, mask_function, valid_columns
 from recbole_logq.samplers.observed import Observed
@@ -76,7 +78,7 @@ class RetrievalMixin(nn.Module):
         """The loss of a batch, a scalar: the mean over the rows that have a valid negative; 0 where no row counts."""
         rows = self.rows(interaction)
         pool = self.sample_pool(rows)
-        excluded = exclusion_of(self.mask, rows.positives, rows.users, self.history)
+        excluded = self.exclusion(rows)
         values, counted = self._losses(rows, pool, excluded)
         columns = getattr(self.loss, "bucket_items", pool.ids.shape[-1])  # of SCE, which looks at a part
         self.statistics.add(len(counted), len(counted) - counted.sum(), columns)
@@ -85,11 +87,28 @@ class RetrievalMixin(nn.Module):
         return mean_over_rows(values, counted, rows.weights)
 
     def sample_pool(self, rows: Rows) -> Pool:
-        """The negatives of a step."""
+        """The negatives of a step, out of the rows of all processes: the same on each of them."""
         known = {"users": rows.users, "segment": rows.segment}
-        return self.sampler.sample(
-            rows.positives, n_units=rows.n_units, **{key: known[key] for key in self.sampler.reads}
-        )
+        further = {key: known[key] for key in self.sampler.reads}
+        if world_size() == 1 or self.sampler.gathers:
+            return self.sampler.sample(rows.positives, n_units=rows.n_units, **further)
+        everything = gather_rows(rows.positives)
+        units = gather_rows(torch.tensor([rows.n_units], device=rows.positives.device)).rows
+        positives, own = everything.rows, torch.arange(len(rows.positives), device=units.device) + everything.first
+        if rows.place is not None:
+            # In the order in which one process with the whole batch would have them.
+            earlier_units = units[: rank()].sum()
+            order = gather_rows(rows.place + DIGIT * earlier_units).rows.argsort()
+            positives, own = positives[order], order.argsort()[own]
+        return self.sampler.sample(positives, n_units=int(units.sum()), **further).seen_from(own)
+
+    def exclusion(self, rows: Rows) -> Exclusion | None:
+        """What the mask takes out beyond each row's positive; a query's positives may lie in several processes."""
+        if self.mask == "target":
+            return None
+        positives, users = gather_rows(rows.positives), gather_rows(rows.users)
+        sets = exclusion_of(self.mask, positives.rows, users.rows, self.history)
+        return None if sets is None else sets.seen_from(positives.first, len(rows.positives))
 
     def _losses(self, rows: Rows, pool: Pool, excluded: Exclusion | None) -> tuple[Tensor, Tensor]:
         """The loss of each row, and which rows count."""

@@ -17,6 +17,8 @@ class Rows:
         n_units: Independent units (interactions or windows) that the batch is made of.
         users: int64 ``[rows]``.
         weights: Floating ``[rows]``, or None for rows that count alike.
+        place: Where rows do not stand in the order of the batch, the numbers they are ordered by, int64 ``[rows]``:
+            `Packing.place`.
         segment: The segment that the whole batch comes from; None for a random batch.
     """
 
@@ -25,4 +27,5 @@ class Rows:
     n_units: int
     users: Tensor
     weights: Tensor | None = None
+    place: Tensor | None = None
     segment: int | None = None

@@ -15,6 +15,7 @@ from recbole_logq.models.retrieval import RetrievalMixin
 from recbole_logq.models.rows import Rows
 from recbole_logq.modules.packing import Packing
 from recbole_logq.modules.transformer import SequenceEncoder
+from recbole_logq.ranks import world_size
 
 
 class SASRec(RetrievalMixin, SequentialRecommender):
@@ -77,7 +78,12 @@ class SASRec(RetrievalMixin, SequentialRecommender):
         """Rows of a batch of windows (targets ``[batch, length]``) or of RecBole's rows (targets ``[batch]``)."""
         sequence, targets, users = interaction[self.ITEM_SEQ], interaction[self.ITEM_ID], interaction[self.USER_ID]
         weights = interaction[self.weight_field] if self.weight_field else None
-        packing = Packing(interaction[self.ITEM_SEQ_LEN])
+        if not len(sequence):  # this process has no share of a small batch
+            none = self.item_embedding.weight.new_zeros(0, self.item_embedding.embedding_dim)
+            return Rows(
+                none, users, n_units=0, users=users, weights=None if weights is None else none[:, 0], place=users
+            )
+        packing, place = Packing(interaction[self.ITEM_SEQ_LEN]), None
         states = self.forward(sequence, packing)
         if targets.dim() == 1:
             states = states[packing.last]
@@ -85,9 +91,10 @@ class SASRec(RetrievalMixin, SequentialRecommender):
             targets = packing.pack(targets)
             real = targets > 0
             states, targets = states[real], targets[real]
+            place = packing.place[real] if world_size() > 1 else None
             users = packing.pack(users.unsqueeze(1).expand_as(sequence))[real]
             weights = None if weights is None else packing.pack(weights)[real]
-        return Rows(states, targets, n_units=len(sequence), users=users, weights=weights)
+        return Rows(states, targets, n_units=len(sequence), users=users, weights=weights, place=place)
 
     def _query(self, interaction: Any) -> Tensor:
         packing = Packing(interaction[self.ITEM_SEQ_LEN])

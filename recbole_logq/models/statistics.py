@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from recbole_logq.ranks import sum_over_ranks
+
 _BINS = 1000
 
 
@@ -34,6 +36,13 @@ class StepStatistics:
         self.dropped = self.dropped.to(dropped.device) + dropped
         self._columns += negatives
         self._steps += 1
+
+    def sum_over_ranks(self) -> None:
+        """Take in what the other processes of a distributed run have counted; a collective call."""
+        device = self.dropped.device
+        self.positives = int(sum_over_ranks(torch.tensor(self.positives, device=device)))
+        sum_over_ranks(self.dropped)
+        self._histogram, self._sum = (sum_over_ranks(held.to(device)) for held in (self._histogram, self._sum))
 
     @property
     def negatives(self) -> float:

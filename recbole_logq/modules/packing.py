@@ -8,6 +8,9 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+DIGIT = 1 << 20
+"""Sequences and positions of a batch are fewer."""
+
 
 class Packing:
     """Where the tokens of each sequence lie.
@@ -25,6 +28,7 @@ class Packing:
     """
 
     def __init__(self, lengths: Tensor) -> None:
+        self._lengths = lengths
         size, self._order = lengths.sort(stable=True)
         end = size.cumsum(0)
         start = end - size
@@ -33,6 +37,15 @@ class Packing:
         self._row = torch.arange(len(size), device=size.device).repeat_interleave(size, output_size=n_tokens)
         self.position = torch.arange(n_tokens, device=size.device) - start[self._row]
         self._buckets = [_Bucket(size[rows], start[rows]) for rows in _similar(size)]
+
+    @property
+    def place(self) -> Tensor:
+        """Length of its sequence, index of it, and position, as the digits of one number; int64 ``[tokens]``.
+
+        Tokens stand in its order, and so would the tokens of several batches together.
+        """
+        sequence = self._order[self._row]
+        return (self._lengths[sequence] * DIGIT + sequence) * DIGIT + self.position
 
     def pack(self, padded: Tensor) -> Tensor:
         """Right-padded ``[batch, length, ...]`` to ``[tokens, ...]``."""

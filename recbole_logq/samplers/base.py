@@ -35,6 +35,7 @@ class Sampler(nn.Module, ABC):
             of the data that all rows come from).
         random_batches: Whether `log_q` is right only where batches are drawn at random from all training targets.
         resamples: Whether the pool is drawn from once more for every row, by its scores: see `resample`.
+        gathers: Whether `sample` itself collects the positives of all processes of a distributed run.
 
     Raises:
         ValueError: `count` is neither None nor a positive integer.
@@ -45,6 +46,7 @@ class Sampler(nn.Module, ABC):
     reads: ClassVar[tuple[str, ...]] = ()
     random_batches: ClassVar[bool] = True
     resamples: ClassVar[bool] = False
+    gathers: ClassVar[bool] = False
 
     def __init__(self, counts: TargetCounts, *, count: int | None, seed: int) -> None:
         super().__init__()

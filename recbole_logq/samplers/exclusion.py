@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -29,6 +29,10 @@ class Exclusion:
     pair_set: Tensor
     pair_item: Tensor
     n_sets: int
+
+    def seen_from(self, first: int, n_rows: int) -> Exclusion:
+        """Of ``n_rows`` rows from ``first`` on, out of those of all processes."""
+        return replace(self, row_set=self.row_set[first : first + n_rows])
 
     def columns(self, ids: Tensor) -> Tensor:
         """Which columns of a shared pool each set holds: bool `[n_sets, pool]` for int64 `[pool]`."""

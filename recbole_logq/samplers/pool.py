@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, TypedDict
 
 import torch
@@ -82,6 +82,17 @@ class Pool:
         if self.law is None:
             raise ValueError(f"a pool of kind {self.kind!r} has no log-probabilities: nothing was drawn")
         return self.law(ids)
+
+    def seen_from(self, own: Tensor) -> Pool:
+        """A pool made from the positives of all processes, as one process needs it.
+
+        Args:
+            own: int64 `[rows]`, where the process's rows stand among all; other rows become origin -1.
+        """
+        size = int(torch.cat([self.origin, own]).max()) + 1 if len(self.origin) + len(own) else 0
+        row_of = self.origin.new_full((size + 1,), -1)  # the last entry is what an origin of -1 finds
+        row_of[own] = torch.arange(len(own), device=own.device)
+        return replace(self, origin=row_of[self.origin])
 
     def terms(self, positive_ids: Tensor, exclusion: Exclusion | None = None) -> PoolTerms:
         """What a loss must be told about this pool.

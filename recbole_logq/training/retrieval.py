@@ -11,6 +11,8 @@ from tqdm import tqdm
 
 from recbole_logq.errors import RequestError, WorkError
 from recbole_logq.evaluation.diagnostics import MAX_CATALOGUE, diagnose
+from recbole_logq.ranks import rank, sum_over_ranks, world_size
+from recbole_logq.training.gradients import average_gradients
 from recbole_logq.training.lazy_adam import LazyAdam, merge_rows
 from recbole_logq.training.schedule import create_schedule
 from recbole_logq.training.trainer import Trainer
@@ -47,6 +49,9 @@ class RetrievalTrainer(Trainer):
         self, train_data: Any, epoch_idx: int, loss_func: Any = None, show_progress: bool = False
     ) -> float:
         model = self.model.train()
+        if world_size() > 1:
+            # Dropout differs between processes, and a resumed run draws the same again.
+            torch.manual_seed((self.config["seed"] * 1_000_003 + epoch_idx) * 1_009 + rank())
         train_data.start_epoch()
         model.statistics.reset()
         schedule = self._get_schedule(train_data.steps_per_epoch)
@@ -60,6 +65,7 @@ class RetrievalTrainer(Trainer):
             with torch.autocast(self.device.type, enabled=self.enable_amp, dtype=torch.bfloat16):
                 loss = model.calculate_loss(batch.to(self.device))
             scaler.scale(loss).backward()
+            average_gradients(model)
             if self.clip_grad_norm:
                 scaler.unscale_(self.optimizer)
                 merge_rows(model)
@@ -71,6 +77,7 @@ class RetrievalTrainer(Trainer):
                 schedule.step()
                 model.after_step()
             total += loss.detach()
+        total = sum_over_ranks(total) / world_size()
         self._check_nan(total)
         self._report(epoch_idx, train_data, batch)
         return float(total) / len(train_data)
@@ -88,6 +95,8 @@ class RetrievalTrainer(Trainer):
 
     def _report(self, epoch: int, train_data: Any, batch: Any) -> None:
         statistics = self.model.statistics
+        if world_size() > 1:
+            statistics.sum_over_ranks()
         if epoch == self.start_epoch:
             rows = statistics.positives / len(train_data)
             self.logger.info(
@@ -112,7 +121,7 @@ class RetrievalTrainer(Trainer):
         if self.model.scorer.mode != "fixed":
             self._record["temperature"] = round(self.model.scorer.temperature, 6)
             self.logger.info(f"epoch {epoch} temperature [{self.model.scorer.temperature:.4f}]")
-        if self.config["diagnostics"] and len(self.model.target_counts) <= MAX_CATALOGUE:
+        if self.config["diagnostics"] and rank() == 0 and len(self.model.target_counts) <= MAX_CATALOGUE:
             self._record["diagnostics"] = found = self._diagnose(batch)
             self.logger.info(
                 f"epoch {epoch} diagnostics [{', '.join(f'{name}: {value}' for name, value in found.items())}]"

@@ -13,6 +13,7 @@ from recbole.trainer import Trainer as RecBoleTrainer
 from recbole.utils import calculate_valid_score, dict2str, early_stopping, get_trainer, set_color
 
 from recbole_logq.errors import RequestError, WorkError
+from recbole_logq.ranks import from_first, rank, sum_over_ranks, wait_for_all
 from recbole_logq.training import checkpoint
 from recbole_logq.training.clock import Clock
 from recbole_logq.training.other_parameter import encode
@@ -55,7 +56,7 @@ class Trainer(RecBoleTrainer):
         super().__init__(config, model)
         # RecBole's names have one-second resolution: two runs started together would share a file.
         name = f"{config['model']}-{config['dataset']}-{strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}.pth"
-        self.saved_model_file = os.path.join(self.checkpoint_dir, name)
+        self.saved_model_file = os.path.join(self.checkpoint_dir, from_first(name))
         self.history: list[dict[str, Any]] = []
         self.best_epoch: int | None = None
         self.fingerprint, self.id_fingerprint = {}, ""
@@ -129,7 +130,9 @@ class Trainer(RecBoleTrainer):
         loss = self._train_epoch(train_data, epoch, show_progress=show_progress)
         end = perf_counter()
         self.train_seconds += end - start
-        self.train_cpu_seconds += process_time() - cpu
+        # Of all processes together: a budget ends for all of them at once.
+        spent = torch.tensor(process_time() - cpu, dtype=torch.float64, device=self.device)
+        self.train_cpu_seconds += float(sum_over_ranks(spent))
         self.positives += getattr(train_data, "n_positives", len(train_data.dataset))
         self.train_loss_dict[epoch] = sum(loss) if isinstance(loss, tuple) else loss
         if verbose:
@@ -201,12 +204,14 @@ class Trainer(RecBoleTrainer):
         return f"{stem}-last{suffix}"
 
     def _save_both(self, epoch: int, train_data: Any, improved: bool, verbose: bool) -> None:
-        state = self._state(epoch, train_data)
-        if improved:
-            checkpoint.save(state, self.saved_model_file)
-            if verbose:
-                self.logger.info(set_color("Saving current", "blue") + f": {self.saved_model_file}")
-        checkpoint.save(state, self.last_file)
+        if rank() == 0:
+            state = self._state(epoch, train_data)
+            if improved:
+                checkpoint.save(state, self.saved_model_file)
+                if verbose:
+                    self.logger.info(set_color("Saving current", "blue") + f": {self.saved_model_file}")
+            checkpoint.save(state, self.last_file)
+        wait_for_all()
 
     def _save_checkpoint(self, epoch: int, verbose: bool = True, **kwargs: Any) -> None:
         # Called by RecBole's trainers that bring their own loop.
