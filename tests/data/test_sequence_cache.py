@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +40,7 @@ def test_round_trip(tmp_path: Path, sizes: tuple[int, ...]) -> None:
     cache = SequenceCache.open(tmp_path / "a" / "cache", verify=True)
     assert (cache.n_users, cache.n_items) == (4, 10)
     bounds = cache.offsets.tolist()
-    assert [cache.items[low:high].tolist() for low, high in zip(bounds, bounds[1:], strict=False)] == SEQUENCES
+    assert [cache.items[low:high].tolist() for low, high in pairwise(bounds)] == SEQUENCES
     assert (cache.items.dtype, cache.offsets.dtype) == (torch.int32, torch.int64)
     # How it was cut into chunks leaves no trace, and nothing is left beside it.
     assert cache.fingerprint == written.fingerprint == SequenceCache.write(tmp_path / "b", chunks(4)).fingerprint
