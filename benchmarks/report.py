@@ -12,6 +12,7 @@ from pathlib import Path
 
 import audits
 import laboratory
+import many_users
 import order_of_time
 import quality_ml100k
 import quality_sports
@@ -33,6 +34,7 @@ def main() -> int:
         "lab-synthetic": laboratory.table("synthetic"),
         "lab-ml-1m": laboratory.table("ml-1m"),
         "order": order_of_time.table(),
+        "many-users": many_users.table(),
     }
     stale = []
     for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):

@@ -121,6 +121,8 @@ class TwoTowerSettings(RetrievalSettings):
 
     mlp_sizes: list[Count]
     dropout: Share
+    user_tower: Literal["id", "history"] = "id"
+    max_history: Count | None = None
 
 
 class SASRecSettings(RetrievalSettings):

@@ -51,3 +51,14 @@ def test_a_loss_and_a_sampler_of_ones_own(in_tmp: Path, ml100k_cut: Path, regist
     result = run("TwoTowerInBatch", "cut", config_dict=settings, saved=False)
     assert result["parameters"]["negatives"] == {"source": "head", "count": 20, "top": 30}
     assert result["history"][0]["train_loss"] > 0
+
+
+def test_the_example_of_a_mapped_file(tmp_path: Path) -> None:
+    (block,) = code("scale.md")
+    (tmp_path / "recbole.py").write_text("raise ImportError('not needed')")
+    (tmp_path / "example.py").write_text(block + "print(len(query), cache.n_users)\n")
+    done = subprocess.run([sys.executable, "example.py"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    rows, users = map(int, done.stdout.split())
+    assert 0 < rows <= 512
+    assert users == 10_000

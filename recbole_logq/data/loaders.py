@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from recbole.data.interaction import Interaction
 
+from recbole_logq.data.exact_time import HISTORY_END
+from recbole_logq.data.histories import HISTORY, last_items, max_history
 from recbole_logq.ranks import own_share
 
 
@@ -65,6 +67,7 @@ class TensorLoader:
 class InteractionLoader(TensorLoader):
     """Rows are interactions: batches of ``user_id`` and ``item_id``, both ``[batch]``, and the columns of settings.
 
+    For a model that reads them, ``HISTORY`` is what the user had before the row's own interaction, ``[batch, length]``.
     With ``segment_field`` every batch is of one segment; the batches of all segments come in random order.
     """
 
@@ -79,6 +82,7 @@ class InteractionLoader(TensorLoader):
             self._n_batches = int((-torch.div(-sizes, self.batch_size, rounding_mode="floor")).sum())
         if config["weight_field"]:
             self._columns[config["weight_field"]] = dataset.interaction_column(config["weight_field"])
+        self._max_history = max_history(config)
 
     def __len__(self) -> int:
         if self._segments is None:
@@ -106,7 +110,12 @@ class InteractionLoader(TensorLoader):
         return len(self.dataset)
 
     def batch(self, rows: torch.Tensor) -> Interaction:
-        return Interaction({field: column[rows] for field, column in self._columns.items()})
+        columns = {field: column[rows] for field, column in self._columns.items()}
+        if self._max_history:
+            data = self.dataset
+            start = torch.searchsorted(data.flat_users, columns[data.uid_field])
+            columns[HISTORY] = last_items(data.flat_items, start, data.inter_feat[HISTORY_END][rows], self._max_history)
+        return Interaction(columns)
 
 
 class WindowLoader(TensorLoader):

@@ -13,6 +13,7 @@ from recbole.model.abstract_recommender import AbstractRecommender
 from recbole.utils import ModelType
 
 from recbole_logq.data.exact_time import HISTORY_END
+from recbole_logq.data.histories import HISTORY, last_items, max_history
 from recbole_logq.data.protocol import filters_history
 from recbole_logq.errors import RequestError
 
@@ -29,7 +30,8 @@ class RankingLoader(FullSortEvalDataLoader):
 
     A row is a user with all targets (general models) or one target (sequential models). With ``filter_history`` the
     scores of everything the user had before the first target are taken out of the ranking, targets excepted. Under a
-    random split, where no target comes before another, that is everything in the earlier parts.
+    random split, where no target comes before another, that is everything in the earlier parts. A model that reads
+    histories gets the last items before the first target as ``HISTORY``.
 
     Args:
         config: Reads ``filter_history``, ``eval_batch_size`` and the fields' names.
@@ -55,7 +57,8 @@ class RankingLoader(FullSortEvalDataLoader):
             self._target_rows = torch.div(pairs, dataset.item_num, rounding_mode="floor")
             self._target_items = pairs % dataset.item_num
             self._user_rows = dataset.join(Interaction({self.uid_field: self._row_users}))
-        if self.filter_history:
+        self._max_history = max_history(config)
+        if self.filter_history or self._max_history:
             self._find_history(dataset, earlier)
         self.sample_size = len(self._row_users)
         AbstractDataLoader.__init__(self, config, dataset, None, shuffle=False)
@@ -96,6 +99,9 @@ class RankingLoader(FullSortEvalDataLoader):
         """A block of consecutive rows, as RecBole's trainer takes it."""
         first, last = index[0], index[-1] + 1
         rows = self._dataset[slice(first, last)] if self.is_sequential else self._user_rows[slice(first, last)]
+        if self._max_history:
+            start, end = self._start[first:last], self._end[first:last]
+            rows.update(Interaction({HISTORY: last_items(self._history_items, start, end, self._max_history)}))
         low, high = torch.searchsorted(self._target_rows, torch.tensor([first, last]))
         target_rows, target_items = self._target_rows[low:high] - first, self._target_items[low:high]
         history = self._history(first, last, target_rows, target_items) if self.filter_history else None

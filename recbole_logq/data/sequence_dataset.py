@@ -11,6 +11,7 @@ from recbole.data.interaction import Interaction
 from recbole.utils import FeatureSource, FeatureType
 
 from recbole_logq.data.exact_time import HISTORY_END, ExactTimeMixin
+from recbole_logq.data.histories import last_items
 from recbole_logq.data.windows import Windows
 from recbole_logq.errors import RequestError
 
@@ -57,10 +58,7 @@ class SequenceDataset(ExactTimeMixin, SequentialDataset):
     def __getitem__(self, index: Any, join: bool = True) -> Interaction:
         rows = self.inter_feat[index]
         end, length = rows[HISTORY_END], rows[self.item_list_length_field]
-        offsets = torch.arange(self.max_item_list_len)
-        position = end[..., None] - length[..., None] + offsets
-        inside = offsets < length[..., None]
-        history = self.flat_items[position.clamp_max(len(self.flat_items) - 1)] * inside
+        history = last_items(self.flat_items, end - length, end, self.max_item_list_len)
         rows.update(Interaction({self.item_list_field: history}))
         return self.join(rows) if join else rows
 

@@ -9,16 +9,19 @@ from recbole.model.abstract_recommender import GeneralRecommender
 from recbole.utils import InputType
 from torch import Tensor
 
+from recbole_logq.data.histories import HISTORY, check_histories, max_history
 from recbole_logq.data.loaders import InteractionLoader
 from recbole_logq.models.retrieval import RetrievalMixin
 from recbole_logq.models.rows import Rows
+from recbole_logq.modules.history_tower import HistoryTower
 from recbole_logq.modules.tower import Tower
 
 
 class TwoTower(RetrievalMixin, GeneralRecommender):
     """Towers over id embeddings with an optional MLP, dot or cosine with a temperature.
 
-    Rows are interactions: ``train_batch_size`` counts them.
+    Rows are interactions: ``train_batch_size`` counts them. With ``user_tower: history`` there is no table of users: a
+    user is the mean of the items before the target.
     """
 
     input_type = InputType.POINTWISE
@@ -29,22 +32,34 @@ class TwoTower(RetrievalMixin, GeneralRecommender):
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
         sparse = self.has_sparse_tables(config, max(self.n_users, self.n_items))
-        shape = (config["embedding_size"], config["mlp_sizes"], config["dropout"], sparse)
-        self.user_tower = Tower(self.n_users, *shape)
-        self.item_tower = Tower(self.n_items, *shape)
+        shape = (config["embedding_size"], config["mlp_sizes"], config["dropout"])
+        self.user_tower = HistoryTower(*shape) if max_history(config) else Tower(self.n_users, *shape, sparse)
+        self.item_tower = Tower(self.n_items, *shape, sparse)
         self.build_retrieval(config, dataset)
         self._all_items: Tensor | None = None
+
+    @classmethod
+    def check_settings(cls, values: dict[str, Any], given: dict[str, Any]) -> None:
+        """See :meth:`RetrievalMixin.check_settings`."""
+        super().check_settings(values, given)
+        check_histories(values)
 
     def item_vectors(self, ids: Tensor | None) -> Tensor:
         """See :meth:`RetrievalMixin.item_vectors`."""
         table = torch.arange(self.n_items, device=self.item_tower.embedding.weight.device) if ids is None else ids
         return self.scorer.item(self.item_tower(table))
 
+    def _user_vectors(self, interaction: Any) -> Tensor:
+        if isinstance(self.user_tower, HistoryTower):
+            # One table for both towers: half the memory, and every target teaches what the item means in a history.
+            return self.user_tower(interaction[HISTORY], self.item_tower.embedding)
+        return self.user_tower(interaction[self.USER_ID])
+
     def rows(self, interaction: Any) -> Rows:
         """See :meth:`RetrievalMixin.rows`; a row is an interaction."""
         users, items = interaction[self.USER_ID], interaction[self.ITEM_ID]
         return Rows(
-            query=self.user_tower(users),
+            query=self._user_vectors(interaction),
             positives=items,
             n_units=len(items),
             users=users,
@@ -59,12 +74,12 @@ class TwoTower(RetrievalMixin, GeneralRecommender):
 
     def predict(self, interaction: Any) -> Tensor:
         """Scores of the given pairs, ``[batch]``."""
-        query = self.scorer.query(self.user_tower(interaction[self.USER_ID]))
+        query = self.scorer.query(self._user_vectors(interaction))
         return torch.linalg.vecdot(query, self.item_vectors(interaction[self.ITEM_ID]))
 
     def full_sort_predict(self, interaction: Any) -> Tensor:
         """Scores of the given users with every item, ``[batch * n_items]``."""
         if self._all_items is None or self.training:
             self._all_items = self.item_vectors(None)
-        query = self.scorer.query(self.user_tower(interaction[self.USER_ID]))
+        query = self.scorer.query(self._user_vectors(interaction))
         return (query @ self._all_items.T).flatten()

@@ -26,14 +26,18 @@ class Tower(nn.Module):
         self.embedding = nn.Embedding(n_ids, embedding_size, padding_idx=0, sparse=sparse)
         nn.init.normal_(self.embedding.weight, std=embedding_size**-0.5)
         nn.init.zeros_(self.embedding.weight[0].detach())
-        layers: list[nn.Module] = [nn.Dropout(dropout)] if dropout else []
-        size = embedding_size
-        for position, width in enumerate(mlp_sizes):
-            layers += [nn.ReLU()] if position else []
-            layers.append(nn.Linear(size, width))
-            size = width
-        self.mlp = nn.Sequential(*layers)
+        self.mlp = layers_on_top(embedding_size, mlp_sizes, dropout)
 
     def forward(self, ids: Tensor) -> Tensor:
         """Ids ``[...]`` to vectors ``[..., size]``."""
         return self.mlp(self.embedding(ids))
+
+
+def layers_on_top(size: int, widths: Sequence[int], dropout: float) -> nn.Sequential:
+    """The MLP of a tower: inputs of ``size`` dropped, then layers of ``widths``; the identity if there are none."""
+    layers: list[nn.Module] = [nn.Dropout(dropout)] if dropout else []
+    for position, width in enumerate(widths):
+        layers += [nn.ReLU()] if position else []
+        layers.append(nn.Linear(size, width))
+        size = width
+    return nn.Sequential(*layers)

@@ -1,0 +1,75 @@
+"""The mean of a history against a loop over its items."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from recbole_logq.modules.history_tower import HistoryTower
+
+# Padding right, left, in the middle; an item twice; nothing at all.
+HISTORY = torch.tensor([[3, 1, 0, 0], [0, 0, 4, 4], [2, 0, 0, 5], [6, 5, 4, 3], [0, 0, 0, 0], [0, 0, 0, 2]])
+
+
+def made(sparse: bool = False, mlp_sizes: tuple[int, ...] = ()) -> tuple[HistoryTower, nn.Embedding]:
+    torch.manual_seed(0)
+    table = nn.Embedding(7, 3, padding_idx=0, sparse=sparse).double()
+    return HistoryTower(3, mlp_sizes).double(), table
+
+
+def by_hand(tower: HistoryTower, table: nn.Embedding, history: torch.Tensor) -> torch.Tensor:
+    rows = []
+    for ids in history.tolist():
+        vectors = [table.weight[item] for item in ids if item]
+        rows.append(sum(vectors) / len(vectors) if vectors else tower.empty)
+    return tower.mlp(torch.stack(rows))
+
+
+@pytest.mark.parametrize("mlp_sizes", [(), (5, 2)])
+@pytest.mark.parametrize("sparse", [False, True])
+def test_values_and_gradients_are_those_of_a_loop(sparse: bool, mlp_sizes: tuple[int, ...]) -> None:
+    tower, table = made(sparse, mlp_sizes)
+    found = tower(HISTORY, table)
+    weight = torch.randn_like(found)
+    (found * weight).sum().backward()
+    gradients = [table.weight.grad, *(parameter.grad for parameter in tower.parameters())]
+    assert gradients[0].is_sparse == sparse
+    if sparse:
+        assert 0 not in gradients[0].coalesce().indices()  # no entry for padding, not even one of zeros
+    for parameter in (table.weight, *tower.parameters()):
+        parameter.grad = None
+    expected = by_hand(tower, table, HISTORY)
+    assert expected.shape == (6, mlp_sizes[-1] if mlp_sizes else 3)
+    torch.testing.assert_close(found, expected)
+    (expected * weight).sum().backward()
+    again = [table.weight.grad, *(parameter.grad for parameter in tower.parameters())]
+    for one, other in zip(gradients, again, strict=True):
+        torch.testing.assert_close(one.to_dense(), other.to_dense())
+
+
+def test_only_empty_histories() -> None:
+    tower, table = made()
+    found = tower(torch.zeros(2, 4, dtype=torch.int64), table)
+    assert torch.equal(found, tower.empty.expand(2, 3))
+    found.sum().backward()
+    assert not table.weight.grad.any()
+    assert torch.equal(tower.empty.grad, torch.full((3,), 2.0, dtype=torch.float64))
+
+
+def test_what_padding_holds_does_not_matter() -> None:
+    tower, table = made()
+    before = tower(HISTORY, table)
+    table.weight.data[0] = 100.0
+    assert torch.equal(before, tower(HISTORY, table))
+
+
+def test_dropout_is_of_the_mean_and_off_in_evaluation() -> None:
+    _, table = made()
+    tower = HistoryTower(3, dropout=0.5).double()
+    mean = by_hand(HistoryTower(3).double(), table, HISTORY[:4])
+    torch.testing.assert_close(tower.eval()(HISTORY[:4], table), mean)
+    dropped = tower.train()(HISTORY[:4], table)
+    kept = dropped != 0
+    assert 0 < kept.sum() < kept.numel()
+    torch.testing.assert_close(dropped[kept], 2 * mean[kept])
