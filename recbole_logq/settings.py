@@ -111,6 +111,7 @@ class RetrievalSettings(CommonSettings):
     temperature_steps: Count | None = None
     diagnostics: bool = True
     embedding_size: Count
+    gradient_cache: Count | None = None
     sparse_embeddings: bool | Literal["auto"] = "auto"
     lr_schedule: Literal["constant", "linear", "cosine"]
     warmup_steps: CountOrZero
@@ -145,6 +146,9 @@ def nearest(key: str, known: set[str]) -> str:
     return f" - did you mean {close[0]}?" if close else ""
 
 
+ACCUMULATION = frozenset({"accumulation_steps", "gradient_accumulation_steps", "accumulate_grad_batches"})
+
+
 def check_keys(given: dict[str, Any], known: set[str]) -> None:
     """Refuse keys that nothing reads.
 
@@ -152,6 +156,11 @@ def check_keys(given: dict[str, Any], known: set[str]) -> None:
         RequestError: Naming the key and the nearest known one.
     """
     for key in given:
+        if key in ACCUMULATION:
+            raise RequestError(
+                f"{key}: summing the gradients of small batches leaves each its own small pool of negatives; set "
+                "--gradient_cache=N, which encodes N at a time and has the gradient of the whole batch"
+            )
         if key not in known:
             raise RequestError(f"unknown setting {key}{nearest(key, known)}")
 

@@ -7,7 +7,9 @@ from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
+from recbole_logq.losses import limits
 from recbole_logq.losses.pool_scores import pool_scores
 from recbole_logq.losses.precision import no_autocast, working_dtype
 from recbole_logq.losses.terms import MaskFunction, Terms
@@ -50,13 +52,15 @@ class Loss(ABC):
         """The loss on vectors, `[rows]`, on checked arguments. Override it where blocks of rows are not enough."""
         rows, pool = len(query), len(pool_vectors)
         score = (query * positive).sum(dim=1)
-        blocks = []
-        for start in range(0, max(rows, 1), block_rows):
-            stop = min(start + block_rows, rows)
+
+        def block(start: int, stop: int) -> Tensor:
             negatives = pool_scores(query[start:stop], pool_vectors)
-            block_terms = terms.block(self.name, start, stop, pool)
-            blocks.append(self.score_form(score[start:stop], negatives, block_terms))
-        return torch.cat(blocks)
+            return self.score_form(score[start:stop], negatives, terms.block(self.name, start, stop, pool))
+
+        blocks = [(start, min(start + block_rows, rows)) for start in range(0, max(rows, 1), block_rows)]
+        if rows * pool > limits.WHOLE_MATRIX:  # the backward pass computes a block again
+            return torch.cat([checkpoint(block, *ends, use_reentrant=False) for ends in blocks])
+        return torch.cat([block(*ends) for ends in blocks])
 
     def __call__(
         self,

@@ -14,6 +14,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from recbole_logq.losses import limits
+from recbole_logq.losses.catalogue_logsumexp import catalogue_logsumexp
 from recbole_logq.losses.precision import no_autocast
 from recbole_logq.losses.score_logsumexp import MASKED_SCORE, count_valid
 from recbole_logq.losses.terms import Terms
@@ -35,10 +37,33 @@ def pool_logsumexp(
     Returns:
         As `score_logsumexp`. First derivatives only.
     """
-    if len(pool_vectors) == 0:
-        return query.new_full((len(query),), MASKED_SCORE), None
+    rows, pool = len(query), len(pool_vectors)
+    if pool == 0:
+        return query.new_full((rows,), MASKED_SCORE), None
+    if rows * pool > limits.WHOLE_MATRIX and (offset is None or offset.dim() == 1):
+        return _blockwise(query, pool_vectors, offset, terms, name, block_rows)
     lse, counts = _PoolLogSumExp.apply(query, pool_vectors, offset, terms, name, block_rows)
     return lse, None if terms.valid is None else counts
+
+
+def _blockwise(
+    query: Tensor, pool_vectors: Tensor, offset: Tensor | None, terms: Terms, name: str, block_rows: int
+) -> tuple[Tensor, Tensor | None]:
+    """The same with nothing of the size of rows x pool, at the cost of a fourth product."""
+    rows, pool = len(query), len(pool_vectors)
+    if offset is not None:
+        # A column's constant as one more dimension, which is 1 in every query.
+        query = torch.cat([query, query.new_ones(rows, 1)], dim=1)
+        pool_vectors = torch.cat([pool_vectors, -offset.unsqueeze(1)], dim=1)
+    lse = catalogue_logsumexp(query, pool_vectors, terms, name, block_rows)
+    if terms.valid is None:
+        return lse, None
+    counts = []
+    for start in range(0, rows, block_rows):
+        mask = terms.mask(name, start, min(start + block_rows, rows), pool)
+        assert mask is not None
+        counts.append(count_valid(mask))
+    return lse, torch.cat(counts)
 
 
 class _PoolLogSumExp(torch.autograd.Function):

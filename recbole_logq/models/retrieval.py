@@ -7,8 +7,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from recbole_logq.losses import mean_over_rows
+from recbole_logq.losses import limits, mean_over_rows
 from recbole_logq.losses.corrected_logq import CorrectedLogQ
+from recbole_logq.losses.terms import MaskFunction
 from recbole_logq.models.combination import build_loss, check_combination, sampler_settings
 from recbole_logq.models.rows import Rows
 from recbole_logq.models.sparse import has_sparse_tables
@@ -19,7 +20,7 @@ from recbole_logq.modules.scorer import Scorer
 from recbole_logq.probability import SegmentFrequency, TargetCounts
 from recbole_logq.ranks import gather_rows, rank, world_size
 from recbole_logq.registry import losses
-from recbole_logq.samplers import Exclusion, Pool, UserItems, exclusion_of, get_sampler, mask_function, valid_columns
+from recbole_logq.samplers import Exclusion, Pool, UserItems, any_column, exclusion_of, get_sampler, mask_function
 from recbole_logq.samplers.observed import Observed
 
 
@@ -54,6 +55,7 @@ class RetrievalMixin(nn.Module):
 
         if isinstance(self.sampler, Observed):
             self.sampler.observe(user_items(dataset.training_negatives))
+        self.gradient_cache: int | None = config["gradient_cache"]
         self.hits = config["hits"] or self.loss.hits
         self.mask: str = config["mask"]
         self.history = user_items(dataset.training_pairs()) if self.mask == "history" else None
@@ -122,9 +124,15 @@ class RetrievalMixin(nn.Module):
             mask = mask_function(pool, positives, self.hits, excluded)  # block by block, never [rows, catalogue]
             values = self.loss.from_vectors(query, positive, vectors, valid=mask)
             return values, torch.ones_like(positives, dtype=torch.bool)
-        valid = valid_columns(pool, positives, self.hits, exclusion=excluded)
-        assert valid is not None  # of a sampled pool
-        counted = valid.any(1)
+        mask = mask_function(pool, positives, self.hits, excluded)
+        assert mask is not None  # of a sampled pool
+        shared = pool.ids.dim() == 1 and not self.sampler.resamples
+        valid: Tensor | MaskFunction
+        if shared and len(positives) * len(pool.ids) > limits.WHOLE_MATRIX:
+            valid, counted = mask, any_column(mask, len(positives))
+        else:
+            whole = mask(0, len(positives))
+            valid, counted = whole, whole.any(1)
         terms = pool.terms(positives, excluded)
         vectors = self.item_vectors(pool.ids)
         return losses_from_vectors(self.loss, self.sampler, pool, query, positive, vectors, valid, terms), counted

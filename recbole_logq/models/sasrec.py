@@ -13,6 +13,7 @@ from recbole_logq.data.loaders import WindowLoader
 from recbole_logq.errors import RequestError
 from recbole_logq.models.retrieval import RetrievalMixin
 from recbole_logq.models.rows import Rows
+from recbole_logq.modules.in_parts import in_parts
 from recbole_logq.modules.packing import Packing
 from recbole_logq.modules.transformer import SequenceEncoder
 from recbole_logq.ranks import world_size
@@ -72,6 +73,14 @@ class SASRec(RetrievalMixin, SequentialRecommender):
 
     def forward(self, sequence: Tensor, packing: Packing) -> Tensor:
         """Right-padded item ids ``[batch, length]`` to one query per real position, ``[tokens, d]``."""
+        if not self.training or not self.gradient_cache or self.gradient_cache >= len(sequence):
+            return self.encoder(self.item_embedding(packing.pack(sequence)), packing)
+        # Sequences next to each other in the packing, so that the parts' tokens one after the other are the whole's.
+        windows = packing.order.split(self.gradient_cache)
+        return in_parts(self._encode, [(sequence[part], packing.lengths[part]) for part in windows])
+
+    def _encode(self, sequence: Tensor, lengths: Tensor) -> Tensor:
+        packing = Packing(lengths)
         return self.encoder(self.item_embedding(packing.pack(sequence)), packing)
 
     def rows(self, interaction: Any) -> Rows:

@@ -8,6 +8,7 @@ from torch import Tensor
 from recbole_logq.losses.base import Loss
 from recbole_logq.losses.pool_scores import pool_scores
 from recbole_logq.losses.precision import no_autocast, working_dtype
+from recbole_logq.losses.terms import MaskFunction
 from recbole_logq.samplers.base import Sampler
 from recbole_logq.samplers.pool import Pool, PoolTerms
 
@@ -19,7 +20,7 @@ def losses_from_vectors(
     query: Tensor,
     positive: Tensor,
     pool_vectors: Tensor,
-    valid: Tensor | None,
+    valid: Tensor | MaskFunction | None,
     terms: PoolTerms,
 ) -> Tensor:
     """The loss of every row, `[rows]`; what training calls.
@@ -30,11 +31,12 @@ def losses_from_vectors(
         query: `[rows, d]`, already divided by the temperature.
         positive: `[rows, d]`.
         pool_vectors: `[pool, d]`, or `[rows, pool, d]` for a pool of its own per row.
-        valid: bool `[rows, pool]`, from `valid_columns`.
+        valid: bool `[rows, pool]`, from `valid_columns`; for a shared pool that is drawn once also the function.
         terms: From `Pool.terms`.
     """
     if pool.ids.dim() == 1 and not sampler.resamples:
         return loss.from_vectors(query, positive, pool_vectors, valid=valid, **terms)
+    assert valid is None or isinstance(valid, Tensor)
     dtype = working_dtype(query, positive, pool_vectors)
     query, positive, pool_vectors = query.to(dtype), positive.to(dtype), pool_vectors.to(dtype)
     with no_autocast(query):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,6 +16,7 @@ from recbole_logq.data.loaders import InteractionLoader
 from recbole_logq.models.retrieval import RetrievalMixin
 from recbole_logq.models.rows import Rows
 from recbole_logq.modules.history_tower import HistoryTower
+from recbole_logq.modules.in_parts import in_parts
 from recbole_logq.modules.tower import Tower
 
 
@@ -47,13 +50,20 @@ class TwoTower(RetrievalMixin, GeneralRecommender):
     def item_vectors(self, ids: Tensor | None) -> Tensor:
         """See :meth:`RetrievalMixin.item_vectors`."""
         table = torch.arange(self.n_items, device=self.item_tower.embedding.weight.device) if ids is None else ids
-        return self.scorer.item(self.item_tower(table))
+        return self.scorer.item(self._encoded(self.item_tower, table))
 
     def _user_vectors(self, interaction: Any) -> Tensor:
         if isinstance(self.user_tower, HistoryTower):
             # One table for both towers: half the memory, and every target teaches what the item means in a history.
-            return self.user_tower(interaction[HISTORY], self.item_tower.embedding)
-        return self.user_tower(interaction[self.USER_ID])
+            table = self.item_tower.embedding
+            return self._encoded(partial(self.user_tower, table=table), interaction[HISTORY])
+        return self._encoded(self.user_tower, interaction[self.USER_ID])
+
+    def _encoded(self, tower: Callable[[Tensor], Tensor], ids: Tensor) -> Tensor:
+        """A tower's vectors, part by part in training where ``gradient_cache`` asks for it."""
+        if not self.training or not self.gradient_cache or self.gradient_cache >= len(ids):
+            return tower(ids)
+        return in_parts(tower, [(part,) for part in ids.split(self.gradient_cache)])
 
     def rows(self, interaction: Any) -> Rows:
         """See :meth:`RetrievalMixin.rows`; a row is an interaction."""

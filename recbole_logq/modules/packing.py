@@ -23,16 +23,18 @@ class Packing:
         lengths: Length of each sequence, at least 1; int64 ``[batch]``.
 
     Attributes:
+        lengths: As given.
+        order: The sequences in the order in which their tokens stand; int64 ``[batch]``.
         last: Index of each sequence's last token, in the order of ``lengths``; int64 ``[batch]``.
         position: Position of each token in its sequence; int64 ``[tokens]``.
     """
 
     def __init__(self, lengths: Tensor) -> None:
-        self._lengths = lengths
-        size, self._order = lengths.sort(stable=True)
+        self.lengths = lengths
+        size, self.order = lengths.sort(stable=True)
         end = size.cumsum(0)
         start = end - size
-        self.last = torch.empty_like(end).scatter_(0, self._order, end - 1)
+        self.last = torch.empty_like(end).scatter_(0, self.order, end - 1)
         n_tokens = int(end[-1])
         self._row = torch.arange(len(size), device=size.device).repeat_interleave(size, output_size=n_tokens)
         self.position = torch.arange(n_tokens, device=size.device) - start[self._row]
@@ -44,12 +46,12 @@ class Packing:
 
         Tokens stand in its order, and so would the tokens of several batches together.
         """
-        sequence = self._order[self._row]
-        return (self._lengths[sequence] * DIGIT + sequence) * DIGIT + self.position
+        sequence = self.order[self._row]
+        return (self.lengths[sequence] * DIGIT + sequence) * DIGIT + self.position
 
     def pack(self, padded: Tensor) -> Tensor:
         """Right-padded ``[batch, length, ...]`` to ``[tokens, ...]``."""
-        return padded[self._order[self._row], self.position]
+        return padded[self.order[self._row], self.position]
 
     def by_bucket(self, function: Callable[[Tensor], Tensor], tokens: Tensor) -> Tensor:
         """Apply ``function`` to every bucket as ``[rows, length, ...]``; gives ``[tokens, ...]``.

@@ -46,6 +46,12 @@ def valid_columns(
     return None if mask is None else mask(start, len(positive_ids) if stop is None else stop)
 
 
+def any_column(mask: MaskFunction, rows: int, block_rows: int = 1024) -> Tensor:
+    """Which rows have a valid column at all, bool `[rows]`, block by block."""
+    starts = range(0, rows, block_rows)
+    return torch.cat([mask(start, min(start + block_rows, rows)).any(1) for start in starts])
+
+
 def mask_function(
     pool: Pool, positive_ids: Tensor, hits: str, exclusion: Exclusion | None = None
 ) -> MaskFunction | None:
