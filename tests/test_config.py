@@ -161,7 +161,6 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"transform": "mask_itemseq"}, "transform"),
     ({"save_dataset": True}, "pickle"),
     ({"dataloaders_save_path": "x.pth"}, "pickle"),
-    ({"nproc": 2}, "nproc=2"),
     ({"hidden_size": 128}, "unknown setting hidden_size"),
     ({"model": "SASRecLogQ", "loss_type": "BPR"}, "unknown setting loss_type"),
     ({"model": "BPR", "n_layers": 7}, "unknown setting n_layers"),
