@@ -130,7 +130,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"dropout": 1.0}, "dropout=1.0"),
     ({"lr_schedule": "step"}, "lr_schedule='step'"),
     ({"learner": "adamm"}, "learner='adamm'"),
-        ({"accumulation_steps": 4}, "accumulation_steps: .*gradient_cache"),
+    ({"accumulation_steps": 4}, "accumulation_steps: .*gradient_cache"),
     ({"learner": "sparse_adam"}, "learner=sparse_adam: set learner=adam"),
     ({"topk": [10, 0]}, "topk"),
     ({"topk": "ten"}, "topk='ten'"),

@@ -7,8 +7,8 @@ from typing import Any
 from recbole_logq.errors import RequestError
 from recbole_logq.losses import Loss
 
-SPARSE_FROM = 100_000
-"""Rows from which ``sparse_embeddings: auto`` is sparse: below, Adam over the whole table costs no more than merging
+SPARSE_FROM = 50_000
+"""Rows from which ``sparse_embeddings: auto`` is sparse: below, Adam over the whole table costs hardly more than merging
 the rows of a step does (benchmarks/flat_in_catalogue.py)."""
 
 
