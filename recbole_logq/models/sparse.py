@@ -8,8 +8,8 @@ from recbole_logq.errors import RequestError
 from recbole_logq.losses import Loss
 
 SPARSE_FROM = 50_000
-"""Rows from which ``sparse_embeddings: auto`` is sparse: below, Adam over the whole table costs hardly more than merging
-the rows of a step does (benchmarks/flat_in_catalogue.py)."""
+"""Rows from which ``sparse_embeddings: auto`` is sparse: below, Adam over the whole table costs hardly more than
+merging the rows of a step does (benchmarks/flat_in_catalogue.py)."""
 
 
 def has_sparse_tables(values: Any, n_rows: int, over_catalogue: bool) -> bool:
