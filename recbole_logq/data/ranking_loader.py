@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -32,6 +32,10 @@ class RankingLoader(FullSortEvalDataLoader):
     scores of everything the user had before the first target are taken out of the ranking, targets excepted. Under a
     random split, where no target comes before another, that is everything in the earlier parts. A model that reads
     histories gets the last items before the first target as ``HISTORY``.
+
+    ``eval_batch_size`` is a number of scores, as in RecBole, and a lower bound here: a block has at least so many, or
+    ``SCORES_PER_BLOCK``. Where items' vectors are ranked while they stream by, no block of scores exists and
+    :meth:`blocks` gives any number of rows.
 
     Args:
         config: Reads ``filter_history``, ``eval_batch_size`` and the fields' names.
@@ -94,6 +98,12 @@ class RankingLoader(FullSortEvalDataLoader):
             # Not implemented: RecBole then makes a row of every (row, item) pair, with all features of both.
             self.step = max(self.config["eval_batch_size"] // n_items, 1)
         self.set_batch_size(self.step * n_items)
+
+    def blocks(self, first: int = 0, last: int | None = None, step: int | None = None) -> Iterator[Block]:
+        """Blocks of ``step`` rows (those of the loader by default) of the rows ``[first, last)``."""
+        last, step = self.sample_size if last is None else last, step or self.step
+        for start in range(first, last, step):
+            yield self.collate_fn(range(start, min(start + step, last)))
 
     def collate_fn(self, index: Sequence[int]) -> Block:
         """A block of consecutive rows, as RecBole's trainer takes it."""

@@ -129,6 +129,11 @@ def _check_processes(values: dict[str, Any], loss: Loss, sampler: type[Sampler])
             f"nproc={values['nproc']}: negatives.source={sampler.name} draws for every row and runs in one process; "
             "leave nproc out"
         )
+    if values["eval_args"].get("mode", "full") not in ("full", {"valid": "full", "test": "full"}):
+        raise RequestError(
+            f"nproc={values['nproc']}: eval_args.mode={values['eval_args']['mode']} draws what is ranked and runs in one "
+            "process; set mode=full or leave nproc out"
+        )
     if loss.skips_rows:
         raise RequestError(f"nproc={values['nproc']}: loss={loss.name} makes buckets of all rows in one process")
 

@@ -25,7 +25,7 @@ from recbole_logq.samplers.observed import Observed
 
 
 class RetrievalMixin(nn.Module):
-    """Mix into a RecBole recommender; the subclass gives :meth:`item_vectors` and :meth:`rows`."""
+    """Mix into a RecBole recommender; the subclass gives :meth:`item_vectors`, :meth:`queries` and :meth:`rows`."""
 
     def build_retrieval(self, config: Any, dataset: Any, units: tuple[Tensor, int] | None = None) -> None:
         """Set up loss, sampler and scorer.
@@ -70,6 +70,10 @@ class RetrievalMixin(nn.Module):
 
     def item_vectors(self, ids: Tensor | None) -> Tensor:
         """Vectors of items ``[..., d]``, prepared for the scorer; the whole table with padding row for None."""
+        raise NotImplementedError
+
+    def queries(self, interaction: Any) -> Tensor:
+        """Vectors of rows to rank for ``[batch, d]``, temperature applied: dot products with items are the scores."""
         raise NotImplementedError
 
     def rows(self, interaction: Any) -> Rows:

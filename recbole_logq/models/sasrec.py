@@ -105,14 +105,15 @@ class SASRec(RetrievalMixin, SequentialRecommender):
             weights = None if weights is None else packing.pack(weights)[real]
         return Rows(states, targets, n_units=len(sequence), users=users, weights=weights, place=place)
 
-    def _query(self, interaction: Any) -> Tensor:
+    def queries(self, interaction: Any) -> Tensor:
+        """See :meth:`RetrievalMixin.queries`."""
         packing = Packing(interaction[self.ITEM_SEQ_LEN])
         return self.scorer.query(self.forward(interaction[self.ITEM_SEQ], packing)[packing.last])
 
     def predict(self, interaction: Any) -> Tensor:
         """Scores of the given (sequence, item) pairs, ``[batch]``."""
-        return torch.linalg.vecdot(self._query(interaction), self.item_vectors(interaction[self.ITEM_ID]))
+        return torch.linalg.vecdot(self.queries(interaction), self.item_vectors(interaction[self.ITEM_ID]))
 
     def full_sort_predict(self, interaction: Any) -> Tensor:
         """Scores of the given sequences with every item, ``[batch * n_items]``."""
-        return (self._query(interaction) @ self.item_vectors(None).T).flatten()
+        return (self.queries(interaction) @ self.item_vectors(None).T).flatten()

@@ -82,14 +82,16 @@ class TwoTower(RetrievalMixin, GeneralRecommender):
         self._all_items = None
         return super().train(mode)
 
+    def queries(self, interaction: Any) -> Tensor:
+        """See :meth:`RetrievalMixin.queries`."""
+        return self.scorer.query(self._user_vectors(interaction))
+
     def predict(self, interaction: Any) -> Tensor:
         """Scores of the given pairs, ``[batch]``."""
-        query = self.scorer.query(self._user_vectors(interaction))
-        return torch.linalg.vecdot(query, self.item_vectors(interaction[self.ITEM_ID]))
+        return torch.linalg.vecdot(self.queries(interaction), self.item_vectors(interaction[self.ITEM_ID]))
 
     def full_sort_predict(self, interaction: Any) -> Tensor:
         """Scores of the given users with every item, ``[batch * n_items]``."""
         if self._all_items is None or self.training:
             self._all_items = self.item_vectors(None)
-        query = self.scorer.query(self._user_vectors(interaction))
-        return (query @ self._all_items.T).flatten()
+        return (self.queries(interaction) @ self._all_items.T).flatten()

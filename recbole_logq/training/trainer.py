@@ -13,8 +13,8 @@ from recbole.trainer import Trainer as RecBoleTrainer
 from recbole.utils import calculate_valid_score, dict2str, early_stopping, get_trainer, set_color
 
 from recbole_logq.errors import RequestError, WorkError
-from recbole_logq.ranks import from_first, rank, sum_over_ranks, wait_for_all
-from recbole_logq.training import checkpoint
+from recbole_logq.ranks import from_first, gather_rows, own_share, rank, sum_over_ranks, wait_for_all
+from recbole_logq.training import checkpoint, ranking
 from recbole_logq.training.clock import Clock
 from recbole_logq.training.other_parameter import encode
 
@@ -177,12 +177,28 @@ class Trainer(RecBoleTrainer):
     def evaluate(
         self, eval_data: Any, load_best_model: bool = True, model_file: str | None = None, show_progress: bool = False
     ) -> Any:
-        """See RecBole's ``Trainer.evaluate``; the best model comes out of a safe checkpoint."""
+        """See RecBole's ``Trainer.evaluate``; the best model comes out of a safe checkpoint.
+
+        What metrics of the best k items need is ranked in small memory (:mod:`recbole_logq.training.ranking`); the rest
+        goes RecBole's way.
+        """
         if load_best_model and eval_data:
             file = model_file or self.saved_model_file
             checkpoint.load_weights(self.model, checkpoint.load(file, self.device), file)
             self.logger.info(f"Loading model structure and parameters from {file}")
-        return super().evaluate(eval_data, load_best_model=False, show_progress=show_progress)
+        reason = ranking.why_not(self.config, eval_data)
+        if reason:
+            self.logger.debug(f"evaluation the way RecBole does it: {reason}")
+            return super().evaluate(eval_data, load_best_model=False, show_progress=show_progress)
+        self.model.eval()
+        share = own_share(eval_data.sample_size)
+        found = ranking.rank(
+            self.model, eval_data, max(self.config["topk"]), share.start, share.stop, show_progress=show_progress
+        )
+        found = ranking.Ranking(*(gather_rows(matrix.to(self.device)).rows.cpu() for matrix in found))
+        result = ranking.metrics(found, self.eval_collector, self.evaluator)
+        self.wandblogger.log_eval_metrics(result, head="eval")
+        return result
 
     def _out_of_budget(self) -> bool:
         budget = self.config["max_train_cpu_seconds"]

@@ -1,0 +1,114 @@
+"""Full ranking: the best items of every row, block by block, and RecBole's metrics of them."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from recbole.evaluator.register import metric_information
+from recbole.model.abstract_recommender import AbstractRecommender
+from recbole.utils import set_color
+from torch import Tensor
+from tqdm import tqdm
+
+from recbole_logq.data.ranking_loader import RankingLoader
+from recbole_logq.evaluation.top_k import TopK, top_k, top_k_of_scores
+
+ROWS = 1024
+"""Rows of a block where items stream by: enough that everything done once a block costs nothing."""
+RANKED = frozenset({"rec.items", "rec.topk"})
+
+
+class Ranking(NamedTuple):
+    """What RecBole's metrics of the best k items look at.
+
+    Attributes:
+        items: The best items, int64 ``[rows, k]``; RecBole's ``rec.items``.
+        hits: Which of them are targets, and the number of targets, int64 ``[rows, k + 1]``; RecBole's ``rec.topk``.
+    """
+
+    items: Tensor
+    hits: Tensor
+
+
+def why_not(config: Any, loader: Any) -> str | None:
+    """Why RecBole's own evaluation is needed; None where :func:`rank` has all that the metrics look at."""
+    if not isinstance(loader, RankingLoader):
+        return "only some items are ranked"
+    if config.model_class.full_sort_predict is AbstractRecommender.full_sort_predict:
+        return f"{config['model']} scores pairs only"
+    for metric in config["metrics"]:
+        needs = set(metric_information[metric.lower()]) - RANKED
+        if any(need.startswith("rec.") for need in needs):
+            return f"{metric} is not about the best items only"
+    return None
+
+
+@torch.no_grad()
+def rank(
+    model: Any, loader: RankingLoader, k: int, first: int = 0, last: int | None = None, show_progress: bool = False
+) -> Ranking:
+    """Rank all items for the rows ``[first, last)`` of a loader.
+
+    A model with ``queries`` and ``item_vectors`` is ranked while its items stream by; others give
+    blocks of scores.
+
+    Args:
+        model: In evaluation mode.
+        loader: The part to evaluate.
+        k: How many items to keep.
+        first: The first row.
+        last: The row after the last, all by default.
+        show_progress: Whether to draw a progress bar.
+
+    Returns:
+        The ranking, on the CPU; that of other rows can be put below it.
+    """
+    device = loader.config["device"]
+    vectors = model.item_vectors(None) if hasattr(model, "queries") else None
+    step = loader.step if vectors is None else ROWS
+    last = loader.sample_size if last is None else last
+    blocks: Any = loader.blocks(first, last, step)
+    if show_progress:
+        total = -(-(last - first) // step)
+        blocks = tqdm(blocks, total=total, ncols=100, desc=set_color("Evaluate   ", "pink"))
+    n_items = loader._dataset.item_num
+    parts = [Ranking(torch.empty(0, k, dtype=torch.int64), torch.empty(0, k + 1, dtype=torch.int64))]
+    for rows, history, target_rows, target_items in blocks:
+        rows = rows.to(device)
+        excluded = None if history is None else (history[0].to(device), history[1].to(device))
+        if vectors is not None:
+            best = top_k(model.queries(rows), vectors, k, excluded)
+        else:
+            best = top_k_of_scores(model.full_sort_predict(rows).view(-1, n_items), k, excluded)
+        parts.append(_mark(best, target_rows, target_items, n_items))
+    return Ranking(*(torch.cat(column) for column in zip(*parts, strict=True)))
+
+
+def _mark(best: TopK, target_rows: Tensor, target_items: Tensor, n_items: int) -> Ranking:
+    """Find the targets (pairs sorted by row) among the best items."""
+    items = best.items.cpu()
+    rows = torch.arange(len(items)).unsqueeze(1)
+    targets = (target_rows * n_items + target_items).sort().values
+    found = rows * n_items + items
+    hits = targets[torch.searchsorted(targets, found).clamp_max(len(targets) - 1)] == found
+    hits &= best.scores.cpu() > -torch.inf  # what is not ranked only fills the list up
+    count = torch.bincount(target_rows, minlength=len(items)).unsqueeze(1)
+    return Ranking(items, torch.cat([hits.long(), count], dim=1))
+
+
+def metrics(found: Ranking, collector: Any, evaluator: Any) -> Any:
+    """RecBole's metrics of a ranking.
+
+    Args:
+        found: All rows.
+        collector: RecBole's ``Collector``, which knows the training data.
+        evaluator: RecBole's ``Evaluator``.
+
+    Returns:
+        The metrics by name, rounded as configured.
+    """
+    for name, matrix in (("rec.items", found.items), ("rec.topk", found.hits)):
+        if collector.register.need(name):
+            collector.data_struct.set(name, matrix)
+    return evaluator.evaluate(collector.get_data_struct())

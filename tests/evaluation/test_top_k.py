@@ -1,0 +1,112 @@
+"""The streamed selection against torch.topk over the whole matrix."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from recbole_logq.evaluation import top_k as module
+from recbole_logq.evaluation.top_k import Pairs, top_k, top_k_of_scores
+
+
+@pytest.fixture(autouse=True)
+def _small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "TILE_ROWS", 8)
+    monkeypatch.setattr(module, "TILE_COLUMNS", 64)
+
+
+def masked(query: Tensor, items: Tensor, excluded: Pairs | None) -> Tensor:
+    scores = query @ items.T
+    scores[:, 0] = -torch.inf
+    if excluded is not None:
+        scores[excluded] = -torch.inf
+    return scores
+
+
+def vectors(rows: int, n_items: int, seed: int = 0) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    query = torch.randn(rows, 6, generator=generator, dtype=torch.float64)
+    return query, torch.randn(n_items, 6, generator=generator, dtype=torch.float64)
+
+
+def some_pairs(rows: int, n_items: int, share: float) -> Pairs:
+    chosen = torch.rand(rows, n_items, generator=torch.Generator().manual_seed(7)) < share
+    row, item = chosen.nonzero(as_tuple=True)
+    order = torch.randperm(len(row), generator=torch.Generator().manual_seed(8))
+    # In any order, and some of them twice.
+    return torch.cat([row[order], row[:5]]), torch.cat([item[order], item[:5]])
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.9])
+@pytest.mark.parametrize("k", [1, 3, 20, 100])
+@pytest.mark.parametrize(("rows", "n_items"), [(21, 1000), (1, 1000), (8, 65), (5, 101), (3, 130)])
+def test_equals_torch(rows: int, n_items: int, k: int, share: float) -> None:
+    k = min(k, n_items)
+    query, items = vectors(rows, n_items)
+    excluded = some_pairs(rows, n_items, share) if share else None
+    scores = masked(query, items, excluded)
+    expected = scores.topk(k, dim=1)
+    for found in (top_k(query, items, k, excluded), top_k_of_scores(query @ items.T, k, excluded)):
+        torch.testing.assert_close(found.scores, expected.values, rtol=1e-12, atol=1e-12)
+        real = expected.values > -torch.inf
+        assert torch.equal(found.items[real], expected.indices[real])
+        assert torch.equal(found.scores == -torch.inf, ~real)
+    if share < 0.9:
+        assert real[:, : n_items // 2].all()
+
+
+@pytest.mark.parametrize("order", ["rising", "falling"])
+def test_the_order_of_the_catalogue_does_not_matter(order: str) -> None:
+    # Rising: every tile beats all before it. Falling: the first tile decides.
+    steps = torch.arange(1000, dtype=torch.float64).unsqueeze(1)
+    items = steps if order == "rising" else -steps
+    query = torch.rand(10, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64) + 0.5
+    expected = masked(query, items, None).topk(15, dim=1)
+    for found in (top_k(query, items, 15), top_k_of_scores(query @ items.T, 15)):
+        assert torch.equal(found.items, expected.indices)
+
+
+def test_equal_scores_come_as_torch_has_them_over_the_whole_row() -> None:
+    # What RecBole does with the scores of ItemKNN, most of which are zero.
+    generator = torch.Generator().manual_seed(3)
+    scores = torch.randint(0, 4, (30, 700), generator=generator).double()
+    excluded = some_pairs(30, 700, 0.2)
+    expected = masked(scores, torch.eye(700, dtype=torch.float64), excluded).topk(20, dim=1)
+    assert torch.equal(top_k_of_scores(scores.clone(), 20, excluded).items, expected.indices)
+    streamed = top_k(scores, torch.eye(700, dtype=torch.float64), 20, excluded)
+    assert torch.equal(streamed.items, expected.indices)
+    assert torch.equal(streamed.scores, expected.values)
+
+
+def test_too_few_items_are_filled_up_with_what_is_not_ranked() -> None:
+    query, items = vectors(4, 200)
+    row = torch.arange(4).repeat_interleave(197)
+    excluded = (row, torch.arange(3, 200).repeat(4))  # leaves items 1 and 2
+    expected = masked(query, items, excluded).topk(5, dim=1)
+    for found in (top_k(query, items, 5, excluded), top_k_of_scores(query @ items.T, 5, excluded)):
+        assert torch.equal(found.items[:, :2].sort(dim=1).values, torch.tensor([[1, 2]] * 4))
+        assert torch.equal(found.scores[:, 2:], torch.full((4, 3), -torch.inf, dtype=torch.float64))
+        assert torch.equal(found.items, expected.indices)
+
+
+def test_a_score_that_is_no_number_comes_first_as_in_torch() -> None:
+    scores = torch.randn(6, 500, generator=torch.Generator().manual_seed(1))
+    scores[2, 400] = scores[2, 17] = torch.nan
+    expected = scores.index_fill(1, torch.tensor([0]), -torch.inf).topk(10, dim=1)
+    assert torch.equal(top_k_of_scores(scores, 10).items, expected.indices)
+
+
+@pytest.mark.parametrize(("tile_rows", "tile_columns", "group"), [(1, 32, 16), (3, 512, 8), (100, 4096, 32)])
+def test_sizes_of_blocks_do_not_matter(
+    monkeypatch: pytest.MonkeyPatch, tile_rows: int, tile_columns: int, group: int
+) -> None:
+    query, items = vectors(20, 3000)
+    excluded = some_pairs(20, 3000, 0.05)
+    before = top_k(query, items, 50, excluded)
+    monkeypatch.setattr(module, "TILE_ROWS", tile_rows)
+    monkeypatch.setattr(module, "TILE_COLUMNS", tile_columns)
+    monkeypatch.setattr(module, "GROUP", group)
+    after = top_k(query, items, 50, excluded)
+    assert torch.equal(before.items, after.items)
+    torch.testing.assert_close(before.scores, after.scores, rtol=1e-12, atol=1e-12)
