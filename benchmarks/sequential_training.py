@@ -1,12 +1,18 @@
-"""Positives per CPU second in training: this package's SASRec recipes against RecBole's SASRec (CE), in one run.
+"""Positives per CPU second in training: this package's SASRec against its floor, RecBole's and RecTools' SASRec.
 
-    uv run benchmarks/sequential_training.py [--repeats=5]
+    uv run benchmarks/sequential_training.py [--repeats=5] [--profile]
 
-One thread. Same width (64), blocks (2), heads (2), feed-forward (256), length (50) and dropout (0.2) for all; each with
-its own batch: RecBole 2048 interactions, ours 128 windows of users. A step is everything between two batches: loader,
-forward, backward, Adam. A positive is one (history, target) pair that is trained on; both train on the same pairs.
-What the ratio is made of: RecBole runs the encoder over a whole history for one target, ours over a window for all its
-targets at once; the own full softmax, printed beside it, shows how little of the rest is the sampled loss.
+ml-1m, one thread, one run. Width 64, two blocks, two heads, feed-forward 256 (RecTools fixes its own), length 50,
+dropout 0.2 for all; each with its own batch: RecBole 2048 interactions, the others 128 users or windows of users. A step
+is everything between two batches: loader, forward, backward, Adam. A positive is one (history, target) pair that is
+trained on; both encoders train on the same pairs. Negatives: 256, shared by the batch in ours, drawn for every position
+in RecTools.
+
+The floor is the encoder's forward and backward on the same batches (lookup, packing, dropout, a given gradient at its
+output), and product and logsumexp of as many random queries with 256 random vectors, forward and backward: what no
+training step with this encoder can do without. "Step alone" is ours without loader and optimizer.
+
+RecTools runs in an environment of its own (peers/rectools_sasrec.py), in the same minutes, on the same torch.
 """
 
 from __future__ import annotations
@@ -14,7 +20,9 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
 from time import process_time
@@ -22,12 +30,17 @@ from typing import Any
 
 import torch
 from recbole.utils import init_seed
+from torch.profiler import ProfilerActivity, profile
 
 from recbole_logq.config import Config
 from recbole_logq.data.prepare import create_dataset, create_loaders, split_dataset
 from recbole_logq.experiment.run import versions
+from recbole_logq.modules.packing import Packing
+from recbole_logq.samplers import Pool, get_sampler
 
 RESULT = Path(__file__).parent / "results" / "sequential_training.json"
+PROFILES = Path(__file__).parent / "results" / "profiles"
+PEER = Path(__file__).parent / "peers" / "rectools_sasrec.py"
 OURS: dict[str, Any] = {"embedding_size": 64, "n_layers": 2, "n_heads": 2, "inner_size": 256, "dropout": 0.2}
 THEIRS: dict[str, Any] = {"hidden_size": 64, "n_layers": 2, "n_heads": 2, "inner_size": 256, "loss_type": "CE"} | {
     "hidden_dropout_prob": 0.2,
@@ -35,15 +48,29 @@ THEIRS: dict[str, Any] = {"hidden_size": 64, "n_layers": 2, "n_heads": 2, "inner
     "train_neg_sample_args": None,
     "train_batch_size": 2048,
 }
+BASE = "RecBole SASRec, CE"
+FLOOR, ALONE = "floor: encoder, product and logsumexp alone", "SASRecCorrectedLogQ, step alone"
 # Steps of one repeat: RecBole's take seconds each.
 CANDIDATES = {
-    "RecBole SASRec, CE": ("SASRec", THEIRS, 1),
+    BASE: ("SASRec", THEIRS, 1),
     "SASRecCorrectedLogQ": ("SASRecCorrectedLogQ", OURS, 15),
     "SASRecLogQ": ("SASRecLogQ", OURS, 15),
     "SASRecInBatch": ("SASRecInBatch", OURS, 15),
     "SASRecUniform": ("SASRecUniform", OURS, 15),
-    "SASRecFullSoftmax": ("SASRecFullSoftmax", OURS, 5),
+    "SASRecFullSoftmax": ("SASRecFullSoftmax", OURS, 10),
+    "SASRecUniform, a pool of 256 for every position": ("SASRecUniform", OURS, 2),
 }
+OWN_POOLS = "SASRecUniform, a pool of 256 for every position"
+
+
+class OwnPools(get_sampler("uniform")):  # type: ignore[misc]
+    """Uniform draws for every row, which is what most libraries do: the price of it is measured, nobody is offered it."""
+
+    def sample(self, positives: torch.Tensor, *, n_units: int | None = None) -> Pool:
+        """``count`` columns of each row's own."""
+        ids = torch.randint(1, self.n_items, (len(positives), self.count or 0), generator=self.generator)
+        shared = super().sample(positives, n_units=n_units)
+        return Pool(ids, "draws", torch.full_like(ids, -1), shared.log_q_of(ids), shared.law)
 
 
 def endless(loader: Any) -> Iterator[Any]:
@@ -55,66 +82,141 @@ def endless(loader: Any) -> Iterator[Any]:
 class Candidate:
     """A model ready to take steps."""
 
-    def __init__(self, dataset: str, model: str, settings: dict[str, Any], steps: int) -> None:
-        config = Config(model, dataset, None, {**settings, "MAX_ITEM_LIST_LENGTH": 50, "show_progress": False})
+    def __init__(self, name: str, model: str, settings: dict[str, Any], steps: int) -> None:
+        config = Config(model, "ml-1m", None, {**settings, "MAX_ITEM_LIST_LENGTH": 50, "show_progress": False})
         init_seed(config["seed"], True)
         data = create_dataset(config)
         parts = split_dataset(config, data)
         self.target = parts[0].iid_field
         self.batches = endless(create_loaders(config, data, parts)[0])
         self.model = config.model_class(config, parts[0]).train()
-        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=1e-3)
+        if name == OWN_POOLS:
+            self.model.sampler.__class__ = OwnPools
+        own = hasattr(self.model, "after_step")
+        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=1e-3, fused=own or None)  # as each trainer has it
         self.steps = steps
+
+    def step(self) -> int:
+        """One step; gives its positives."""
+        batch = next(self.batches)
+        self.optimizer.zero_grad(set_to_none=True)
+        self.model.calculate_loss(batch).backward()
+        self.optimizer.step()
+        return int((batch[self.target] > 0).sum())
 
     def measure(self) -> float:
         """Positives per CPU second over one repeat."""
-        positives, start = 0, process_time()
-        for _ in range(self.steps):
-            batch = next(self.batches)
-            self.optimizer.zero_grad(set_to_none=True)
-            self.model.calculate_loss(batch).backward()
-            self.optimizer.step()
-            positives += int((batch[self.target] > 0).sum())
+        start = process_time()
+        positives = sum(self.step() for _ in range(self.steps))
         return positives / (process_time() - start)
+
+
+class Floor:
+    """The encoder alone and the pool alone, and our step without loader and optimizer, on batches made beforehand."""
+
+    def __init__(self, candidate: Candidate) -> None:
+        self.model = candidate.model
+        self.batches = [next(candidate.batches) for _ in range(candidate.steps)]
+        self.positives = sum(int((batch[candidate.target] > 0).sum()) for batch in self.batches)
+
+    def measure(self, step: Callable[[Any], None]) -> float:
+        """Positives per CPU second of a step."""
+        start = process_time()
+        for batch in self.batches:
+            self.model.zero_grad(set_to_none=True)
+            step(batch)
+        return self.positives / (process_time() - start)
+
+    def floor(self, batch: Any) -> None:
+        """Nothing but the encoder and the pool's product."""
+        packing = Packing(batch[self.model.ITEM_SEQ_LEN])
+        states = self.model.forward(batch[self.model.ITEM_SEQ], packing)
+        states.backward(self.gradient[: len(states)])
+        query, pool = self.query[: len(states)], self.pool
+        query.grad = pool.grad = None
+        torch.logsumexp(query @ pool.T, dim=1).sum().backward()
+
+    gradient = torch.randn(128 * 50, 64)
+    query, pool = torch.randn(128 * 50, 64), torch.randn(256, 64).requires_grad_()
+
+    def alone(self, batch: Any) -> None:
+        """Our whole loss, forward and backward."""
+        self.model.calculate_loss(batch).backward()
+
+
+def rectools(repeats: int) -> dict[str, Any]:
+    """What the peer prints."""
+    command = ["uv", "run", "--no-project", "--isolated", "--with", "rectools[torch]"]
+    command += ["--with", f"torch=={torch.__version__.split('+')[0]}", "python", str(PEER)]
+    done = subprocess.run(
+        [*command, "datasets/ml-1m/ml-1m.inter", str(repeats)], stdout=subprocess.PIPE, text=True, check=True
+    )
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def write_profile() -> None:
+    """Where a step of SASRecCorrectedLogQ spends its time, by operator."""
+    candidate = Candidate("SASRecCorrectedLogQ", *CANDIDATES["SASRecCorrectedLogQ"])
+    candidate.measure()
+    with profile(activities=[ProfilerActivity.CPU]) as found:
+        candidate.measure()
+    PROFILES.mkdir(exist_ok=True)
+    text = found.key_averages().table(sort_by="self_cpu_time_total", row_limit=25, max_name_column_width=60)
+    (PROFILES / f"sequential_training-{date.today().isoformat()}.txt").write_text(text, encoding="utf-8")
+    print(text)
 
 
 def main() -> None:
     """Measure in turn, so that a drift of the machine touches all alike; print medians and ratios."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--profile", action="store_true", help="write where a step spends its time, measure nothing")
+    parser.add_argument("--only", default="", help="of this package and RecBole, what contains this; nothing is stored")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    candidates = {name: Candidate("ml-1m", *spec) for name, spec in CANDIDATES.items()}
-    rates: dict[str, list[float]] = {name: [] for name in candidates}
-    for candidate in candidates.values():
-        candidate.measure()  # warm-up
+    if arguments.profile:
+        write_profile()
+        return
+    candidates = {name: Candidate(name, *spec) for name, spec in CANDIDATES.items() if arguments.only in name}
+    floor = Floor(candidates["SASRecCorrectedLogQ"])
+    floor.query.requires_grad_()
+    measures: dict[str, Callable[[], float]] = {
+        FLOOR: lambda: floor.measure(floor.floor),
+        ALONE: lambda: floor.measure(floor.alone),
+        **{name: candidate.measure for name, candidate in candidates.items()},
+    }
+    rates: dict[str, list[float]] = {name: [] for name in measures}
+    for measure in measures.values():
+        measure()  # warm-up
     for _ in range(arguments.repeats):
-        for name, candidate in candidates.items():
-            rates[name].append(candidate.measure())
-    base = statistics.median(rates["RecBole SASRec, CE"])
-    rows = [
-        {
-            "who": name,
-            "positives_per_cpu_second": round(statistics.median(values)),
-            "lowest": round(min(values)),
-            "highest": round(max(values)),
-            "ratio_to_recbole": round(statistics.median(values) / base, 1),
-        }
-        for name, values in rates.items()
-    ]
-    content = {"date": date.today().isoformat(), "repeats": arguments.repeats, "versions": versions(), "rows": rows}
-    RESULT.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        for name, measure in measures.items():
+            rates[name].append(measure())
+    content = {"date": date.today().isoformat(), "repeats": arguments.repeats, "versions": versions()}
+    if arguments.only:
+        for name, values in rates.items():
+            print(
+                f"{name}: {statistics.median(values):,.0f} ({statistics.median(values) / statistics.median(rates[FLOOR]):.2f})"
+            )
+        return
+    peer = rectools(arguments.repeats)
+    content["versions"] |= {"rectools": peer["rectools"]}
+    rates |= {f"RecTools SASRec, {loss}": values for loss, values in peer["rates"].items()}
+    RESULT.write_text(json.dumps({**content, "rates": rates}, indent=1) + "\n", encoding="utf-8")
     print(table())
 
 
 def table() -> str:
     """The stored measurement."""
-    lines = ["| who | positives / CPU s, median | lowest - highest | x RecBole |", "|---|---|---|---|"]
-    for row in json.loads(RESULT.read_text(encoding="utf-8"))["rows"]:
-        span = f"{row['lowest']:,} - {row['highest']:,}"
-        lines.append(f"| {row['who']} | {row['positives_per_cpu_second']:,} | {span} | {row['ratio_to_recbole']} |")
+    rates = json.loads(RESULT.read_text(encoding="utf-8"))["rates"]
+    medians = {name: statistics.median(values) for name, values in rates.items()}
+    lines = ["| who | positives / CPU s, median | lowest - highest | x RecBole | of the floor |", "|---" * 5 + "|"]
+    for name, median in sorted(medians.items(), key=lambda pair: pair[1]):
+        span = f"{min(rates[name]):,.0f} - {max(rates[name]):,.0f}"
+        share = f"{median / medians[FLOOR]:.0%}"
+        lines.append(f"| {name} | {median:,.0f} | {span} | {median / medians[BASE]:.1f} | {share} |")
     return "\n".join(lines)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

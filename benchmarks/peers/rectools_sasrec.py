@@ -1,8 +1,7 @@
 """Positives per CPU second of RecTools' SASRec; run by sequential_training.py in an environment of RecTools' own.
 
-Reads an atomic file's users, items and times (three columns, tab-separated, with a header) and prints one JSON line: the
-version, and for every loss the rates of its repeats. Steps are timed between two batches, loader and optimizer
-included; the first ones are left out.
+Reads user_id, item_id and timestamp of an atomic file and prints one JSON line: the versions, and for every loss the
+rates of its repeats. Steps are timed between two batches, loader and optimizer included; the first ones are left out.
 """
 
 from __future__ import annotations
@@ -77,7 +76,8 @@ def main() -> None:
     warnings.filterwarnings("ignore")
     logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
     torch.set_num_threads(1)
-    table = pd.read_csv(file, sep="\t", usecols=[0, 1, 3] if "rating" in open(file).readline() else [0, 1, 2])
+    table = pd.read_csv(file, sep="\t").rename(columns=lambda name: name.split(":")[0])
+    table = table[["user_id", "item_id", "timestamp"]]
     table.columns = [Columns.User, Columns.Item, Columns.Datetime]
     table[Columns.Datetime] = pd.to_datetime(table[Columns.Datetime], unit="s")
     table[Columns.Weight] = 1

@@ -131,8 +131,8 @@ def _check_processes(values: dict[str, Any], loss: Loss, sampler: type[Sampler])
         )
     if values["eval_args"].get("mode", "full") not in ("full", {"valid": "full", "test": "full"}):
         raise RequestError(
-            f"nproc={values['nproc']}: eval_args.mode={values['eval_args']['mode']} draws what is ranked and runs in one "
-            "process; set mode=full or leave nproc out"
+            f"nproc={values['nproc']}: eval_args.mode={values['eval_args']['mode']} draws what is ranked, which one "
+            "process does; set mode=full or leave nproc out"
         )
     if loss.skips_rows:
         raise RequestError(f"nproc={values['nproc']}: loss={loss.name} makes buckets of all rows in one process")
