@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch import Tensor, arange, maximum
+import torch
+from torch import Tensor
 
 from recbole_logq.errors import RequestError
 
@@ -24,7 +25,7 @@ def last_items(items: Tensor, start: Tensor, end: Tensor, length: int) -> Tensor
     Returns:
         ``[rows, length]`` in order, right-padded with 0.
     """
-    position = maximum(start, end - length)[..., None] + arange(length)
+    position = torch.maximum(start, end - length)[..., None] + torch.arange(length)
     return items[position.clamp_max(len(items) - 1)] * (position < end[..., None])
 
 
