@@ -3,8 +3,8 @@
     uv run benchmarks/sequential_training.py [--repeats=5] [--profile]
 
 ml-1m, one thread, one run. Width 64, two blocks, two heads, feed-forward 256 (RecTools fixes its own), length 50,
-dropout 0.2 for all; each with its own batch: RecBole 2048 interactions, the others 128 users or windows of users. A step
-is everything between two batches: loader, forward, backward, Adam. A positive is one (history, target) pair that is
+dropout 0.2 for all; each with its own batch: RecBole 2048 interactions, the others 128 users or windows of users. A
+step is everything between two batches: loader, forward, backward, Adam. A positive is one (history, target) pair that is
 trained on; both encoders train on the same pairs. Negatives: 256, shared by the batch in ours, drawn for every position
 in RecTools.
 
@@ -64,7 +64,7 @@ OWN_POOLS = "SASRecUniform, a pool of 256 for every position"
 
 
 class OwnPools(get_sampler("uniform")):  # type: ignore[misc]
-    """Uniform draws for every row, which is what most libraries do: the price of it is measured, nobody is offered it."""
+    """Uniform draws for every row, as most libraries have them: the price is measured, nobody is offered it."""
 
     def sample(self, positives: torch.Tensor, *, n_units: int | None = None) -> Pool:
         """``count`` columns of each row's own."""
@@ -194,10 +194,9 @@ def main() -> None:
             rates[name].append(measure())
     content = {"date": date.today().isoformat(), "repeats": arguments.repeats, "versions": versions()}
     if arguments.only:
+        floor_rate = statistics.median(rates[FLOOR])
         for name, values in rates.items():
-            print(
-                f"{name}: {statistics.median(values):,.0f} ({statistics.median(values) / statistics.median(rates[FLOOR]):.2f})"
-            )
+            print(f"{name}: {statistics.median(values):,.0f} ({statistics.median(values) / floor_rate:.0%})")
         return
     peer = rectools(arguments.repeats)
     content["versions"] |= {"rectools": peer["rectools"]}
