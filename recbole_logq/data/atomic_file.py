@@ -1,4 +1,4 @@
-"""Reading atomic files: RecBole's own loader with a parser in C on every file that both parsers read alike.
+"""Reading atomic files with a parser in C, wherever it reads what RecBole's parser reads.
 
 RecBole 1.2.1 has pandas' parser in Python hard-coded, which takes ten times as long and keeps a Python string per
 token. The one in C differs where a file holds quotation marks or more fields than its header names, and in the last
@@ -7,28 +7,16 @@ digit of numbers beyond 2^53; such files, and those it refuses, go to the parser
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import islice
-from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
 
 LARGEST_EXACT = 2.0**53
 _BLOCK = 1 << 22
-
-
-@contextmanager
-def parsed_in_c() -> Iterator[None]:
-    """Inside, RecBole's ``Dataset._load_feat`` reads with :func:`read_table`; it uses nothing else of pandas."""
-    module: Any = importlib.import_module("recbole.data.dataset.dataset")
-    module.pd = SimpleNamespace(read_csv=read_table)
-    try:
-        yield
-    finally:
-        module.pd = pd
+# "high" is how the parser in Python converts numbers; in pieces the categories of each would be sorted and merged.
+_IN_C = {"engine": "c", "float_precision": "high", "low_memory": False}
 
 
 def read_table(path: str, **options: Any) -> pd.DataFrame:
@@ -48,8 +36,7 @@ def read_table(path: str, **options: Any) -> pd.DataFrame:
     if _is_plain(path, options["encoding"], options["delimiter"]):
         kinds = {name: "category" if name.endswith(":token") else kind for name, kind in options["dtype"].items()}
         try:
-            # "high" is the conversion of the parser in Python.
-            table = pd.read_csv(path, **{**options, "dtype": kinds, "engine": "c", "float_precision": "high"})
+            table = pd.read_csv(path, **{**options, "dtype": kinds, **_IN_C})
         except ValueError:  # the parser in Python may read it, or says what is wrong in the words known
             pass
         else:

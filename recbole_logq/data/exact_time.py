@@ -15,6 +15,7 @@ import torch
 from recbole.data.interaction import Interaction
 from recbole.utils import FeatureType, ModelType
 
+from recbole_logq.data.grouping import order_by, stable_order
 from recbole_logq.data.lean import LeanMixin
 from recbole_logq.data.observed import ObservedNegatives, observed_field, refused
 from recbole_logq.data.temporal_split import TemporalSplit, is_temporal
@@ -152,8 +153,7 @@ class ExactTimeMixin(LeanMixin):
             self._sort_by_time()
         super()._change_feat_format()
         if self._time_matters() and self.config["MODEL_TYPE"] in {ModelType.GENERAL, ModelType.TRADITIONAL}:
-            times = self.inter_feat[self.time_field].numpy()
-            order = torch.from_numpy(np.lexsort((times, self.inter_feat[self.uid_field].numpy())))
+            order = order_by(self.inter_feat, [self.uid_field, self.time_field])
             self._keep_sequences(order)
             self.inter_feat.update(Interaction({HISTORY_END: torch.argsort(order)}))
 
@@ -213,8 +213,14 @@ class ExactTimeMixin(LeanMixin):
         return self.benchmark_filename_list is None and self.config["eval_args"]["order"] == "TO"
 
     def _sort_by_time(self) -> None:
-        if self.time_field in self.inter_feat:
+        if self.time_field not in self.inter_feat:
+            return
+        times = self.inter_feat[self.time_field].to_numpy()
+        if times.dtype != np.float64:  # read as text, which is refused where the order matters
             self.inter_feat.sort_values(by=self.time_field, kind="stable", inplace=True, ignore_index=True)
+            return
+        self.inter_feat = self.inter_feat.take(stable_order(torch.from_numpy(times)).numpy())
+        self.inter_feat.index = pd.RangeIndex(len(times))
 
     def _check_time(self) -> None:
         if self.time_field not in self.inter_feat:
