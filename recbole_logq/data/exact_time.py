@@ -15,17 +15,17 @@ import torch
 from recbole.data.interaction import Interaction
 from recbole.utils import FeatureType, ModelType
 
+from recbole_logq.data.grouping import order_by, stable_order
+from recbole_logq.data.lean import LeanMixin
 from recbole_logq.data.observed import ObservedNegatives, observed_field, refused
 from recbole_logq.data.temporal_split import TemporalSplit, is_temporal
 from recbole_logq.errors import RequestError
 
 # Where the history of a row ends in `flat_items`; a name no atomic file uses.
 HISTORY_END = "__history_end"
-# What the mixin finds in the class it is mixed into is RecBole's Dataset, which has no types.
-_Base: Any = object
 
 
-class ExactTimeMixin(_Base):
+class ExactTimeMixin(LeanMixin):
     """Mix into a RecBole dataset class, in front of it.
 
     Attributes:
@@ -41,21 +41,6 @@ class ExactTimeMixin(_Base):
     inter_feat: Any
     user_feat: Any
     item_feat: Any
-
-    def _load_feat(self, filepath: str, source: Any) -> Any:
-        table = super()._load_feat(filepath, source)
-        if table is not None:
-            with open(filepath, encoding=self.config["encoding"] or "utf-8") as lines:
-                written = sum(line != "\n" for line in lines) - 1
-            if written != len(table):
-                message = (
-                    f"{filepath} has {written:,} rows and RecBole reads {len(table):,} of them: take the quotation "
-                    "marks out of its names, they swallow lines"
-                )
-                if filepath.endswith(".inter"):
-                    raise RequestError(message)
-                self.logger.warning(message)  # features are missing then, no interaction is
-        return table
 
     def _filter_nan_user_or_item(self) -> None:
         before = len(self.inter_feat)
@@ -159,8 +144,7 @@ class ExactTimeMixin(_Base):
         rows = self.inter_feat
         index = self.temporal_split.parts(rows[self.time_field], rows[self.uid_field], rows[HISTORY_END])
         self.logger.info(str(self.temporal_split))
-        self._drop_unused_col()
-        return [self.copy(self.inter_feat[part]) for part in index]
+        return self._parts_of(index)
 
     def _change_feat_format(self) -> None:
         if self._time_matters() and not self.config["recbole_order"]:
@@ -169,8 +153,7 @@ class ExactTimeMixin(_Base):
             self._sort_by_time()
         super()._change_feat_format()
         if self._time_matters() and self.config["MODEL_TYPE"] in {ModelType.GENERAL, ModelType.TRADITIONAL}:
-            times = self.inter_feat[self.time_field].numpy()
-            order = torch.from_numpy(np.lexsort((times, self.inter_feat[self.uid_field].numpy())))
+            order = order_by(self.inter_feat, [self.uid_field, self.time_field])
             self._keep_sequences(order)
             self.inter_feat.update(Interaction({HISTORY_END: torch.argsort(order)}))
 
@@ -230,8 +213,14 @@ class ExactTimeMixin(_Base):
         return self.benchmark_filename_list is None and self.config["eval_args"]["order"] == "TO"
 
     def _sort_by_time(self) -> None:
-        if self.time_field in self.inter_feat:
+        if self.time_field not in self.inter_feat:
+            return
+        times = self.inter_feat[self.time_field].to_numpy()
+        if times.dtype != np.float64:  # read as text, which is refused where the order matters
             self.inter_feat.sort_values(by=self.time_field, kind="stable", inplace=True, ignore_index=True)
+            return
+        self.inter_feat = self.inter_feat.take(stable_order(torch.from_numpy(times)).numpy())
+        self.inter_feat.index = pd.RangeIndex(len(times))
 
     def _check_time(self) -> None:
         if self.time_field not in self.inter_feat:

@@ -161,15 +161,12 @@ def split_dataset(config: Any, dataset: Dataset) -> list[Dataset]:
 
 def create_loaders(config: Any, dataset: Dataset, parts: list[Dataset]) -> tuple[Any, Any, Any]:
     """Loaders of the three parts: RecBole's, except for the training loader of an own model."""
-    try:
-        train_sampler, valid_sampler, test_sampler = create_samplers(config, dataset, parts)
-    except ValueError as error:  # a user who had every item leaves nothing to sample
-        raise RequestError(f"cannot sample negatives on {config['dataset']}: {error}") from error
+    own_loader = getattr(config.model_class, "train_loader", None)
+    train_sampler, valid_sampler, test_sampler = _samplers(config, dataset, parts, own_loader is None)
     if is_temporal(config["eval_args"]) and config["train_neg_sample_args"]["distribution"] == "popularity":
         # RecBole counts validation and test interactions too.
         alpha = config["train_neg_sample_args"]["alpha"]
         train_sampler = Sampler(["train"], [parts[0]], "popularity", alpha).set_phase("train")
-    own_loader = getattr(config.model_class, "train_loader", None)
     if own_loader is not None:
         train = own_loader(config, parts[0])
     else:
@@ -186,6 +183,17 @@ def create_loaders(config: Any, dataset: Dataset, parts: list[Dataset]) -> tuple
         values = " ".join(set_color(f" {key}", "cyan") + f" = [{config[key]}]" for key in keys)
         logger.info(set_color(f"[{title}]:", "pink") + values)
     return train, valid, test
+
+
+def _samplers(config: Any, dataset: Dataset, parts: list[Dataset], for_training: bool) -> tuple[Any, Any, Any]:
+    """RecBole's samplers, which hold a set of items for each user; none where no loader draws from them."""
+    drawn = for_training and config["train_neg_sample_args"]["distribution"] != "none"
+    if not drawn and all(get_dataloader(config, phase) is FullSortEvalDataLoader for phase in ("valid", "test")):
+        return None, None, None
+    try:
+        return create_samplers(config, dataset, parts)
+    except ValueError as error:  # a user who had every item leaves nothing to sample
+        raise RequestError(f"cannot sample negatives on {config['dataset']}: {error}") from error
 
 
 def _evaluation_loader(config: Any, phase: str, part: Dataset, earlier: list[Dataset], sampler: Any) -> Any:

@@ -11,6 +11,7 @@ from recbole.data.interaction import Interaction
 from recbole.utils import FeatureSource, FeatureType
 
 from recbole_logq.data.exact_time import HISTORY_END, ExactTimeMixin
+from recbole_logq.data.grouping import take
 from recbole_logq.data.histories import last_items
 from recbole_logq.data.windows import Windows
 from recbole_logq.errors import RequestError
@@ -43,7 +44,7 @@ class SequenceDataset(ExactTimeMixin, SequentialDataset):
         rows = self._target_positions()
         start_of_user = torch.searchsorted(self.flat_users, self.flat_users[rows])
         self._set_list_field()
-        table = self.inter_feat[rows]
+        table = take(self.inter_feat, rows)
         length = (rows - start_of_user).clamp_max(self.max_item_list_len)
         table.update(Interaction({self.item_list_length_field: length, HISTORY_END: rows}))
         self.inter_feat = table

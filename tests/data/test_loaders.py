@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 import torch
+from recbole.data.utils import create_samplers
 
+from recbole_logq.data import prepare
 from recbole_logq.errors import RequestError
 
 USER_FILE = {"load_col": {"inter": ["user_id", "item_id", "rating", "timestamp"], "user": ["user_id", "gender"]}}
@@ -99,3 +101,23 @@ def test_impossible_weights_are_refused(
     for normalize in (False, True):
         with pytest.raises(RequestError, match=f"weights must be numbers from 0 up, .*{found}"):
             build("TwoTowerLogQ", weight_field="rating", data_path=str(folder.parent), normalize_all=normalize, **RATED)
+
+
+@pytest.mark.parametrize(
+    ("model", "mode", "samplers"),
+    [("TwoTowerLogQ", "full", 0), ("EASE", "full", 0), ("BPR", "full", 1), ("TwoTowerLogQ", "uni50", 1)],
+)
+def test_recboles_samplers_are_made_where_something_draws_from_them(
+    build: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, model: str, mode: str, samplers: int
+) -> None:
+    made: list[Any] = []
+
+    def count(*arguments: Any) -> Any:
+        made.append(create_samplers(*arguments))
+        return made[-1]
+
+    monkeypatch.setattr(prepare, "create_samplers", count)
+    settings = {} if model == "BPR" else {"train_neg_sample_args": None}
+    _, _, (_, valid, _) = build(model, eval_args={"mode": mode}, **settings)
+    assert len(made) == samplers
+    assert len(list(valid)) == len(valid)
