@@ -4,9 +4,9 @@
 
 ml-1m, one thread, one run. Width 64, two blocks, two heads, feed-forward 256 (RecTools fixes its own), length 50,
 dropout 0.2 for all; each with its own batch: RecBole 2048 interactions, the others 128 users or windows of users. A
-step is everything between two batches: loader, forward, backward, Adam. A positive is one (history, target) pair that is
-trained on; both encoders train on the same pairs. Negatives: 256, shared by the batch in ours, drawn for every position
-in RecTools.
+step is everything between two batches: loader, forward, backward, Adam. A positive is one (history, target) pair that
+is trained on; both encoders train on the same pairs. Negatives: 256, shared by the batch in ours, drawn for every
+position in RecTools.
 
 The floor is the encoder's forward and backward on the same batches (lookup, packing, dropout, a given gradient at its
 output), and product and logsumexp of as many random queries with 256 random vectors, forward and backward: what no
