@@ -31,8 +31,8 @@ class RankingLoader(FullSortEvalDataLoader):
     scores of everything the user had before the first target are taken out of the ranking, targets excepted. Under a
     random split, where no target comes before another, that is everything in the earlier parts.
 
-    ``eval_batch_size`` is a number of scores, as in RecBole: a block has rows for so many, or for ``SCORES_PER_BLOCK`` if
-    that is more. It means nothing for the own models' metrics of the best items: their items stream by, no block of
+    ``eval_batch_size`` is a number of scores, as in RecBole: a block has rows for so many, or for ``SCORES_PER_BLOCK``
+    if that is more. It means nothing for the own models' metrics of the best items: their items stream by, no block of
     scores exists, and :meth:`blocks` is asked for a number of rows.
 
     Args:

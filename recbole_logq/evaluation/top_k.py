@@ -124,14 +124,15 @@ class Catalogue:
         if pairs is not None:
             order = pairs[1].argsort()
             row, item = pairs[0][order], pairs[1][order]
-            ends = torch.searchsorted(item, torch.arange(1, groups.n_items + groups.columns, groups.columns).to(item))
+            starts = torch.arange(1, groups.n_items + groups.columns, groups.columns, device=item.device)
+            ends = torch.searchsorted(item, starts).tolist()
         for tile, (low, high, n_groups) in enumerate(groups.tiles()):
             scores = memory[: rows * n_groups * groups.size].view(rows, -1)
             if scores.shape[1] > high - low:
                 scores.fill_(product.lowest)
             product.write(prepared, low, high, scores[:, : high - low])
             if pairs is not None:
-                here = slice(int(ends[tile]), int(ends[tile + 1]))
+                here = slice(ends[tile], ends[tile + 1])
                 scores[row[here], item[here] - low] = product.lowest
             first = tile * groups.per_tile
             maxima[:, first : first + n_groups] = scores.unflatten(1, (groups.size, n_groups)).amax(1)
