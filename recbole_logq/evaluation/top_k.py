@@ -75,10 +75,8 @@ class Catalogue:
         found = TopK(query.new_empty(len(query), k), torch.empty(len(query), k, dtype=torch.int64, device=query.device))
         rows = torch.arange(len(query), device=query.device)
         for product in list(self._products):
-            if (
-                not len(rows) or k >= self._groups.n_groups * self._groups.size
-            ):  # then all items are wanted: sort whole rows
-                break
+            if not len(rows) or k >= self._groups.n_groups * self._groups.size:
+                break  # nothing is left, or everything is wanted
             rest = []
             for block in rows.split(TILE_ROWS):
                 best, proven = self._search(product, query[block], k, _of_rows(excluded, block, len(query)))
