@@ -18,8 +18,8 @@ from recbole_logq.data.protocol import filters_history
 from recbole_logq.errors import RequestError
 
 # RecBole ranks for eval_batch_size // n_items users at a time, which is one user on most catalogues. A block of this
-# many scores is 32 MB and keeps the matrix product busy.
-SCORES_PER_BLOCK = 1 << 23
+# many scores is 16 MB and keeps the matrix product busy.
+SCORES_PER_BLOCK = 1 << 22
 MAX_ROWS = 4096
 
 Block = tuple[Interaction, tuple[torch.Tensor, torch.Tensor] | None, torch.Tensor, torch.Tensor]
@@ -33,9 +33,9 @@ class RankingLoader(FullSortEvalDataLoader):
     random split, where no target comes before another, that is everything in the earlier parts. A model that reads
     histories gets the last items before the first target as ``HISTORY``.
 
-    ``eval_batch_size`` is a number of scores, as in RecBole, and a lower bound here: a block has at least so many, or
-    ``SCORES_PER_BLOCK``. Where items' vectors are ranked while they stream by, no block of scores exists and
-    :meth:`blocks` gives any number of rows.
+    ``eval_batch_size`` is a number of scores, as in RecBole: a block has rows for so many, or for ``SCORES_PER_BLOCK``
+    if that is more. It means nothing for the own models' metrics of the best items: their items stream by, no block of
+    scores exists, and :meth:`blocks` is asked for a number of rows.
 
     Args:
         config: Reads ``filter_history``, ``eval_batch_size`` and the fields' names.

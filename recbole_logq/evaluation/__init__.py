@@ -1,1 +1,1 @@
-"""What models are measured by, beside RecBole's metrics."""
+"""Rankings, and what models are measured by beside RecBole's metrics."""

@@ -1,8 +1,7 @@
-"""The exact best items of many rows while blocks of scores stream by; torch only.
+"""The exact best items of many rows without a matrix of rows x items; torch only.
 
-A product of vectors makes a score in about a nanosecond, and sorting costs several times that. So a score is looked at
-once, as part of the maximum of its group of columns: only groups whose maximum beats the row's worst item so far are
-opened. Nothing of size rows x items exists.
+Sorting a score costs several times what making it costs. So a score is looked at once, as part of the maximum of its
+group; the groups with the best maxima hold the best items, and only theirs are scored again and sorted.
 """
 
 from __future__ import annotations
@@ -12,13 +11,18 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from recbole_logq.evaluation.groups import Groups
+from recbole_logq.evaluation.products import FloatProduct, WholeProduct, whole_is_fast
+
 GROUP = 16
-"""Columns under one maximum."""
+"""Items under one maximum."""
 TILE_ROWS = 256
 TILE_COLUMNS = 2048
-"""256 x 2048 scores are 2 MB: they stay in the cache between the product and the selection."""
-CROWDED = 0.25
-"""Above this share of open groups, sorting the whole tile is cheaper than opening them."""
+"""256 x 2048 scores are 2 MB: they stay in the cache between the product and the maxima."""
+GATHERED = 1 << 20
+"""Numbers of vectors that are gathered at once, 4 MB."""
+WHOLE_FROM = 20_000
+"""Items from which a first look at scores in whole numbers pays."""
 
 Pairs = tuple[Tensor, Tensor]
 """Rows and item ids, int64 ``[pairs]`` both."""
@@ -36,43 +40,110 @@ class TopK(NamedTuple):
     items: Tensor
 
 
-@torch.no_grad()
-def top_k(query: Tensor, items: Tensor, k: int, excluded: Pairs | None = None) -> TopK:
-    """What ``torch.topk`` finds in ``query @ items.T`` without the padding item and the excluded pairs.
-
-    Where scores are equal, or a row has fewer than k items to rank, the order is that of ``torch.topk`` over the whole
-    row, which is what RecBole takes.
+class Catalogue:
+    """Items to search, as many times as wanted.
 
     Args:
-        query: ``[rows, d]``.
         items: ``[n_items, d]``; row 0 is padding.
-        k: At most ``n_items``.
-        excluded: Pairs that are not ranked.
-
-    Returns:
-        Scores and items of the ranking.
+        whole: Whether to look at scores in whole numbers first; by default where that is faster. What is found is the
+            same.
     """
-    pairs = _by_item(excluded)
-    tile = query.new_empty(TILE_ROWS * (TILE_COLUMNS + GROUP))  # one for all: fresh memory is slow to touch
-    parts = []
-    for first in range(0, len(query), TILE_ROWS):
-        part = query[first : first + TILE_ROWS]
-        here = _of_rows(pairs, first, first + len(part))
-        best = _Best(len(part), k, query)
-        for low, high in _tiles(len(items)):
-            scores = tile[: len(part) * (high - low)].view(len(part), -1)
-            torch.mm(part, items[low:high].T, out=scores)
-            _exclude(scores, here, low)
-            best.add(scores, low)
-        found = best.result()
-        for row in best.undecided():
-            scores = part[row] @ items.T
+
+    @torch.no_grad()
+    def __init__(self, items: Tensor, whole: bool | None = None) -> None:
+        self.items = items
+        self._groups = Groups(len(items), TILE_COLUMNS, GROUP)
+        self._products = [FloatProduct(items)]
+        if whole if whole is not None else len(items) >= WHOLE_FROM and whole_is_fast(items):
+            self._products.insert(0, WholeProduct(items, self._groups))
+
+    @torch.no_grad()
+    def top_k(self, query: Tensor, k: int, excluded: Pairs | None = None) -> TopK:
+        """What ``torch.topk`` finds in ``query @ items.T`` without the padding item and the excluded pairs.
+
+        Where scores are equal, or a row has fewer than k items to rank, the order is that of ``torch.topk`` over the
+        whole row, which is what RecBole takes.
+
+        Args:
+            query: ``[rows, d]``.
+            k: At most ``n_items``.
+            excluded: Pairs that are not ranked.
+
+        Returns:
+            Scores and items of the ranking.
+        """
+        found = TopK(query.new_empty(len(query), k), torch.empty(len(query), k, dtype=torch.int64, device=query.device))
+        rows = torch.arange(len(query), device=query.device)
+        for product in list(self._products):
+            if not len(rows) or k >= self._groups.n_groups * self._groups.size:
+                break  # nothing is left, or everything is wanted
+            rest = []
+            for block in rows.split(TILE_ROWS):
+                best, proven = self._search(product, query[block], k, _of_rows(excluded, block, len(query)))
+                found.scores[block[proven]], found.items[block[proven]] = best.scores[proven], best.items[proven]
+                rest.append(block[~proven])
+            tried, rows = len(rows), torch.cat(rest)
+            if len(rows) > tried / 2 and isinstance(product, WholeProduct):
+                self._products.remove(product)  # too coarse for these items
+        for row in rows.tolist():
+            scores = query[row] @ self.items.T
             scores[0] = -torch.inf
-            if here is not None:
-                scores[here[1][here[0] == row]] = -torch.inf
-            _take(found, row, scores)
-        parts.append(found)
-    return TopK(*(torch.cat(column) for column in zip(*parts, strict=True)))
+            if excluded is not None:
+                scores[excluded[1][excluded[0] == row]] = -torch.inf
+            found.scores[row], found.items[row] = scores.topk(k)
+        return found
+
+    def _search(self, product: FloatProduct, query: Tensor, k: int, pairs: Pairs | None) -> tuple[TopK, Tensor]:
+        """The best k, and for which rows it is proven that they are."""
+        groups = self._groups
+        maxima = self._maxima(product, query, pairs)
+        product.to_bounds(query, maxima)
+        opened = select(maxima, min(product.n_opened(k), groups.n_groups))
+        items = groups.members(opened.items)
+        scores = self._scores(query, items).masked_fill_(items == 0, -torch.inf)
+        if pairs is not None:
+            group, place = groups.place(pairs[1])
+            where = maxima.fill_(-1).scatter_(1, opened.items, _places(opened.items).to(maxima.dtype))
+            column = where[pairs[0], group].long()
+            is_open = column >= 0
+            scores[pairs[0][is_open], column[is_open] * groups.size + place[is_open]] = -torch.inf
+        best = select(scores, k + 1)
+        proven = (best.scores[:, :-1] > best.scores[:, 1:]).all(1)
+        if opened.items.shape[1] < groups.n_groups:
+            proven &= best.scores[:, k - 1] > opened.scores[:, -1]
+        return TopK(best.scores[:, :k], items.gather(1, best.items[:, :k])), proven
+
+    def _maxima(self, product: FloatProduct, query: Tensor, pairs: Pairs | None) -> Tensor:
+        """Best score of every group, ``[rows, groups]``."""
+        groups, rows = self._groups, len(query)
+        maxima = query.new_empty(rows, groups.n_groups)
+        memory = query.new_empty(rows * groups.columns, dtype=product.dtype)  # one for all: fresh memory is slow
+        prepared = product.prepare(query)
+        if pairs is not None:
+            order = pairs[1].argsort()
+            row, item = pairs[0][order], pairs[1][order]
+            starts = torch.arange(1, groups.n_items + groups.columns, groups.columns, device=item.device)
+            ends = torch.searchsorted(item, starts).tolist()
+        for tile, (low, high, n_groups) in enumerate(groups.tiles()):
+            scores = memory[: rows * n_groups * groups.size].view(rows, -1)
+            if scores.shape[1] > high - low:
+                scores.fill_(product.lowest)
+            product.write(prepared, low, high, scores[:, : high - low])
+            if pairs is not None:
+                here = slice(ends[tile], ends[tile + 1])
+                scores[row[here], item[here] - low] = product.lowest
+            first = tile * groups.per_tile
+            maxima[:, first : first + n_groups] = scores.unflatten(1, (groups.size, n_groups)).amax(1)
+        return maxima
+
+    def _scores(self, query: Tensor, items: Tensor) -> Tensor:
+        """Exact scores of items ``[rows, width]``."""
+        rows = max(GATHERED // (items.shape[1] * query.shape[1]), 1)
+        parts = []
+        for part, some in zip(query.split(rows), items.split(rows), strict=True):
+            vectors = self.items.index_select(0, some.flatten()).view(*some.shape, -1)
+            parts.append(torch.bmm(part.unsqueeze(1), vectors.mT).squeeze(1))
+        return torch.cat(parts)
 
 
 @torch.no_grad()
@@ -90,109 +161,39 @@ def top_k_of_scores(scores: Tensor, k: int, excluded: Pairs | None = None) -> To
     scores[:, 0] = -torch.inf
     if excluded is not None:
         scores[excluded] = -torch.inf
-    best = _Best(len(scores), k, scores)
-    for low, high in _tiles(scores.shape[1]):
-        best.add(scores[:, low:high], low)
-    found = best.result()
-    for row in best.undecided():
-        _take(found, row, scores[row])
-    return found
+    best = select(scores, min(k + 1, scores.shape[1]))
+    result = TopK(best.scores[:, :k], best.items[:, :k])
+    decided = (best.scores[:, :-1] > best.scores[:, 1:]).all(1)
+    for row in (~decided).nonzero().flatten().tolist():
+        result.scores[row], result.items[row] = scores[row].topk(k)
+    return result
 
 
-class _Best:
-    """The best k + 1 of each row so far, and candidates that may be among them.
-
-    The one beyond k tells whether the k-th place is decided.
-    """
-
-    def __init__(self, rows: int, k: int, like: Tensor) -> None:
-        self.kept = k + 1
-        self.width = 3 * self.kept + 32
-        self.scores = like.new_full((rows, self.width), -torch.inf)
-        self.items = torch.zeros(rows, self.width, dtype=torch.int64, device=like.device)
-        self.filled = torch.full((rows,), self.kept, device=like.device)
-        self.worst = self.scores[:, self.kept - 1].clone()
-
-    def add(self, scores: Tensor, first: int) -> None:
-        """Look at columns ``first`` and on, ``[rows, width]``; a width that GROUP does not divide is sorted."""
-        rows, width = scores.shape
-        if width % GROUP:
-            return self._sort(scores, first)
-        groups = scores.unflatten(1, (GROUP, -1))  # of columns far apart: the maximum runs along memory
-        open_groups = (groups.amax(1) <= self.worst.unsqueeze(1)).logical_not_()  # a NaN passes, as in torch.topk
-        row, group = open_groups.nonzero(as_tuple=True)
-        if len(row) > CROWDED * open_groups.numel():
-            return self._sort(scores, first)
-        opened = groups[row, :, group]
-        which, member = (opened <= self.worst[row].unsqueeze(1)).logical_not_().nonzero(as_tuple=True)
-        row = row[which]
-        counts = torch.bincount(row, minlength=rows)
-        if int((self.filled + counts).max()) > self.width:
-            self._settle()
-            if int(counts.max()) > self.width - self.kept:
-                return self._sort(scores, first)
-        before = counts.cumsum(0) - counts
-        place = torch.arange(len(row), device=row.device) + (self.filled - before)[row]
-        self.scores[row, place] = opened[which, member]
-        self.items[row, place] = first + member * groups.shape[2] + group[which]
-        self.filled += counts
-
-    def _sort(self, scores: Tensor, first: int) -> None:
-        best, column = scores.topk(min(self.kept, scores.shape[1]), dim=1)
-        self._settle(best, column + first)
-
-    def _settle(self, *more: Tensor) -> None:
-        """Sort the candidates in."""
-        used = int(self.filled.max())
-        scores, items = self.scores[:, :used], self.items[:, :used]
-        if more:
-            scores, items = torch.cat([scores, more[0]], 1), torch.cat([items, more[1]], 1)
-        best, place = scores.topk(self.kept, dim=1)
-        self.items[:, : self.kept] = items.gather(1, place)
-        self.scores[:, : self.kept] = best
-        self.scores[:, self.kept :] = -torch.inf
-        self.filled.fill_(self.kept)
-        self.worst = best[:, -1].clone()
-
-    def result(self) -> TopK:
-        """The best k of each row."""
-        self._settle()
-        return TopK(self.scores[:, : self.kept - 1].clone(), self.items[:, : self.kept - 1].clone())
-
-    def undecided(self) -> list[int]:
-        """Rows with equal scores among the best k + 1, -inf of too few items included."""
-        best = self.scores[:, : self.kept]
-        return (~(best[:, :-1] > best[:, 1:]).all(1)).nonzero().flatten().tolist()
+def select(scores: Tensor, k: int) -> TopK:
+    """``scores.topk(k)`` of ``[rows, width]``, in any order where scores are equal."""
+    rows, width = scores.shape
+    step = width // GROUP
+    if step <= 2 * k:
+        return TopK(*scores.topk(k, dim=1))
+    grouped = scores[:, : step * GROUP].unflatten(1, (GROUP, step))
+    # The k best are in the k groups with the best maxima, or in the columns that no group has.
+    groups = select(grouped.amax(1), k).items
+    columns = (groups.unsqueeze(2) + step * torch.arange(GROUP, device=scores.device)).flatten(1)
+    rest = torch.arange(step * GROUP, width, device=scores.device).expand(rows, -1)
+    columns = torch.cat([columns, rest], dim=1)
+    best, place = scores.gather(1, columns).topk(k, dim=1)
+    return TopK(best, columns.gather(1, place))
 
 
-def _tiles(n_items: int) -> list[tuple[int, int]]:
-    """Ranges of columns from 1 on; the first is what leaves widths that GROUP divides."""
-    start = min(TILE_COLUMNS // 2 + (n_items - 1) % GROUP, n_items - 1) + 1
-    ends = [*range(start, n_items, TILE_COLUMNS), n_items]
-    return list(zip([1, *ends], ends, strict=False))
+def _places(columns: Tensor) -> Tensor:
+    return torch.arange(columns.shape[1], device=columns.device).expand_as(columns)
 
 
-def _take(found: TopK, row: int, scores: Tensor) -> None:
-    best, column = scores.topk(found.items.shape[1])
-    found.scores[row], found.items[row] = best, column
-
-
-def _by_item(pairs: Pairs | None) -> Pairs | None:
+def _of_rows(pairs: Pairs | None, rows: Tensor, total: int) -> Pairs | None:
+    """Pairs of some rows, which are counted anew."""
     if pairs is None:
         return None
-    order = pairs[1].argsort()
-    return pairs[0][order], pairs[1][order]
-
-
-def _of_rows(pairs: Pairs | None, first: int, last: int) -> Pairs | None:
-    if pairs is None:
-        return None
-    here = (pairs[0] >= first) & (pairs[0] < last)
-    return pairs[0][here] - first, pairs[1][here]
-
-
-def _exclude(scores: Tensor, pairs: Pairs | None, first: int) -> None:
-    """Set pairs (sorted by item) that fall into columns ``first`` and on to -inf."""
-    if pairs is not None:
-        low, high = torch.searchsorted(pairs[1], torch.tensor([first, first + scores.shape[1]], device=scores.device))
-        scores[pairs[0][low:high], pairs[1][low:high] - first] = -torch.inf
+    place = torch.full((total,), -1, device=rows.device)
+    place[rows] = torch.arange(len(rows), device=rows.device)
+    row = place[pairs[0]]
+    return row[row >= 0], pairs[1][row >= 0]

@@ -12,7 +12,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from recbole_logq.data.ranking_loader import RankingLoader
-from recbole_logq.evaluation.top_k import TopK, top_k, top_k_of_scores
+from recbole_logq.evaluation.top_k import Catalogue, TopK, top_k_of_scores
 
 ROWS = 1024
 """Rows of a block where items stream by: enough that everything done once a block costs nothing."""
@@ -65,8 +65,8 @@ def rank(
         The ranking, on the CPU; that of other rows can be put below it.
     """
     device = loader.config["device"]
-    vectors = model.item_vectors(None) if hasattr(model, "queries") else None
-    step = loader.step if vectors is None else ROWS
+    catalogue = Catalogue(model.item_vectors(None)) if hasattr(model, "queries") else None
+    step = loader.step if catalogue is None else ROWS
     last = loader.sample_size if last is None else last
     blocks: Any = loader.blocks(first, last, step)
     if show_progress:
@@ -77,8 +77,8 @@ def rank(
     for rows, history, target_rows, target_items in blocks:
         rows = rows.to(device)
         excluded = None if history is None else (history[0].to(device), history[1].to(device))
-        if vectors is not None:
-            best = top_k(model.queries(rows), vectors, k, excluded)
+        if catalogue is not None:
+            best = catalogue.top_k(model.queries(rows), k, excluded)
         else:
             best = top_k_of_scores(model.full_sort_predict(rows).view(-1, n_items), k, excluded)
         parts.append(_mark(best, target_rows, target_items, n_items))

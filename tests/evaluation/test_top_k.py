@@ -7,13 +7,21 @@ import torch
 from torch import Tensor
 
 from recbole_logq.evaluation import top_k as module
-from recbole_logq.evaluation.top_k import Pairs, top_k, top_k_of_scores
+from recbole_logq.evaluation.groups import Groups
+from recbole_logq.evaluation.products import FloatProduct, WholeProduct
+from recbole_logq.evaluation.top_k import Catalogue, Pairs, TopK, top_k_of_scores
 
 
 @pytest.fixture(autouse=True)
 def _small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "TILE_ROWS", 8)
     monkeypatch.setattr(module, "TILE_COLUMNS", 64)
+
+
+def every_way(query: Tensor, items: Tensor, k: int, excluded: Pairs | None = None) -> list[TopK]:
+    """Streamed, with and without a look at whole numbers; and from ready scores."""
+    streamed = [Catalogue(items, whole).top_k(query, k, excluded) for whole in (False, True)]
+    return [*streamed, top_k_of_scores(query @ items.T, k, excluded)]
 
 
 def masked(query: Tensor, items: Tensor, excluded: Pairs | None) -> Tensor:
@@ -47,7 +55,7 @@ def test_equals_torch(rows: int, n_items: int, k: int, share: float) -> None:
     excluded = some_pairs(rows, n_items, share) if share else None
     scores = masked(query, items, excluded)
     expected = scores.topk(k, dim=1)
-    for found in (top_k(query, items, k, excluded), top_k_of_scores(query @ items.T, k, excluded)):
+    for found in every_way(query, items, k, excluded):
         torch.testing.assert_close(found.scores, expected.values, rtol=1e-12, atol=1e-12)
         real = expected.values > -torch.inf
         assert torch.equal(found.items[real], expected.indices[real])
@@ -63,7 +71,7 @@ def test_the_order_of_the_catalogue_does_not_matter(order: str) -> None:
     items = steps if order == "rising" else -steps
     query = torch.rand(10, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64) + 0.5
     expected = masked(query, items, None).topk(15, dim=1)
-    for found in (top_k(query, items, 15), top_k_of_scores(query @ items.T, 15)):
+    for found in every_way(query, items, 15):
         assert torch.equal(found.items, expected.indices)
 
 
@@ -73,10 +81,9 @@ def test_equal_scores_come_as_torch_has_them_over_the_whole_row() -> None:
     scores = torch.randint(0, 4, (30, 700), generator=generator).double()
     excluded = some_pairs(30, 700, 0.2)
     expected = masked(scores, torch.eye(700, dtype=torch.float64), excluded).topk(20, dim=1)
-    assert torch.equal(top_k_of_scores(scores.clone(), 20, excluded).items, expected.indices)
-    streamed = top_k(scores, torch.eye(700, dtype=torch.float64), 20, excluded)
-    assert torch.equal(streamed.items, expected.indices)
-    assert torch.equal(streamed.scores, expected.values)
+    for found in every_way(scores, torch.eye(700, dtype=torch.float64), 20, excluded):
+        assert torch.equal(found.items, expected.indices)
+        assert torch.equal(found.scores, expected.values)
 
 
 def test_too_few_items_are_filled_up_with_what_is_not_ranked() -> None:
@@ -84,7 +91,7 @@ def test_too_few_items_are_filled_up_with_what_is_not_ranked() -> None:
     row = torch.arange(4).repeat_interleave(197)
     excluded = (row, torch.arange(3, 200).repeat(4))  # leaves items 1 and 2
     expected = masked(query, items, excluded).topk(5, dim=1)
-    for found in (top_k(query, items, 5, excluded), top_k_of_scores(query @ items.T, 5, excluded)):
+    for found in every_way(query, items, 5, excluded):
         assert torch.equal(found.items[:, :2].sort(dim=1).values, torch.tensor([[1, 2]] * 4))
         assert torch.equal(found.scores[:, 2:], torch.full((4, 3), -torch.inf, dtype=torch.float64))
         assert torch.equal(found.items, expected.indices)
@@ -103,10 +110,54 @@ def test_sizes_of_blocks_do_not_matter(
 ) -> None:
     query, items = vectors(20, 3000)
     excluded = some_pairs(20, 3000, 0.05)
-    before = top_k(query, items, 50, excluded)
+    before = every_way(query, items, 50, excluded)
     monkeypatch.setattr(module, "TILE_ROWS", tile_rows)
     monkeypatch.setattr(module, "TILE_COLUMNS", tile_columns)
     monkeypatch.setattr(module, "GROUP", group)
-    after = top_k(query, items, 50, excluded)
-    assert torch.equal(before.items, after.items)
-    torch.testing.assert_close(before.scores, after.scores, rtol=1e-12, atol=1e-12)
+    for found, expected in zip(every_way(query, items, 50, excluded), before, strict=True):
+        assert torch.equal(found.items, expected.items)
+        torch.testing.assert_close(found.scores, expected.scores, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("offset", [0.0, 30.0])
+@pytest.mark.parametrize("norms", ["alike", "skewed"])
+def test_whole_numbers_only_find_what_is_proven(norms: str, offset: float) -> None:
+    # Items far from the origin, or a few with long vectors, leave little of 8 bits for the differences that matter.
+    generator = torch.Generator().manual_seed(5)
+    query, items = torch.randn(64, 16, generator=generator), torch.randn(20_000, 16, generator=generator) + offset
+    if norms == "skewed":
+        items *= torch.rand(20_000, 1, generator=generator) ** -0.5
+    # In single precision only sums in the same order are equal to the last bit.
+    expected = (query.double() @ items.double().T).index_fill_(1, torch.tensor([0]), -torch.inf).topk(20, dim=1)
+    found = Catalogue(items, whole=True).top_k(query, 20)
+    torch.testing.assert_close(found.scores.double(), expected.values, rtol=1e-4, atol=1e-3)
+    assert (found.items == expected.indices).float().mean() > 0.99
+
+
+@pytest.mark.parametrize("product", [FloatProduct, WholeProduct])
+def test_bounds_hold(product: type[FloatProduct]) -> None:
+    generator = torch.Generator().manual_seed(6)
+    query, items = torch.randn(30, 24, generator=generator), torch.randn(1000, 24, generator=generator) + 0.5
+    groups = Groups(1000, 64, 16)
+    scorer = WholeProduct(items, groups) if product is WholeProduct else FloatProduct(items)
+    exact = query.double() @ items.double().T
+    for first, (low, high, n_groups) in enumerate(groups.tiles()):
+        scores = torch.full((30, n_groups * 16), scorer.lowest, dtype=scorer.dtype)
+        scorer.write(scorer.prepare(query), low, high, scores[:, : high - low])
+        maxima = torch.full((30, groups.n_groups), -1e9)
+        ours = slice(first * groups.per_tile, first * groups.per_tile + n_groups)
+        maxima[:, ours] = scores.view(30, 16, n_groups).amax(1).float()
+        scorer.to_bounds(query, maxima)
+        members = groups.members(torch.arange(groups.n_groups).expand(30, -1)[:, ours])
+        best = exact.gather(1, members).masked_fill(members == 0, -torch.inf).view(30, n_groups, 16).amax(2)
+        assert (maxima[:, ours] >= best).all()
+        assert (maxima[:, ours] - best).mean() < 0.1 * exact.std()
+
+
+def test_groups_hold_every_item_once() -> None:
+    for n_items in (2, 17, 65, 66, 1000, 1025):
+        groups = Groups(n_items, 64, 16)
+        members = groups.members(torch.arange(groups.n_groups).unsqueeze(0)).flatten()
+        assert torch.equal(members[members > 0].sort().values, torch.arange(1, n_items))
+        group, place = groups.place(torch.arange(1, n_items))
+        assert torch.equal(members[group * 16 + place], torch.arange(1, n_items))
