@@ -11,10 +11,16 @@ import sys
 from pathlib import Path
 
 import audits
+import big_pools
+import evaluation
+import flat_in_catalogue
+import full_softmax
 import laboratory
 import many_users
 import order_of_time
+import preparation
 import quality_ml100k
+import quality_sparse
 import quality_sports
 import recipes_ml100k
 import sequential_training
@@ -35,6 +41,12 @@ def main() -> int:
         "lab-ml-1m": laboratory.table("ml-1m"),
         "order": order_of_time.table(),
         "many-users": many_users.table(),
+        "flat": flat_in_catalogue.table(),
+        "full-softmax": full_softmax.table(),
+        "big-pools": big_pools.table(),
+        "preparation": preparation.table(),
+        "evaluation": evaluation.table(),
+        "sparse-quality": quality_sparse.table(),
     }
     stale = []
     for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
