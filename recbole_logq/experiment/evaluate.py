@@ -51,7 +51,7 @@ def evaluate(
     from recbole_logq.data.temporal_split import is_temporal
     from recbole_logq.experiment.logs import start_log
     from recbole_logq.experiment.restore import restore
-    from recbole_logq.training.trainer import create_trainer
+    from recbole_logq.training.create import create_trainer
 
     changes: dict[str, Any] = {}
     for source in [*map(read_yaml, config_file_list or []), config_dict or {}]:

@@ -71,7 +71,7 @@ def run(
     from recbole_logq.data.prepare import create_dataset, create_loaders, fetch, split_dataset
     from recbole_logq.data.protocol import protocol_of
     from recbole_logq.experiment.logs import start_log
-    from recbole_logq.training.trainer import create_trainer
+    from recbole_logq.training.create import create_trainer
 
     config = Config(model, dataset, config_file_list, config_dict)
     join(config)

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from recbole.trainer import Trainer as RecBoleTrainer
-from recbole.utils import calculate_valid_score, dict2str, early_stopping, get_trainer, set_color
+from recbole.utils import calculate_valid_score, dict2str, early_stopping, set_color
 
 from recbole_logq.errors import RequestError, WorkError
 from recbole_logq.ranks import from_first, gather_rows, own_share, rank, sum_over_ranks, wait_for_all
@@ -303,24 +303,3 @@ def _generators(train_data: Any) -> list[torch.Generator]:
     # RecBole's loader for knowledge graphs is made of two.
     loaders = (train_data, *(getattr(train_data, name, None) for name in ("general_dataloader", "kg_dataloader")))
     return [loader.generator for loader in loaders if isinstance(getattr(loader, "generator", None), torch.Generator)]
-
-
-def create_trainer(config: Any, model: torch.nn.Module) -> Any:
-    """The trainer of a model: this module's, under RecBole's special one where the model has one."""
-    from recbole_logq.models.retrieval import RetrievalMixin
-    from recbole_logq.training.retrieval import RetrievalTrainer
-
-    if isinstance(model, RetrievalMixin):
-        return RetrievalTrainer(config, model)
-    special = get_trainer(config["MODEL_TYPE"], config["model"])
-    if special is RecBoleTrainer:
-        return Trainer(config, model)
-    if not issubclass(special, RecBoleTrainer):  # boosted trees, which share nothing with the loop above
-        return special(config, model)
-    if special.fit is not RecBoleTrainer.fit and config["max_train_cpu_seconds"] is not None:
-        raise RequestError(
-            f"max_train_cpu_seconds: RecBole trains {config['model']} in a loop of its own; leave it out"
-        )
-    # The special trainer's own pickle is replaced too; everything else of it comes first.
-    namespace = {"save_pretrained_model": Trainer.save_pretrained_model}
-    return type(special.__name__, (special, Trainer), namespace)(config, model)

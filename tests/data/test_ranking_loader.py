@@ -17,7 +17,7 @@ from recbole_logq.data import ranking_loader
 from recbole_logq.data.prepare import create_dataset, create_loaders, split_dataset
 from recbole_logq.data.ranking_loader import RankingLoader
 from recbole_logq.errors import RequestError
-from recbole_logq.training.trainer import create_trainer
+from recbole_logq.training.create import create_trainer
 
 LAST = {"split": {"LS": "valid_and_test"}, "order": "TO"}
 RANDOM = {"split": {"RS": [0.7, 0.1, 0.2]}, "order": "RO", "group_by": "user"}
