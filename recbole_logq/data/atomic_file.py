@@ -1,8 +1,8 @@
 """Reading atomic files with a parser in C, wherever it reads what RecBole's parser reads.
 
-RecBole 1.2.1 has pandas' parser in Python hard-coded, which takes ten times as long and keeps a Python string per
-token. The one in C differs where a file holds quotation marks or more fields than its header names, and in the last
-digit of numbers beyond 2^53; such files, and those it refuses, go to the parser in Python as before.
+RecBole 1.2.1 has pandas' parser in Python hard-coded, which is far slower and keeps a Python string per token. The
+one in C differs where a file holds quotation marks or more fields than its header names, and in the last digit of
+numbers beyond 2^53; such files, and those it refuses, go to the parser in Python as before.
 """
 
 from __future__ import annotations
