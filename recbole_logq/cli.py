@@ -5,7 +5,6 @@ Exit status 0: done; 1: the work failed; 2: the request was wrong. Either failur
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -14,6 +13,7 @@ from typing import Any
 
 from recbole_logq import __version__
 from recbole_logq.errors import RequestError, WorkError
+from recbole_logq.experiment.files import write_json, write_text
 from recbole_logq.parsing import parse_arguments
 from recbole_logq.settings import check_keys, nearest
 
@@ -138,7 +138,7 @@ def _audit(options: dict[str, Any]) -> None:
     report = audit(options.pop("dataset"), files, options)
     print_audit(report)
     _write_json(output, report)
-    _write("page", html, page(report) if html else "")
+    _write(html, page(report) if html else "")
 
 
 def _lab(options: dict[str, Any]) -> None:
@@ -153,7 +153,7 @@ def _lab(options: dict[str, Any]) -> None:
     report, show = run_lab(options)
     show(report)
     _write_json(output, report)
-    _write("page", html, gradients_page(report) if html else "")
+    _write(html, gradients_page(report) if html else "")
 
 
 def _compare(options: dict[str, Any]) -> None:
@@ -206,20 +206,13 @@ def _check_writable(flag: str, target: Any) -> None:
 
 
 def _write_json(target: Any, result: dict[str, Any]) -> None:
-    _write("output", target, json.dumps(result, indent=1, allow_nan=False) + "\n")
+    if target is not None:
+        write_json(str(target), result)
 
 
-def _write(flag: str, target: Any, text: str) -> None:
-    if target is None:
-        return
-    path = Path(str(target)).absolute()
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise WorkError(f"cannot write --{flag}={path}: {error.strerror}") from error
+def _write(target: Any, text: str) -> None:
+    if target is not None:
+        write_text(str(target), text)
 
 
 COMMANDS: dict[str, Callable[[dict[str, Any]], None]] = {

@@ -99,6 +99,11 @@ class RankingLoader(FullSortEvalDataLoader):
             self.step = max(self.config["eval_batch_size"] // n_items, 1)
         self.set_batch_size(self.step * n_items)
 
+    @property
+    def targets(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Row and item of every target, int64 ``[targets]`` both, row by row."""
+        return self._target_rows, self._target_items
+
     def blocks(self, first: int = 0, last: int | None = None, step: int | None = None) -> Iterator[Block]:
         """Blocks of ``step`` rows (those of the loader by default) of the rows ``[first, last)``."""
         last, step = self.sample_size if last is None else last, step or self.step

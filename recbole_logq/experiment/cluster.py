@@ -1,0 +1,70 @@
+"""Planned runs on a Ray cluster. Ray is imported here alone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from recbole_logq.errors import RequestError
+from recbole_logq.experiment.files import write_json
+from recbole_logq.experiment.plan import PlannedRun
+from recbole_logq.experiment.pool import Process, Record, Report, Store, failed
+
+
+def run_on_cluster(store: Store, runs: Sequence[PlannedRun], address: str, report: Report) -> None:
+    """Run everything on an existing cluster, one core a run; records are written here, wherever a run was.
+
+    Args:
+        store: Where records go.
+        runs: What is missing.
+        address: ``auto``, ``host:port`` or a ``ray://`` address.
+        report: Called when a run has ended, well or not.
+
+    Raises:
+        RequestError: Ray is not installed, or there is no cluster at the address.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        import ray
+    except ImportError as error:
+        raise RequestError('address: Ray is not installed; pip install "ray[tune]"') from error
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise RequestError(f"address={address}: {' '.join(str(error).split())[:200]}") from error
+    try:
+        # A lost node takes its runs along; they are started again elsewhere.
+        task = ray.remote(num_cpus=1, max_retries=3)(_elsewhere)
+        started = {task.remote(asdict(run)): run for run in runs}
+        while started:
+            (done,), _ = ray.wait(list(started))
+            run = started.pop(done)
+            try:
+                record = ray.get(done)
+            except ray.exceptions.RayError as error:
+                record = failed(run, f"{type(error).__name__}: {' '.join(str(error).split())[:200]}")
+            write_json(store.file(run), record)
+            report(run, record)
+    finally:
+        ray.shutdown()
+
+
+def _elsewhere(planned: dict[str, Any]) -> Record:
+    """A run on whatever node this is, in a process of its own, so that one run leaves nothing behind for the next."""
+    import tempfile
+    import time
+
+    run = PlannedRun(**planned)
+    with tempfile.TemporaryDirectory(prefix="recbole-logq-") as folder:
+        process = Process(Store(Path(folder)), run, 1)
+        try:
+            while (record := process.record()) is None:
+                time.sleep(0.2)
+        finally:
+            process.stop()
+    if record["result"] is not None:
+        record["result"]["checkpoint"] = None  # it was on the node, and is gone
+    return record

@@ -1,0 +1,143 @@
+"""Planned runs in processes of their own, several at a time; what is done already is not done again."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from recbole_logq.experiment.files import write_json
+from recbole_logq.experiment.plan import PlannedRun
+
+DATA_PATH = "datasets"
+Record = dict[str, Any]
+Report = Callable[[PlannedRun, Record], None]
+
+
+class Store:
+    """Records of runs under a folder, one JSON file each.
+
+    Args:
+        folder: Made when the first record is stored.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder).absolute()
+
+    def file(self, run: PlannedRun) -> Path:
+        """Where a run's record is or will be."""
+        return self.folder / "runs" / f"{run.key}.json"
+
+    def read(self, run: PlannedRun) -> Record | None:
+        """The record of a finished run; None if there is none, or none that can be read."""
+        try:
+            record = json.loads(self.file(run).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return record if isinstance(record, dict) and "status" in record else None
+
+    def missing(self, runs: Sequence[PlannedRun]) -> list[PlannedRun]:
+        """Runs that are not done; one that failed may have been repaired since and is tried again."""
+        return [run for run in runs if (self.read(run) or {}).get("status") != "done"]
+
+
+class Process:
+    """A run in a process of its own, in a folder of its own.
+
+    Args:
+        store: Where its record goes.
+        run: What to do.
+        threads: For its computation.
+    """
+
+    def __init__(self, store: Store, run: PlannedRun, threads: int) -> None:
+        self.store, self.run = store, run
+        folder = store.file(run).with_suffix("")
+        folder.mkdir(parents=True, exist_ok=True)
+        spec = folder / "spec.json"
+        settings = {**run.settings, "data_path": str(Path(run.settings.get("data_path", DATA_PATH)).absolute())}
+        write_json(spec, {**asdict(run), "settings": settings, "command": run.command})
+        self.log = folder / "output.log"
+        with self.log.open("a", encoding="utf-8") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "recbole_logq.experiment.single", str(spec), str(store.file(run))],
+                cwd=folder,
+                env={**os.environ, "OMP_NUM_THREADS": str(threads)},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C is for the comparison, which tells its processes in turn
+            )
+
+    def record(self) -> Record | None:
+        """The record once the process has ended, None before."""
+        status = self.process.poll()
+        if status is None:
+            return None
+        found = self.store.read(self.run) if status == 0 else None
+        if found is None:
+            found = failed(self.run, self._reason(status))
+            write_json(self.store.file(self.run), found)
+        return found
+
+    def _reason(self, status: int) -> str:
+        lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
+        said = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+        if said and status in {1, 2}:
+            return said[-1]
+        how = f"killed by signal {-status} (out of memory?)" if status < 0 else f"exit status {status}"
+        return f"{how}; last line of {self.log}: {lines[-1][:200] if lines else '-'}"
+
+    def stop(self) -> None:
+        """End it; its last checkpoint stays."""
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(10)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+
+
+def failed(run: PlannedRun, reason: str) -> Record:
+    """The record of a run that did not end well."""
+    kept = {"name": run.name, "model": run.model, "dataset": run.dataset, "seed": run.seed, "command": run.command}
+    return {**kept, "status": "failed", "error": reason, "result": None, "measures": {}, "per_user": {}}
+
+
+def run_in_processes(store: Store, runs: Sequence[PlannedRun], processes: int, report: Report) -> None:
+    """Run everything, ``processes`` at a time.
+
+    Args:
+        store: Where records go.
+        runs: What is missing.
+        processes: At a time; the machine's cores are shared out among them.
+        report: Called when a run has ended, well or not.
+    """
+    threads = max((os.cpu_count() or 1) // processes, 1)
+    waiting = list(runs)
+    with _stopped_at_the_end() as running:
+        while waiting or running:
+            while waiting and len(running) < processes:
+                running.append(Process(store, waiting.pop(0), threads))
+            for process in list(running):
+                if (record := process.record()) is not None:
+                    running.remove(process)
+                    report(process.run, record)
+            time.sleep(0.2)
+
+
+@contextmanager
+def _stopped_at_the_end() -> Iterator[list[Process]]:
+    running: list[Process] = []
+    try:
+        yield running
+    finally:
+        for process in running:
+            process.stop()

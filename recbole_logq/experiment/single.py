@@ -1,0 +1,81 @@
+"""One run of a comparison in a process of its own: what the table needs, in one JSON file.
+
+    python -m recbole_logq.experiment.single SPEC.json RECORD.json
+
+The process stands in the run's folder, where its log and checkpoints land; with a checkpoint that an earlier process
+has left there it goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from recbole_logq.errors import RequestError, WorkError
+from recbole_logq.experiment.files import write_json
+
+DEEPEST = 500
+"""Length of the rankings that measures look at."""
+
+
+def execute(spec: dict[str, Any]) -> dict[str, Any]:
+    """Train and test; returns the record.
+
+    Args:
+        spec: ``name``, ``model``, ``dataset``, ``seed``, ``settings``, ``command`` of a planned run.
+    """
+    from recbole_logq.experiment.run import run
+
+    watched: dict[str, Any] = {}
+
+    def watch(trainer: Any, loaders: Any) -> None:
+        watched.update(trainer=trainer, training=loaders[0], test=loaders[2])
+
+    interrupted = sorted(Path("saved").glob("*-last.pth"))
+    settings = {**spec["settings"], "show_progress": False}
+    resume = str(interrupted[-1]) if interrupted else None
+    result = run(spec["model"], spec["dataset"], config_dict=settings, resume=resume, callback=watch)
+    for file in Path("saved").glob("*-last.pth"):
+        file.unlink()  # the run is over, and its best epoch is kept
+    record = {key: spec[key] for key in ("name", "model", "dataset", "seed", "command")}
+    return {**record, "status": "done", "error": None, "result": result, **_measured(**watched)}
+
+
+def _measured(trainer: Any, training: Any, test: Any) -> dict[str, Any]:
+    """Measures of the test ranking and per-user vectors; empty where a model cannot be ranked in blocks."""
+    import torch
+
+    from recbole_logq.evaluation.measures import measures, per_user
+    from recbole_logq.training import ranking
+
+    if ranking.why_not(trainer.config, test) is not None:
+        return {"measures": {}, "per_user": {}}
+    cutoff = min(trainer.config["topk"])
+    part = training.dataset
+    found = ranking.rank(trainer.model.eval(), test, min(DEEPEST, part.item_num - 1))
+    counts = torch.bincount(part.inter_feat[part.iid_field], minlength=part.item_num)
+    rows, items = test.targets
+    values = measures(found.items, found.hits, rows, items, counts, (cutoff,))
+    vectors = {
+        name: [round(value, 5) for value in vector.tolist()]
+        for name, vector in per_user(found.items, found.hits, cutoff).items()
+    }
+    return {"measures": values, "per_user": vectors}
+
+
+def main(words: list[str]) -> int:
+    """Read, run, write; failures are one line, as on the command line."""
+    spec = json.loads(Path(words[0]).read_text(encoding="utf-8"))
+    try:
+        record = execute(spec)
+    except (RequestError, WorkError) as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return error.exit_status
+    write_json(words[1], record)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
