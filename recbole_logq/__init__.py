@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["evaluate", "run"]
+__all__ = ["compare", "evaluate", "run"]
 
 
 def __getattr__(name: str) -> Any:
@@ -18,4 +18,8 @@ def __getattr__(name: str) -> Any:
         from recbole_logq.experiment.evaluate import evaluate
 
         return evaluate
+    if name == "compare":
+        from recbole_logq.experiment.comparison import compare
+
+        return compare
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -25,7 +25,9 @@ usage: run_recbole_logq.py [COMMAND] [--key=value ...]
   evaluate       test a checkpoint again:  --checkpoint=FILE [--output=FILE.json] [--any_setting=value ...]
   audit          what a dataset's test set really is:  --dataset=NAME [--output=FILE.json] [--page=FILE.html]
                                   [--any_filter=value ...]
-  compare        results side by side, if they were measured the same way:  --results="a.json b.json"
+  compare        train models with several seeds and report the differences:  --models=A,B --dataset=NAME [--seeds=3]
+                 or --config_files=FILE.yaml  [--processes=2] [--address=auto] [--folder=FOLDER] [--any_setting=value];
+                 or results of `run --output` side by side:  --results="a.json b.json"
   convert        CSV, Parquet or sequences to atomic files:  --input=FILE --dataset=NAME [--user=COLUMN]
                  [--item=COLUMN] [--time=COLUMN] [--keep.COLUMN=TYPE ...] [--format=csv|parquet|sequences]
                  [--separator=C] [--encoding=NAME] [--data_path=FOLDER] [--overwrite=true]
@@ -157,10 +159,20 @@ def _lab(options: dict[str, Any]) -> None:
 
 
 def _compare(options: dict[str, Any]) -> None:
-    check_keys(options, {"results"})
-    from recbole_logq.experiment.compare import compare_files
+    if "results" in options:
+        check_keys(options, {"results"})
+        from recbole_logq.experiment.compare import compare_files
 
-    print(compare_files(str(options.get("results") or "").split()))
+        print(compare_files(str(options["results"] or "").split()))
+        return
+    files = _files(options)
+    folder, processes, address = (options.pop(key, None) for key in ("folder", "processes", "address"))
+    if processes is not None and (isinstance(processes, bool) or not isinstance(processes, int) or processes < 1):
+        raise RequestError(f"processes={processes!r}: how many runs at a time, 1 or more")
+    from recbole_logq.experiment.comparison import compare
+    from recbole_logq.experiment.report import print_report
+
+    print_report(compare(files, options, folder, processes or 1, address))
 
 
 def _convert(options: dict[str, Any]) -> None:

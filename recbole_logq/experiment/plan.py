@@ -87,13 +87,11 @@ def make_plan(files: Sequence[str], options: dict[str, Any]) -> Plan:
                     f"{file}: unknown key {key}{nearest(key, set(PLAN_KEYS))} (what holds for all models goes under "
                     "settings)"
                 )
-        given |= {**content, "settings": {**given.get("settings", {}), **nest(content.get("settings") or {})}}
-    shared = {**PROTOCOL, **given.get("settings", {})}
-    for key, value in nest(options).items():
-        if key in PLAN_KEYS:
-            given[key] = value
-        else:
-            shared[key] = {**shared[key], **value} if key == "eval_args" and isinstance(value, dict) else value
+        given |= {**content, "settings": _over(given.get("settings", {}), nest(content.get("settings") or {}))}
+    options = nest(options)
+    given |= {key: value for key, value in options.items() if key in PLAN_KEYS and key != "settings"}
+    shared = _over(PROTOCOL, given.get("settings", {}))
+    shared = _over(shared, {key: value for key, value in options.items() if key not in PLAN_KEYS})
     entries = [_entry(one) for one in _listed(given.get("models"))]
     datasets = [str(name) for name in _listed(given.get("datasets") or given.get("dataset"))]
     seeds = _seeds(given.get("seeds", 3))
@@ -108,12 +106,21 @@ def make_plan(files: Sequence[str], options: dict[str, Any]) -> Plan:
     if reference not in names:
         raise RequestError(f"reference={reference}: one of {', '.join(names)}")
     runs = [
-        PlannedRun(name, model, dataset, seed, {**shared, **own, "seed": seed})
+        PlannedRun(name, model, dataset, seed, {**_over(shared, own), "seed": seed})
         for dataset in datasets
         for seed in seeds
         for name, model, own in entries
     ]
     return Plan(str(given.get("title") or "-".join(datasets)), runs, reference)
+
+
+def _over(low: dict[str, Any], high: dict[str, Any]) -> dict[str, Any]:
+    """Settings with others on top; sections such as ``negatives`` are merged, but not two ways to split."""
+    merged = {**low, **high}
+    for key in low.keys() & high.keys():
+        if isinstance(low[key], dict) and isinstance(high[key], dict):
+            merged[key] = {**low[key], **high[key]}
+    return merged
 
 
 def _listed(value: Any) -> list[Any]:

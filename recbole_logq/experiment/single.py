@@ -16,8 +16,8 @@ from typing import Any
 from recbole_logq.errors import RequestError, WorkError
 from recbole_logq.experiment.files import write_json
 
-DEEPEST = 500
-"""Length of the rankings that measures look at."""
+DEEPEST = (100, 500)
+"""Cut-offs of measures beside the smallest of ``topk``."""
 
 
 def execute(spec: dict[str, Any]) -> dict[str, Any]:
@@ -52,17 +52,18 @@ def _measured(trainer: Any, training: Any, test: Any) -> dict[str, Any]:
 
     if ranking.why_not(trainer.config, test) is not None:
         return {"measures": {}, "per_user": {}}
-    cutoff = min(trainer.config["topk"])
-    part = training.dataset
-    found = ranking.rank(trainer.model.eval(), test, min(DEEPEST, part.item_num - 1))
+    part, cutoff = training.dataset, min(trainer.config["topk"])
+    depth = min(DEEPEST[-1], part.item_num - 1)
+    found = ranking.rank(trainer.model.eval(), test, depth)
     counts = torch.bincount(part.inter_feat[part.iid_field], minlength=part.item_num)
-    rows, items = test.targets
-    values = measures(found.items, found.hits, rows, items, counts, (cutoff,))
-    vectors = {
-        name: [round(value, 5) for value in vector.tolist()]
-        for name, vector in per_user(found.items, found.hits, cutoff).items()
+    cutoffs = sorted({cutoff, *(k for k in DEEPEST if k <= depth)})
+    users = per_user(found.items, found.hits, cutoff)
+    return {
+        "measures": measures(found.items, found.hits, *test.targets, counts, cutoffs),
+        "per_user": {
+            f"{name}@{cutoff}": [round(value, 5) for value in users[name].tolist()] for name in ("ndcg", "recall")
+        },
     }
-    return {"measures": values, "per_user": vectors}
 
 
 def main(words: list[str]) -> int:

@@ -1,0 +1,177 @@
+"""A comparison from its plan to its report: what is missing is run, what is there is read."""
+
+from __future__ import annotations
+
+import fcntl
+import re
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from recbole_logq.data.protocol import require_common
+from recbole_logq.errors import RequestError, WorkError
+from recbole_logq.experiment.cluster import run_on_cluster
+from recbole_logq.experiment.plan import Plan, PlannedRun, make_plan
+from recbole_logq.experiment.pool import Record, Store, run_in_processes
+from recbole_logq.experiment.statistics import compare_with
+
+
+def compare(
+    config_file_list: Sequence[str] | None = None,
+    config_dict: dict[str, Any] | None = None,
+    folder: str | Path | None = None,
+    processes: int = 1,
+    address: str | None = None,
+) -> dict[str, Any]:
+    """Run every model with every seed, test the differences, write the report.
+
+    Args:
+        config_file_list: YAML files with ``models``, ``dataset``, ``seeds``, ``settings``, ...: see :func:`make_plan`.
+        config_dict: The same and any setting of all models; wins over the files.
+        folder: Where records and the report go; ``comparisons/<title>`` by default. Runs that are there are not
+            repeated.
+        processes: Runs at a time on this machine.
+        address: Of a Ray cluster that runs them instead.
+
+    Returns:
+        ``records`` of all runs, ``comparisons`` with the reference, and ``report``: the paths of its files.
+
+    Raises:
+        RequestError: The plan makes no sense, before anything runs, or the results cannot stand side by side.
+        WorkError: No run ended well, or the work was interrupted.
+    """
+    plan = make_plan(config_file_list or [], config_dict or {})
+    _check(plan)
+    store = Store(folder or Path("comparisons") / re.sub(r"[^\w.-]+", "-", plan.title))
+    with _alone_in(store.folder):
+        missing = store.missing(plan.runs)
+        print(
+            f"{len(plan.runs) - len(missing)} of {len(plan.runs)} runs are done; results in {store.folder}", flush=True
+        )
+        report = _Progress(len(missing), processes)
+        try:
+            if address:
+                run_on_cluster(store, missing, address, report)
+            elif missing:
+                run_in_processes(store, missing, processes, report)
+        except KeyboardInterrupt as error:
+            raise WorkError("interrupted; the same command goes on with what is missing") from error
+        records = [record for run in plan.runs if (record := store.read(run)) is not None]
+        return _finish(plan, store, records)
+
+
+def _finish(plan: Plan, store: Store, records: list[Record]) -> dict[str, Any]:
+    from recbole_logq.experiment.report import write_report
+
+    done = [record for record in records if record["status"] == "done"]
+    if not done:
+        raise WorkError(f"no run ended well; the first says: {records[0]['error'] if records else '-'}")
+    for dataset in dict.fromkeys(record["dataset"] for record in done):
+        require_common([record["result"] for record in done if record["dataset"] == dataset])
+    comparisons = differences(plan, done)
+    paths = write_report(records, comparisons, store.folder, plan.title)
+    return {"records": records, "comparisons": comparisons, "report": paths}
+
+
+def differences(plan: Plan, records: Sequence[Record]) -> list[dict[str, Any]]:
+    """Every model against the reference, by dataset and metric, over the seeds and test rows that both have.
+
+    A model that lacks a seed, or whose test rows are others, is left out: there are no pairs.
+    """
+    found = []
+    for dataset in dict.fromkeys(record["dataset"] for record in records):
+        by_name: dict[str, dict[int, Record]] = {}
+        for record in records:
+            if record["dataset"] == dataset and record["per_user"]:
+                by_name.setdefault(record["name"], {})[record["seed"]] = record
+        base = by_name.pop(plan.reference, None)
+        if base is None:
+            continue
+        for metric in next(iter(base.values()))["per_user"]:
+            vectors = {name: _matrix(runs, list(base), metric) for name, runs in by_name.items()}
+            reference = _matrix(base, list(base), metric)
+            assert reference is not None
+            paired = {name: one for name, one in vectors.items() if one is not None and one.shape == reference.shape}
+            if not paired or reference.shape[1] < 2:
+                continue
+            for name, result in compare_with(reference, paired).items():
+                row = {"dataset": dataset, "name": name, "reference": plan.reference, "metric": metric}
+                row |= {"difference": result.difference, "verdict": result.verdict}
+                row |= {"low": result.difference - result.half_width, "high": result.difference + result.half_width}
+                found.append({**row, "p_users": result.p_users, "p_seeds": result.p_seeds, "p_value": result.p_value})
+    return found
+
+
+def _matrix(runs: dict[int, Record], seeds: Sequence[int], metric: str) -> np.ndarray | None:
+    """A metric by seed and test row; None where a seed is missing or seeds have different test sets."""
+    if any(seed not in runs for seed in seeds):
+        return None
+    rows = [runs[seed]["per_user"][metric] for seed in seeds]
+    return np.array(rows) if len({len(row) for row in rows}) == 1 else None
+
+
+def _check(plan: Plan) -> None:
+    """Everything that can be known to go wrong before anything runs."""
+    from recbole_logq.config import Config
+    from recbole_logq.data.prepare import fetch
+
+    protocols: dict[str, tuple[str, dict[str, Any]]] = {}
+    for run in plan.runs:
+        if run.seed != plan.runs[0].seed:
+            continue
+        try:
+            config = Config(run.model, run.dataset, None, run.settings)
+        except RequestError as error:
+            raise RequestError(f"{run.name}: {error}") from error
+        if run.dataset not in protocols:
+            fetch(config)
+        own = {key: config[key] for key in ("filter_history", "metrics", "topk", "recbole_order")}
+        own["eval_args"] = {key: config["eval_args"].get(key) for key in ("split", "order", "mode")}
+        name, first = protocols.setdefault(run.dataset, (run.name, own))
+        for key, value in own.items():
+            if value != first[key]:
+                raise RequestError(
+                    f"{name} and {run.name} would be measured differently: {key} is {first[key]} and {value}; set it "
+                    f"for all, --{key}=... or under settings"
+                )
+
+
+class _Progress:
+    """A line for every run that has ended, and how long the rest may take."""
+
+    def __init__(self, total: int, processes: int) -> None:
+        self.total, self.ended, self.start = total, 0, time.perf_counter()
+
+    def __call__(self, run: PlannedRun, record: Record) -> None:
+        self.ended += 1
+        if record["status"] == "done":
+            result = record["result"]
+            metric, value = next(iter(result["test_result"].items()))
+            outcome = f"{metric} {value:.4f}, {sum(result['seconds'].values()):.0f} s"
+        else:
+            outcome = f"FAILED: {record['error']}"
+        left = (time.perf_counter() - self.start) / self.ended * (self.total - self.ended)
+        rest = f", about {left / 60:.0f} min left" if self.ended < self.total else ""
+        print(f"[{self.ended}/{self.total}] {run.name}, {run.dataset}, seed {run.seed}: {outcome}{rest}", flush=True)
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Keep a second comparison out of the folder while this one works there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / ".lock").open("w")
+    except OSError as error:
+        raise RequestError(f"cannot write {folder}: {error.strerror}; set --folder=FOLDER") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise RequestError(
+                f"another comparison is at work in {folder}: wait for it, or set --folder=FOLDER"
+            ) from error
+        yield
