@@ -1,8 +1,8 @@
 """What a ranking of the test part says beside RecBole's metrics; torch only.
 
-All are about the first k items of each row. Where a row has fewer than k items to rank, what fills its list up is never a
-hit; the padding item 0 among it is not counted as recommended either, other items (of the history, say) cannot be told
-from the rest and are.
+All are about the first k items of each row. Where a row has fewer than k items to rank, what fills its list up is never
+a hit. The padding item 0 in it does not count as recommended; other items (of the history, say) cannot be told from the
+rest, and count.
 """
 
 from __future__ import annotations
