@@ -16,6 +16,7 @@ from recbole_logq import __version__
 from recbole_logq.errors import RequestError, WorkError
 from recbole_logq.parsing import parse_arguments
 from recbole_logq.settings import check_keys, nearest
+from recbole_logq.writing import write_text
 
 USAGE = """\
 usage: run_recbole_logq.py [COMMAND] [--key=value ...]
@@ -213,12 +214,9 @@ def _write(flag: str, target: Any, text: str) -> None:
     if target is None:
         return
     path = Path(str(target)).absolute()
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
+        write_text(path, text)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise WorkError(f"cannot write --{flag}={path}: {error.strerror}") from error
 
 
