@@ -170,9 +170,10 @@ def _compare(options: dict[str, Any]) -> None:
     if processes is not None and (isinstance(processes, bool) or not isinstance(processes, int) or processes < 1):
         raise RequestError(f"processes={processes!r}: how many runs at a time, 1 or more")
     from recbole_logq.experiment.comparison import compare
-    from recbole_logq.experiment.report import print_report
 
-    print_report(compare(files, options, folder, processes or 1, address))
+    found = compare(files, options, folder, processes or 1, address)
+    print(next(path for path in found["report"] if path.suffix == ".md").read_text(encoding="utf-8"))
+    print(f"report: {next(path for path in found['report'] if path.suffix == '.html')}")
 
 
 def _convert(options: dict[str, Any]) -> None:

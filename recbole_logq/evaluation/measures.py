@@ -31,9 +31,9 @@ def measures(
     Returns:
         For each k ``recall@k`` (as RecBole), ``coverage@k`` (share of the catalogue that is recommended to anybody),
         ``gini@k`` (see :func:`gini`), ``popularity@k`` (training targets of a recommended item, mean), ``novelty@k``
-        (its :func:`self_information`, mean, in bits), and ``decile_recall@k``: found share of the targets in each of
+        (its :func:`self_information`, mean, in bits), and ``recall@k_by_decile``: found share of the targets in each of
         :func:`popularity_deciles`, from the least to the most popular items, None where there is no target. Once
-        ``decile_targets``: how many targets each has.
+        ``targets_by_decile``: how many targets each has.
 
     Raises:
         ValueError: Shapes or pairs do not belong together, a k is not within 1 and K, nothing was trained on, or
@@ -59,10 +59,10 @@ def measures(
         found[f"popularity@{k}"] = float(shown @ catalogue / shown.sum())
         found[f"novelty@{k}"] = float(shown @ information / shown.sum())
         hit = torch.bincount(decile[best[hits[:, :k] > 0] - 1], minlength=DECILES)
-        found[f"decile_recall@{k}"] = [
+        found[f"recall@{k}_by_decile"] = [
             one / all_ if all_ else None for one, all_ in zip(hit.tolist(), targets.tolist(), strict=True)
         ]
-    found["decile_targets"] = targets.tolist()
+    found["targets_by_decile"] = targets.tolist()
     return found
 
 

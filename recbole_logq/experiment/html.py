@@ -6,18 +6,19 @@ from collections.abc import Sequence
 from html import escape
 
 
-def frame(title: str, heading: str, body: str) -> str:
+def frame(title: str, heading: str, body: str, head: str = "") -> str:
     """A whole page.
 
     Args:
         title: Of the window, plain text.
         heading: Of the page, plain text.
         body: HTML.
+        head: HTML for the head, after the common style.
     """
     return (
         "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'>"
         "<meta name='viewport' content='width=device-width, initial-scale=1'>"
-        f"<title>{escape(title)}</title><style>{_STYLE}</style></head>\n"
+        f"<title>{escape(title)}</title><style>{_STYLE}</style>{head}</head>\n"
         f"<body><h1>{escape(heading)}</h1>\n{body}\n</body></html>\n"
     )
 

@@ -103,8 +103,8 @@ def test_recall_by_decile_is_that_of_a_loop_over_targets() -> None:
         for row, item in zip(drawn.target_rows.tolist(), drawn.target_items.tolist(), strict=True):
             of_all[decile[item - 1]] += 1
             of_found[decile[item - 1]] += item in drawn.items[row, :k].tolist()
-        assert found["decile_targets"] == of_all
-        assert found[f"decile_recall@{k}"] == [f / a if a else None for f, a in zip(of_found, of_all, strict=True)]
+        assert found["targets_by_decile"] == of_all
+        assert found[f"recall@_by_decile{k}"] == [f / a if a else None for f, a in zip(of_found, of_all, strict=True)]
     assert sum(drawn.hits[:, :-1].flatten()) > 100
 
 
@@ -157,8 +157,8 @@ def test_one_ranking_by_hand() -> None:
     assert found["gini@3"] == pytest.approx((-2 * 1 + 0 * 2 + 2 * 2) / 5 / 2)
     assert found["popularity@3"] == pytest.approx((6 + 2 + 0 + 2 + 6) / 5)
     assert found["novelty@3"] == pytest.approx((2 * math.log2(8 / 6) + 2 * 2 + 3) / 5)
-    assert found["decile_targets"] == [2, 1, 0, 0, 0, 0, 0, 0, 0, 0]
-    assert found["decile_recall@3"] == [0, 1, *[None] * 8]
+    assert found["targets_by_decile"] == [2, 1, 0, 0, 0, 0, 0, 0, 0, 0]
+    assert found["recall@3_by_decile"] == [0, 1, *[None] * 8]
     rows = per_user(items, hits, 3)
     assert rows["first_hit"].tolist() == [2, 0]
     assert rows["ndcg"].tolist() == pytest.approx([(1 / math.log2(3)) / (1 + 1 / math.log2(3)), 0])
@@ -214,5 +214,5 @@ def test_a_real_run_gives_the_metrics_that_recbole_reports(in_tmp: Path, model: 
         assert torch.where(rank > 0, 1 / rank, 0).mean().item() == pytest.approx(result[f"mrr@{k}"], abs=1e-6)
         scale = data.item_num / (data.item_num - 1)
         assert ours[f"coverage@{k}"] == pytest.approx(result[f"itemcoverage@{k}"] * scale)
-    assert sum(ours["decile_targets"]) == len(test._target_items)
+    assert sum(ours["targets_by_decile"]) == len(test._target_items)
     assert 0 < ours["recall@100"] < 1

@@ -1,0 +1,166 @@
+"""Small plots as inline SVG: axes, lines, steps, bands and intervals, with a text for the pointer at every mark.
+
+By hand, since a page with plotly carries megabytes of script, needs it to show anything at all, and has colours that
+do not follow the reader's light or dark setting. What a report needs is four kinds of marks; these scale with the page,
+print, and take their colours from its style sheet (classes ``s0`` to ``s7``, dashed beyond).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from html import escape
+
+WIDTH, HEIGHT = 440, 290
+_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 14, 10, 44
+COLOURS = 8
+
+
+class Scale:
+    """From values to places in [0, 1].
+
+    Args:
+        values: What must fit; those that are not finite are ignored.
+        log: Whether to take logarithms; only where all values are positive.
+        zero: Whether 0 must be on the axis.
+    """
+
+    def __init__(self, values: Iterable[float], log: bool = False, zero: bool = False) -> None:
+        found = [value for value in values if math.isfinite(value)] or [0.0]
+        low, high = min(found), max(found)
+        self.log = log and low > 0
+        if not self.log:
+            low, high = (min(low, 0.0), max(high, 0.0)) if zero else (low, high)
+            room = (high - low or abs(high) or 1.0) * 0.04
+            low, high = low if zero and low == 0 else low - room, high + room
+        else:
+            low, high = low / 1.1, high * 1.1
+        self.low, self.high = low, high
+
+    def place(self, value: float) -> float:
+        """0 at the low end, 1 at the high."""
+        if self.log:
+            return math.log(value / self.low) / math.log(self.high / self.low)
+        return (value - self.low) / (self.high - self.low)
+
+    def ticks(self) -> list[float]:
+        """Round values inside, five or so."""
+        if self.log and self.high > 10 * self.low:
+            decades = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
+            factors = (1, 2, 5) if math.log10(self.high / self.low) < 2.5 else (1,)
+            found = [factor * 10.0**decade for decade in decades for factor in factors]
+        else:
+            rough = (self.high - self.low) / 5
+            unit = 10.0 ** math.floor(math.log10(rough))
+            step = unit * next(factor for factor in (1, 2, 5, 10) if factor * unit >= rough)
+            first = math.ceil(self.low / step)
+            found = [(first + i) * step for i in range(12)]
+        return [value for value in found if self.low <= value <= self.high]
+
+
+def text_of(value: float) -> str:
+    """A number for an axis or a pointer."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+class Plot:
+    """Marks over a frame with two axes.
+
+    Args:
+        label: What the plot shows, for readers who do not see it.
+        x, y: Scales.
+        x_label, y_label: Names of the axes with their units.
+        height: Of the drawing; its width is :data:`WIDTH`, and the page scales both.
+        x_ticks: Instead of the scale's own.
+    """
+
+    def __init__(
+        self,
+        label: str,
+        x: Scale,
+        y: Scale,
+        x_label: str,
+        y_label: str,
+        height: int = HEIGHT,
+        x_ticks: Sequence[float] | None = None,
+    ) -> None:
+        self._label, self._x, self._y, self._height = label, x, y, height
+        self._marks: list[str] = []
+        self._axes(x_label, y_label, x.ticks() if x_ticks is None else x_ticks)
+
+    def line(self, points: Sequence[tuple[float, float]], series: int, name: str, steps: bool = False) -> None:
+        """A line with a dot at every point; ``steps`` holds each value until the next point."""
+        at = [self._at(*point) for point in points]
+        path = f"M{at[0][0]:.1f},{at[0][1]:.1f}"
+        for x, y in at[1:]:
+            path += f"H{x:.1f}V{y:.1f}" if steps else f"L{x:.1f},{y:.1f}"
+        hints = [_hint(f"{name}: {text_of(value)} at {text_of(where)}") for where, value in points]
+        dots = "".join(
+            f"<circle cx='{x:.1f}' cy='{y:.1f}' r='2.6'>{hint}</circle>" for (x, y), hint in zip(at, hints, strict=True)
+        )
+        self._marks.append(
+            f"<g class='{_classes(series)}' data-series='{series}'>"
+            f"<path class='line' d='{path}'>{_hint(name)}</path>{dots}</g>"
+        )
+
+    def band(self, points: Sequence[tuple[float, float, float]], name: str) -> None:
+        """The area between low and high, given as (x, low, high); bands over each other get darker."""
+        there = [self._at(x, high) for x, _, high in points]
+        back = [self._at(x, low) for x, low, _ in reversed(points)]
+        corners = " ".join(f"{x:.1f},{y:.1f}" for x, y in there + back)
+        self._marks.append(f"<polygon class='band' points='{corners}'>{_hint(name)}</polygon>")
+
+    def interval(self, row: float, mean: float, ends: tuple[float, float] | None, series: int, name: str) -> None:
+        """A dot with whiskers along x, its name above it."""
+        x, y = self._at(mean, row)
+        said = f"{name}: {mean:.4f}" + (f" [{ends[0]:.4f}, {ends[1]:.4f}]" if ends else "")
+        whisker = ""
+        if ends:
+            (low, _), (high, _) = self._at(ends[0], row), self._at(ends[1], row)
+            path = f"M{low:.1f},{y:.1f}H{high:.1f}M{low:.1f},{y - 4:.1f}v8M{high:.1f},{y - 4:.1f}v8"
+            whisker = f"<path class='line' d='{path}'/>"
+        short = name if len(name) <= 48 else name[:47] + "…"
+        self._marks.append(
+            f"<g class='{_classes(series)}' data-series='{series}'>{_hint(said)}"
+            f"<text class='name' x='8' y='{y - 9:.1f}'>{escape(short)}</text>{whisker}"
+            f"<circle cx='{x:.1f}' cy='{y:.1f}' r='4'/></g>"
+        )
+
+    def svg(self) -> str:
+        """The drawing."""
+        return (
+            f"<svg viewBox='0 0 {WIDTH} {self._height}' role='img' aria-label='{escape(self._label)}'>"
+            + "".join(self._marks)
+            + "</svg>"
+        )
+
+    def _at(self, x: float, y: float) -> tuple[float, float]:
+        right = _LEFT + self._x.place(x) * (WIDTH - _LEFT - _RIGHT)
+        down = self._height - _BOTTOM - self._y.place(y) * (self._height - _BOTTOM - _TOP)
+        return right, down
+
+    def _axes(self, x_label: str, y_label: str, x_ticks: Sequence[float]) -> None:
+        bottom = self._height - _BOTTOM
+        for value in x_ticks:
+            x, _ = self._at(value, self._y.low)
+            self._marks.append(f"<path class='grid' d='M{x:.1f},{_TOP}V{bottom}'/>")
+            self._marks.append(f"<text x='{x:.1f}' y='{bottom + 16}' text-anchor='middle'>{text_of(value)}</text>")
+        # Without a name the y axis counts rows, which carry names of their own.
+        for value in self._y.ticks() if y_label else ():
+            _, y = self._at(self._x.low, value)
+            self._marks.append(f"<path class='grid' d='M{_LEFT},{y:.1f}H{WIDTH - _RIGHT}'/>")
+            self._marks.append(f"<text x='{_LEFT - 6}' y='{y + 4:.1f}' text-anchor='end'>{text_of(value)}</text>")
+        middle = (_LEFT + WIDTH - _RIGHT) / 2
+        self._marks.append(
+            f"<text class='axis' x='{middle}' y='{self._height - 8}' text-anchor='middle'>{escape(x_label)}</text>"
+            f"<text class='axis' transform='translate(13 {(_TOP + bottom) / 2}) rotate(-90)' "
+            f"text-anchor='middle'>{escape(y_label)}</text>"
+        )
+
+
+def _classes(series: int) -> str:
+    return f"s{series % COLOURS}" + (" dashed" if series >= COLOURS else "")
+
+
+def _hint(text: str) -> str:
+    return f"<title>{escape(text)}</title>"
