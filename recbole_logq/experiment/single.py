@@ -57,9 +57,10 @@ def _measured(trainer: Any, training: Any, test: Any) -> dict[str, Any]:
     found = ranking.rank(trainer.model.eval(), test, depth)
     counts = torch.bincount(part.inter_feat[part.iid_field], minlength=part.item_num)
     cutoffs = sorted({cutoff, *(k for k in DEEPEST if k <= depth)})
+    rows, items = test.targets
     users = per_user(found.items, found.hits, cutoff)
     return {
-        "measures": measures(found.items, found.hits, *test.targets, counts, cutoffs),
+        "measures": measures(found.items, found.hits, rows, items, counts, cutoffs),
         "per_user": {
             f"{name}@{cutoff}": [round(value, 5) for value in users[name].tolist()] for name in ("ndcg", "recall")
         },
