@@ -25,8 +25,8 @@ class NoPositions(nn.Module):
         """What enters the first block, from ``[tokens, size]`` and int64 ``[tokens]``."""
         return embedded
 
-    def rotation(self, position: Tensor) -> Tensor | None:
-        """What :func:`rotate` takes, for int64 ``[tokens]``; None where nothing turns."""
+    def rotation(self, position: Tensor, dtype: torch.dtype) -> Tensor | None:
+        """What :func:`rotate` takes, for int64 ``[tokens]`` and states of a type; None where nothing turns."""
         return None
 
 
@@ -40,7 +40,7 @@ class LearnedPositions(nn.Embedding):
         """See :meth:`NoPositions.at_input`."""
         return embedded + self(position)
 
-    def rotation(self, position: Tensor) -> Tensor | None:
+    def rotation(self, position: Tensor, dtype: torch.dtype) -> Tensor | None:
         """See :meth:`NoPositions.rotation`."""
         return None
 
@@ -69,10 +69,10 @@ class RotaryPositions(NoPositions):
         speed = 10000.0 ** (-torch.arange(0, width, 2, dtype=torch.float64) / width)
         self.register_buffer("angles", torch.outer(torch.arange(max_length), speed), persistent=False)
 
-    def rotation(self, position: Tensor) -> Tensor:
-        """See :meth:`NoPositions.rotation`; float64 ``[2, tokens, 1, 1, d / 2]``, cosines and sines."""
-        angles = self.angles[position][:, None, None]
-        return torch.stack((angles.cos(), angles.sin()))
+    def rotation(self, position: Tensor, dtype: torch.dtype) -> Tensor:
+        """See :meth:`NoPositions.rotation`; cosines and sines ``[2, tokens, 1, 1, d / 2]``."""
+        turns = torch.stack((self.angles.cos(), self.angles.sin())).to(dtype)
+        return turns[:, position][:, :, None, None]
 
 
 def rotate(heads: Tensor, rotation: Tensor) -> Tensor:

@@ -65,7 +65,7 @@ class SequenceEncoder(nn.Module):
         if self.scale is not None:
             embedded = embedded * self.scale
         states = self.dropout(self.input_norm(self.positions.at_input(embedded, packing.position)))
-        rotation = self.positions.rotation(packing.position)
+        rotation = self.positions.rotation(packing.position, embedded.dtype)
         for block in self.blocks:
             states = block(states, packing, rotation)
         return self.final_norm(states)

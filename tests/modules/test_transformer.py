@@ -188,7 +188,7 @@ def test_a_sequence_does_not_feel_its_neighbours(options: dict[str, Any]) -> Non
 def test_a_rotary_score_depends_on_the_distance_only() -> None:
     query, key = torch.randn(2, 1, 1, HEADS, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(6))
     heads = torch.cat((query, key, torch.ones_like(query)), 1).expand(LONGEST, -1, -1, -1)
-    turned = rotate(heads, RotaryPositions(LONGEST, 4 * HEADS, HEADS).rotation(torch.arange(LONGEST)))
+    turned = rotate(heads, RotaryPositions(LONGEST, 4 * HEADS, HEADS).rotation(torch.arange(LONGEST), torch.float64))
     scores = torch.einsum("mhd,nhd->hmn", turned[:, 0], turned[:, 1])
     of_distance = [scores.diagonal(offset, 1, 2) for offset in range(1 - LONGEST, LONGEST)]
     for diagonal in of_distance:
