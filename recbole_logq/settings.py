@@ -133,7 +133,12 @@ class SASRecSettings(RetrievalSettings):
     n_heads: Count
     inner_size: Count
     dropout: Share
+    block: Literal["classic", "ligr"]
     norm: Literal["pre", "post"]
+    feed_forward: Literal["gelu", "relu", "swiglu"]
+    positions: Literal["learned", "rotary", "none"]
+    input_norm: bool
+    scale_embedding: bool
     initializer_range: Positive
 
 

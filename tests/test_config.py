@@ -186,6 +186,14 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"eval_args": {"group_by": "item"}}, "group_by='item'"),
     ({"loss": "logq", "negatives.source": "in_batch_unique"}, "the form counts draws"),
     ({"max_train_cpu_seconds": 0}, "max_train_cpu_seconds=0"),
+    ({"model": "SASRecLogQ", "block": "ligr", "norm": "post"}, "norm=post: .*set norm=pre or block=classic"),
+    ({"model": "SASRecLogQ", "block": "gated"}, "block='gated': .*'classic' or 'ligr'"),
+    ({"model": "SASRecLogQ", "feed_forward": "geglu"}, "feed_forward='geglu': .*'gelu', 'relu' or 'swiglu'"),
+    ({"model": "SASRecLogQ", "positions": "sine"}, "positions='sine': .*'learned', 'rotary' or 'none'"),
+    ({"model": "SASRecLogQ", "positions": "rotary", "embedding_size": 6, "n_heads": 2}, "must be even"),
+    ({"model": "SASRecLogQ", "positions": "none", "scale_embedding": True}, "set input_norm=false"),
+    ({"model": "SASRecLogQ", "input_norm": "perhaps"}, "input_norm='perhaps': .*boolean"),
+    ({"block": "ligr"}, "unknown setting block"),
 ]
 
 

@@ -44,6 +44,11 @@ class SASRec(RetrievalMixin, SequentialRecommender):
             norm=config["norm"],
             max_length=self.max_seq_length,
             initializer_range=config["initializer_range"],
+            block=config["block"],
+            feed_forward=config["feed_forward"],
+            positions=config["positions"],
+            input_norm=config["input_norm"],
+            scale_embedding=config["scale_embedding"],
         )
         nn.init.normal_(self.item_embedding.weight, std=config["initializer_range"])
         nn.init.zeros_(self.item_embedding.weight[0].detach())
@@ -60,10 +65,7 @@ class SASRec(RetrievalMixin, SequentialRecommender):
     def check_settings(cls, values: dict[str, Any], given: dict[str, Any]) -> None:
         """See :meth:`RetrievalMixin.check_settings`."""
         super().check_settings(values, given)
-        if values["embedding_size"] % values["n_heads"]:
-            raise RequestError(
-                f"embedding_size={values['embedding_size']} does not divide into n_heads={values['n_heads']} heads"
-            )
+        _check_encoder(values)
         if values["segment_field"]:
             raise RequestError("segment_field: batches of windows hold all of a user's segments; only TwoTower has it")
 
@@ -117,3 +119,20 @@ class SASRec(RetrievalMixin, SequentialRecommender):
     def full_sort_predict(self, interaction: Any) -> Tensor:
         """Scores of the given sequences with every item, ``[batch * n_items]``."""
         return (self.queries(interaction) @ self.item_vectors(None).T).flatten()
+
+
+def _check_encoder(values: dict[str, Any]) -> None:
+    size, n_heads = values["embedding_size"], values["n_heads"]
+    if size % n_heads:
+        raise RequestError(f"embedding_size={size} does not divide into n_heads={n_heads} heads")
+    if values["positions"] == "rotary" and size // n_heads % 2:
+        raise RequestError(
+            f"positions=rotary turns pairs of dimensions: embedding_size={size} over n_heads={n_heads} must be even"
+        )
+    if values["block"] == "ligr" and values["norm"] != "pre":
+        raise RequestError(f"norm={values['norm']}: the block of LiGR is pre-norm, set norm=pre or block=classic")
+    if values["scale_embedding"] and values["input_norm"] and values["positions"] != "learned":
+        raise RequestError(
+            "scale_embedding=true: without learned positions the input norm divides the factor out again; set "
+            "input_norm=false"
+        )

@@ -68,6 +68,10 @@ def interrupted(model: str, settings: dict[str, Any], after: int) -> str:
             "SASRecCorrectedLogQ",
             {"negatives.source": "in_batch_unique", "MAX_ITEM_LIST_LENGTH": 3, "lr_schedule": "linear"},
         ),
+        (
+            "SASRecMNSCorrectedLogQ",
+            {"block": "ligr", "feed_forward": "swiglu", "positions": "rotary", "input_norm": False},
+        ),
         ("BPR", {}),
     ],
 )

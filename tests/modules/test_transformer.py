@@ -1,0 +1,252 @@
+"""The packed encoder with every option against one written position by position in float64."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from recbole_logq.modules.packing import Packing
+from recbole_logq.modules.positions import RotaryPositions, rotate
+from recbole_logq.modules.transformer import SequenceEncoder
+
+SIZE, HEADS, INNER, LONGEST = 8, 2, 6, 9
+LENGTHS = [3, 1, 6, 4, 6]
+POSITIONS = ["learned", "rotary", "none"]
+EVERYTHING: list[dict[str, Any]] = [
+    {
+        "block": block,
+        "norm": norm,
+        "feed_forward": feed_forward,
+        "positions": positions,
+        "input_norm": input_norm,
+        "scale_embedding": scale_embedding,
+    }
+    for (block, norm), feed_forward, positions, input_norm, scale_embedding in itertools.product(
+        [("classic", "pre"), ("classic", "post"), ("ligr", "pre")],
+        ["gelu", "relu", "swiglu"],
+        POSITIONS,
+        [True, False],
+        [True, False],
+    )
+]
+
+
+def encoder(**options: Any) -> SequenceEncoder:
+    """In float64 and with every weight and bias random, so that none can be left out unnoticed."""
+    shape: dict[str, Any] = {"size": SIZE, "n_layers": 2, "n_heads": HEADS, "inner_size": INNER, "dropout": 0.0}
+    made = SequenceEncoder(max_length=LONGEST, initializer_range=0.1, **{"norm": "pre", **shape, **options}).double()
+    generator = torch.Generator().manual_seed(2)
+    with torch.no_grad():
+        for parameter in made.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=generator, dtype=torch.float64) * 0.5)
+    return made
+
+
+def normal(states: Tensor, weights: dict[str, Tensor], name: str) -> Tensor:
+    if f"{name}.weight" not in weights:
+        return states
+    centred = states - states.mean(-1, keepdim=True)
+    deviation = (centred.square().mean(-1, keepdim=True) + 1e-5).sqrt()
+    return centred / deviation * weights[f"{name}.weight"] + weights[f"{name}.bias"]
+
+
+def linear(states: Tensor, weights: dict[str, Tensor], name: str) -> Tensor:
+    return states @ weights[f"{name}.weight"].T + weights[f"{name}.bias"]
+
+
+def turn(head: Tensor, position: int) -> Tensor:
+    """Rotary positions as complex numbers, ``[batch, d]``."""
+    half = head.shape[-1] // 2
+    speed = torch.tensor([10000 ** (-2 * i / head.shape[-1]) for i in range(half)], dtype=torch.float64)
+    turned = torch.complex(head[:, :half], head[:, half:]) * torch.exp(1j * position * speed)
+    return torch.cat((turned.real, turned.imag), -1)
+
+
+def attention(states: Tensor, weights: dict[str, Tensor], block: str, rotary: bool) -> Tensor:
+    batch, length, size = states.shape
+    width = size // HEADS
+    mixed = linear(states, weights, f"{block}.query_key_value")
+    result = torch.zeros(batch, length, 0, dtype=torch.float64)
+    for head in range(HEADS):
+        at = [slice(part * size + head * width, part * size + (head + 1) * width) for part in range(3)]
+        query, key = ([mixed[:, position, at[part]] for position in range(length)] for part in (0, 1))
+        if rotary:
+            query, key = ([turn(one, position) for position, one in enumerate(side)] for side in (query, key))
+        rows = []
+        for i in range(length):
+            scores = torch.stack([(query[i] * key[j]).sum(-1) / math.sqrt(width) for j in range(length)], -1)
+            scores = scores.masked_fill(torch.arange(length) > i, -torch.inf)
+            share = scores.exp() / scores.exp().sum(-1, keepdim=True)
+            rows.append(sum(share[:, j, None] * mixed[:, j, at[2]] for j in range(i + 1)))
+        result = torch.cat((result, torch.stack(rows, 1)), -1)
+    return linear(result, weights, f"{block}.output")
+
+
+def feed_forward(states: Tensor, weights: dict[str, Tensor], block: str, kind: str) -> Tensor:
+    inner = linear(states, weights, f"{block}.inner")
+    if kind == "relu":
+        inner = inner * (inner > 0)
+    elif kind == "gelu":
+        inner = inner * (1 + torch.erf(inner / math.sqrt(2))) / 2
+    else:
+        assert inner.shape[-1] == 2 * INNER
+        inner = inner[..., :INNER] / (1 + torch.exp(-inner[..., :INNER])) * inner[..., INNER:]
+    return linear(inner, weights, f"{block}.outer")
+
+
+def naive(weights: dict[str, Tensor], padded: Tensor, options: dict[str, Any]) -> Tensor:
+    """States ``[batch, length, size]`` of right-padded items; nothing but the causal mask hides the padding."""
+    states = padded * math.sqrt(SIZE) if options["scale_embedding"] else padded
+    if options["positions"] == "learned":
+        states = states + weights["positions.weight"][: padded.shape[1]]
+    states = normal(states, weights, "input_norm")
+    rotary = options["positions"] == "rotary"
+    for layer in range(2):
+        block = f"blocks.{layer}"
+        for part in ("attention", "feed_forward"):
+            norm = f"{block}.{part}_norm"
+            seen = states if options["norm"] == "post" else normal(states, weights, norm)
+            if part == "attention":
+                change = attention(seen, weights, block, rotary)
+            else:
+                change = feed_forward(seen, weights, block, options["feed_forward"])
+            if options["block"] == "ligr":
+                change = change / (1 + torch.exp(-linear(states, weights, f"{block}.{part}_gate")))
+            states = states + change
+            if options["norm"] == "post":
+                states = normal(states, weights, norm)
+    return normal(states, weights, "final_norm")
+
+
+def items(generator: torch.Generator) -> Tensor:
+    # Garbage, not zeros, in the padding: nothing may read it.
+    shape = (len(LENGTHS), max(LENGTHS), SIZE)
+    return torch.randn(shape, generator=generator, dtype=torch.float64).requires_grad_()
+
+
+@pytest.mark.parametrize("options", EVERYTHING, ids=lambda options: "-".join(map(str, options.values())))
+def test_states_and_gradients_are_those_of_the_naive_encoder(options: dict[str, Any]) -> None:
+    generator = torch.Generator().manual_seed(3)
+    packed, rows, packing = encoder(**options), items(generator), Packing(torch.tensor(LENGTHS))
+    weights = dict(packed.named_parameters())
+    found = packed(packing.pack(rows), packing)
+    expected = packing.pack(naive(weights, rows, options))
+    torch.testing.assert_close(found, expected, rtol=1e-11, atol=1e-11)
+    weight = torch.randn(found.shape, generator=generator, dtype=torch.float64)
+    wanted = (rows, *weights.values())
+    pairs = zip(
+        ("items", *weights),
+        torch.autograd.grad((found * weight).sum(), wanted),
+        torch.autograd.grad((expected * weight).sum(), wanted),
+        strict=True,
+    )
+    for name, gradient, reference in pairs:
+        torch.testing.assert_close(gradient, reference, rtol=1e-9, atol=1e-11, msg=lambda text, name=name: name + text)
+
+
+MODERN = {"block": "ligr", "feed_forward": "swiglu", "positions": "rotary"}
+CHANGES: list[dict[str, Any]] = [
+    {},
+    MODERN,
+    {"norm": "post", "positions": "rotary"},
+    {"block": "ligr", "positions": "none", "input_norm": False, "scale_embedding": True},
+]
+
+
+@pytest.mark.parametrize("options", CHANGES, ids=str)
+def test_nothing_leaks_from_later_positions(options: dict[str, Any]) -> None:
+    packed, rows, packing = encoder(**options), items(torch.Generator().manual_seed(4)), Packing(torch.tensor(LENGTHS))
+    states = packed(packing.pack(rows), packing)
+    last = packing.last.tolist()
+    for row, length in enumerate(LENGTHS):
+        for position in range(length):
+            state = states[last[row] - length + 1 + position].sum()
+            (gradient,) = torch.autograd.grad(state, rows, retain_graph=True)
+            seen = gradient.abs().sum(-1) > 0
+            expected = torch.zeros_like(seen)
+            expected[row, : position + 1] = True
+            assert torch.equal(seen, expected)
+
+
+@pytest.mark.parametrize("options", CHANGES, ids=str)
+def test_a_sequence_does_not_feel_its_neighbours(options: dict[str, Any]) -> None:
+    packed, rows = encoder(**options), items(torch.Generator().manual_seed(5)).detach()
+    packing = Packing(torch.tensor(LENGTHS))
+    together = packed(packing.pack(rows), packing)
+    for row, length in enumerate(LENGTHS):
+        single = Packing(torch.tensor([length]))
+        alone = packed(single.pack(rows[row : row + 1, :length]), single)
+        end = int(packing.last[row]) + 1
+        torch.testing.assert_close(together[end - length : end], alone, rtol=1e-11, atol=1e-11)
+
+
+def test_a_rotary_score_depends_on_the_distance_only() -> None:
+    query, key = torch.randn(2, 1, 1, HEADS, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(6))
+    heads = torch.cat((query, key, torch.ones_like(query)), 1).expand(LONGEST, -1, -1, -1)
+    turned = rotate(heads, RotaryPositions(LONGEST, 4 * HEADS, HEADS).rotation(torch.arange(LONGEST), torch.float64))
+    scores = torch.einsum("mhd,nhd->hmn", turned[:, 0], turned[:, 1])
+    of_distance = [scores.diagonal(offset, 1, 2) for offset in range(1 - LONGEST, LONGEST)]
+    for diagonal in of_distance:
+        torch.testing.assert_close(diagonal, diagonal[:, :1].expand_as(diagonal), rtol=1e-11, atol=1e-11)
+    assert len({round(float(diagonal[0, 0]), 9) for diagonal in of_distance}) == len(of_distance)
+    assert torch.equal(turned[:, 2], heads[:, 2])
+    torch.testing.assert_close(turned.norm(dim=-1), heads.norm(dim=-1))
+
+
+@pytest.mark.parametrize(("positions", "same"), [("learned", False), ("rotary", True), ("none", True)])
+def test_where_a_window_starts_matters_to_learned_positions_only(positions: str, same: bool) -> None:
+    packed, rows = encoder(positions=positions), items(torch.Generator().manual_seed(7)).detach()
+    packing = Packing(torch.tensor(LENGTHS))
+    tokens = packing.pack(rows)
+    before = packed(tokens, packing)
+    packing.position = packing.position + 2
+    assert torch.allclose(before, packed(tokens, packing)) == same
+
+
+@pytest.mark.parametrize("positions", POSITIONS)
+def test_the_order_of_the_past_matters_unless_there_are_no_positions(positions: str) -> None:
+    """One block sees a set of earlier items, each with its own position."""
+    packed, packing = encoder(positions=positions, n_layers=1), Packing(torch.tensor([5]))
+    tokens = torch.randn(5, SIZE, dtype=torch.float64, generator=torch.Generator().manual_seed(8))
+    swapped = tokens[[1, 0, 2, 3, 4]]
+    same = torch.allclose(packed(tokens, packing)[-1], packed(swapped, packing)[-1])
+    assert same == (positions == "none")
+
+
+def test_half_precision_projections_keep_their_type() -> None:
+    packed, packing = encoder(**MODERN).float(), Packing(torch.tensor(LENGTHS))
+    rows = items(torch.Generator().manual_seed(9)).detach().float()
+    whole = packed(packing.pack(rows), packing)
+    with torch.autocast("cpu", torch.bfloat16):
+        rough = packed(packing.pack(rows), packing)
+    torch.testing.assert_close(rough.float(), whole, rtol=0.1, atol=0.2)
+
+
+def test_two_thirds_of_the_width_are_as_many_parameters() -> None:
+    def count(kind: str, inner_size: int) -> int:
+        made = SequenceEncoder(
+            size=64, n_layers=2, n_heads=2, inner_size=inner_size, dropout=0.0, norm="pre", max_length=50,
+            initializer_range=0.02, feed_forward=kind,
+        )  # fmt: skip
+        return sum(parameter.numel() for parameter in made.parameters())
+
+    assert count("swiglu", 171) == pytest.approx(count("gelu", 256), rel=0.005)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"block": "ligr", "norm": "post"}, "pre-norm, not post"),
+        ({"positions": "rotary", "n_heads": 8}, "a head of 1 dimensions"),
+        ({"n_heads": 3}, "does not divide into 3 heads"),
+    ],
+    ids=str,
+)
+def test_what_does_not_fit_is_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        encoder(**options)
