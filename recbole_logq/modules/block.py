@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from recbole_logq.modules.attention import causal_attention
+from recbole_logq.modules.dropout import Dropout
 from recbole_logq.modules.feed_forward import FEED_FORWARDS
 from recbole_logq.modules.packing import Packing
 from recbole_logq.modules.positions import rotate
@@ -34,7 +35,7 @@ class CausalBlock(nn.Module):
         self.output = nn.Linear(size, size)
         self.inner = nn.Linear(size, n_inputs * inner_size)
         self.outer = nn.Linear(inner_size, size)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def _attend(self, states: Tensor, packing: Packing, rotation: Tensor | None) -> Tensor:
         heads = self.query_key_value(states).unflatten(-1, (3, self.n_heads, -1))

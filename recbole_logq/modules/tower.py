@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
+from recbole_logq.modules.dropout import Dropout
+
 
 class Tower(nn.Module):
     """Ids to vectors (Huang et al., DSSM, CIKM 2013, with ids for features).
@@ -35,7 +37,7 @@ class Tower(nn.Module):
 
 def layers_on_top(size: int, widths: Sequence[int], dropout: float) -> nn.Sequential:
     """The MLP of a tower: inputs of ``size`` dropped, then layers of ``widths``; the identity if there are none."""
-    layers: list[nn.Module] = [nn.Dropout(dropout)] if dropout else []
+    layers: list[nn.Module] = [Dropout(dropout)] if dropout else []
     for position, width in enumerate(widths):
         layers += [nn.ReLU()] if position else []
         layers.append(nn.Linear(size, width))

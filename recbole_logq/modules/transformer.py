@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from recbole_logq.modules.block import BLOCKS
+from recbole_logq.modules.dropout import Dropout
 from recbole_logq.modules.packing import Packing
 from recbole_logq.modules.positions import POSITIONS, LearnedPositions, NoPositions
 
@@ -50,7 +51,7 @@ class SequenceEncoder(nn.Module):
         # Stored weights go by the names and the order of the modules, and a seed's weights by the order alone.
         self.positions: NoPositions | LearnedPositions = POSITIONS[positions](max_length, size, n_heads)
         self.input_norm = nn.LayerNorm(size) if input_norm else nn.Identity()
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         shape = (size, n_heads, inner_size, dropout, norm, feed_forward)
         self.blocks = nn.ModuleList(BLOCKS[block](*shape) for _ in range(n_layers))
         self.final_norm = nn.LayerNorm(size) if norm == "pre" else nn.Identity()

@@ -1,4 +1,4 @@
-"""The default encoder is bit for bit the one that stored results were made with."""
+"""The default encoder has, bit for bit, the weights, states and gradients that it had before it had options."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from recbole_logq.modules.dropout import Dropout
 from recbole_logq.modules.packing import Packing
 from recbole_logq.modules.transformer import SequenceEncoder
 
@@ -24,7 +25,7 @@ class OldBlock(nn.Module):
         self.output = nn.Linear(size, size)
         self.inner = nn.Linear(size, inner_size)
         self.outer = nn.Linear(inner_size, size)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def _attend(self, states: Tensor, packing: Packing) -> Tensor:
         heads = self.query_key_value(states).unflatten(-1, (3, self.n_heads, -1))
@@ -64,7 +65,7 @@ class OldEncoder(nn.Module):
             raise ValueError(f"size {size} does not divide into {n_heads} heads")
         self.positions = nn.Embedding(max_length, size)
         self.input_norm = nn.LayerNorm(size)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.blocks = nn.ModuleList(OldBlock(size, n_heads, inner_size, dropout, norm) for _ in range(n_layers))
         self.final_norm = nn.LayerNorm(size) if norm == "pre" else nn.Identity()
         for module in self.modules():
