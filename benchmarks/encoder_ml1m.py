@@ -4,8 +4,9 @@
 
 Leave-one-out in exact time order, full ranking with the history filtered, epoch chosen on validation NDCG@10; the full
 softmax and corrected logQ. One thread per run; the budget is CPU time of training alone, so that an option that costs
-more has fewer epochs. The default settings are written out here, since the package's may change after this. Options are
-chosen on validation; the test result stands beside for the record.
+more has fewer epochs, and a run ends with the epoch in which its budget does. The default settings are written out
+here, since the package's may change after this. Options are chosen on validation; the test result stands beside for the
+record.
 """
 
 from __future__ import annotations

@@ -69,7 +69,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ImportError as error:
         return _fail(error, 2, debug, f"this needs a package that is not installed: {error.name or error}")
     except KeyboardInterrupt:
-        print("error: interrupted", file=sys.stderr)
+        if not int(os.environ.get("RANK", 0)):
+            print("error: interrupted", file=sys.stderr)
         return 1
     except MemoryError as error:
         return _fail(error, 1, debug, "out of memory: lower train_batch_size, eval_batch_size or negatives.count")

@@ -60,7 +60,7 @@ def count_rows(path: str, encoding: str | None, expected: int) -> int:
     if ends + (last != b"\n") - 1 == expected:
         return expected
     with open(path, encoding=encoding or "utf-8") as lines:
-        return sum(line != "\n" for line in lines) - 1
+        return sum(line.strip(" \r\n") != "" for line in lines) - 1
 
 
 def _is_plain(path: str, encoding: str | None, delimiter: str) -> bool:
@@ -69,7 +69,7 @@ def _is_plain(path: str, encoding: str | None, delimiter: str) -> bool:
         head, *first = islice((line for line in lines if line.strip()), 3)
     if any(line.count(delimiter) > head.count(delimiter) for line in first):
         return False
-    return not any(b'"' in block for block in _blocks(path))
+    return not any(b'"' in block or b"\0" in block for block in _blocks(path))
 
 
 def _blocks(path: str) -> Iterator[bytes]:

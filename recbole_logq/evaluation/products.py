@@ -12,6 +12,8 @@ from torch import Tensor
 from recbole_logq.evaluation.groups import Groups
 
 LARGEST = 127
+SMALLEST = 1e-15
+"""Vectors whose largest number is below it are not looked at in whole numbers."""
 MAX_SIZE = 1024
 """Up to so many dimensions a score is a whole number that float32 holds exactly."""
 
@@ -100,6 +102,8 @@ class WholeProduct(FloatProduct):
         # Cauchy-Schwarz, for what was rounded off the query and off the items.
         off, length = (query - rounded).norm(dim=1), rounded.norm(dim=1)
         rest = query @ self._mean + query.norm(dim=1) * self._error
+        # Products of numbers so small lose their digits to underflow: nothing is proven of such rows.
+        rest.masked_fill_(query.abs().amax(1) < SMALLEST, torch.inf)
         maxima.mul_(self._unit).mul_(unit).addmm_(torch.stack([off, length, rest], dim=1), self._errors)
 
 
@@ -110,6 +114,8 @@ def _unit(largest: Tensor) -> Tensor:
 def whole_is_fast(items: Tensor) -> bool:
     """Whether this processor multiplies bytes at once, and torch lets it."""
     if items.device.type != "cpu" or items.shape[1] > MAX_SIZE or not hasattr(torch, "_int_mm"):
+        return False
+    if items.abs().max() < SMALLEST:
         return False
     # Without these instructions a sum of products may saturate, and no bound would hold.
     return bool(getattr(torch.cpu, "_is_vnni_supported", lambda: False)())

@@ -51,7 +51,8 @@ class Catalogue:
 
     @torch.no_grad()
     def __init__(self, items: Tensor, whole: bool | None = None) -> None:
-        self.items = items
+        # Halves have too few digits for bounds, and for places.
+        self.items = items = items.float() if items.dtype.itemsize < 4 else items
         self._groups = Groups(len(items), TILE_COLUMNS, GROUP)
         self._products = [FloatProduct(items)]
         if whole if whole is not None else len(items) >= WHOLE_FROM and whole_is_fast(items):
@@ -62,7 +63,8 @@ class Catalogue:
         """What ``torch.topk`` finds in ``query @ items.T`` without the padding item and the excluded pairs.
 
         Where scores are equal, or a row has fewer than k items to rank, the order is that of ``torch.topk`` over the
-        whole row, which is what RecBole takes.
+        scores of the row by itself. (RecBole takes it over the rows of a block, whose products may round differently:
+        scores that differ by rounding alone, as those of a collapsed model, can come in another order there.)
 
         Args:
             query: ``[rows, d]``.
@@ -72,6 +74,7 @@ class Catalogue:
         Returns:
             Scores and items of the ranking.
         """
+        query = query.to(self.items.dtype)
         found = TopK(query.new_empty(len(query), k), torch.empty(len(query), k, dtype=torch.int64, device=query.device))
         rows = torch.arange(len(query), device=query.device)
         for product in list(self._products):

@@ -7,6 +7,7 @@ from typing import Any
 
 from recbole_logq import compat
 from recbole_logq.errors import RequestError
+from recbole_logq.experiment.processes import of_one_process
 from recbole_logq.parsing import nest, read_yaml
 from recbole_logq.settings import check_keys
 from recbole_logq.training import checkpoint
@@ -50,7 +51,7 @@ def evaluate(
     from recbole_logq.data.protocol import protocol_of
     from recbole_logq.data.temporal_split import is_temporal
     from recbole_logq.experiment.logs import start_log
-    from recbole_logq.experiment.restore import restore
+    from recbole_logq.experiment.restore import restore, trained_with
     from recbole_logq.training.create import create_trainer
 
     changes: dict[str, Any] = {}
@@ -64,7 +65,7 @@ def evaluate(
             raise RequestError(f"{key}={value!r}: {file} was trained with {stored[key]!r}, and evaluation keeps it")
     if "valid_metric" not in changes and changes.keys() & {"metrics", "topk"}:
         changes["valid_metric"] = _some_metric({**stored, **changes})  # evaluation has no use for it, Config asks
-    given = {key: value for key, value in state["given"].items() if key not in {"model", "dataset"}}
+    given = trained_with(state)
     if not isinstance(changes.get("eval_args", {}), dict):
         raise RequestError(f"eval_args={changes['eval_args']!r}: a mapping, such as --eval_args.split=...")
     sections = {key: {**given[key], **changes[key]} for key in ("eval_args",) if key in given and key in changes}
@@ -72,7 +73,7 @@ def evaluate(
         for key in ("targets", "unseen"):  # they belong to the temporal split that is replaced
             if key not in changes["eval_args"]:
                 sections["eval_args"].pop(key, None)
-    config = Config(stored["model"], stored["dataset"], None, {**given, **changes, **sections})
+    config = of_one_process(Config(stored["model"], stored["dataset"], None, {**given, **changes, **sections}))
     start_log(config)
     logger = getLogger()
     restored = restore(file, state, config, allow_other_training)

@@ -15,6 +15,7 @@ from typing import Any
 
 from recbole_logq.experiment.files import write_json
 from recbole_logq.experiment.plan import PlannedRun
+from recbole_logq.experiment.processes import child_environment
 
 DATA_PATH = "datasets"
 Record = dict[str, Any]
@@ -69,7 +70,7 @@ class Process:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "recbole_logq.experiment.single", str(spec), str(store.file(run))],
                 cwd=folder,
-                env={**os.environ, "OMP_NUM_THREADS": str(threads)},
+                env={**child_environment(), "OMP_NUM_THREADS": str(threads)},
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C is for the comparison, which tells its processes in turn

@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 import uuid
+from pathlib import Path
 from typing import Any
 
 from recbole_logq.errors import RequestError
@@ -15,6 +16,13 @@ from recbole_logq.ranks import rank, world_size
 def started_by_launcher() -> bool:
     """Whether this process is one of several that torchrun (or ``--nproc``) has started."""
     return "RANK" in os.environ and "WORLD_SIZE" in os.environ
+
+
+def child_environment() -> dict[str, str]:
+    """This process's environment, in which a Python started anywhere finds this package, installed or not."""
+    root = str(Path(__file__).parents[2])
+    known = os.environ.get("PYTHONPATH")
+    return {**os.environ, "PYTHONPATH": root if known is None else os.pathsep.join([root, known])}
 
 
 def launch(nproc: int, words: list[str]) -> int:
@@ -27,6 +35,7 @@ def launch(nproc: int, words: list[str]) -> int:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
+    os.environ.update(child_environment())
     os.environ.setdefault("OMP_NUM_THREADS", str(max((os.cpu_count() or 1) // nproc, 1)))
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # the process itself says what failed
     config = LaunchConfig(
@@ -69,6 +78,17 @@ def join(config: Any) -> None:
 
         config["show_progress"] = config["log_wandb"] = False
         recbole_trainer.get_tensorboard = lambda logger: _NoWriter()
+
+
+def of_one_process(config: Any) -> Any:
+    """The configuration, for commands that do not share their work.
+
+    Raises:
+        RequestError: Several processes are at it.
+    """
+    if config["nproc"] > 1:
+        raise RequestError(f"nproc={config['nproc']}: only training runs in several processes; start this in one")
+    return config
 
 
 def leave() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from recbole_logq.data.fingerprint import id_fingerprint, split_fingerprint
 from recbole_logq.data.prepare import create_dataset, create_loaders, split_dataset
 from recbole_logq.errors import RequestError
+from recbole_logq.experiment.processes import of_one_process
 from recbole_logq.training import checkpoint
 
 
@@ -63,6 +64,22 @@ def restore(file: str, state: dict[str, Any], config: Any, allow_other_training:
     return Restored(config, parts, loaders, network, fingerprint)
 
 
+def trained_with(state: dict[str, Any]) -> dict[str, Any]:
+    """The settings that rebuild a checkpoint's configuration: what was given, and what makes an own model.
+
+    Defaults of the model come from the checkpoint and not from today's files, which may have changed since.
+    """
+    from recbole_logq.models.resolve import settings_of
+    from recbole_logq.settings import CommonSettings
+
+    stored = state["config"]
+    own = settings_of(stored["model"]).model_fields.keys() - CommonSettings.model_fields.keys()
+    return {
+        **{key: value for key, value in state["given"].items() if key not in {"model", "dataset"}},
+        **{key: stored[key] for key in own if stored.get(key) is not None},
+    }
+
+
 def restore_own(file: str, **changes: Any) -> Restored:
     """A checkpoint of one of this package's models, under the settings it was trained with.
 
@@ -83,5 +100,5 @@ def restore_own(file: str, **changes: Any) -> Restored:
     model = state["config"]["model"]
     if split_name(model) is None:
         raise RequestError(f"{file} is a {model} of RecBole: its training has no pool of negatives to look at")
-    given = {key: value for key, value in state["given"].items() if key not in {"model", "dataset"}}
-    return restore(file, state, Config(model, state["config"]["dataset"], None, {**given, **changes}))
+    settings = {**trained_with(state), **changes}
+    return restore(file, state, of_one_process(Config(model, state["config"]["dataset"], None, settings)))

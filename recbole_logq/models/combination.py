@@ -134,6 +134,10 @@ def _check_processes(values: dict[str, Any], loss: Loss, sampler: type[Sampler])
             f"nproc={values['nproc']}: eval_args.mode={values['eval_args']['mode']} draws what is ranked, which one "
             "process does; set mode=full or leave nproc out"
         )
+    if values["segment_field"]:
+        raise RequestError(
+            f"nproc={values['nproc']}: segment_field makes batches that one process takes; leave nproc out"
+        )
     if loss.skips_rows:
         raise RequestError(f"nproc={values['nproc']}: loss={loss.name} makes buckets of all rows in one process")
 

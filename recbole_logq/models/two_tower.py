@@ -34,7 +34,8 @@ class TwoTower(RetrievalMixin, GeneralRecommender):
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
-        sparse = self.has_sparse_tables(config, max(self.n_users, self.n_items))
+        n_users = 0 if max_history(config) else self.n_users
+        sparse = self.has_sparse_tables(config, max(n_users, self.n_items))
         shape = (config["embedding_size"], config["mlp_sizes"], config["dropout"])
         self.user_tower = HistoryTower(*shape) if max_history(config) else Tower(self.n_users, *shape, sparse)
         self.item_tower = Tower(self.n_items, *shape, sparse)

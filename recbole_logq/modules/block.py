@@ -60,9 +60,9 @@ class LiGRBlock(CausalBlock):
 
         h <- h + sigmoid(h W + b) * part(LayerNorm(h))
 
-    with a gate of its own for attention and for the feed-forward layer. As published, the gate reads the block's state
-    and not its norm (Borisyuk et al., "From Features to Transformers: Redefining Ranking for Scalable Impact", 2025;
-    Tikhonovich et al., "eSASRec", RecSys 2025, equation 1). Their feed-forward layer is ``swiglu``.
+    with a gate of its own for attention and for the feed-forward layer (Borisyuk et al., "From Features to
+    Transformers: Redefining Ranking for Scalable Impact", 2025; Tikhonovich et al., "eSASRec", RecSys 2025). The gate
+    reads the states, not their norm, as in the code released with eSASRec, whose feed-forward layer is ``swiglu``.
 
     Args:
         size, n_heads, inner_size, dropout, feed_forward: As in :class:`CausalBlock`.
