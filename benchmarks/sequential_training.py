@@ -170,7 +170,7 @@ def write_profile() -> None:
         candidate.measure()
     PROFILES.mkdir(exist_ok=True)
     text = found.key_averages().table(sort_by="self_cpu_time_total", row_limit=25, max_name_column_width=60)
-    (PROFILES / f"sequential_training-{date.today().isoformat()}.txt").write_text(text, encoding="utf-8")
+    (PROFILES / "sequential_training-latest.txt").write_text(text, encoding="utf-8")
     print(text)
 
 

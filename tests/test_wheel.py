@@ -33,7 +33,9 @@ def read(wheel: zipfile.ZipFile, ending: str) -> str:
 
 def test_every_file_of_the_package_is_inside(wheel: zipfile.ZipFile) -> None:
     files = (ROOT / "recbole_logq").rglob("*")
-    expected = {path.relative_to(ROOT).as_posix() for path in files if path.suffix in {".py", ".yaml", ".typed"}}
+    expected = {
+        path.relative_to(ROOT).as_posix() for path in files if path.suffix in {".py", ".yaml", ".typed", ".css", ".js"}
+    }
     assert expected <= set(wheel.namelist())
     assert any(name.startswith("recbole_logq/properties/") and name.endswith(".yaml") for name in expected)
 

@@ -60,22 +60,28 @@ def require_common(results: Sequence[dict[str, Any]]) -> None:
                 "have seen the answers"
             )
     first = results[0]
-    for other in results[1:]:
-        pair = f"{first['model']} (seed {first['seed']}) and {other['model']} (seed {other['seed']})"
+    same_seed: dict[Any, dict[str, Any]] = {}
+    for other in results:
+        pair = _pair(first, other)
         if first["dataset"] != other["dataset"]:
             raise RequestError(f"{pair} are of different datasets, {first['dataset']} and {other['dataset']}")
         for key in _REMEDY:
             one, two = first["protocol"].get(key), other["protocol"].get(key)
             if one != two:
                 raise RequestError(f"{pair} were measured differently: {key} is {one} and {two}; {_REMEDY[key]}")
-        one, two = first["fingerprint"]["test"], other["fingerprint"]["test"]
         # A random split depends on the seed: each seed has its own test set, which all models of that seed share.
-        if one != two and not (first["protocol"]["order"] == "random" and first["seed"] != other["seed"]):
+        peer = same_seed.setdefault(other["seed"], other) if first["protocol"]["order"] == "random" else first
+        one, two = peer["fingerprint"]["test"], other["fingerprint"]["test"]
+        if one != two:
             raise RequestError(
-                f"{pair} have different test sets ({one} and {two}) under the same protocol: the data or its filters "
-                "differ, or users are too short for a sequential model (which has no target for a first interaction); "
-                'run both on one copy with the same filters, such as --user_inter_num_interval="[3,inf)"'
+                f"{_pair(peer, other)} have different test sets ({one} and {two}) under the same protocol: the data "
+                "or its filters differ, or users are too short for a sequential model (which has no target for a first "
+                'interaction); run both on one copy with the same filters, such as --user_inter_num_interval="[3,inf)"'
             )
+
+
+def _pair(one: dict[str, Any], two: dict[str, Any]) -> str:
+    return f"{one['model']} (seed {one['seed']}) and {two['model']} (seed {two['seed']})"
 
 
 _COMMON = (

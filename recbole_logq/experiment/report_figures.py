@@ -8,7 +8,7 @@ from html import escape
 
 from recbole_logq.experiment.report_curves import Points, by_decile, quality_over, weights_by_epoch
 from recbole_logq.experiment.report_summary import Record, Summary
-from recbole_logq.experiment.svg import COLOURS, Plot, Scale
+from recbole_logq.experiment.svg import Plot, Scale, classes
 
 _ROW = 36
 _LOG_FROM = 30
@@ -26,8 +26,7 @@ def figures(summary: Summary) -> str:
     if not drawn:
         return ""
     keys = "".join(
-        f"<button type='button' class='key s{i % COLOURS}{' dashed' if i >= COLOURS else ''}' data-key='{i}' "
-        f"aria-pressed='true'>{escape(name)}</button>"
+        f"<button type='button' class='key {classes(i)}' data-key='{i}' aria-pressed='true'>{escape(name)}</button>"
         for name, i in series.items()
     )
     legend = f"<div class='legend' role='group' aria-label='Runs to show'>{keys}</div>"

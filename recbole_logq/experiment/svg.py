@@ -2,7 +2,7 @@
 
 By hand, since a page with plotly carries megabytes of script, needs it to show anything at all, and has colours that
 do not follow the reader's light or dark setting. What a report needs is four kinds of marks; these scale with the page,
-print, and take their colours from its style sheet (classes ``s0`` to ``s7``, dashed beyond).
+print, and take their colours from its style sheet (classes ``s0`` to ``s7``, dashed or dotted beyond).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from html import escape
 
 WIDTH, HEIGHT = 440, 290
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 14, 10, 44
-COLOURS = 8
+_COLOURS, _DASHES = 8, ("", " dashed", " dotted")
 
 
 class Scale:
@@ -50,7 +50,7 @@ class Scale:
             factors = (1, 2, 5) if math.log10(self.high / self.low) < 2.5 else (1,)
             found = [factor * 10.0**decade for decade in decades for factor in factors]
         else:
-            rough = (self.high - self.low) / 5
+            rough = (self.high - self.low) / 7
             unit = 10.0 ** math.floor(math.log10(rough))
             step = unit * next(factor for factor in (1, 2, 5, 10) if factor * unit >= rough)
             first = math.ceil(self.low / step)
@@ -99,7 +99,7 @@ class Plot:
             f"<circle cx='{x:.1f}' cy='{y:.1f}' r='2.6'>{hint}</circle>" for (x, y), hint in zip(at, hints, strict=True)
         )
         self._marks.append(
-            f"<g class='{_classes(series)}' data-series='{series}'>"
+            f"<g class='{classes(series)}' data-series='{series}'>"
             f"<path class='line' d='{path}'>{_hint(name)}</path>{dots}</g>"
         )
 
@@ -121,7 +121,7 @@ class Plot:
             whisker = f"<path class='line' d='{path}'/>"
         short = name if len(name) <= 48 else name[:47] + "…"
         self._marks.append(
-            f"<g class='{_classes(series)}' data-series='{series}'>{_hint(said)}"
+            f"<g class='{classes(series)}' data-series='{series}'>{_hint(said)}"
             f"<text class='name' x='8' y='{y - 9:.1f}'>{escape(short)}</text>{whisker}"
             f"<circle cx='{x:.1f}' cy='{y:.1f}' r='4'/></g>"
         )
@@ -158,8 +158,9 @@ class Plot:
         )
 
 
-def _classes(series: int) -> str:
-    return f"s{series % COLOURS}" + (" dashed" if series >= COLOURS else "")
+def classes(series: int) -> str:
+    """Of the style sheet, for the colour and the dashes of a run; 24 can be told apart."""
+    return f"s{series % _COLOURS}{_DASHES[series // _COLOURS % len(_DASHES)]}"
 
 
 def _hint(text: str) -> str:

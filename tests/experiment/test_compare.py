@@ -61,6 +61,9 @@ def test_each_seed_of_a_random_split_has_its_own_test_set() -> None:
     with pytest.raises(RequestError, match="different test sets"):
         require_common([RESULT, other])
     require_common([RESULT, {**other, "seed": 2}])
+    third = {**RESULT, "model": "LightGCN", "seed": 2}  # its seed is not the first one's
+    with pytest.raises(RequestError, match=r"BPR \(seed 2\) and LightGCN \(seed 2\) have different test sets"):
+        require_common([RESULT, {**other, "seed": 2}, third])
 
 
 def test_a_model_tested_on_what_it_may_have_trained_on_is_refused() -> None:

@@ -1,0 +1,195 @@
+"""The page of a report in a real browser: the system's chromium, without a window and without a network."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recbole_logq.experiment.report import write_report
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: uv sync")
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH: apt-get install chromium")
+
+Make = Callable[..., dict[str, Any]]
+# Of every mark: its box, the box of its drawing, and how far its colour stands out from the page.
+MARKS = """() => {
+  const shine = (colour) => {
+    const context = new OffscreenCanvas(1, 1).getContext("2d");
+    context.fillStyle = colour;
+    context.fillRect(0, 0, 1, 1);
+    const light = [...context.getImageData(0, 0, 1, 1).data].slice(0, 3).map((byte) => {
+      const part = byte / 255;
+      return part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
+    });
+    return 0.2126 * light[0] + 0.7152 * light[1] + 0.0722 * light[2] + 0.05;
+  };
+  const probe = document.createElement("p");
+  probe.style.background = "Canvas";
+  document.body.append(probe);
+  const page = shine(getComputedStyle(probe).backgroundColor);
+  probe.remove();
+  return [...document.querySelectorAll("svg")].map((svg) => ({
+    box: svg.getBoundingClientRect().toJSON(),
+    marks: [...svg.querySelectorAll("circle, .line, .band, text")].map((mark) => {
+      const style = getComputedStyle(mark);
+      const own = shine(style.stroke === "none" ? style.fill : style.stroke);
+      return { box: mark.getBoundingClientRect().toJSON(), contrast: Math.max(own, page) / Math.min(own, page) };
+    }),
+  }));
+}"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    with playwright.sync_playwright() as driver:
+        found = driver.chromium.launch(executable_path=CHROMIUM, timeout=120_000)
+        yield found
+        found.close()
+
+
+class Opened:
+    """A page, and what it said and asked for while it was open."""
+
+    def __init__(self, browser: Any, file: Path, width: int = 1280, **options: Any) -> None:
+        context = browser.new_context(viewport={"width": width, "height": 800}, offline=True, **options)
+        context.set_default_timeout(60_000)  # a busy machine is no failure
+        self.page = context.new_page()
+        self.said: list[str] = []
+        self.asked: list[str] = []
+        self.page.on("console", lambda message: self.said.append(message.text))
+        self.page.on("pageerror", lambda error: self.said.append(str(error)))
+        self.page.on("dialog", lambda dialog: (self.said.append(dialog.message), dialog.dismiss()))
+        self.page.on("request", lambda request: self.asked.append(request.url))
+        self.blocked: list[str | None] = []
+        self.page.on("requestfailed", lambda request: self.blocked.append(request.failure))
+        self.page.goto(file.as_uri())
+
+    def column(self, number: int) -> list[str]:
+        """Texts of a column of the first table, without the intervals."""
+        cells = self.page.locator("table.sortable").first.locator(f"tbody td:nth-child({number})")
+        return [text.split("\n")[0].split(" [")[0] for text in cells.all_inner_texts()]
+
+
+@pytest.fixture
+def report(tmp_path: Path, records: list[dict[str, Any]], comparison: Make) -> Path:
+    compared = [comparison(name, "BPR", dataset="world") for name in ("X", "Y", "Pop")]
+    return write_report(records, compared, tmp_path, "Report <script>alert(0)</script>")[0]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [400, 1280])
+def test_the_page_is_whole_and_fits(browser: Any, report: Path, width: int, scheme: str) -> None:
+    opened = Opened(browser, report, width, color_scheme=scheme)
+    figures = opened.page.evaluate(MARKS)
+    assert opened.page.evaluate("document.documentElement.scrollWidth") == width
+    assert len(figures) == 14  # two data sets: two intervals, two clocks, deciles, two models with weights
+    for figure in figures:
+        box = figure["box"]
+        assert box["left"] >= 0
+        assert box["right"] <= width
+        assert box["width"] >= 300
+        assert box["height"] >= 150
+        assert len(figure["marks"]) > 10
+        for mark in figure["marks"]:
+            for low, high in (("left", "right"), ("top", "bottom")):
+                assert box[low] - 1 <= mark["box"][low] <= mark["box"][high] <= box[high] + 1
+            assert mark["contrast"] >= 3
+    assert not opened.said
+    assert opened.asked == [report.as_uri()]
+
+
+def test_wide_tables_scroll_in_their_box(browser: Any, report: Path) -> None:
+    opened = Opened(browser, report, 400)
+    box = opened.page.locator(".wide").first
+    assert box.evaluate("box => box.scrollWidth > box.clientWidth + 300")
+    box.focus()
+    opened.page.keyboard.press("ArrowRight")
+    # Not wait_for_function, which evaluates a text in the page, and that the page's policy forbids.
+    scrolled = """box => new Promise((done) => {
+      const end = () => done(box.scrollLeft);
+      if (box.scrollLeft) end();
+      box.addEventListener("scroll", end);
+      setTimeout(end, 20000);
+    })"""
+    assert box.evaluate(scrolled) > 0
+    name = opened.page.locator("table.sortable tbody td").first.bounding_box()
+    assert name
+    assert name["x"] >= 0  # stays in sight
+    assert name["width"] < 200
+
+
+@pytest.fixture
+def small(tmp_path: Path, make_record: Make) -> Path:
+    """Values whose order as numbers is not their order as texts; one is missing."""
+    values = {"b": 0.9, "c": 10.5, "a": 0.25, "d": 123.0}
+    records = [make_record(name, seed, value) for name, value in values.items() for seed in (1, 2)]
+    failed = make_record("none", 1, status="failed")
+    return write_report([*records, failed], [], tmp_path, "small")[0]
+
+
+def test_sorting_by_click(browser: Any, small: Path) -> None:
+    opened = Opened(browser, small)
+    assert opened.column(1) == ["d", "c", "b", "a", "none"]
+    headings = opened.page.locator("table.sortable").first.locator("th")
+    assert headings.nth(1).get_attribute("aria-sort") == "descending"
+    headings.nth(1).get_by_role("button").click()
+    assert headings.nth(1).get_attribute("aria-sort") == "ascending"
+    assert opened.column(2) == ["0.2500", "0.9000", "10.5", "123.0", "-"]
+    headings.nth(0).get_by_role("button").click()
+    assert opened.column(1) == ["a", "b", "c", "d", "none"]
+    assert headings.nth(0).get_attribute("aria-sort") == "ascending"
+    assert headings.nth(1).get_attribute("aria-sort") is None
+    assert not opened.said
+
+
+def test_sorting_by_keyboard(browser: Any, small: Path) -> None:
+    opened = Opened(browser, small)
+    for _ in range(3):  # the table's box, the first heading, the second
+        opened.page.keyboard.press("Tab")
+    assert opened.page.evaluate("document.activeElement.textContent") == "ndcg@10"
+    opened.page.keyboard.press("Enter")
+    assert opened.column(1) == ["a", "b", "c", "d", "none"]
+    opened.page.keyboard.press("Space")
+    assert opened.column(1) == ["d", "c", "b", "a", "none"]
+
+
+def test_the_legend_hides_a_run_in_the_figures_of_its_data_set(browser: Any, report: Path) -> None:
+    opened = Opened(browser, report)
+    key = opened.page.locator("button.key").first
+    lines = opened.page.locator(f"g[data-series='{key.get_attribute('data-key')}']")
+    before = [line.is_visible() for line in lines.all()]
+    key.click()
+    after = [line.is_visible() for line in lines.all()]
+    assert all(before)
+    assert key.get_attribute("aria-pressed") == "false"
+    first = opened.page.locator("section").first.locator(f"g[data-series='{key.get_attribute('data-key')}']").count()
+    assert after == [False] * first + [True] * (len(before) - first)
+    key.press("Enter")
+    assert all(line.is_visible() for line in lines.all())
+
+
+def test_nothing_runs_that_a_text_could_bring(browser: Any, report: Path) -> None:
+    opened = Opened(browser, report)
+    assert "<script>alert(1)</script>" in opened.column(1)
+    # Even what got into the page as markup: the policy keeps it from running and from the network.
+    with opened.page.expect_event("requestfailed"):
+        found = opened.page.evaluate("""new Promise((done) => {
+          document.body.insertAdjacentHTML("beforeend", "<img src='http://a.invalid/x' onerror='bad = 1'>");
+          document.images[0].addEventListener("error", () => done(typeof bad));
+        })""")
+    assert found == "undefined"
+    assert opened.blocked == ["csp"]  # not that there is no network here
+
+
+def test_without_scripts_everything_is_there(browser: Any, report: Path) -> None:
+    opened = Opened(browser, report, 400, java_script_enabled=False)
+    assert opened.page.locator("svg").count() == 14
+    assert "ndcg@10" in opened.page.locator("th").all_inner_texts()
+    box = opened.page.locator("svg").first.bounding_box()
+    assert box
+    assert box["height"] > 100
