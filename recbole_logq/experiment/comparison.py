@@ -17,6 +17,7 @@ from recbole_logq.errors import RequestError, WorkError
 from recbole_logq.experiment.cluster import run_on_cluster
 from recbole_logq.experiment.plan import Plan, PlannedRun, make_plan
 from recbole_logq.experiment.pool import Record, Store, run_in_processes
+from recbole_logq.experiment.report import write_report
 from recbole_logq.experiment.statistics import compare_with
 
 
@@ -65,8 +66,6 @@ def compare(
 
 
 def _finish(plan: Plan, store: Store, records: list[Record]) -> dict[str, Any]:
-    from recbole_logq.experiment.report import write_report
-
     done = [record for record in records if record["status"] == "done"]
     if not done:
         raise WorkError(f"no run ended well; the first says: {records[0]['error'] if records else '-'}")

@@ -30,7 +30,11 @@ def options(ml100k_cut: Path) -> dict[str, Any]:
 def test_a_failed_run_is_reported_and_the_rest_goes_on(
     in_tmp: Path, options: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    models = ["TwoTowerLogQ", "BPR", {"name": "diverging", "model": "TwoTowerLogQ", "learning_rate": 1e36}]
+    models = [
+        "TwoTowerLogQ",
+        "BPR",
+        {"name": "diverging", "model": "TwoTowerLogQ", "similarity": "dot", "learning_rate": 1e36},
+    ]
     found = compare(None, {**options, "models": models}, processes=2)
     status = {(one["name"], one["seed"]): one["status"] for one in found["records"]}
     assert status == {

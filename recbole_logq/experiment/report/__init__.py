@@ -1,0 +1,94 @@
+"""From the records of runs to a report: a page, Markdown, a table and everything as JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from recbole_logq.experiment.files import write_text
+from recbole_logq.experiment.report import tables
+from recbole_logq.experiment.report.curves import by_decile
+from recbole_logq.experiment.report.markdown import markdown
+from recbole_logq.experiment.report.page import page
+from recbole_logq.experiment.report.summary import Entry, Record, Summary, summarise
+
+
+def write_report(
+    records: Sequence[Record], comparisons: Sequence[dict[str, Any]], folder: str | Path, title: str
+) -> list[Path]:
+    """Write ``report.html``, ``report.csv``, ``report.json`` and ``report.md``, each whole or not at all.
+
+    Args:
+        records: One a run, of any number of models, data sets and seeds: ``name`` (the label in the table), ``model``,
+            ``dataset``, ``seed``, ``status`` (``done`` or ``failed``), ``error`` (a line or None), ``command``; and of
+            runs that are done ``measures`` (numbers by metric, and ``recall@10_by_decile`` with ``targets_by_decile``,
+            10 each, the least popular items first) and ``result`` as :func:`recbole_logq.run` returns it.
+        comparisons: Tests against a reference: ``name``, ``reference``, ``metric``, ``difference``, ``low``, ``high``,
+            ``p_users``, ``p_seeds``, ``verdict``, and ``dataset`` where there are several. The metric of the first
+            decides the order of the table; without any it is ndcg@10.
+        folder: Is made where it is not there.
+        title: Of the report.
+
+    Returns:
+        The four files.
+
+    Raises:
+        RequestError: The runs cannot stand in one table.
+        WorkError: The folder cannot be written.
+    """
+    summaries = summarise(records, comparisons)
+    content = {
+        "report.html": page(summaries, title),
+        "report.csv": tables.csv_text(summaries),
+        "report.json": json.dumps(_finite(_whole(summaries, records, title)), indent=1, allow_nan=False) + "\n",
+        "report.md": markdown(summaries, title),
+    }
+    paths = [Path(folder) / name for name in content]
+    for path in paths:
+        write_text(path, content[path.name])
+    return paths
+
+
+def _whole(summaries: Sequence[Summary], records: Sequence[Record], title: str) -> dict[str, Any]:
+    return {
+        "title": title,
+        "datasets": [
+            {
+                "dataset": one.dataset,
+                "primary": one.primary,
+                "protocol": one.protocol,
+                "fingerprints": one.fingerprints(),
+                "entries": [_entry(entry) for entry in one.entries],
+                "comparisons": one.comparisons,
+            }
+            for one in summaries
+        ],
+        "versions": tables.versions(summaries),
+        # Without the values of single users, which may be millions.
+        "runs": [{key: value for key, value in record.items() if key != "per_user"} for record in records],
+    }
+
+
+def _entry(entry: Entry) -> dict[str, Any]:
+    return {
+        "name": entry.name,
+        "model": entry.model,
+        "seeds": [run["seed"] for run in entry.runs],
+        "failed": [{"seed": run["seed"], "error": run["error"]} for run in entry.failed],
+        "values": {metric: value._asdict() for metric, value in entry.values.items()},
+        "recall@10_by_decile": dict(by_decile(entry.runs)),
+    }
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no NaN: what is not finite becomes null."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return value

@@ -1,0 +1,62 @@
+"""A report as Markdown, for a README or an issue."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from recbole_logq.experiment.report import tables
+from recbole_logq.experiment.report.summary import Summary
+from recbole_logq.experiment.report.tables import Cell
+
+
+def markdown(summaries: Sequence[Summary], title: str) -> str:
+    """Tables, reasons of failure, protocol, fingerprints, versions and commands."""
+    parts = [f"# {_text(title)}"]
+    for summary in summaries:
+        parts.append(f"## {_text(summary.dataset)}")
+        if summary.runs:
+            parts.append("Means over seeds with 95 % t intervals; one seed has none.")
+            parts.append(_table(*tables.results(summary)))
+        if summary.comparisons:
+            parts += ["### Against the reference", _table(*tables.verdicts(summary))]
+        if summary.failed:
+            parts += ["### Failed runs", _table(*tables.failures(summary))]
+        if summary.runs:
+            protocol = ", ".join(f"{key}: {value}" for key, value in summary.protocol.items())
+            prints = [
+                f"seeds {', '.join(map(str, one['seeds']))}: train {one['train']}, valid {one['valid']}, "
+                f"test {one['test']}"
+                for one in summary.fingerprints()
+            ]
+            parts += ["### Protocol and split", _text(protocol), _lines(prints)]
+        parts += ["### Commands", _code("\n".join(run["command"] for run in [*summary.runs, *summary.failed]))]
+    used = tables.versions(summaries)
+    if used:
+        parts += ["## Versions", _lines([f"{package} {version}" for package, version in used.items()])]
+    return "\n\n".join(parts) + "\n"
+
+
+def _table(head: Sequence[str], lines: Sequence[Sequence[Cell]]) -> str:
+    body = [[f"{cell.text} {cell.note}".strip() for cell in line] for line in lines]
+    rows = [[_text(text) for text in line] for line in (head, *body)]
+    rows.insert(1, ["---"] * len(head))
+    return "\n".join(f"| {' | '.join(line)} |" for line in rows)
+
+
+def _lines(lines: Sequence[str]) -> str:
+    return "\n".join(f"- {_text(line)}" for line in lines)
+
+
+def _text(text: str) -> str:
+    """Nothing in it is markup: neither HTML nor a link, nor the end of a cell or line."""
+    safe = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    # Brackets of intervals stay: they make a link only before a parenthesis, bracket or colon.
+    safe = re.sub(r"([\\`*|])|\](?=[(\[:])", lambda found: "\\" + found[0], safe)
+    return " ".join(safe.split())
+
+
+def _code(text: str) -> str:
+    longest = max((len(run) for run in re.findall("`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}sh\n{text}\n{fence}"

@@ -1,0 +1,135 @@
+"""The tables of a report as cells, which its page, its Markdown and its CSV share."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from recbole_logq.experiment.report.intervals import Interval
+from recbole_logq.experiment.report.summary import COSTS, Entry, Summary, measured
+
+
+class Cell(NamedTuple):
+    """A text, its interval, and what a sort compares."""
+
+    text: str
+    note: str = ""
+    key: float | None = None
+
+
+def number(value: float | None, signed: bool = False) -> str:
+    """A value with the digits that its size deserves; '-' where there is none."""
+    if value is None or not math.isfinite(value):
+        return "-"
+    digits = 4 if abs(value) < 10 else 1 if abs(value) < 10_000 else 0
+    return f"{value:{'+' if signed else ''},.{digits}f}"
+
+
+def results(summary: Summary) -> tuple[list[str], list[list[Cell]]]:
+    """Head and lines: an entry each, the best first, the metric that decides in front."""
+    first = [summary.primary] if summary.primary else []
+    columns = [*first, *(metric for metric in summary.metrics if metric not in first), *(COSTS if first else ())]
+    verdicts = _verdicts(summary)
+    extra = ["verdict"] if verdicts else []
+    lines = []
+    for entry in summary.entries:
+        cells = [_cell(entry.values.get(column)) for column in columns]
+        said = [Cell(verdicts.get(entry.name, ""))] if verdicts else []
+        lines.append([Cell(entry.name), *cells[:1], *said, _seeds(entry), *cells[1:]])
+    return ["run", *first, *extra, "seeds", *columns[1:]], lines
+
+
+def _verdicts(summary: Summary) -> dict[str, str]:
+    own = [one for one in summary.comparisons if one["metric"] == summary.primary]
+    return {one["reference"]: "reference" for one in own} | {one["name"]: str(one["verdict"]) for one in own}
+
+
+def _cell(value: Interval | None) -> Cell:
+    if value is None or value.mean is None:
+        return Cell("-")
+    note = "" if value.low is None else f"[{number(value.low)}, {number(value.high)}]"
+    return Cell(number(value.mean), note, value.mean)
+
+
+def _seeds(entry: Entry) -> Cell:
+    seeds = ", ".join(str(run["seed"]) for run in entry.runs) or "none"
+    failed = ", ".join(str(run["seed"]) for run in entry.failed)
+    return Cell(seeds, f"failed: {failed}" if failed else "", len(entry.runs))
+
+
+def verdicts(summary: Summary) -> tuple[list[str], list[list[Cell]]]:
+    """Head and lines: a comparison each."""
+    head = ["run", "against", "metric", "difference", "p (users)", "p (seeds)", "verdict"]
+    lines = []
+    for one in summary.comparisons:
+        ends = [one["low"], one["high"]]
+        note = "" if None in ends else f"[{number(ends[0], True)}, {number(ends[1], True)}]"
+        chances = [Cell(_chance(one[key]), key=one[key]) for key in ("p_users", "p_seeds")]
+        difference = Cell(number(one["difference"], True), note, one["difference"])
+        words = [Cell(str(one[key])) for key in ("name", "reference", "metric")]
+        lines.append([*words, difference, *chances, Cell(str(one["verdict"]))])
+    return head, lines
+
+
+def _chance(p: float | None) -> str:
+    return "< 0.0001" if p is not None and p < 0.0001 else number(p)
+
+
+def runs(summary: Summary) -> tuple[list[str], list[list[Cell]]]:
+    """Head and lines: a run that ended well each."""
+    head = ["run", "model", "seed", summary.primary or "score", "best epoch", "epochs", *COSTS]
+    lines = []
+    for entry in summary.entries:
+        for run in entry.runs:
+            found, history = measured(run), run["result"].get("history") or []
+            counts = [run["seed"], run["result"].get("best_epoch"), len(history) or None]
+            seed, best, epochs = (Cell("-" if count is None else str(count), key=count) for count in counts)
+            score, *costs = (
+                Cell(number(found.get(key)), key=found.get(key)) for key in (summary.primary or "", *COSTS)
+            )
+            lines.append([Cell(run["name"]), Cell(run["model"]), seed, score, best, epochs, *costs])
+    return head, lines
+
+
+def failures(summary: Summary) -> tuple[list[str], list[list[Cell]]]:
+    """Head and lines: a run that failed each, with its reason."""
+    lines = [
+        [Cell(run["name"]), Cell(str(run["seed"]), key=run["seed"]), Cell(run["error"] or "no reason was recorded")]
+        for run in summary.failed
+    ]
+    return ["run", "seed", "reason"], lines
+
+
+def versions(summaries: Sequence[Summary]) -> dict[str, str]:
+    """Of each package; where runs differ, all that were used and by how many runs."""
+    found: dict[str, dict[str, int]] = {}
+    for run in (run for summary in summaries for run in summary.runs):
+        for package, version in run["result"]["versions"].items():
+            counts = found.setdefault(package, {})
+            counts[version] = counts.get(version, 0) + 1
+    return {
+        package: next(iter(counts))
+        if len(counts) == 1
+        else ", ".join(f"{one} (runs: {n})" for one, n in sorted(counts.items()))
+        for package, counts in found.items()
+    }
+
+
+def csv_text(summaries: Sequence[Summary]) -> str:
+    """A line for each entry and data set; a metric is followed by the ends of its interval."""
+    columns = list(dict.fromkeys([metric for one in summaries for metric in one.metrics] + [*COSTS]))
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    ends = [name for column in columns for name in (column, f"{column} low", f"{column} high")]
+    writer.writerow(["dataset", "name", "model", "seeds", "failed seeds", "verdict", *ends])
+    for summary in summaries:
+        said = _verdicts(summary)
+        for entry in summary.entries:
+            seeds = [" ".join(str(run["seed"]) for run in group) for group in (entry.runs, entry.failed)]
+            values = [entry.values.get(column) or Interval(None, None, None, 0) for column in columns]
+            numbers: list[Any] = [part for value in values for part in value[:3]]
+            writer.writerow([summary.dataset, entry.name, entry.model, *seeds, said.get(entry.name, ""), *numbers])
+    return buffer.getvalue()
