@@ -19,8 +19,8 @@ from recbole_logq.experiment.report.tables import Cell
 
 def page(summaries: Sequence[Summary], title: str) -> str:
     """The page; labels, errors and commands are text there, whatever they hold."""
-    folder = files("recbole_logq.experiment")
-    style, script = (folder.joinpath(f"report.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
+    folder = files("recbole_logq.experiment.report")
+    style, script = (folder.joinpath(f"page.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
     # The browser runs this script and no other, and fetches nothing, even if a text should slip through unescaped.
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
