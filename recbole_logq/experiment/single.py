@@ -17,7 +17,7 @@ from recbole_logq.errors import RequestError, WorkError
 from recbole_logq.experiment.files import write_json
 
 DEEPEST = (100, 500)
-"""Cut-offs of measures beside the smallest of ``topk``."""
+"""Cut-offs of measures beside ``topk``."""
 
 
 def execute(spec: dict[str, Any]) -> dict[str, Any]:
@@ -53,10 +53,10 @@ def _measured(trainer: Any, training: Any, test: Any) -> dict[str, Any]:
     if ranking.why_not(trainer.config, test) is not None:
         return {"measures": {}, "per_user": {}}
     part, cutoff = training.dataset, min(trainer.config["topk"])
-    depth = min(DEEPEST[-1], part.item_num - 1)
+    depth = min(max(DEEPEST[-1], *trainer.config["topk"]), part.item_num - 1)
     found = ranking.rank(trainer.model.eval(), test, depth)
     counts = torch.bincount(part.inter_feat[part.iid_field], minlength=part.item_num)
-    cutoffs = sorted({cutoff, *(k for k in DEEPEST if k <= depth)})
+    cutoffs = sorted({*trainer.config["topk"], *(k for k in DEEPEST if k <= depth)})
     rows, items = test.targets
     users = per_user(found.items, found.hits, cutoff)
     return {
