@@ -60,7 +60,7 @@ def count_rows(path: str, encoding: str | None, expected: int) -> int:
     if ends + (last != b"\n") - 1 == expected:
         return expected
     with open(path, encoding=encoding or "utf-8") as lines:
-        return sum(line.strip(" \r\n") != "" for line in lines) - 1
+        return sum(line != "\n" for line in lines) - 1
 
 
 def _is_plain(path: str, encoding: str | None, delimiter: str) -> bool:

@@ -104,7 +104,7 @@ def test_recall_by_decile_is_that_of_a_loop_over_targets() -> None:
             of_all[decile[item - 1]] += 1
             of_found[decile[item - 1]] += item in drawn.items[row, :k].tolist()
         assert found["targets_by_decile"] == of_all
-        assert found[f"recall@_by_decile{k}"] == [f / a if a else None for f, a in zip(of_found, of_all, strict=True)]
+        assert found[f"recall@{k}_by_decile"] == [f / a if a else None for f, a in zip(of_found, of_all, strict=True)]
     assert sum(drawn.hits[:, :-1].flatten()) > 100
 
 

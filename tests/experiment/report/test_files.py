@@ -189,5 +189,5 @@ def test_runs_that_do_not_compare_are_refused(tmp_path: Path, two: list[dict[str
 
 def test_a_folder_that_cannot_be_made(tmp_path: Path, two: list[dict[str, Any]]) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(WorkError, match="cannot write .*report.html: Not a directory"):
+    with pytest.raises(WorkError, match=r"cannot write .*report\.html: Not a directory"):
         write_report(two, [], tmp_path / "file" / "folder", "t")
