@@ -8,9 +8,9 @@ step is everything between two batches: loader, forward, backward, Adam. A posit
 is trained on; both encoders train on the same pairs. Negatives: 256, shared by the batch in ours, drawn for every
 position in RecTools.
 
-The floor is the encoder's forward and backward on the same batches (lookup, packing, dropout, a given gradient at its
-output), and product and logsumexp of as many random queries with 256 random vectors, forward and backward: what no
-training step with this encoder can do without. "Step alone" is ours without loader and optimizer.
+The floor is the encoder's forward and backward on the same batches (lookup, dropout, a given gradient at its output),
+and product and logsumexp of as many random queries with 256 random vectors, forward and backward: what no training step
+with this encoder can do without. "Step alone" is ours without loader and optimizer.
 
 RecBole 1.2.1 switches autograd's anomaly detection on for the whole process when a sequential model is imported; this
 package switches it off again. Ratios are to RecBole's SASRec without it; as shipped it is a line of its own.
@@ -38,7 +38,6 @@ from torch.profiler import ProfilerActivity, profile
 from recbole_logq.config import Config
 from recbole_logq.data.prepare import create_dataset, create_loaders, split_dataset
 from recbole_logq.experiment.run import versions
-from recbole_logq.modules.packing import Packing
 from recbole_logq.samplers import Pool, get_sampler
 
 RESULT = Path(__file__).parent / "results" / "sequential_training.json"
@@ -136,8 +135,7 @@ class Floor:
 
     def floor(self, batch: Any) -> None:
         """Nothing but the encoder and the pool's product."""
-        packing = Packing(batch[self.model.ITEM_SEQ_LEN])
-        states = self.model.forward(batch[self.model.ITEM_SEQ], packing)
+        states = self.model.forward(batch[self.model.ITEM_SEQ], batch.packing)
         states.backward(self.gradient[: len(states)])
         query, pool = self.query[: len(states)], self.pool
         query.grad = pool.grad = None

@@ -25,7 +25,7 @@ def last_items(items: Tensor, start: Tensor, end: Tensor, length: int) -> Tensor
     Returns:
         ``[rows, length]`` in order, right-padded with 0.
     """
-    position = torch.maximum(start, end - length)[..., None] + torch.arange(length)
+    position = torch.maximum(start, end - length)[..., None] + torch.arange(length, device=items.device)
     return items[position.clamp_max(len(items) - 1)] * (position < end[..., None])
 
 

@@ -10,7 +10,9 @@ from recbole.data.interaction import Interaction
 
 from recbole_logq.data.exact_time import HISTORY_END
 from recbole_logq.data.histories import HISTORY, last_items, max_history
+from recbole_logq.data.window_batch import WindowBatch
 from recbole_logq.ranks import own_share
+from recbole_logq.transfer import to_device
 
 
 class TensorLoader:
@@ -25,6 +27,7 @@ class TensorLoader:
         self.dataset = self._dataset = dataset
         self.batch_size: int = config["train_batch_size"]
         self.shuffle: bool = config["shuffle"]
+        self.device: torch.device = config["device"]
         self.generator = torch.Generator().manual_seed(config["seed"])
 
     @property
@@ -67,22 +70,30 @@ class TensorLoader:
 class InteractionLoader(TensorLoader):
     """Rows are interactions: batches of ``user_id`` and ``item_id``, both ``[batch]``, and the columns of settings.
 
+    The columns lie on the model's device, and so does an epoch's order: a step sends nothing there.
+
     For a model that reads them, ``HISTORY`` is what the user had before the row's own interaction, ``[batch, length]``.
     With ``segment_field`` every batch is of one segment; the batches of all segments come in random order.
     """
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
-        self._columns = {field: dataset.inter_feat[field] for field in (dataset.uid_field, dataset.iid_field)}
+        columns = {field: dataset.inter_feat[field] for field in (dataset.uid_field, dataset.iid_field)}
         self._segments: torch.Tensor | None = None
         if config["segment_field"]:
             self._segments = dataset.interaction_column(config["segment_field"])
-            self._columns[config["segment_field"]] = self._segments
+            columns[config["segment_field"]] = self._segments
             sizes = torch.unique(self._segments, return_counts=True)[1]
             self._n_batches = int((-torch.div(-sizes, self.batch_size, rounding_mode="floor")).sum())
         if config["weight_field"]:
-            self._columns[config["weight_field"]] = dataset.interaction_column(config["weight_field"])
+            columns[config["weight_field"]] = dataset.interaction_column(config["weight_field"])
+        self._columns = {field: column.to(self.device) for field, column in columns.items()}
         self._max_history = max_history(config)
+        if self._max_history:
+            end = dataset.inter_feat[HISTORY_END]
+            start = torch.searchsorted(dataset.flat_users, dataset.inter_feat[dataset.uid_field])
+            self._history = start.to(self.device), end.to(self.device)
+            self._items = dataset.flat_items.to(self.device)
 
     def __len__(self) -> int:
         if self._segments is None:
@@ -90,12 +101,12 @@ class InteractionLoader(TensorLoader):
         return self._n_batches
 
     def _batches(self) -> Sequence[torch.Tensor]:
-        if self._segments is None:
-            return super()._batches()
         order = self._order()
+        if self._segments is None:
+            return to_device(order, self.device).split(self.batch_size)
         segments, place = self._segments[order].sort(stable=True)
         sizes = torch.unique_consecutive(segments, return_counts=True)[1]
-        parts = order[place].split(sizes.tolist())
+        parts = to_device(order[place], self.device).split(sizes.tolist())
         batches = [batch for part in parts for batch in part.split(self.batch_size)]
         if not self.shuffle:
             return batches
@@ -112,14 +123,23 @@ class InteractionLoader(TensorLoader):
     def batch(self, rows: torch.Tensor) -> Interaction:
         columns = {field: column[rows] for field, column in self._columns.items()}
         if self._max_history:
-            data = self.dataset
-            start = torch.searchsorted(data.flat_users, columns[data.uid_field])
-            columns[HISTORY] = last_items(data.flat_items, start, data.inter_feat[HISTORY_END][rows], self._max_history)
+            start, end = (column[rows] for column in self._history)
+            columns[HISTORY] = last_items(self._items, start, end, self._max_history)
         return Interaction(columns)
 
 
 class WindowLoader(TensorLoader):
-    """Rows are windows of users' sequences: inputs and targets ``[batch, length]``, zero where padded."""
+    """Rows are windows of users' sequences, batches of their tokens: the item before, the target, its user, its weight.
+
+    The sequences lie on the model's device; a step sends it where its windows begin and how long they are.
+    """
+
+    def __init__(self, config: Any, dataset: Any) -> None:
+        super().__init__(config, dataset)
+        self._items = dataset.flat_items.to(self.device)
+        self._users = dataset.flat_users.to(self.device)
+        self._is_target = dataset.windows.is_target.to(self.device)
+        self._weights = None if dataset.flat_weights is None else dataset.flat_weights.to(self.device)
 
     def start_epoch(self) -> None:
         self.dataset.windows.cut_at_random(self.generator)
@@ -136,15 +156,19 @@ class WindowLoader(TensorLoader):
     def n_positives(self) -> int:
         return len(self.dataset)
 
-    def batch(self, rows: torch.Tensor) -> Interaction:
+    def batch(self, rows: torch.Tensor) -> WindowBatch:
         data, windows = self.dataset, self.dataset.windows
-        inputs, targets, lengths = windows.rows(rows)
+        packing, place = windows.tokens(rows, self.device)
         columns = {
-            data.item_list_field: inputs,
-            data.iid_field: targets,
-            data.item_list_length_field: lengths,
-            data.uid_field: windows.owners(rows),
+            data.item_list_field: self._items[place - 1],
+            data.iid_field: self._items[place],
+            data.uid_field: self._users[place],
         }
-        if data.flat_weights is not None:
-            columns[data.config["weight_field"]] = windows.at_targets(rows, data.flat_weights)
-        return Interaction(columns)
+        if self._weights is not None:
+            columns[data.config["weight_field"]] = self._weights[place]
+        n_targets = windows.n_targets(rows)
+        if n_targets == packing.n_tokens:
+            return WindowBatch(columns, packing, None)
+        # With their number known, an accelerator need not be asked for it.
+        real = torch.nonzero_static(self._is_target[place], size=n_targets).flatten()
+        return WindowBatch(columns, packing, real)

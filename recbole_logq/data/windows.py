@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import torch
 
+from recbole_logq.modules.packing import Packing
+from recbole_logq.transfer import to_device
+
 
 class Windows:
     """Cuts each user's training targets into windows of at most ``length`` positions.
 
     A window's inputs are the items right before its targets, so the next window's inputs start with the last target
     of the one before. Without a shift, windows end at the user's last target: the most recent one is full, like the
-    history that evaluation sees. Positions inside a window that are not training targets (they belong to another
-    split) have target 0.
+    history that evaluation sees. Positions inside a window that are not training targets belong to another split.
 
     Args:
         items: All sequences one after the other, each in time order; int64 ``[interactions]``.
@@ -26,6 +28,7 @@ class Windows:
         self.length = length
         self.is_target = torch.zeros(len(items), dtype=torch.bool)
         self.is_target[targets] = True
+        self._targets_before = torch.cat([targets.new_zeros(1), self.is_target.cumsum(0)])
         ordered = targets.sort().values
         _, per_user = torch.unique_consecutive(users[ordered], return_counts=True)
         last_row = per_user.cumsum(0) - 1
@@ -55,41 +58,24 @@ class Windows:
         """Windows in all."""
         return len(self.start)
 
-    def rows(self, index: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Materialise windows.
+    def tokens(self, index: torch.Tensor, device: torch.device | str = "cpu") -> tuple[Packing, torch.Tensor]:
+        """The positions of windows, token after token; shapes are worked out on the host.
 
         Args:
-            index: Which windows; int64 ``[batch]``.
+            index: Which windows; int64 ``[batch]``, on the host.
+            device: Of what is given back.
 
         Returns:
-            Inputs and targets, int64 ``[batch, longest]``, right-padded with 0, and sizes ``[batch]``.
+            The packing of the windows, and where each of its tokens lies in ``items``, int64 ``[tokens]``: the target;
+            the input is the item before it.
         """
-        position, inside = self._positions(index)
-        inputs = self.items[position - 1] * inside
-        targets = self.items[position] * (inside & self.is_target[position])
-        return inputs, targets, self.size[index]
+        packing = Packing(self.size[index], device)
+        return packing, to_device(self.start[index], device)[packing.sequence] + packing.position
 
-    def at_targets(self, index: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
-        """Something that every interaction has, such as a weight, at the targets of windows.
-
-        Args:
-            index: Which windows; int64 ``[batch]``.
-            values: In the order of ``items``, ``[interactions]``.
-
-        Returns:
-            ``[batch, longest]``, 0 where there is no target.
-        """
-        position, inside = self._positions(index)
-        return values[position] * (inside & self.is_target[position])
-
-    def owners(self, index: torch.Tensor) -> torch.Tensor:
-        """The windows' users, int64 ``[batch]``."""
-        return self.users[self.start[index]]
-
-    def _positions(self, index: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        size = self.size[index]
-        offsets = torch.arange(int(size.max()) if len(size) else 0)
-        return (self.start[index, None] + offsets).clamp_max(len(self.items) - 1), offsets < size[:, None]
+    def n_targets(self, index: torch.Tensor) -> int:
+        """Training targets in windows (int64 ``[batch]``); positions that are none have no part in it."""
+        start = self.start[index]
+        return int((self._targets_before[start + self.size[index]] - self._targets_before[start]).sum())
 
     @property
     def expected_n_windows(self) -> int:

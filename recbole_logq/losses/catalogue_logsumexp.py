@@ -77,7 +77,7 @@ class _CatalogueLogSumExp(torch.autograd.Function):
         needs_query, needs_vectors = ctx.needs_input_grad[:2]
         grad_query = expected if needs_query else None
         grad_vectors = None
-        if needs_vectors and mass is not None and len(grad) and bool((grad == grad[0]).all()):
+        if needs_vectors and mass is not None and len(grad) and _same_in_all_rows(grad):
             grad_vectors, needs_vectors = mass * grad[0], False
         if needs_vectors or (needs_query and grad_query is None):
             again_query = torch.zeros_like(query) if needs_query and grad_query is None else None
@@ -93,6 +93,11 @@ class _CatalogueLogSumExp(torch.autograd.Function):
             grad_query = grad_query if again_query is None else again_query
             grad_vectors = grad_vectors if again_vectors is None else again_vectors
         return None if grad_query is None else grad_query * grad.unsqueeze(1), grad_vectors, None, None, None
+
+
+def _same_in_all_rows(grad: Tensor) -> bool:
+    # The gradient of a plain mean is one number in memory. Only where it costs no waiting is it also looked at.
+    return grad.stride(0) == 0 or (grad.device.type == "cpu" and bool((grad == grad[0]).all()))
 
 
 def _with_gradients(

@@ -14,6 +14,7 @@ from recbole_logq.losses.score_logsumexp import MASKED_SCORE, score_logsumexp
 from recbole_logq.losses.softmax import softplus
 from recbole_logq.losses.terms import Terms
 from recbole_logq.registry import losses
+from recbole_logq.transfer import to_device
 
 _BLOCK_ELEMENTS = 2**24
 """Projections of the catalogue that exist at a time: 64 MB of float32."""
@@ -72,7 +73,7 @@ class SCE(Loss, nn.Module):
         by_default = math.ceil(2 * math.sqrt(rows))
         n_rows, n_items = min(self.bucket_rows or by_default, rows), min(self.bucket_items, items)
         mixtures = torch.randn(self.buckets or by_default, rows, generator=self.generator)
-        directions = mixtures.to(query.device, query.dtype) @ query.detach()
+        directions = to_device(mixtures, query.device).to(query.dtype) @ query.detach()
         valid = terms.mask(self.name, 0, rows, items)
         for part in directions.split(max(_BLOCK_ELEMENTS // items, 1)):
             row = (part @ query.detach().T).topk(n_rows, sorted=False).indices  # [buckets, bucket_rows]

@@ -89,7 +89,7 @@ class RetrievalMixin(nn.Module):
         columns = getattr(self.loss, "bucket_items", pool.ids.shape[-1])  # of SCE, which looks at a part
         self.statistics.add(len(counted), len(counted) - counted.sum(), columns)
         if isinstance(self.loss, CorrectedLogQ):
-            self.statistics.add_weights(self.loss.weight_of(values[counted]))
+            self.statistics.add_weights(self.loss.weight_of(values), counted)
         return mean_over_rows(values, counted, rows.weights)
 
     def sample_pool(self, rows: Rows) -> Pool:

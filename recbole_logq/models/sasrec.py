@@ -10,6 +10,7 @@ from recbole.utils import InputType
 from torch import Tensor, nn
 
 from recbole_logq.data.loaders import WindowLoader
+from recbole_logq.data.window_batch import WindowBatch
 from recbole_logq.errors import RequestError
 from recbole_logq.models.retrieval import RetrievalMixin
 from recbole_logq.models.rows import Rows
@@ -73,44 +74,40 @@ class SASRec(RetrievalMixin, SequentialRecommender):
         """See :meth:`RetrievalMixin.item_vectors`."""
         return self.scorer.item(self.item_embedding.weight if ids is None else self.item_embedding(ids))
 
-    def forward(self, sequence: Tensor, packing: Packing) -> Tensor:
-        """Right-padded item ids ``[batch, length]`` to one query per real position, ``[tokens, d]``."""
-        if not self.training or not self.gradient_cache or self.gradient_cache >= len(sequence):
-            return self.encoder(self.item_embedding(packing.pack(sequence)), packing)
-        # Sequences next to each other in the packing, so that the parts' tokens one after the other are the whole's.
-        windows = packing.order.split(self.gradient_cache)
-        return in_parts(self._encode, [(sequence[part], packing.lengths[part]) for part in windows])
+    def forward(self, tokens: Tensor, packing: Packing) -> Tensor:
+        """Item ids ``[tokens]`` in the order of a packing to one query each, ``[tokens, d]``."""
+        if not packing.n_tokens:  # this process has no share of a small batch
+            return self.item_embedding.weight.new_zeros(0, self.item_embedding.embedding_dim)
+        if not self.training or not self.gradient_cache or self.gradient_cache >= len(packing.lengths):
+            return self._encode(tokens, packing)
+        return in_parts(self._encode, [(tokens[part], one) for part, one in packing.parts(self.gradient_cache)])
 
-    def _encode(self, sequence: Tensor, lengths: Tensor) -> Tensor:
-        packing = Packing(lengths)
-        return self.encoder(self.item_embedding(packing.pack(sequence)), packing)
+    def _encode(self, tokens: Tensor, packing: Packing) -> Tensor:
+        return self.encoder(self.item_embedding(tokens), packing)
 
     def rows(self, interaction: Any) -> Rows:
-        """Rows of a batch of windows (targets ``[batch, length]``) or of RecBole's rows (targets ``[batch]``)."""
-        sequence, targets, users = interaction[self.ITEM_SEQ], interaction[self.ITEM_ID], interaction[self.USER_ID]
+        """Rows of a batch of windows, or of RecBole's rows (a history and one target each)."""
         weights = interaction[self.weight_field] if self.weight_field else None
-        if not len(sequence):  # this process has no share of a small batch
-            none = self.item_embedding.weight.new_zeros(0, self.item_embedding.embedding_dim)
-            return Rows(
-                none, users, n_units=0, users=users, weights=None if weights is None else none[:, 0], place=users
-            )
-        packing, place = Packing(interaction[self.ITEM_SEQ_LEN]), None
-        states = self.forward(sequence, packing)
-        if targets.dim() == 1:
-            states = states[packing.last]
-        else:
-            targets = packing.pack(targets)
-            real = targets > 0
-            states, targets = states[real], targets[real]
-            place = packing.place[real] if world_size() > 1 else None
-            users = packing.pack(users.unsqueeze(1).expand_as(sequence))[real]
-            weights = None if weights is None else packing.pack(weights)[real]
-        return Rows(states, targets, n_units=len(sequence), users=users, weights=weights, place=place)
+        targets, users = interaction[self.ITEM_ID], interaction[self.USER_ID]
+        if not isinstance(interaction, WindowBatch):
+            return Rows(self._last_states(interaction), targets, n_units=len(targets), users=users, weights=weights)
+        packing, real = interaction.packing, interaction.real
+        states = self.forward(interaction[self.ITEM_SEQ], packing)
+        place = packing.place if world_size() > 1 else None
+        if real is not None:
+            states, targets, users = states[real], targets[real], users[real]
+            weights = None if weights is None else weights[real]
+            place = None if place is None else place[real]
+        return Rows(states, targets, n_units=len(packing.lengths), users=users, weights=weights, place=place)
 
     def queries(self, interaction: Any) -> Tensor:
         """See :meth:`RetrievalMixin.queries`."""
-        packing = Packing(interaction[self.ITEM_SEQ_LEN])
-        return self.scorer.query(self.forward(interaction[self.ITEM_SEQ], packing)[packing.last])
+        return self.scorer.query(self._last_states(interaction))
+
+    def _last_states(self, interaction: Any) -> Tensor:
+        sequence = interaction[self.ITEM_SEQ]
+        packing = Packing(interaction[self.ITEM_SEQ_LEN], sequence.device)
+        return self.forward(packing.pack(sequence), packing)[packing.last]
 
     def predict(self, interaction: Any) -> Tensor:
         """Scores of the given (sequence, item) pairs, ``[batch]``."""

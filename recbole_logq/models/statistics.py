@@ -33,7 +33,7 @@ class StepStatistics:
     def add(self, rows: int, dropped: Tensor, negatives: int) -> None:
         """Count one step."""
         self.positives += rows
-        self.dropped = self.dropped.to(dropped.device) + dropped
+        self.dropped = dropped + self.dropped if self._steps else dropped
         self._columns += negatives
         self._steps += 1
 
@@ -49,11 +49,14 @@ class StepStatistics:
         """Pool columns of a step, on average."""
         return self._columns / max(self._steps, 1)
 
-    def add_weights(self, weights: Tensor) -> None:
-        """Count one step's sample weights, ``[rows]`` in [0, 1]."""
-        weights = weights.detach().float()
-        self._histogram = self._histogram.to(weights.device) + torch.histc(weights, _BINS, 0.0, 1.0)
-        self._sum = self._sum.to(weights.device) + weights.sum()
+    def add_weights(self, weights: Tensor, counted: Tensor) -> None:
+        """Count one step's sample weights, ``[rows]`` in [0, 1], of the rows that count, bool ``[rows]``."""
+        weights, share = weights.detach().float(), counted.float()
+        bins = (weights * _BINS).long().clamp_(0, _BINS - 1)
+        if self._histogram.device != weights.device:  # at the first step
+            self._histogram, self._sum = torch.zeros(_BINS, device=weights.device), weights.new_zeros(())
+        self._histogram.index_add_(0, bins, share)
+        self._sum += (weights * share).sum()
 
     def weights(self) -> dict[str, float]:
         """Mean and deciles (to 1/1000) of the epoch's sample weights; empty when none were counted."""

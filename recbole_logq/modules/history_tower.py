@@ -38,10 +38,24 @@ class HistoryTower(nn.Module):
             history: Item ids ``[rows, length]``, 0 where padded, on whichever side; the order does not matter.
             table: Of the items. It is handed in, not owned, so that it can be the item tower's.
         """
-        # Summed as it is read: nothing of [rows, length, d] exists, in the backward pass neither. Padding is taken out
-        # beforehand, because bags of a padding_idx take torch's slow kernel and give it a gradient entry.
-        real = history > 0
-        size = real.sum(dim=1)
-        start = size.cumsum(0) - size
-        mean = F.embedding_bag(history[real], table.weight, start, mode="mean", sparse=table.sparse)
+        size = (history > 0).sum(dim=1)
+        mean = (mean_of_real if history.device.type == "cpu" else mean_by_weight)(history, table)
         return self.mlp(torch.where((size == 0).unsqueeze(1), self.empty, mean))
+
+
+def mean_of_real(history: Tensor, table: nn.Embedding) -> Tensor:
+    """Mean of the embeddings of ``[rows, length]`` ids without the zeros; 0 where there are none.
+
+    Summed as it is read: nothing of [rows, length, d] exists, in the backward pass neither. Padding is taken out
+    beforehand, because bags of a padding_idx take torch's slow kernel and give it a gradient entry.
+    """
+    real = history > 0
+    size = real.sum(dim=1)
+    return F.embedding_bag(history[real], table.weight, size.cumsum(0) - size, mode="mean", sparse=table.sparse)
+
+
+def mean_by_weight(history: Tensor, table: nn.Embedding) -> Tensor:
+    """The same with padding as items of weight 0: more to read, and nobody asks an accelerator how many are real."""
+    weight = (history > 0).to(table.weight.dtype)
+    weight = weight / weight.sum(dim=1, keepdim=True).clamp_min(1.0)
+    return F.embedding_bag(history, table.weight, mode="sum", sparse=table.sparse, per_sample_weights=weight)

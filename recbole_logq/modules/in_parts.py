@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 
-def in_parts(encode: Callable[..., Tensor], parts: Sequence[tuple[Tensor, ...]]) -> Tensor:
+def in_parts(encode: Callable[..., Tensor], parts: Sequence[tuple[Any, ...]]) -> Tensor:
     """``cat([encode(*part) for part in parts])`` with the memory of one part, forward and backward.
 
     Only the vectors are kept. The backward pass, which knows the gradient of each vector by then, encodes every part
@@ -19,7 +20,7 @@ def in_parts(encode: Callable[..., Tensor], parts: Sequence[tuple[Tensor, ...]])
     has another one.
 
     Args:
-        encode: From the tensors of a part to vectors ``[rows, ...]``.
+        encode: From what a part is made of to vectors ``[rows, ...]``.
         parts: At least one.
     """
     if not torch.is_grad_enabled():

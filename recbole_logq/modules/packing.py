@@ -8,6 +8,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from recbole_logq.transfer import to_device
+
 DIGIT = 1 << 20
 """Sequences and positions of a batch are fewer."""
 
@@ -19,26 +21,41 @@ class Packing:
     projections, feed-forward, the loss) see ``[tokens, ...]``; attention goes over buckets of sequences of similar
     length (at most twice as long as the shortest), each padded on its own.
 
+    All sizes are worked out on the host, and only index tensors lie on the device: with lengths that are on the host,
+    nothing waits for an accelerator.
+
     Args:
-        lengths: Length of each sequence, at least 1; int64 ``[batch]``.
+        lengths: Length of each sequence, at least 1; int64 ``[batch]``. An empty batch has no tokens.
+        device: Of the tokens. Default: that of the lengths.
 
     Attributes:
-        lengths: As given.
+        lengths: As given, on the host.
+        sizes: The same, sorted; on the host.
+        n_tokens: Tokens in all.
         order: The sequences in the order in which their tokens stand; int64 ``[batch]``.
         last: Index of each sequence's last token, in the order of ``lengths``; int64 ``[batch]``.
-        position: Position of each token in its sequence; int64 ``[tokens]``.
+        sequence: The sequence of each token; int64 ``[tokens]``.
+        position: Position of each token in it; int64 ``[tokens]``.
     """
 
-    def __init__(self, lengths: Tensor) -> None:
-        self.lengths = lengths
-        size, self.order = lengths.sort(stable=True)
-        end = size.cumsum(0)
-        start = end - size
-        self.last = torch.empty_like(end).scatter_(0, self.order, end - 1)
-        n_tokens = int(end[-1])
-        self._row = torch.arange(len(size), device=size.device).repeat_interleave(size, output_size=n_tokens)
-        self.position = torch.arange(n_tokens, device=size.device) - start[self._row]
-        self._buckets = [_Bucket(size[rows], start[rows]) for rows in _similar(size)]
+    def __init__(self, lengths: Tensor, device: torch.device | str | None = None) -> None:
+        self.device = lengths.device if device is None else torch.device(device)
+        self.lengths = lengths.cpu()
+        self.sizes, order = self.lengths.sort(stable=True)
+        end = self.sizes.cumsum(0)
+        self.n_tokens = int(end[-1]) if len(end) else 0
+        # One copy for all that the device must know.
+        size, start, self.order = to_device(torch.stack((self.sizes, end - self.sizes, order)), self.device).unbind()
+        self.last = torch.empty_like(size).scatter_(0, self.order, start + size - 1)
+        row = torch.arange(len(size), device=self.device).repeat_interleave(size, output_size=self.n_tokens)
+        self.sequence = self.order[row]
+        self.position = torch.arange(self.n_tokens, device=self.device) - start[row]
+        self._buckets = []
+        first = 0
+        for rows in _similar(self.sizes):
+            tokens = slice(first, first + int(self.sizes[rows].sum()))
+            self._buckets.append(_Bucket(self.sizes[rows], tokens, start[rows], row[tokens] - rows.start, self))
+            first = tokens.stop
 
     @property
     def place(self) -> Tensor:
@@ -46,12 +63,21 @@ class Packing:
 
         Tokens stand in its order, and so would the tokens of several batches together.
         """
-        sequence = self.order[self._row]
-        return (self.lengths[sequence] * DIGIT + sequence) * DIGIT + self.position
+        lengths = to_device(self.lengths, self.device)
+        return (lengths[self.sequence] * DIGIT + self.sequence) * DIGIT + self.position
 
     def pack(self, padded: Tensor) -> Tensor:
         """Right-padded ``[batch, length, ...]`` to ``[tokens, ...]``."""
-        return padded[self.order[self._row], self.position]
+        return padded[self.sequence, self.position]
+
+    def parts(self, n_sequences: int) -> list[tuple[slice, Packing]]:
+        """Packings of up to ``n_sequences`` next to each other, each with its slice of the tokens."""
+        found, first = [], 0
+        for sizes in self.sizes.split(n_sequences):
+            part = Packing(sizes, self.device)
+            found.append((slice(first, first + part.n_tokens), part))
+            first += part.n_tokens
+        return found
 
     def by_bucket(self, function: Callable[[Tensor], Tensor], tokens: Tensor) -> Tensor:
         """Apply ``function`` to every bucket as ``[rows, length, ...]``; gives ``[tokens, ...]``.
@@ -63,16 +89,18 @@ class Packing:
 
 
 class _Bucket:
-    """Consecutive sequences, their tokens a slice of all tokens."""
+    """Consecutive sequences, their tokens a slice of all tokens.
 
-    def __init__(self, size: Tensor, start: Tensor) -> None:
-        self.shape = (len(size), int(size[-1]))
-        self.tokens = slice(int(start[0]), int(start[-1] + size[-1]))
+    ``size`` is the host's; ``start`` and ``row``, the number in the bucket of each token's sequence, are the device's.
+    """
+
+    def __init__(self, size: Tensor, tokens: slice, start: Tensor, row: Tensor, packing: Packing) -> None:
+        width = int(size[-1])
+        self.shape, self.tokens = (len(size), width), tokens
         self.index: Tensor | None = None
-        if int(size[0]) != self.shape[1]:
-            offsets = torch.arange(self.shape[1], device=size.device)
-            self.index = (start[:, None] + offsets).clamp_max(self.tokens.stop - 1)
-            self.real = (offsets < size[:, None]).flatten().nonzero().flatten()
+        if int(size[0]) != width:
+            self.index = (start[:, None] + torch.arange(width, device=start.device)).clamp_max(tokens.stop - 1)
+            self.real = row * width + packing.position[tokens]
 
     def pad(self, tokens: Tensor) -> Tensor:
         if self.index is None:
@@ -86,6 +114,8 @@ class _Bucket:
 
 def _similar(size: Tensor) -> list[slice]:
     """Slices of the sorted lengths ``(1), (2), (3, 4), (5 .. 8), ...``."""
+    if not len(size):
+        return []
     bounds, top = [0], 1
     longest = int(size[-1])
     while top < longest:

@@ -73,11 +73,14 @@ class Scorer(nn.Module):
         """What scores are divided by now."""
         if self.mode == "learned":
             return math.exp(-float(self.log_scale))
-        if self.mode == "scheduled":
-            assert self.end is not None
-            assert self.steps is not None
-            return self.start * (self.end / self.start) ** min(1.0, int(self.step) / self.steps)
-        return self.start
+        return float(self._scheduled()) if self.mode == "scheduled" else self.start
+
+    def _scheduled(self) -> Tensor:
+        # A tensor, so that a step need not ask an accelerator how many there have been.
+        assert self.end is not None
+        assert self.steps is not None
+        ratio = torch.full((), self.end / self.start, dtype=torch.float64, device=self.step.device)
+        return self.start * ratio ** (self.step / self.steps).clamp_max(1.0)
 
     def query(self, vectors: Tensor) -> Tensor:
         """Queries ``[..., d]``, normalised if cosine, divided by the temperature."""
@@ -85,8 +88,9 @@ class Scorer(nn.Module):
             vectors = F.normalize(vectors, dim=-1)
         if self.mode == "learned":
             return vectors * self.log_scale.exp()
-        temperature = self.temperature
-        return vectors if temperature == 1.0 else vectors / temperature
+        if self.mode == "scheduled":
+            return vectors / self._scheduled()
+        return vectors if self.start == 1.0 else vectors / self.start
 
     def item(self, vectors: Tensor) -> Tensor:
         """Items ``[..., d]``, normalised if cosine."""

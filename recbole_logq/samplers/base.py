@@ -107,7 +107,7 @@ class Sampler(nn.Module, ABC):
     def after_step(self) -> None:
         """Called once after every optimizer step that was applied; for samplers that learn from the stream."""
 
-    def get_extra_state(self) -> dict[str, Tensor]:
+    def get_extra_state(self) -> dict[str, Any]:
         """State of the generator, for the checkpoint."""
         return {"generator": self.generator.get_state()}
 

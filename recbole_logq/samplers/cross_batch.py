@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -9,6 +11,7 @@ from recbole_logq.probability import TargetCounts
 from recbole_logq.registry import samplers
 from recbole_logq.samplers.base import Sampler
 from recbole_logq.samplers.pool import Pool
+from recbole_logq.transfer import to_device
 
 
 @samplers.register("cross_batch", summary="the batch's positives and a queue of earlier ones (CBNS); Q as in_batch")
@@ -29,16 +32,16 @@ class CrossBatch(Sampler):
     Buffers:
         log_frequency: float32 `[n_items]`, log p.
         queue: int64 `[memory]`, the latest ids first.
-        filled: int64 scalar, ids in the queue.
-        steps: int64 scalar, applied steps.
+
+    Attributes:
+        filled: Ids in the queue.
+        steps: Applied steps. Both are in `state_dict`, and on the host, which must know how large a pool is.
     """
 
     name = "cross_batch"
     kind = "draws"
     log_frequency: Tensor
     queue: Tensor
-    filled: Tensor
-    steps: Tensor
 
     def __init__(
         self, counts: TargetCounts, *, count: int | None, seed: int, memory: int = 1024, warmup_steps: int = 0
@@ -49,19 +52,19 @@ class CrossBatch(Sampler):
         self.warmup_steps = warmup_steps
         self.register_buffer("log_frequency", counts.log_frequency())
         self.register_buffer("queue", torch.zeros(memory, dtype=torch.int64))
-        self.register_buffer("filled", torch.zeros((), dtype=torch.int64))
-        self.register_buffer("steps", torch.zeros((), dtype=torch.int64))
+        self.filled = self.steps = 0
         self._current: Tensor | None = None
 
     def sample(self, positives: Tensor, *, n_units: int | None = None) -> Pool:
         """As `Sampler.sample`; `n_units` does not matter."""
         chosen = self.choose(len(positives))
-        origin = (torch.arange(len(positives)) if chosen is None else chosen).to(positives.device)
+        device = positives.device
+        origin = torch.arange(len(positives), device=device) if chosen is None else to_device(chosen, device)
         current = positives[origin]
         self._current = current.detach()
         ids = current
-        if int(self.steps) >= self.warmup_steps:
-            remembered = self.queue[: int(self.filled)].to(positives.device)
+        if self.steps >= self.warmup_steps:
+            remembered = self.queue[: self.filled].to(device)
             ids = torch.cat([current, remembered])
             origin = torch.cat([origin, torch.full_like(remembered, -1)])
         return Pool(ids=ids, kind=self.kind, origin=origin, log_q=self._log_q_of(ids), law=self._log_q_of)
@@ -71,10 +74,19 @@ class CrossBatch(Sampler):
         self.steps += 1
         if self._current is None:
             return
-        latest = torch.cat([self._current.to(self.queue.device), self.queue[: int(self.filled)]])[: len(self.queue)]
+        latest = torch.cat([self._current.to(self.queue.device), self.queue[: self.filled]])[: len(self.queue)]
         self.queue[: len(latest)] = latest
-        self.filled.fill_(len(latest))
+        self.filled = len(latest)
         self._current = None
+
+    def get_extra_state(self) -> dict[str, Any]:
+        """As `Sampler.get_extra_state`, with what is counted."""
+        return {**super().get_extra_state(), "filled": self.filled, "steps": self.steps}
+
+    def set_extra_state(self, state: Any) -> None:
+        """As `Sampler.set_extra_state`."""
+        super().set_extra_state(state)
+        self.filled, self.steps = state["filled"], state["steps"]
 
     def _log_q_of(self, ids: Tensor) -> Tensor:
         return self.log_frequency[ids]

@@ -11,6 +11,7 @@ from recbole_logq.probability import TargetCounts
 from recbole_logq.registry import samplers
 from recbole_logq.samplers.base import Sampler
 from recbole_logq.samplers.pool import Law, Pool
+from recbole_logq.transfer import to_device
 
 
 @samplers.register("in_batch", summary="positives of the batch, duplicates kept; Q = share of training targets")
@@ -40,15 +41,16 @@ class InBatch(Sampler):
         """As `Sampler.sample`; `n_units` does not matter.
 
         Raises:
-            ValueError: A row's positive has no training targets according to the counts.
+            ValueError: On the CPU, a row's positive has no training targets according to the counts.
         """
         chosen = self.choose(len(positives))
-        origin = torch.arange(len(positives)) if chosen is None else chosen
-        origin = origin.to(positives.device)
+        device = positives.device
+        origin = torch.arange(len(positives), device=device) if chosen is None else to_device(chosen, device)
         ids = positives[origin]
         law = self.law(segment)
         log_q = law(ids)
-        if bool(torch.isneginf(log_q).any()):
+        # An accelerator would have to be waited for; there the loss becomes infinite, which the trainer reports.
+        if device.type == "cpu" and bool(torch.isneginf(log_q).any()):
             item = int(ids[torch.isneginf(log_q)][0])
             raise ValueError(
                 f"sampler {self.name!r} drew item {item}, which has no training targets: counts do not fit"

@@ -11,6 +11,7 @@ from recbole_logq.probability import TargetCounts, log_inclusion_of_draws
 from recbole_logq.registry import samplers
 from recbole_logq.samplers.base import Sampler
 from recbole_logq.samplers.pool import Pool
+from recbole_logq.transfer import to_device
 
 
 @samplers.register("in_batch_unique", summary="distinct items of the batch; Q = probability that the batch holds them")
@@ -44,7 +45,7 @@ class InBatchUnique(Sampler):
         chosen = self.choose(len(ids))
         if chosen is not None:
             log_kept = math.log(len(chosen) / len(ids))
-            ids = ids[chosen.to(ids.device)]
+            ids = ids[to_device(chosen, ids.device)]
         units = len(positives) if n_units is None else n_units
 
         def law(wanted: Tensor) -> Tensor:

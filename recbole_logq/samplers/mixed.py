@@ -12,6 +12,7 @@ from recbole_logq.probability import TargetCounts
 from recbole_logq.registry import samplers
 from recbole_logq.samplers.in_batch import InBatch
 from recbole_logq.samplers.pool import Pool
+from recbole_logq.transfer import to_device
 
 
 @samplers.register("mixed", summary="in-batch and uniform draws together; Q is that of the mixture")
@@ -59,8 +60,8 @@ class Mixed(InBatch):
         taken = min(self.size - self.n_uniform, len(positives))
         origin = torch.randperm(len(positives), generator=self.generator)[:taken]
         drawn = torch.randint(1, self.n_items, (self.n_uniform,), generator=self.generator)
-        origin = torch.cat([origin, torch.full_like(drawn, -1)]).to(positives.device)
-        ids = torch.cat([positives[origin[:taken]], drawn.to(positives.device)])
+        origin = to_device(torch.cat([origin, torch.full_like(drawn, -1)]), positives.device)
+        ids = torch.cat([positives[origin[:taken]], to_device(drawn, positives.device)])
         frequency_law = self.law(segment)
 
         if self.per_part:

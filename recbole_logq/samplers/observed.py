@@ -10,6 +10,7 @@ from recbole_logq.registry import samplers
 from recbole_logq.samplers.base import Sampler
 from recbole_logq.samplers.pool import Pool
 from recbole_logq.samplers.user_items import UserItems
+from recbole_logq.transfer import to_device
 
 
 @samplers.register(
@@ -75,5 +76,7 @@ class Observed(Sampler):
             raise ValueError("sampler 'observed' needs the rows' users")
         uniform = torch.rand(len(positives), self.per_row, generator=self.generator, dtype=torch.float64)
         drawn = torch.randint(1, self.n_items, (len(positives), self.sampled), generator=self.generator)
-        ids = torch.cat([self.negatives.draw(users, uniform.to(users.device)), drawn.to(users.device)], dim=1)
+        ids = torch.cat(
+            [self.negatives.draw(users, to_device(uniform, users.device)), to_device(drawn, users.device)], dim=1
+        )
         return Pool(ids=ids, kind=self.kind, origin=torch.full_like(ids, -1))

@@ -9,6 +9,7 @@ from recbole_logq.probability import TargetCounts
 from recbole_logq.registry import samplers
 from recbole_logq.samplers.base import Sampler
 from recbole_logq.samplers.pool import Pool
+from recbole_logq.transfer import to_device
 
 
 @samplers.register("popularity", summary="drawn in proportion to count^alpha; Q carries the same alpha")
@@ -51,7 +52,7 @@ class Popularity(Sampler):
     def sample(self, positives: Tensor, *, n_units: int | None = None) -> Pool:
         """As `Sampler.sample`; of `positives` only the device matters."""
         # By the distribution function: torch.multinomial takes no more than 2^24 categories.
-        uniform = torch.rand(self.size, generator=self.generator, dtype=torch.float64).to(positives.device)
+        uniform = to_device(torch.rand(self.size, generator=self.generator, dtype=torch.float64), positives.device)
         ids = torch.searchsorted(self.cumulative, uniform, right=True).clamp_max(self.n_items - 1)
         return Pool(
             ids=ids, kind=self.kind, origin=torch.full_like(ids, -1), log_q=self._log_q_of(ids), law=self._log_q_of

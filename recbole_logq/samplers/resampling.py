@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from recbole_logq.transfer import to_device
+
 
 def draw_counts(log_weight: Tensor, n: int, generator: torch.Generator) -> Tensor:
     """How often each column comes up in n draws with replacement.
@@ -28,7 +30,8 @@ def draw_counts(log_weight: Tensor, n: int, generator: torch.Generator) -> Tenso
     # and sorted numbers are counted between the columns' bounds: no sort, and nothing is gathered or scattered.
     gaps = -torch.log1p(-torch.rand(rows, n + 1, generator=generator))
     # Above 0, so that no number falls on a leading column of weight 0.
-    sums = gaps.clamp_min_(torch.finfo(gaps.dtype).tiny).cumsum(dim=1).to(log_weight.device, log_weight.dtype)
+    sums = gaps.clamp_min_(torch.finfo(gaps.dtype).tiny).cumsum(dim=1)
+    sums = to_device(sums, log_weight.device).to(log_weight.dtype)
     points = (sums[:, :-1] / sums[:, -1:]).contiguous()
     below = torch.searchsorted(points, cumulative / total.clamp_min(1e-30), right=True, out_int32=True)
     return below.diff(dim=1, prepend=torch.zeros_like(below[:, :1])).to(log_weight.dtype) * (total > 0)

@@ -12,6 +12,7 @@ from recbole_logq.probability.streaming import StreamingGaps
 from recbole_logq.registry import samplers
 from recbole_logq.samplers.base import Sampler
 from recbole_logq.samplers.pool import Pool
+from recbole_logq.transfer import to_device
 
 
 @samplers.register("streaming", summary="distinct items of the batch; Q estimated from the stream (Yi et al. 2019)")
@@ -65,7 +66,7 @@ class Streaming(Sampler):
         chosen = self.choose(len(everything))
         if chosen is not None:
             log_kept = math.log(len(chosen) / len(everything))
-            ids = everything[chosen.to(everything.device)]
+            ids = everything[to_device(chosen, everything.device)]
 
         def law(wanted: Tensor) -> Tensor:
             return self.gaps.log_inclusion(wanted) + log_kept

@@ -11,6 +11,7 @@ from recbole_logq.probability import TargetCounts
 from recbole_logq.registry import samplers
 from recbole_logq.samplers.base import Sampler
 from recbole_logq.samplers.pool import Pool
+from recbole_logq.transfer import to_device
 
 
 @samplers.register("uniform", summary="every item of the catalogue alike, with replacement; Q = 1 / C")
@@ -34,7 +35,7 @@ class Uniform(Sampler):
 
     def sample(self, positives: Tensor, *, n_units: int | None = None) -> Pool:
         """As `Sampler.sample`; of `positives` only the device matters."""
-        ids = torch.randint(1, self.n_items, (self.size,), generator=self.generator).to(positives.device)
+        ids = to_device(torch.randint(1, self.n_items, (self.size,), generator=self.generator), positives.device)
         return Pool(
             ids=ids, kind=self.kind, origin=torch.full_like(ids, -1), log_q=self._log_q_of(ids), law=self._log_q_of
         )

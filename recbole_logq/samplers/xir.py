@@ -13,6 +13,7 @@ from recbole_logq.registry import samplers
 from recbole_logq.samplers.bir import refuse_corrections, resampled
 from recbole_logq.samplers.in_batch import InBatch
 from recbole_logq.samplers.pool import Pool
+from recbole_logq.transfer import to_device
 
 if TYPE_CHECKING:
     from recbole_logq.losses.base import Loss
@@ -105,15 +106,15 @@ class XIR(InBatch):
         self.occurrences += self._drawn
         self._drawn = None
         share = self.occurrences.double()
-        if not bool(share.any()):  # no row could draw anything yet
-            return
         cumulative = share.cumsum(0)
-        point = torch.rand(len(self.cache), generator=self.generator, dtype=torch.float64).to(share.device)
+        point = to_device(torch.rand(len(self.cache), generator=self.generator, dtype=torch.float64), share.device)
         total = cumulative[-1]
         # A product that rounds up to the total would fall behind the last item.
         point = torch.minimum(point * total, torch.nextafter(total, torch.zeros_like(total)))
-        self.cache.copy_(torch.searchsorted(cumulative, point, right=True))
-        self.log_cache_law.copy_((share / total).log())
+        drawn = total > 0  # otherwise no row could draw anything yet, and everything stays
+        found = torch.searchsorted(cumulative, point, right=True)
+        self.cache.copy_(torch.where(drawn, found, self.cache))
+        self.log_cache_law.copy_(torch.where(drawn, (share / total).log(), self.log_cache_law))
 
     @classmethod
     def check_loss(cls, loss: Loss) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -61,26 +62,31 @@ class RetrievalTrainer(Trainer):
             batches = tqdm(train_data, ncols=100, desc=set_color(f"Train {epoch_idx:>5}", "pink"))
         total = torch.zeros((), device=self.device)
         for batch in batches:
-            self.optimizer.zero_grad(set_to_none=True)
-            with torch.autocast(self.device.type, enabled=self.enable_amp, dtype=torch.bfloat16):
-                loss = model.calculate_loss(batch.to(self.device))
-            scaler.scale(loss).backward()
-            average_gradients(model)
-            if self.clip_grad_norm:
-                scaler.unscale_(self.optimizer)
-                merge_rows(model)
-                clip_grad_norm_(model.parameters(), **self.clip_grad_norm)
-            scale = scaler.get_scale()
-            scaler.step(self.optimizer)
-            scaler.update()
-            if scaler.get_scale() >= scale:  # otherwise the gradients overflowed and the step was left out
-                schedule.step()
-                model.after_step()
-            total += loss.detach()
+            total += self._train_batch(batch, scaler, schedule)
         total = sum_over_ranks(total) / world_size()
         self._check_nan(total)
         self._report(epoch_idx, train_data, batch)
         return float(total) / len(train_data)
+
+    def _train_batch(self, batch: Any, scaler: torch.amp.GradScaler, schedule: Any) -> torch.Tensor:
+        """One optimizer step; the loss, on the device and not asked for."""
+        model = self.model
+        self.optimizer.zero_grad(set_to_none=True)
+        with torch.autocast(self.device.type, dtype=torch.bfloat16) if self.enable_amp else nullcontext():
+            loss: torch.Tensor = model.calculate_loss(batch.to(self.device))
+        scaler.scale(loss).backward()
+        average_gradients(model)
+        if self.clip_grad_norm:
+            scaler.unscale_(self.optimizer)
+            merge_rows(model)
+            clip_grad_norm_(model.parameters(), **self.clip_grad_norm)
+        scale = scaler.get_scale()
+        scaler.step(self.optimizer)
+        scaler.update()
+        if scaler.get_scale() >= scale:  # otherwise the gradients overflowed and the step was left out
+            schedule.step()
+            model.after_step()
+        return loss.detach()
 
     def _get_schedule(self, steps: int) -> Any:
         if self.schedule is None:

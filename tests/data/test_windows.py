@@ -12,10 +12,21 @@ ITEMS = torch.tensor([11, 12, 13, 14, 15, 16, 21, 22, 23])
 USERS = torch.tensor([1, 1, 1, 1, 1, 1, 2, 2, 2])
 
 
+def padded(windows: Windows, index: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Inputs and targets ``[windows, longest]``, 0 beyond the end and for what is no target, and sizes."""
+    packing, place = windows.tokens(index)
+    inputs = torch.zeros(len(index), int(packing.lengths.max()), dtype=torch.int64)
+    targets = torch.zeros_like(inputs)
+    inputs[packing.sequence, packing.position] = windows.items[place - 1]
+    targets[packing.sequence, packing.position] = windows.items[place] * windows.is_target[place]
+    assert windows.n_targets(index) == int((targets > 0).sum())
+    return inputs, targets, packing.lengths
+
+
 def test_windows_by_hand() -> None:
     # The last two positions of user 1 and the last one of user 2 belong to other splits.
     windows = Windows(ITEMS, USERS, torch.tensor([1, 2, 3, 7]), length=2)
-    inputs, targets, size = windows.rows(torch.arange(windows.n_windows))
+    inputs, targets, size = padded(windows, torch.arange(windows.n_windows))
     assert list(zip(inputs.tolist(), targets.tolist(), size.tolist(), strict=True)) == [
         ([12, 13], [13, 14], 2),  # aligned to the last target; its inputs start with ...
         ([11, 0], [12, 0], 1),  # ... the last target of the window before
@@ -25,7 +36,7 @@ def test_windows_by_hand() -> None:
 
 def test_positions_of_other_splits_are_inputs_but_never_targets() -> None:
     windows = Windows(ITEMS, USERS, torch.tensor([1, 3, 5]), length=10)
-    inputs, targets, _ = windows.rows(torch.tensor([0]))
+    inputs, targets, _ = padded(windows, torch.tensor([0]))
     assert inputs.tolist() == [[11, 12, 13, 14, 15]]
     assert targets.tolist() == [[12, 0, 14, 0, 16]]
 
@@ -45,7 +56,7 @@ def test_every_target_once_with_its_predecessors(length: int, shifted: bool) -> 
         windows.cut_at_random(generator)
     seen = []
     for row in range(windows.n_windows):
-        inputs, targets, size = windows.rows(torch.tensor([row]))
+        inputs, targets, size = padded(windows, torch.tensor([row]))
         assert inputs.shape == (1, int(size))
         assert int(size) <= length
         assert (users[inputs[0] - 1] == users[inputs[0, 0] - 1]).all()  # one user only
@@ -59,7 +70,7 @@ def test_every_target_once_with_its_predecessors(length: int, shifted: bool) -> 
 def test_a_shift_moves_the_cut() -> None:
     windows = Windows(ITEMS, USERS, torch.tensor([1, 2, 3, 7]), length=2)
     windows.cut(torch.tensor([1, 1]))
-    inputs, targets, size = windows.rows(torch.arange(windows.n_windows))
+    inputs, targets, size = padded(windows, torch.arange(windows.n_windows))
     assert list(zip(inputs.tolist(), targets.tolist(), size.tolist(), strict=True)) == [
         ([13, 0], [14, 0], 1),
         ([11, 12], [12, 13], 2),
@@ -81,7 +92,7 @@ def test_expected_units_are_the_mean_over_all_cuts() -> None:
     n_users = len(users[targets].unique())
     for shift in range(length):
         windows.cut(torch.full((n_users,), shift))
-        _, rows, _ = windows.rows(torch.arange(windows.n_windows))
+        _, rows, _ = padded(windows, torch.arange(windows.n_windows))
         n_windows += windows.n_windows
         for row in rows:
             units[row[row > 0].unique()] += 1

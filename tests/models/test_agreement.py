@@ -46,12 +46,13 @@ def test_a_window_trains_like_the_rows_it_stands_for(build: Callable[..., Any]) 
     windows = next(iter(loaders[0]))
     # The same positions as separate rows: prefix of the window, then its target.
     sequences, lengths, targets, users = [], [], [], []
-    for user, inputs, wanted in zip(windows["user_id"], windows["item_id_list"], windows["item_id"], strict=True):
-        for position in (wanted > 0).nonzero().flatten().tolist():
-            sequences.append(F.pad(inputs[: position + 1], (0, len(inputs) - position - 1)))
-            lengths.append(position + 1)
-            targets.append(int(wanted[position]))
-            users.append(int(user))
+    longest = int(windows.packing.lengths.max())
+    for place, position in enumerate(windows.packing.position.tolist()):
+        history = windows["item_id_list"][place - position : place + 1]
+        sequences.append(F.pad(history, (0, longest - position - 1)))
+        lengths.append(position + 1)
+        targets.append(int(windows["item_id"][place]))
+        users.append(int(windows["user_id"][place]))
     rows = Interaction(
         {
             "item_id_list": torch.stack(sequences),

@@ -15,8 +15,10 @@ from recbole_logq.samplers import valid_columns
 def test_mean_and_deciles() -> None:
     statistics = StepStatistics()
     assert statistics.weights() == {}
-    statistics.add_weights(torch.linspace(0, 1, 5001))
-    statistics.add_weights(torch.linspace(0, 1, 5001))
+    all_rows = torch.ones(5001, dtype=torch.bool)
+    statistics.add_weights(torch.linspace(0, 1, 5001), all_rows)
+    statistics.add_weights(torch.linspace(0, 1, 5001), all_rows)
+    statistics.add_weights(torch.zeros(5001), ~all_rows)  # rows that do not count
     weights = statistics.weights()
     assert weights["mean"] == pytest.approx(0.5, abs=1e-4)
     assert [weights[f"d{d}"] for d in range(10, 100, 10)] == pytest.approx(

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from recbole_logq.modules.history_tower import HistoryTower
+from recbole_logq.modules.history_tower import HistoryTower, mean_by_weight, mean_of_real
 
 # Padding right, left, in the middle; an item twice; nothing at all.
 HISTORY = torch.tensor([[3, 1, 0, 0], [0, 0, 4, 4], [2, 0, 0, 5], [6, 5, 4, 3], [0, 0, 0, 0], [0, 0, 0, 2]])
@@ -73,3 +73,19 @@ def test_dropout_is_of_the_mean_and_off_in_evaluation() -> None:
     kept = dropped != 0
     assert 0 < kept.sum() < kept.numel()
     torch.testing.assert_close(dropped[kept], 2 * mean[kept])
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_accelerators_read_padding_and_get_the_same(sparse: bool) -> None:
+    """The form that runs on accelerators, here on the CPU: values, gradients, and rows that do not move."""
+    found = []
+    for mean in (mean_of_real, mean_by_weight):
+        _, table = made(sparse)
+        values = mean(HISTORY, table)
+        (values * torch.arange(values.numel(), dtype=torch.float64).view_as(values)).sum().backward()
+        gradient = table.weight.grad
+        assert gradient.is_sparse == sparse
+        found.append((values, gradient.to_dense()))
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other)
+    assert not found[1][1][0].any()

@@ -1,0 +1,119 @@
+"""A training step asks the device for nothing.
+
+Tensors on the ``meta`` device have shapes and no values: whatever would read a value, or a size that depends on one,
+fails on them; on an accelerator it waits for all that is queued so far. So a step that runs there waits nowhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from recbole_logq.models.resolve import own_models
+from recbole_logq.training.retrieval import RetrievalTrainer
+
+META = torch.device("meta")
+WAITS = {
+    "TwoTowerStreamingLogQ": "unique",
+    "SASRecStreamingLogQ": "unique",
+}
+"""What the host must learn in these: how many distinct items a batch has."""
+
+
+class Watch(TorchDispatchMode):
+    """Refuses what the meta device lets pass and an accelerator waits for."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, Tensor)]
+        kinds = {tensor.device.type for tensor in tensors if tensor.dim()}
+        name = func.overloadpacket.__name__
+        result = func(*args, **kwargs)
+        crosses = "meta" in kinds | {leaf.device.type for leaf in tree_leaves(result) if isinstance(leaf, Tensor)}
+        if name == "_to_copy" and crosses and kinds == {"cpu"} and not kwargs.get("non_blocking"):
+            raise RuntimeError("a copy to the device that is waited for")
+        if len(kinds) > 1:
+            raise RuntimeError(f"{name} of tensors on the host and on the device")
+        if name == "_coalesce" and kinds == {"meta"}:
+            raise RuntimeError("coalescing counts rows")
+        if name.startswith("index_put") and any(
+            index is not None and index.dtype == torch.bool and index.device == META for index in args[1]
+        ):
+            raise RuntimeError("indexing by truth values counts them")
+        return result
+
+
+def train(network: Any, config: Any, loader: Any) -> None:
+    """Two of the trainer's steps on the meta device: some samplers use in a step what the one before has left."""
+    network.to(META)
+    config["device"] = META
+    trainer = RetrievalTrainer(config, network.train())
+    for group in trainer.optimizer.param_groups:
+        group["fused"] = False  # there is no such kernel for meta
+    batches = iter(type(loader)(config, loader.dataset))
+    scaler, schedule = torch.amp.GradScaler("cpu", enabled=False), trainer._get_schedule(2)
+    for _ in range(2):
+        batch = next(batches)
+        with Watch():
+            loss = trainer._train_batch(batch, scaler, schedule)
+    assert loss.device == META
+
+
+@pytest.mark.parametrize("model", [model for model in own_models() if model not in WAITS])
+def test_no_recipe_waits(build: Callable[..., Any], in_tmp: Path, model: str) -> None:
+    train(*_parts(build, model))
+
+
+@pytest.mark.parametrize("model", WAITS)
+def test_those_that_do(build: Callable[..., Any], in_tmp: Path, model: str) -> None:
+    with pytest.raises(NotImplementedError, match=WAITS[model]):
+        train(*_parts(build, model))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"block": "ligr", "feed_forward": "swiglu", "positions": "rotary"},
+        {"similarity": "cosine", "temperature": 0.1, "temperature_mode": "learned"},
+        {"temperature": 1.0, "temperature_mode": "scheduled", "temperature_end": 0.1, "temperature_steps": 10},
+        {"gradient_cache": 4},
+        {"eval_args": {"split": {"RS": [0.8, 0.1, 0.1]}, "order": "TO", "group_by": "none"}},
+    ],
+    ids=str,
+)
+def test_no_option_waits(build: Callable[..., Any], in_tmp: Path, settings: dict[str, Any]) -> None:
+    train(*_parts(build, "SASRecCorrectedLogQ", **settings))
+
+
+def test_histories_do_not_wait(build: Callable[..., Any], in_tmp: Path) -> None:
+    order = {"split": {"LS": "valid_and_test"}, "order": "TO"}
+    train(*_parts(build, "TwoTowerCorrectedLogQ", user_tower="history", eval_args=order))
+
+
+def test_the_watch_sees() -> None:
+    """The watch itself, on what it must not let pass."""
+    on_device, mask = torch.zeros(3, device=META), torch.zeros(3, device=META) > 0
+    waits: list[Callable[[], Any]] = [
+        lambda: on_device.sum().item(),
+        lambda: on_device[mask],
+        lambda: on_device.nonzero(),
+        lambda: on_device[torch.arange(2)],
+        lambda: on_device.index_put_((mask,), on_device),
+        lambda: torch.arange(2).to(META),
+        lambda: torch.sparse_coo_tensor(torch.zeros(1, 3, dtype=torch.int64, device=META), on_device, (5,)).coalesce(),
+    ]
+    for wait in waits:
+        with pytest.raises((RuntimeError, NotImplementedError)), Watch():
+            wait()
+
+
+def _parts(build: Callable[..., Any], model: str, **settings: Any) -> tuple[Any, Any, Any]:
+    network, config, loaders = build(model, train_batch_size=16, clip_grad_norm={"max_norm": 1.0}, **settings)
+    return network, config, loaders[0]
