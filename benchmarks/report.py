@@ -12,6 +12,7 @@ from pathlib import Path
 
 import audits
 import big_pools
+import device_step
 import evaluation
 import flat_in_catalogue
 import full_softmax
@@ -44,6 +45,7 @@ def main() -> int:
         "flat": flat_in_catalogue.table(),
         "full-softmax": full_softmax.table(),
         "big-pools": big_pools.table(),
+        "device-step": device_step.table(),
         "preparation": preparation.table(),
         "evaluation": evaluation.table(),
         "sparse-quality": quality_sparse.table(),
