@@ -3,8 +3,7 @@
     uv run benchmarks/encoder_ml1m.py [--only=NAME] [--seed=N] [--table]    # 44 runs, about 8 CPU-hours; resumable
 
 Leave-one-out in exact time order, full ranking with the history filtered, epoch chosen on validation NDCG@10; the full
-softmax and corrected logQ in batch, and of two other sources the default and the batch. One thread per run; the budget
-is CPU time of training alone, so that an option that costs more has fewer epochs, and a run ends with the epoch in which
+softmax and corrected logQ in batch, and of two other sources default and batch. One thread per run; the budget is CPU time of training alone, so that an option that costs more has fewer epochs, and a run ends with the epoch in which
 its budget does. The default settings are written out here, since the package's may change after this. Options are
 chosen on validation; the test result stands beside for the record.
 """
