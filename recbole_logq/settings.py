@@ -112,6 +112,7 @@ class RetrievalSettings(CommonSettings):
     diagnostics: bool = True
     embedding_size: Count
     gradient_cache: Count | None = None
+    pools: Count = 1
     sparse_embeddings: bool | Literal["auto"] = "auto"
     lr_schedule: Literal["constant", "linear", "cosine"]
     warmup_steps: CountOrZero

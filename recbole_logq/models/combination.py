@@ -118,8 +118,24 @@ def check_combination(values: dict[str, Any], given: dict[str, Any]) -> None:
     if values["learner"] == "sparse_adam":
         raise RequestError("learner=sparse_adam: set learner=adam, with sparse_embeddings=true for sparse gradients")
     check_sparse(values, loss)
+    if values["pools"] > 1:
+        _check_pools(values, sampler)
     if values["nproc"] > 1:
         _check_processes(values, loss, sampler)
+
+
+def _check_pools(values: dict[str, Any], sampler: type[Sampler]) -> None:
+    if sampler.kind in ("catalogue", "observed"):
+        raise RequestError(
+            f"pools={values['pools']}: negatives.source={sampler.name} is the same for all rows or each row's own; "
+            "leave pools out"
+        )
+    if sampler.after_step is not Sampler.after_step:
+        raise RequestError(
+            f"pools={values['pools']}: negatives.source={sampler.name} learns from the pool of a step; leave pools out"
+        )
+    if values["nproc"] > 1:
+        raise RequestError(f"pools={values['pools']} with nproc={values['nproc']}: one of the two must be 1")
 
 
 def _check_processes(values: dict[str, Any], loss: Loss, sampler: type[Sampler]) -> None:

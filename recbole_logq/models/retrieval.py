@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -56,6 +57,7 @@ class RetrievalMixin(nn.Module):
         if isinstance(self.sampler, Observed):
             self.sampler.observe(user_items(dataset.training_negatives))
         self.gradient_cache: int | None = config["gradient_cache"]
+        self.pools: int = config["pools"]
         self.hits = config["hits"] or self.loss.hits
         self.mask: str = config["mask"]
         self.history = user_items(dataset.training_pairs()) if self.mask == "history" else None
@@ -83,10 +85,9 @@ class RetrievalMixin(nn.Module):
     def calculate_loss(self, interaction: Any) -> Tensor:
         """The loss of a batch, a scalar: the mean over the rows that have a valid negative; 0 where no row counts."""
         rows = self.rows(interaction)
-        pool = self.sample_pool(rows)
-        excluded = self.exclusion(rows)
-        values, counted = self._losses(rows, pool, excluded)
-        columns = getattr(self.loss, "bucket_items", pool.ids.shape[-1])  # of SCE, which looks at a part
+        parts = [self._losses(*part) for part in self._with_pools(rows)]
+        values, counted = (torch.cat(column) for column in zip(*(part[:2] for part in parts), strict=True))
+        columns = parts[0][2]
         self.statistics.add(len(counted), len(counted) - counted.sum(), columns)
         if isinstance(self.loss, CorrectedLogQ):
             self.statistics.add_weights(self.loss.weight_of(values), counted)
@@ -106,7 +107,7 @@ class RetrievalMixin(nn.Module):
             earlier_units = units[: rank()].sum()
             order = gather_rows(rows.place + DIGIT * earlier_units).rows.argsort()
             positives, own = positives[order], order.argsort()[own]
-        return self.sampler.sample(positives, n_units=int(units.sum()), **further).seen_from(own)
+        return self.sampler.sample(positives, n_units=int(units.sum()), **further).seen_from(own, len(positives))
 
     def exclusion(self, rows: Rows) -> Exclusion | None:
         """What the mask takes out beyond each row's positive; a query's positives may lie in several processes."""
@@ -116,18 +117,32 @@ class RetrievalMixin(nn.Module):
         sets = exclusion_of(self.mask, positives.rows, users.rows, self.history)
         return None if sets is None else sets.seen_from(positives.first, len(rows.positives))
 
-    def _losses(self, rows: Rows, pool: Pool, excluded: Exclusion | None) -> tuple[Tensor, Tensor]:
-        """The loss of each row, and which rows count."""
+    def _with_pools(self, rows: Rows) -> Iterator[tuple[Rows, Pool, Exclusion | None]]:
+        """Rows, all or a part of them next to each other, with the negatives they share and what is none of theirs."""
+        excluded, n_rows = self.exclusion(rows), len(rows.positives)
+        if self.pools == 1 or not n_rows:
+            yield rows, self.sample_pool(rows), excluded
+            return
+        size = -(-n_rows // self.pools)
+        for start in range(0, n_rows, size):
+            stop = min(start + size, n_rows)
+            own = torch.arange(start, stop, device=rows.positives.device)
+            sets = None if excluded is None else excluded.seen_from(start, stop - start)
+            yield rows.part(start, stop), self.sample_pool(rows).seen_from(own, n_rows), sets
+
+    def _losses(self, rows: Rows, pool: Pool, excluded: Exclusion | None) -> tuple[Tensor, Tensor, int]:
+        """The loss of each row, which rows count, and how many columns each has."""
+        columns = getattr(self.loss, "bucket_items", pool.ids.shape[-1])  # of SCE, which looks at a part
         query, positives = self.scorer.query(rows.query), rows.positives
         positive = self.item_vectors(positives)
         if pool.kind == "catalogue":
             vectors = self.item_vectors(None)[1:]
             if self.loss.skips_rows:
                 values = self.loss.from_vectors(query, positive, vectors, positive_column=positives - 1)
-                return values, values.detach() > 0
+                return values, values.detach() > 0, columns
             mask = mask_function(pool, positives, self.hits, excluded)  # block by block, never [rows, catalogue]
             values = self.loss.from_vectors(query, positive, vectors, valid=mask)
-            return values, torch.ones_like(positives, dtype=torch.bool)
+            return values, torch.ones_like(positives, dtype=torch.bool), columns
         mask = mask_function(pool, positives, self.hits, excluded)
         assert mask is not None  # of a sampled pool
         shared = pool.ids.dim() == 1 and not self.sampler.resamples
@@ -139,7 +154,8 @@ class RetrievalMixin(nn.Module):
             valid, counted = whole, whole.any(1)
         terms = pool.terms(positives, excluded)
         vectors = self.item_vectors(pool.ids)
-        return losses_from_vectors(self.loss, self.sampler, pool, query, positive, vectors, valid, terms), counted
+        values = losses_from_vectors(self.loss, self.sampler, pool, query, positive, vectors, valid, terms)
+        return values, counted, columns
 
     def after_step(self) -> None:
         """Called by the trainer after every applied optimizer step."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
@@ -29,3 +29,10 @@ class Rows:
     weights: Tensor | None = None
     place: Tensor | None = None
     segment: int | None = None
+
+    def part(self, start: int, stop: int) -> Rows:
+        """The rows from ``start`` to before ``stop``."""
+        weights = None if self.weights is None else self.weights[start:stop]
+        place = None if self.place is None else self.place[start:stop]
+        query, positives, users = (column[start:stop] for column in (self.query, self.positives, self.users))
+        return replace(self, query=query, positives=positives, users=users, weights=weights, place=place)

@@ -34,4 +34,4 @@ class CrossDevice(InBatch):
         """As `Sampler.sample`; a collective call where several processes run."""
         everything = gather_rows(positives)
         own = torch.arange(len(positives), device=positives.device) + everything.first
-        return super().sample(everything.rows, n_units=n_units).seen_from(own)
+        return super().sample(everything.rows, n_units=n_units).seen_from(own, len(everything.rows))

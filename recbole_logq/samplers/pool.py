@@ -83,14 +83,14 @@ class Pool:
             raise ValueError(f"a pool of kind {self.kind!r} has no log-probabilities: nothing was drawn")
         return self.law(ids)
 
-    def seen_from(self, own: Tensor) -> Pool:
-        """A pool made from the positives of all processes, as one process needs it.
+    def seen_from(self, own: Tensor, n_rows: int) -> Pool:
+        """A pool made from more positives than one needs, such as those of all processes.
 
         Args:
-            own: int64 `[rows]`, where the process's rows stand among all; other rows become origin -1.
+            own: int64 `[rows]`, where the wanted rows stand among all; other rows become origin -1.
+            n_rows: Of all rows.
         """
-        size = int(torch.cat([self.origin, own]).max()) + 1 if len(self.origin) + len(own) else 0
-        row_of = self.origin.new_full((size + 1,), -1)  # the last entry is what an origin of -1 finds
+        row_of = self.origin.new_full((n_rows + 1,), -1)  # the last entry is what an origin of -1 finds
         row_of[own] = torch.arange(len(own), device=own.device)
         return replace(self, origin=row_of[self.origin])
 
