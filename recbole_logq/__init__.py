@@ -23,7 +23,7 @@ def __getattr__(name: str) -> Any:
 
         return compare
     if name == "sweep":
-        from recbole_logq.sweep.sweep import sweep
+        from recbole_logq.experiment.sweep.sweep import sweep
 
         return sweep
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -14,6 +14,7 @@ from recbole_logq.errors import RequestError
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # under `uv run` Ray would pack the folder and make an environment a worker
+    "RAY_worker_niceness": "0",  # else what it runs gives way to everything else on the machine
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
 

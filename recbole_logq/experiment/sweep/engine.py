@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from recbole_logq.errors import RequestError
-from recbole_logq.sweep.plan import Search, SweepSettings
-from recbole_logq.sweep.progress import Progress
-from recbole_logq.sweep.records import Records
-from recbole_logq.sweep.search import optuna_search, random_points, scheduler, text_of
-from recbole_logq.sweep.space import grid
-from recbole_logq.sweep.trial import Job, run_trial
+from recbole_logq.experiment.sweep.plan import Search, SweepSettings
+from recbole_logq.experiment.sweep.progress import Progress
+from recbole_logq.experiment.sweep.records import Records
+from recbole_logq.experiment.sweep.search import optuna_search, random_points, scheduler, text_of
+from recbole_logq.experiment.sweep.space import grid
+from recbole_logq.experiment.sweep.trial import Job, run_trial
 
 # Tune reads these: what happens to Ctrl-C and to trials that report no score, and which files it writes.
 _TUNE = {
@@ -48,7 +48,7 @@ def run_search(ray: Any, search: Search, how: SweepSettings, records: Records, c
         os.environ.setdefault(key, value)
     from ray import tune
 
-    from recbole_logq.sweep.watch import Budget, Watch
+    from recbole_logq.experiment.sweep.watch import Budget, Watch
 
     logging.getLogger("ray.tune").setLevel(logging.ERROR)
     _check_resources(ray, how)
@@ -78,7 +78,7 @@ def run_search(ray: Any, search: Search, how: SweepSettings, records: Records, c
                 tune_config=tune.TuneConfig(
                     num_samples=missing if "search_alg" in options else 1,
                     scheduler=scheduler(how.scheduler, mode, epochs, ended),
-                    reuse_actors=False,
+                    reuse_actors=True,  # importing torch and RecBole takes longer than a short trial
                     **options,
                 ),
                 run_config=tune.RunConfig(

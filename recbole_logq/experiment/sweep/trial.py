@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from recbole_logq.errors import RequestError, WorkError
-from recbole_logq.sweep.plan import Search
-from recbole_logq.sweep.space import Point
+from recbole_logq.experiment.sweep.plan import Search
+from recbole_logq.experiment.sweep.space import Point
 
 METRIC = "best_score"
 CLOCK = "epoch"
@@ -45,11 +45,23 @@ def run_trial(config: dict[str, Any], job: Job, prepared: Any = None) -> None:
     from ray import tune
 
     text = config["point"]
+    _forget_the_last()
     try:
         ended = _train(json.loads(text), _own_folder(job, text), job, prepared)
     except Exception as error:
         ended = {"ended": "failed", "error": reason(error), METRIC: math.nan}
     tune.report(ended)
+
+
+def _forget_the_last() -> None:
+    """A process serves several trials, one after another; what one left behind is not to count for the next."""
+    import gc
+
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available() and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
 
 
 def reason(error: BaseException) -> str:
@@ -81,7 +93,7 @@ def _train(point: Point, folder: Path, job: Job, prepared: Any) -> dict[str, Any
     from ray import tune
 
     from recbole_logq.experiment.run import Phases, begin
-    from recbole_logq.sweep.check import configuration
+    from recbole_logq.experiment.sweep.check import configuration
 
     torch.set_num_threads(job.threads)
     own = {"checkpoint_dir": str(folder / "saved")}

@@ -8,10 +8,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from recbole_logq.sweep.plan import Asha
-from recbole_logq.sweep.records import Record
-from recbole_logq.sweep.space import Parameter, Point, resolved
-from recbole_logq.sweep.trial import CLOCK, METRIC
+from recbole_logq.experiment.sweep.plan import Asha
+from recbole_logq.experiment.sweep.records import Record
+from recbole_logq.experiment.sweep.space import Parameter, Point, resolved
+from recbole_logq.experiment.sweep.trial import CLOCK, METRIC
 
 
 def text_of(point: Point) -> str:

@@ -10,10 +10,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from recbole_logq.errors import RequestError
 from recbole_logq.experiment.plan import PROTOCOL, entry_of, listed, over
+from recbole_logq.experiment.sweep.params_file import read_params_file
+from recbole_logq.experiment.sweep.space import Parameter, grid, parse_space
 from recbole_logq.parsing import nest, read_yaml
 from recbole_logq.settings import Count, CountOrZero, Positive, PositiveOrZero, nearest
-from recbole_logq.sweep.params_file import read_params_file
-from recbole_logq.sweep.space import Parameter, grid, parse_space
 
 
 def _named(value: Any) -> Any:

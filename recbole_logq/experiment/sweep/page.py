@@ -8,17 +8,17 @@ from typing import Any
 
 from recbole_logq.experiment.report.page import pairs, table, whole
 from recbole_logq.experiment.report.tables import Cell, number
-from recbole_logq.sweep.figures import figures
-from recbole_logq.sweep.progress import shown
-from recbole_logq.sweep.records import Record
-from recbole_logq.sweep.space import Parameter
+from recbole_logq.experiment.sweep.figures import figures
+from recbole_logq.experiment.sweep.progress import shown
+from recbole_logq.experiment.sweep.records import Record
+from recbole_logq.experiment.sweep.space import Parameter
 
 
 def page(content: dict[str, Any], spaces: Mapping[str, Sequence[Parameter]]) -> str:
     """The page; whatever names and errors hold is text there.
 
     Args:
-        content: As :func:`recbole_logq.sweep.sweep.sweep` returns it.
+        content: As :func:`recbole_logq.experiment.sweep.sweep.sweep` returns it.
         spaces: The parameters of each search by name.
     """
     searches = content["searches"]

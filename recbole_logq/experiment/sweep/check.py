@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from recbole_logq.errors import RequestError
-from recbole_logq.sweep.plan import Search, SweepPlan, merged
-from recbole_logq.sweep.space import Parameter, Point, resolved
+from recbole_logq.experiment.sweep.plan import Search, SweepPlan, merged
+from recbole_logq.experiment.sweep.space import Parameter, Point, resolved
 
 
 def check(plan: SweepPlan) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
-from recbole_logq.sweep.records import ENDED, Record
+from recbole_logq.experiment.sweep.records import ENDED, Record
 
 _SHOWN = 15
 

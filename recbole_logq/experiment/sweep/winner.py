@@ -10,7 +10,7 @@ from typing import Any
 
 from recbole_logq.errors import WorkError
 from recbole_logq.experiment.processes import child_environment
-from recbole_logq.sweep.records import Record
+from recbole_logq.experiment.sweep.records import Record
 
 
 def tested(folder: Path, winner: Record, threads: int, data_path: str) -> dict[str, Any]:

@@ -7,9 +7,9 @@ from typing import Any
 
 from ray.tune import Callback, Stopper
 
-from recbole_logq.sweep.progress import Progress
-from recbole_logq.sweep.records import Record, Records, add_line, finish
-from recbole_logq.sweep.trial import reason
+from recbole_logq.experiment.sweep.progress import Progress
+from recbole_logq.experiment.sweep.records import Record, Records, add_line, finish
+from recbole_logq.experiment.sweep.trial import reason
 
 
 class Watch(Callback):

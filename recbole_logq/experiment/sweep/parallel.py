@@ -8,9 +8,9 @@ from html import escape
 from typing import Any
 
 from recbole_logq.experiment.report.svg import Scale, classes, text_of
-from recbole_logq.sweep.progress import shown
-from recbole_logq.sweep.records import Record
-from recbole_logq.sweep.space import Parameter
+from recbole_logq.experiment.sweep.progress import shown
+from recbole_logq.experiment.sweep.records import Record
+from recbole_logq.experiment.sweep.space import Parameter
 
 _STEP, _LEFT, _TOP, _HEIGHT, _BOTTOM = 150, 76, 40, 250, 26
 _ABSENT = "not set"

@@ -15,8 +15,8 @@ from recbole_logq.errors import RequestError, WorkError
 from recbole_logq.experiment.files import alone_in, write_json, write_text
 from recbole_logq.experiment.pool import DATA_PATH
 from recbole_logq.experiment.ray_session import ray_session, require_ray
-from recbole_logq.sweep.plan import Search, SweepPlan, make_sweep
-from recbole_logq.sweep.records import Record, Records
+from recbole_logq.experiment.sweep.plan import Search, SweepPlan, make_sweep
+from recbole_logq.experiment.sweep.records import Record, Records
 
 
 def sweep(
@@ -51,7 +51,7 @@ def sweep(
             f"address={address}: start the sweep on a machine of the cluster, with --address=auto or host:port"
         )
     require_ray("sweep", *(["optuna"] if plan.how.search == "optuna" else []))
-    from recbole_logq.sweep.check import check
+    from recbole_logq.experiment.sweep.check import check
 
     at_work = _absolute(plan)
     with _devices_kept():
@@ -93,8 +93,8 @@ def _state(folder: Path, plan: SweepPlan, resume: bool) -> dict[str, Any] | None
 
 
 def _search_all(plan: SweepPlan, folder: Path, address: str | None, configs: dict[str, Any]) -> None:
-    from recbole_logq.sweep.engine import folder_of, run_search
-    from recbole_logq.sweep.shared import prepare
+    from recbole_logq.experiment.sweep.engine import folder_of, run_search
+    from recbole_logq.experiment.sweep.shared import prepare
 
     print(f"results go to {folder}", flush=True)
     with ray_session(address) as ray:
@@ -109,10 +109,10 @@ def _search_all(plan: SweepPlan, folder: Path, address: str | None, configs: dic
 
 
 def _finish(plan: SweepPlan, folder: Path, configs: dict[str, Any]) -> dict[str, Any]:
-    from recbole_logq.sweep.engine import folder_of
-    from recbole_logq.sweep.outputs import write_best, write_results
-    from recbole_logq.sweep.page import page
-    from recbole_logq.sweep.winner import tested
+    from recbole_logq.experiment.sweep.engine import folder_of
+    from recbole_logq.experiment.sweep.outputs import write_best, write_results
+    from recbole_logq.experiment.sweep.page import page
+    from recbole_logq.experiment.sweep.winner import tested
 
     found: list[dict[str, Any]] = []
     for search in plan.searches:
