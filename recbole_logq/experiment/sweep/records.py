@@ -73,8 +73,10 @@ class Records:
             "train_cpu_seconds": 0.0,
             "started": time.time(),
             "ended": None,
+            "starts": 0,
             "folder": None,
-            "host": None,
+            "node": None,
+            "data": None,
             "checkpoint": None,
             "history": [],
         }
@@ -104,7 +106,7 @@ def add_line(record: Record, result: dict[str, Any]) -> None:
         record["history"] = [one for one in record["history"] if one["epoch"] < line["epoch"]] + [line]
         record |= {"best_score": line["best_score"], "epochs": line["epoch"]}
         record |= {"train_cpu_seconds": line["train_cpu_seconds"], "best_epoch": _best_epoch(record["history"])}
-    record |= {key: result[key] for key in ("folder", "host") if result.get(key)}
+    record |= {key: result[key] for key in ("folder", "node", "data") if result.get(key)}
 
 
 def finish(record: Record, result: dict[str, Any], error: str | None) -> None:

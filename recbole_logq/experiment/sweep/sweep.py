@@ -18,6 +18,9 @@ from recbole_logq.experiment.ray_session import ray_session, require_ray
 from recbole_logq.experiment.sweep.plan import Search, SweepPlan, make_sweep
 from recbole_logq.experiment.sweep.records import Record, Records
 
+OVER = "over.json"
+"""Says that all trials of a search are over."""
+
 
 def sweep(
     config_file_list: Sequence[str] | None = None,
@@ -97,8 +100,11 @@ def _search_all(plan: SweepPlan, folder: Path, address: str | None, configs: dic
     from recbole_logq.experiment.sweep.shared import prepare
 
     print(f"results go to {folder}", flush=True)
+    missing = [search for search in plan.searches if not (folder_of(folder, search) / OVER).is_file()]
+    if not missing:  # cut off between the last trial and the report
+        return
     with ray_session(address) as ray:
-        for search in plan.searches:
+        for search in missing:
             config = configs[search.name]
             with _devices_kept():
                 prepared = prepare(config)
@@ -106,6 +112,7 @@ def _search_all(plan: SweepPlan, folder: Path, address: str | None, configs: dic
             run_search(ray, search, plan.how, records, config, prepared)
             if records.interrupted():
                 raise WorkError("some trials never came to an end; the same command with --resume goes on")
+            write_json(records.folder / OVER, {"trials": len(records.ended())})
 
 
 def _finish(plan: SweepPlan, folder: Path, configs: dict[str, Any]) -> dict[str, Any]:

@@ -90,7 +90,7 @@ def _own_folder(job: Job, text: str) -> Path:
 
 def _train(point: Point, folder: Path, job: Job, prepared: Any) -> dict[str, Any]:
     import torch
-    from ray import tune
+    from ray import get_runtime_context, tune
 
     from recbole_logq.experiment.run import Phases, begin
     from recbole_logq.experiment.sweep.check import configuration
@@ -98,8 +98,9 @@ def _train(point: Point, folder: Path, job: Job, prepared: Any) -> dict[str, Any
     torch.set_num_threads(job.threads)
     own = {"checkpoint_dir": str(folder / "saved")}
     config = configuration(job.search, point, job.gpus, own)
-    where = {"folder": str(folder), "host": os.uname().nodename}
-    trainer, loaders, _ = begin(config, Phases(), prepared if prepared is not None and prepared.fits(config) else None)
+    shared = prepared is not None and prepared.fits(config)
+    where = {"folder": str(folder), "node": get_runtime_context().get_node_id(), "data": "shared" if shared else "own"}
+    trainer, loaders, _ = begin(config, Phases(), prepared if shared else None)
     bigger = bool(config["valid_metric_bigger"])
     best: list[float] = []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from typing import Any
 
 from ray.tune import Callback, Stopper
@@ -31,21 +32,24 @@ class Watch(Callback):
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A trial starts, or starts again after its process was lost."""
-        import json
-
         if trial.trial_id not in self.running:
             point = json.loads(trial.config["point"])
             self.running[trial.trial_id] = self.records.begin(trial.trial_id, point, self.next)
             self.next += 1
-        self.records.write(self.running[trial.trial_id])
-        self.progress.show(self.running[trial.trial_id])
+        record = self.running[trial.trial_id]
+        record["starts"] += 1
+        self.records.write(record)
+        self.progress.show(record)
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
         """A validation, or the last report of a trial."""
         if record := self.running.get(trial.trial_id):
+            moved = record["node"] != result.get("node")
             add_line(record, result)
+            if moved:  # where it is, so that a sweep that is cut off can go on from its checkpoint
+                self.records.write(record)
             self.progress.show(record)
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
