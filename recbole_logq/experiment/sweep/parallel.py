@@ -12,7 +12,7 @@ from recbole_logq.experiment.sweep.progress import shown
 from recbole_logq.experiment.sweep.records import Record
 from recbole_logq.experiment.sweep.space import Parameter
 
-_STEP, _LEFT, _TOP, _HEIGHT, _BOTTOM = 150, 76, 40, 250, 26
+_STEP, _LEFT, _TOP, _HEIGHT, _BOTTOM = 150, 76, 40, 250, 36
 _ABSENT = "not set"
 
 

@@ -76,6 +76,7 @@ class Records:
             "starts": 0,
             "folder": None,
             "node": None,
+            "devices": None,
             "data": None,
             "checkpoint": None,
             "history": [],
@@ -106,7 +107,7 @@ def add_line(record: Record, result: dict[str, Any]) -> None:
         record["history"] = [one for one in record["history"] if one["epoch"] < line["epoch"]] + [line]
         record |= {"best_score": line["best_score"], "epochs": line["epoch"]}
         record |= {"train_cpu_seconds": line["train_cpu_seconds"], "best_epoch": _best_epoch(record["history"])}
-    record |= {key: result[key] for key in ("folder", "node", "data") if result.get(key)}
+    record |= {key: result[key] for key in ("folder", "node", "devices", "data") if result.get(key)}
 
 
 def finish(record: Record, result: dict[str, Any], error: str | None) -> None:

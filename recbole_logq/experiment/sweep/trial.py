@@ -42,15 +42,18 @@ def run_trial(config: dict[str, Any], job: Job, prepared: Any = None) -> None:
     Whatever a configuration brings about is reported, not raised, so that only a lost process or machine makes Tune
     start a trial again.
     """
-    from ray import tune
+    from ray import get_runtime_context, tune
 
     text = config["point"]
     _forget_the_last()
+    folder = _own_folder(job, text)
+    where: dict[str, Any] = {"folder": str(folder), "node": get_runtime_context().get_node_id()}
+    where["devices"] = os.environ.get("CUDA_VISIBLE_DEVICES")
     try:
-        ended = _train(json.loads(text), _own_folder(job, text), job, prepared)
+        ended = _train(json.loads(text), folder, job, prepared, where)
     except Exception as error:
         ended = {"ended": "failed", "error": reason(error), METRIC: math.nan}
-    tune.report(ended)
+    tune.report({**ended, **where})
 
 
 def _forget_the_last() -> None:
@@ -88,9 +91,9 @@ def _own_folder(job: Job, text: str) -> Path:
     return folder
 
 
-def _train(point: Point, folder: Path, job: Job, prepared: Any) -> dict[str, Any]:
+def _train(point: Point, folder: Path, job: Job, prepared: Any, where: dict[str, Any]) -> dict[str, Any]:
     import torch
-    from ray import get_runtime_context, tune
+    from ray import tune
 
     from recbole_logq.experiment.run import Phases, begin
     from recbole_logq.experiment.sweep.check import configuration
@@ -99,7 +102,7 @@ def _train(point: Point, folder: Path, job: Job, prepared: Any) -> dict[str, Any
     own = {"checkpoint_dir": str(folder / "saved")}
     config = configuration(job.search, point, job.gpus, own)
     shared = prepared is not None and prepared.fits(config)
-    where = {"folder": str(folder), "node": get_runtime_context().get_node_id(), "data": "shared" if shared else "own"}
+    where["data"] = "shared" if shared else "own"
     trainer, loaders, _ = begin(config, Phases(), prepared if shared else None)
     bigger = bool(config["valid_metric_bigger"])
     best: list[float] = []
@@ -128,5 +131,4 @@ def _train(point: Point, folder: Path, job: Job, prepared: Any) -> dict[str, Any
         METRIC: float(best[0]),
         "best_epoch": getattr(trainer, "best_epoch", None),
         "checkpoint": str(Path(trainer.saved_model_file).absolute()),
-        **where,
     }
