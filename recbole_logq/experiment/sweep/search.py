@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -77,7 +77,7 @@ def optuna_search(
     lock_file = Path(f"{journal}.lock")
     lock_file.unlink(missing_ok=True)  # left by a process that was killed; the folder has its own lock
     return OptunaSearch(
-        space=_asker(list(space)),
+        space=_Ask(list(space)),
         metric=METRIC,
         mode=mode,
         seed=seed,
@@ -86,15 +86,18 @@ def optuna_search(
     )
 
 
-def _asker(space: list[Parameter]) -> Callable[[Any], dict[str, Any]]:
-    def ask(trial: Any) -> dict[str, Any]:
+class _Ask:
+    """Asks Optuna for a point, parameter by parameter; a class, since Tune pickles its search."""
+
+    def __init__(self, space: list[Parameter]) -> None:
+        self.space = space
+
+    def __call__(self, trial: Any) -> dict[str, Any]:
         point: Point = {}
-        for parameter in space:
+        for parameter in self.space:
             if parameter.exists(point):
                 point[parameter.name] = _suggest(trial, parameter)
         return {"point": text_of(point)}
-
-    return ask
 
 
 def _suggest(trial: Any, parameter: Parameter) -> Any:
@@ -126,14 +129,16 @@ def scheduler(asha: Asha | None, mode: str, epochs: int, ended: Sequence[Record]
     """
     from ray.tune.schedulers import ASHAScheduler, FIFOScheduler
 
-    if asha is None:
+    # A trial at its last epoch is not stopped: it is over, and may win.
+    last = epochs - 1
+    if asha is None or last < asha.grace_period:
         return FIFOScheduler()
     found = ASHAScheduler(
         time_attr=CLOCK,
         metric=METRIC,
         mode=mode,
-        # Above the last epoch: a trial that trains to its end says so itself.
-        max_t=max(epochs, asha.grace_period) + 1,
+        max_t=last,
+        stop_last_trials=False,
         grace_period=asha.grace_period,
         reduction_factor=asha.reduction_factor,
     )

@@ -146,6 +146,7 @@ def test_optuna_asks_for_points_of_the_space_and_goes_on_from_its_journal(tmp_pa
         point = json.loads(search.suggest(f"t{i}")["point"])
         points.append(point)
         search.on_trial_complete(f"t{i}", {"best_score": point["rate"]})
+    search.save(str(tmp_path / "saved"))  # as Tune does all the time
     assert points[0] == first
     assert all(("temperature" in point) == (point["similarity"] == "cosine") for point in points)
     assert {type(point["width"]) for point in points} == {int}
