@@ -22,13 +22,16 @@ def check(plan: SweepPlan) -> dict[str, Any]:
         RequestError: A value that no combination makes good.
     """
     from recbole_logq.data.prepare import fetch
+    from recbole_logq.experiment.processes import of_one_process
 
     found = {}
     for search in plan.searches:
         label = f"{search.name}: " if len(plan.searches) > 1 else ""
         try:
             found[search.name] = _check(search, plan.how.gpus)
-            fetch(found[search.name])
+            fetch(of_one_process(found[search.name]))
+            if found[search.name]["eval_step"] < 1:
+                raise RequestError("eval_step=0: trials are compared by their validation, set 1 or more")
         except RequestError as error:
             raise RequestError(f"{label}{error}") from error
     _same_protocol(plan, found)

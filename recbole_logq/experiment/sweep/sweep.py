@@ -63,14 +63,14 @@ def sweep(
     done = _state(target, plan, resume)
     if done is not None:
         print(f"this sweep is finished; results in {target}", flush=True)
-        return done
+        return _with_a_winner(done)
     with alone_in(target, "sweep"):
         write_json(target / "plan.json", plan.content())
         try:
             _search_all(at_work, target, address, configs)
         except KeyboardInterrupt as error:
             raise WorkError("interrupted; the same command with --resume goes on") from error
-        return _finish(plan, target, configs)
+        return _with_a_winner(_finish(plan, target, configs))
 
 
 def _state(folder: Path, plan: SweepPlan, resume: bool) -> dict[str, Any] | None:
@@ -143,9 +143,18 @@ def _finish(plan: SweepPlan, folder: Path, configs: dict[str, Any]) -> dict[str,
         write_best(folder / "best.yaml", best_search, winner, overall["metric"], plan)
     write_text(folder / "report.html", page(content, {search.name: search.space for search in plan.searches}))
     write_results(folder, content)
-    if overall is None:
-        errors = [record["error"] for one in found for record in one["trials"] if record["error"]]
-        raise WorkError(f"no trial ended well; the first says: {errors[0] if errors else '-'}")
+    return content
+
+
+def _with_a_winner(content: dict[str, Any]) -> dict[str, Any]:
+    """The same; a sweep whose trials all failed is stored and reported, and is no success.
+
+    Raises:
+        WorkError: That.
+    """
+    if all(one["winner"] is None for one in content["searches"]):
+        errors = [record["error"] for one in content["searches"] for record in one["trials"] if record["error"]]
+        raise WorkError(f"no trial ended well, see {content['folder']}; the first says: {errors[0] if errors else '-'}")
     return content
 
 

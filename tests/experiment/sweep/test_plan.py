@@ -68,6 +68,8 @@ def test_files_options_and_models_are_merged(tmp_path: Path) -> None:
         ({"scheduler": "hyperband"}, "scheduler is asha, none"),
         ({"scheduler": {"grace": 1}}, "scheduler.grace"),
         ({"cpus": -1}, "cpus=-1"),
+        ({"nproc": 2}, "nproc=2: only training runs in several processes"),
+        ({"eval_step": 0}, "eval_step=0: trials are compared by their validation"),
         ({"trails": 5}, "unknown setting trails"),
         ({"models": ["TwoTowerLogQ", {"model": "BPR", "valid_metric": "Recall@5"}], "model": None}, "valid_metric is"),
         ({"models": ["BPR", "BPR"], "model": None}, "BPR stands there twice"),
