@@ -50,7 +50,7 @@ def run_search(ray: Any, search: Search, how: SweepSettings, records: Records, c
 
     from recbole_logq.experiment.sweep.watch import Budget, Watch
 
-    logging.getLogger("ray.tune").setLevel(logging.ERROR)
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # records say what failed
     _check_resources(ray, how)
     ended, cut_off = records.ended(), records.interrupted()
     mode = "max" if records.bigger else "min"
