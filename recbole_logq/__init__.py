@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["compare", "evaluate", "run"]
+__all__ = ["compare", "evaluate", "run", "sweep"]
 
 
 def __getattr__(name: str) -> Any:
@@ -22,4 +22,8 @@ def __getattr__(name: str) -> Any:
         from recbole_logq.experiment.comparison import compare
 
         return compare
+    if name == "sweep":
+        from recbole_logq.experiment.sweep.sweep import sweep
+
+        return sweep
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

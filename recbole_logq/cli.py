@@ -28,6 +28,9 @@ usage: run_recbole_logq.py [COMMAND] [--key=value ...]
   compare        train models with several seeds and report the differences:  --models=A,B --dataset=NAME [--seeds=3]
                  or --config_files=FILE.yaml  [--processes=2] [--address=auto] [--folder=FOLDER] [--any_setting=value];
                  or results of `run --output` side by side:  --results="a.json b.json"
+  sweep          search settings on Ray, by validation:  --config_files=FILE.yaml, or --model=NAME --dataset=NAME
+                 --params_file=hyper.test  [--trials=20] [--search=random|grid|optuna] [--folder=FOLDER]
+                 [--address=auto] [--resume] [--any_setting=value]
   convert        CSV, Parquet or sequences to atomic files:  --input=FILE --dataset=NAME [--user=COLUMN]
                  [--item=COLUMN] [--time=COLUMN] [--keep.COLUMN=TYPE ...] [--format=csv|parquet|sequences]
                  [--separator=C] [--encoding=NAME] [--data_path=FOLDER] [--overwrite=true]
@@ -100,6 +103,8 @@ def _run_in_processes(options: dict[str, Any], words: list[str]) -> int:
 
 def _run(options: dict[str, Any]) -> None:
     output, resume = options.pop("output", None), options.pop("resume", None)
+    if resume is True:
+        raise RequestError("--resume has no value: write --resume=FILE, a checkpoint")
     files = _files(options)
     model, dataset = options.pop("model", None), options.pop("dataset", None)
     _check_writable("output", output)
@@ -177,6 +182,27 @@ def _compare(options: dict[str, Any]) -> None:
     print(f"report: {next(path for path in found['report'] if path.suffix == '.html')}")
 
 
+def _sweep(options: dict[str, Any]) -> None:
+    files = _files(options)
+    folder, address, params_file = (options.pop(key, None) for key in ("folder", "address", "params_file"))
+    resume = options.pop("resume", False)
+    if not isinstance(resume, bool):
+        raise RequestError(f"resume={resume!r}: sweep goes on with what lies in its folder, write --resume alone")
+    from recbole_logq.experiment.sweep.sweep import sweep
+
+    found = sweep(files, options, params_file, folder, address, resume)
+    for one in found["searches"]:
+        if one["winner"] is None:
+            print(f"{one['name']}: no trial ended well")
+            continue
+        best = next(trial for trial in one["trials"] if trial["number"] == one["winner"])
+        test = ", ".join(f"{metric} {value:.4f}" for metric, value in one["test_result"].items())
+        print(f"{one['name']}: trial {one['winner']} wins, validation {one['metric']} {best['best_score']:.4f}")
+        print(f"  test ({one['tested']}): {test}")
+        print(f"  settings: {one['best']}")
+    print(f"report: {Path(found['folder']) / 'report.html'}")
+
+
 def _convert(options: dict[str, Any]) -> None:
     known = {"input", "dataset", "data_path", "format", "user", "item", "time", "keep", "separator", "encoding"}
     check_keys(options, known | {"overwrite"})
@@ -234,6 +260,7 @@ COMMANDS: dict[str, Callable[[dict[str, Any]], None]] = {
     "evaluate": _evaluate,
     "audit": _audit,
     "compare": _compare,
+    "sweep": _sweep,
     "convert": _convert,
     "lab": _lab,
     "models": _models,

@@ -18,10 +18,11 @@ TEXT_KEYS = frozenset(
     | {"relation_kg_num_interval", "valid_metric"}
     | {"checkpoint", "estimators", "stage"}  # of lab
     | {"input", "format", "user", "item", "time", "separator"}  # of convert
+    | {"folder", "address", "params_file", "title"}  # of sweep and compare
 )
 
-# Questions that are asked by name alone: `lab --folding`.
-FLAGS = frozenset({"folding", "sample-weights"})
+# Questions that are asked by name alone: `lab --folding`, `sweep --resume`.
+FLAGS = frozenset({"folding", "sample-weights", "resume"})
 
 
 class _Loader(yaml.SafeLoader):

@@ -1,17 +1,16 @@
-"""Planned runs on a Ray cluster. Ray is imported here alone."""
+"""Planned runs on a Ray cluster."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from recbole_logq.errors import RequestError
 from recbole_logq.experiment.files import write_json
 from recbole_logq.experiment.plan import PlannedRun
 from recbole_logq.experiment.pool import Process, Record, Report, Store, failed
+from recbole_logq.experiment.ray_session import ray_session
 
 
 def run_on_cluster(store: Store, runs: Sequence[PlannedRun], address: str, report: Report) -> None:
@@ -26,16 +25,7 @@ def run_on_cluster(store: Store, runs: Sequence[PlannedRun], address: str, repor
     Raises:
         RequestError: Ray is not installed, or there is no cluster at the address.
     """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    try:
-        import ray
-    except ImportError as error:
-        raise RequestError('address: Ray is not installed; pip install "ray[tune]"') from error
-    try:
-        ray.init(address=address, log_to_driver=False, logging_level="ERROR")
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        raise RequestError(f"address={address}: {' '.join(str(error).split())[:200]}") from error
-    try:
+    with ray_session(address) as ray:
         # A lost node takes its runs along; they are started again elsewhere.
         task = ray.remote(num_cpus=1, max_retries=3)(_elsewhere)
         started = {task.remote(asdict(run)): run for run in runs}
@@ -48,8 +38,6 @@ def run_on_cluster(store: Store, runs: Sequence[PlannedRun], address: str, repor
                 record = failed(run, f"{type(error).__name__}: {' '.join(str(error).split())[:200]}")
             write_json(store.file(run), record)
             report(run, record)
-    finally:
-        ray.shutdown()
 
 
 def _elsewhere(planned: dict[str, Any]) -> Record:

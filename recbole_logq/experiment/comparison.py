@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import fcntl
 import re
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,7 @@ import numpy as np
 from recbole_logq.data.protocol import require_common
 from recbole_logq.errors import RequestError, WorkError
 from recbole_logq.experiment.cluster import run_on_cluster
+from recbole_logq.experiment.files import alone_in
 from recbole_logq.experiment.plan import Plan, PlannedRun, make_plan
 from recbole_logq.experiment.pool import Record, Store, run_in_processes
 from recbole_logq.experiment.report import write_report
@@ -48,7 +47,7 @@ def compare(
     plan = make_plan(config_file_list or [], config_dict or {})
     _check(plan)
     store = Store(folder or Path("comparisons") / re.sub(r"[^\w.-]+", "-", plan.title))
-    with _alone_in(store.folder):
+    with alone_in(store.folder, "comparison"):
         missing = store.missing(plan.runs)
         print(
             f"{len(plan.runs) - len(missing)} of {len(plan.runs)} runs are done; results in {store.folder}", flush=True
@@ -156,21 +155,3 @@ class _Progress:
         left = (time.perf_counter() - self.start) / self.ended * (self.total - self.ended)
         rest = f", about {left / 60:.0f} min left" if self.ended < self.total else ""
         print(f"[{self.ended}/{self.total}] {run.name}, {run.dataset}, seed {run.seed}: {outcome}{rest}", flush=True)
-
-
-@contextmanager
-def _alone_in(folder: Path) -> Iterator[None]:
-    """Keep a second comparison out of the folder while this one works there."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / ".lock").open("w")
-    except OSError as error:
-        raise RequestError(f"cannot write {folder}: {error.strerror}; set --folder=FOLDER") from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise RequestError(
-                f"another comparison is at work in {folder}: wait for it, or set --folder=FOLDER"
-            ) from error
-        yield

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import secrets
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from recbole_logq.errors import WorkError
+from recbole_logq.errors import RequestError, WorkError
 
 
 def write_text(target: str | Path, text: str) -> None:
@@ -33,3 +35,27 @@ def write_text(target: str | Path, text: str) -> None:
 def write_json(target: str | Path, content: Any) -> None:
     """The same for plain values."""
     write_text(target, json.dumps(content, indent=1, allow_nan=False) + "\n")
+
+
+@contextmanager
+def alone_in(folder: Path, what: str) -> Iterator[None]:
+    """Keep a second piece of work out of a folder, which is made where it is not there.
+
+    Args:
+        folder: Of the work.
+        what: It is, for the error.
+
+    Raises:
+        RequestError: Another one is at work there, or it cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / ".lock").open("w")
+    except OSError as error:
+        raise RequestError(f"cannot write {folder}: {error.strerror}; set --folder=FOLDER") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise RequestError(f"another {what} is at work in {folder}: wait for it, or set --folder=FOLDER") from error
+        yield

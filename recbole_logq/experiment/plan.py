@@ -87,13 +87,13 @@ def make_plan(files: Sequence[str], options: dict[str, Any]) -> Plan:
                     f"{file}: unknown key {key}{nearest(key, set(PLAN_KEYS))} (what holds for all models goes under "
                     "settings)"
                 )
-        given |= {**content, "settings": _over(given.get("settings", {}), nest(content.get("settings") or {}))}
+        given |= {**content, "settings": over(given.get("settings", {}), nest(content.get("settings") or {}))}
     options = nest(options)
     given |= {key: value for key, value in options.items() if key in PLAN_KEYS and key != "settings"}
-    shared = _over(PROTOCOL, given.get("settings", {}))
-    shared = _over(shared, {key: value for key, value in options.items() if key not in PLAN_KEYS})
-    entries = [_entry(one) for one in _listed(given.get("models"))]
-    datasets = [str(name) for name in _listed(given.get("datasets") or given.get("dataset"))]
+    shared = over(PROTOCOL, given.get("settings", {}))
+    shared = over(shared, {key: value for key, value in options.items() if key not in PLAN_KEYS})
+    entries = [entry_of(one) for one in listed(given.get("models"))]
+    datasets = [str(name) for name in listed(given.get("datasets") or given.get("dataset"))]
     seeds = _seeds(given.get("seeds", 3))
     if not entries or not datasets:
         raise RequestError(
@@ -106,7 +106,7 @@ def make_plan(files: Sequence[str], options: dict[str, Any]) -> Plan:
     if reference not in names:
         raise RequestError(f"reference={reference}: one of {', '.join(names)}")
     runs = [
-        PlannedRun(name, model, dataset, seed, {**_over(shared, own), "seed": seed})
+        PlannedRun(name, model, dataset, seed, {**over(shared, own), "seed": seed})
         for dataset in datasets
         for seed in seeds
         for name, model, own in entries
@@ -114,7 +114,7 @@ def make_plan(files: Sequence[str], options: dict[str, Any]) -> Plan:
     return Plan(str(given.get("title") or "-".join(datasets)), runs, reference)
 
 
-def _over(low: dict[str, Any], high: dict[str, Any]) -> dict[str, Any]:
+def over(low: dict[str, Any], high: dict[str, Any]) -> dict[str, Any]:
     """Settings with others on top; sections such as ``negatives`` are merged, but not two ways to split."""
     merged = {**low, **high}
     for key in low.keys() & high.keys():
@@ -123,13 +123,13 @@ def _over(low: dict[str, Any], high: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def _listed(value: Any) -> list[Any]:
+def listed(value: Any) -> list[Any]:
     if isinstance(value, str):
         return [part.strip() for part in value.split(",") if part.strip()]
     return list(value or [])
 
 
-def _entry(one: Any) -> tuple[str, str, dict[str, Any]]:
+def entry_of(one: Any) -> tuple[str, str, dict[str, Any]]:
     """Name, model and settings of an entry under ``models``."""
     if isinstance(one, str):
         return one, one, {}
@@ -142,7 +142,7 @@ def _entry(one: Any) -> tuple[str, str, dict[str, Any]]:
 def _seeds(value: Any) -> list[int]:
     if isinstance(value, int) and not isinstance(value, bool) and value > 0:
         return list(range(1, value + 1))
-    seeds = _listed(value) if isinstance(value, list) else []
+    seeds = listed(value) if isinstance(value, list) else []
     if not seeds or not all(isinstance(seed, int) and seed >= 0 for seed in seeds) or len(set(seeds)) < len(seeds):
         raise RequestError(f"seeds={value!r}: how many, or a list of different whole numbers")
     return seeds

@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from logging import getLogger
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 from recbole_logq import compat
 from recbole_logq.errors import RequestError, WorkError
@@ -32,6 +32,73 @@ class Phases:
         start = perf_counter()
         yield
         self.seconds[name] = round(perf_counter() - start, 3)
+
+
+class Begun(NamedTuple):
+    """What a run trains with: the trainer, the loaders of the three parts, and the parts."""
+
+    trainer: Any
+    loaders: tuple[Any, Any, Any]
+    parts: list[Any]
+
+
+def begin(config: Any, phases: Phases, prepared: Any = None) -> Begun:
+    """Everything before the first epoch.
+
+    Args:
+        config: The checked settings.
+        phases: Where the seconds of data preparation go.
+        prepared: A dataset that was prepared under settings that mean the same data; None to do it here.
+
+    Raises:
+        RequestError: The request cannot be done as stated.
+        WorkError: Files cannot be read.
+    """
+    from recbole.utils import init_seed
+
+    from recbole_logq.data.fingerprint import id_fingerprint, split_fingerprint
+    from recbole_logq.data.prepare import create_dataset, create_loaders, fetch, split_dataset
+    from recbole_logq.experiment.logs import start_log
+    from recbole_logq.training.create import create_trainer
+
+    init_seed(config["seed"], config["reproducibility"])
+    try:
+        Path(config["checkpoint_dir"]).mkdir(parents=True, exist_ok=True)
+        start_log(config)
+    except OSError as error:
+        raise RequestError(f"cannot write {error.filename}: {error.strerror}; set --checkpoint_dir=FOLDER") from error
+    logger = getLogger()
+    logger.info(config)
+    sampled = config["train_neg_sample_args"]["distribution"] != "none"
+    if config["model"] == "Pop" and (config["train_batch_size"] > 1 or sampled):
+        logger.warning(
+            "RecBole's Pop counts the batches that hold an item, sampled negatives included; to count interactions set "
+            "--train_batch_size=1 --train_neg_sample_args=None"
+        )
+    with phases("data"):
+        if prepared is None:
+            if rank() == 0:
+                fetch(config)
+            wait_for_all()  # the others find the files
+            data = create_dataset(config)
+            parts = split_dataset(config, data)
+            fingerprint, ids = split_fingerprint(parts), id_fingerprint(data)
+        else:
+            prepared.hand_over(config)
+            data, parts = prepared.data, prepared.parts
+            fingerprint, ids = prepared.fingerprint, prepared.id_fingerprint
+        logger.info(data)
+        logger.info(f"split fingerprint: {fingerprint}")
+        loaders = create_loaders(config, data, parts)
+    init_seed(config["seed"], config["reproducibility"])
+    try:
+        network = config.model_class(config, parts[0]).to(config["device"])
+    except (TypeError, ValueError, KeyError, AttributeError, AssertionError, IndexError) as error:
+        raise RequestError(f"{config['model']} cannot be built with these settings: {error!r}") from error
+    logger.info(network)
+    trainer = create_trainer(config, network)
+    trainer.fingerprint, trainer.id_fingerprint = fingerprint, ids
+    return Begun(trainer, loaders, parts)
 
 
 def run(
@@ -67,49 +134,15 @@ def run(
     from recbole.utils import init_seed, set_color
 
     from recbole_logq.config import Config
-    from recbole_logq.data.fingerprint import id_fingerprint, split_fingerprint
-    from recbole_logq.data.prepare import create_dataset, create_loaders, fetch, split_dataset
     from recbole_logq.data.protocol import protocol_of
-    from recbole_logq.experiment.logs import start_log
-    from recbole_logq.training.create import create_trainer
 
     config = Config(model, dataset, config_file_list, config_dict)
     join(config)
     if resume is not None:
         _check_resumable(resume, config)
-    init_seed(config["seed"], config["reproducibility"])
-    try:
-        Path(config["checkpoint_dir"]).mkdir(parents=True, exist_ok=True)
-        start_log(config)
-    except OSError as error:
-        raise RequestError(f"cannot write {error.filename}: {error.strerror}; set --checkpoint_dir=FOLDER") from error
-    logger = getLogger()
-    logger.info(config)
-    sampled = config["train_neg_sample_args"]["distribution"] != "none"
-    if config["model"] == "Pop" and (config["train_batch_size"] > 1 or sampled):
-        logger.warning(
-            "RecBole's Pop counts the batches that hold an item, sampled negatives included; to count interactions set "
-            "--train_batch_size=1 --train_neg_sample_args=None"
-        )
     phases = Phases()
-    with phases("data"):
-        if rank() == 0:
-            fetch(config)
-        wait_for_all()  # the others find the files
-        data = create_dataset(config)
-        logger.info(data)
-        parts = split_dataset(config, data)
-        fingerprint = split_fingerprint(parts)
-        logger.info(f"split fingerprint: {fingerprint}")
-        loaders = create_loaders(config, data, parts)
-    init_seed(config["seed"], config["reproducibility"])
-    try:
-        network = config.model_class(config, parts[0]).to(config["device"])
-    except (TypeError, ValueError, KeyError, AttributeError, AssertionError, IndexError) as error:
-        raise RequestError(f"{config['model']} cannot be built with these settings: {error!r}") from error
-    logger.info(network)
-    trainer = create_trainer(config, network)
-    trainer.fingerprint, trainer.id_fingerprint = fingerprint, id_fingerprint(data)
+    trainer, loaders, parts = begin(config, phases)
+    logger = getLogger()
     if resume is not None:
         trainer.resume_checkpoint(resume)
     if callback is not None:
@@ -142,7 +175,7 @@ def run(
         "parameters": config.plain(),
         "given": config.given(),
         "versions": versions(),
-        "fingerprint": fingerprint,
+        "fingerprint": trainer.fingerprint,
         "protocol": protocol_of(config, parts),
         "seconds": phases.seconds,
         "train_cpu_seconds": round(getattr(trainer, "train_cpu_seconds", 0.0), 3),

@@ -25,21 +25,27 @@ def figures(summary: Summary) -> str:
     drawn = [*_intervals(summary, series), *_quality(summary, series), *_deciles(summary, series)]
     if not drawn:
         return ""
+    weights = _weights(summary)
+    below = f"<h3>Sample weights in training</h3><p>{_WEIGHTS}</p>{grid(weights)}" if weights else ""
+    return f"<h3>Figures</h3>{legend(series, 'Runs to show')}{grid(drawn)}{below}"
+
+
+def legend(series: dict[str, int], label: str) -> str:
+    """Keys that show and hide their series in the figures of a section."""
     keys = "".join(
         f"<button type='button' class='key {classes(i)}' data-key='{i}' aria-pressed='true'>{escape(name)}</button>"
         for name, i in series.items()
     )
-    legend = f"<div class='legend' role='group' aria-label='Runs to show'>{keys}</div>"
-    weights = _weights(summary)
-    below = f"<h3>Sample weights in training</h3><p>{_WEIGHTS}</p>{_grid(weights)}" if weights else ""
-    return f"<h3>Figures</h3>{legend}{_grid(drawn)}{below}"
+    return f"<div class='legend' role='group' aria-label='{escape(label)}'>{keys}</div>"
 
 
-def _grid(drawn: list[str]) -> str:
+def grid(drawn: list[str]) -> str:
+    """Figures beside and below each other, as many as fit."""
     return f"<div class='figures'>{''.join(drawn)}</div>"
 
 
-def _figure(title: str, note: str, plot: Plot) -> str:
+def figure(title: str, note: str, plot: Plot) -> str:
+    """A plot under its title and a note."""
     caption = f"<figcaption><b>{escape(title)}</b> {escape(note)}</figcaption>"
     return f"<figure>{caption}{plot.svg()}</figure>"
 
@@ -58,7 +64,7 @@ def _intervals(summary: Summary, series: dict[str, int]) -> list[str]:
         for row, (name, value) in enumerate(reversed(there)):
             whisker = None if value.low is None or value.high is None else (value.low, value.high)
             plot.interval(row, value.mean or 0.0, whisker, series[name], name)
-        found.append(_figure(metric, "On the test set, with 95 % intervals over seeds.", plot))
+        found.append(figure(metric, "On the test set, with 95 % intervals over seeds.", plot))
     return found
 
 
@@ -84,7 +90,7 @@ def _quality(summary: Summary, series: dict[str, int]) -> list[str]:
         plot = Plot(title, x, y, unit + (", logarithmic" if log else ""), f"validation {min(names)}")
         for name, points in curves.items():
             plot.line(points, series[name], name, steps=True)
-        found.append(_figure(title, "Best validation so far, mean over seeds; validation takes no time here.", plot))
+        found.append(figure(title, "Best validation so far, mean over seeds; validation takes no time here.", plot))
     return found
 
 
@@ -100,7 +106,7 @@ def _deciles(summary: Summary, series: dict[str, int]) -> list[str]:
     )
     for name, points in curves.items():
         plot.line(points, series[name], name)
-    return [_figure(title, "Mean over seeds; deciles without a target have no point.", plot)]
+    return [figure(title, "Mean over seeds; deciles without a target have no point.", plot)]
 
 
 def _curves(summary: Summary, points_of: Callable[[list[Record]], Points]) -> dict[str, Points]:
@@ -120,5 +126,5 @@ def _weights(summary: Summary) -> list[str]:
             corners = [(one["epoch"], one[f"d{low}"], one[f"d{100 - low}"]) for one in epochs]
             plot.band(corners, f"{low} to {100 - low} %")
         plot.line([(one["epoch"], one["mean"]) for one in epochs], position, "mean")
-        found.append(_figure(entry.name, "", plot))
+        found.append(figure(entry.name, "", plot))
     return found

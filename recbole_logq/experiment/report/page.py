@@ -19,15 +19,20 @@ from recbole_logq.experiment.report.tables import Cell
 
 def page(summaries: Sequence[Summary], title: str) -> str:
     """The page; labels, errors and commands are text there, whatever they hold."""
+    body = [_section(summary) for summary in summaries]
+    body.append(f"<h2>Versions</h2>{pairs(tables.versions(summaries))}")
+    return whole(title, "\n".join(body))
+
+
+def whole(title: str, body: str) -> str:
+    """A page with the reports' style and script around ``body``, which is HTML."""
     folder = files("recbole_logq.experiment.report")
     style, script = (folder.joinpath(f"page.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
     # The browser runs this script and no other, and fetches nothing, even if a text should slip through unescaped.
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
     head = f'<meta http-equiv="Content-Security-Policy" content="{policy}"><style>{style}</style>'
-    body = [_section(summary) for summary in summaries]
-    body.append(f"<h2>Versions</h2>{_pairs(tables.versions(summaries))}")
-    return frame(title, title, "\n".join(body) + f"\n<script>{script}</script>", head)
+    return frame(title, title, f"{body}\n<script>{script}</script>", head)
 
 
 def _section(summary: Summary) -> str:
@@ -40,24 +45,24 @@ def _section(summary: Summary) -> str:
     if summary.runs:
         head, lines = tables.results(summary)
         note = "Means over seeds with 95 % t intervals; one seed has none. A click on a heading sorts."
-        parts.append(f"<p>{note}</p>{_table('Results', head, lines, by=summary.primary)}")
+        parts.append(f"<p>{note}</p>{table('Results', head, lines, by=summary.primary)}")
     if summary.comparisons:
-        parts.append(f"<h3>Against the reference</h3>{_table('Verdicts', *tables.verdicts(summary))}")
+        parts.append(f"<h3>Against the reference</h3>{table('Verdicts', *tables.verdicts(summary))}")
     parts.append(figures(summary))
     if summary.failed:
-        parts.append(f"<h3>Failed runs</h3>{_table('Failed runs', *tables.failures(summary))}")
+        parts.append(f"<h3>Failed runs</h3>{table('Failed runs', *tables.failures(summary))}")
     if summary.runs:
-        parts.append(f"<h3>Runs</h3>{_table('Runs', *tables.runs(summary))}")
-        parts.append(f"<h3>Protocol</h3>{_pairs(summary.protocol)}")
+        parts.append(f"<h3>Runs</h3>{table('Runs', *tables.runs(summary))}")
+        parts.append(f"<h3>Protocol</h3>{pairs(summary.protocol)}")
         prints = summary.fingerprints()
         lines = [[Cell(_plain(value)) for value in one.values()] for one in prints]
-        parts.append(f"<h3>Fingerprints of the split</h3>{_table('Fingerprints', list(prints[0]), lines)}")
+        parts.append(f"<h3>Fingerprints of the split</h3>{table('Fingerprints', list(prints[0]), lines)}")
     commands = "\n".join(run["command"] for run in [*summary.runs, *summary.failed])
     parts.append(f"<h3>Commands</h3><pre class='wide' tabindex='0'>{escape(commands)}</pre></section>")
     return "\n".join(parts)
 
 
-def _table(label: str, head: Sequence[str], lines: Sequence[Sequence[Cell]], by: str | None = None) -> str:
+def table(label: str, head: Sequence[str], lines: Sequence[Sequence[Cell]], by: str | None = None) -> str:
     """A table in a box of its own to scroll; the script makes its headings into buttons that sort."""
     titles = "".join(
         f"<th scope='col'{' aria-sort=descending' if name == by else ''}>{escape(name)}</th>" for name in head
@@ -75,7 +80,8 @@ def _td(cell: Cell) -> str:
     return f"<td{key}>{escape(cell.text)}{note}</td>"
 
 
-def _pairs(values: Mapping[str, Any]) -> str:
+def pairs(values: Mapping[str, Any]) -> str:
+    """A table of names and values."""
     return f"<table class='pairs'>{''.join(row([key, _plain(value)]) for key, value in values.items())}</table>"
 
 

@@ -72,6 +72,7 @@ class Plot:
         x_label, y_label: Names of the axes with their units.
         height: Of the drawing; its width is :data:`WIDTH`, and the page scales both.
         x_ticks: Instead of the scale's own.
+        x_names: Texts of the ticks, instead of their numbers.
     """
 
     def __init__(
@@ -83,10 +84,12 @@ class Plot:
         y_label: str,
         height: int = HEIGHT,
         x_ticks: Sequence[float] | None = None,
+        x_names: Sequence[str] | None = None,
     ) -> None:
         self._label, self._x, self._y, self._height = label, x, y, height
         self._marks: list[str] = []
-        self._axes(x_label, y_label, x.ticks() if x_ticks is None else x_ticks)
+        ticks = list(x.ticks() if x_ticks is None else x_ticks)
+        self._axes(x_label, y_label, ticks, [text_of(tick) for tick in ticks] if x_names is None else x_names)
 
     def line(self, points: Sequence[tuple[float, float]], series: int, name: str, steps: bool = False) -> None:
         """A line with a dot at every point; ``steps`` holds each value until the next point."""
@@ -102,6 +105,14 @@ class Plot:
             f"<g class='{classes(series)}' data-series='{series}'>"
             f"<path class='line' d='{path}'>{_hint(name)}</path>{dots}</g>"
         )
+
+    def dots(self, points: Sequence[tuple[float, float, str]], series: int) -> None:
+        """A dot at every (x, y), with a text for the pointer."""
+        marks = ""
+        for where, value, hint in points:
+            x, y = self._at(where, value)
+            marks += f"<circle cx='{x:.1f}' cy='{y:.1f}' r='3.4'>{_hint(hint)}</circle>"
+        self._marks.append(f"<g class='{classes(series)}' data-series='{series}'>{marks}</g>")
 
     def band(self, points: Sequence[tuple[float, float, float]], name: str) -> None:
         """The area between low and high, given as (x, low, high); bands over each other get darker."""
@@ -139,12 +150,12 @@ class Plot:
         down = self._height - _BOTTOM - self._y.place(y) * (self._height - _BOTTOM - _TOP)
         return right, down
 
-    def _axes(self, x_label: str, y_label: str, x_ticks: Sequence[float]) -> None:
+    def _axes(self, x_label: str, y_label: str, x_ticks: Sequence[float], x_names: Sequence[str]) -> None:
         bottom = self._height - _BOTTOM
-        for value in x_ticks:
+        for value, name in zip(x_ticks, x_names, strict=True):
             x, _ = self._at(value, self._y.low)
             self._marks.append(f"<path class='grid' d='M{x:.1f},{_TOP}V{bottom}'/>")
-            self._marks.append(f"<text x='{x:.1f}' y='{bottom + 16}' text-anchor='middle'>{text_of(value)}</text>")
+            self._marks.append(f"<text x='{x:.1f}' y='{bottom + 16}' text-anchor='middle'>{escape(name)}</text>")
         # Without a name the y axis counts rows, which carry names of their own.
         for value in self._y.ticks() if y_label else ():
             _, y = self._at(self._x.low, value)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,68 +10,7 @@ import pytest
 
 from recbole_logq.experiment.report import write_report
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: uv sync")
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on PATH: apt-get install chromium")
-
 Make = Callable[..., dict[str, Any]]
-# Of every mark: its box, the box of its drawing, and how far its colour stands out from the page.
-MARKS = """() => {
-  const shine = (colour) => {
-    const context = new OffscreenCanvas(1, 1).getContext("2d");
-    context.fillStyle = colour;
-    context.fillRect(0, 0, 1, 1);
-    const light = [...context.getImageData(0, 0, 1, 1).data].slice(0, 3).map((byte) => {
-      const part = byte / 255;
-      return part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
-    });
-    return 0.2126 * light[0] + 0.7152 * light[1] + 0.0722 * light[2] + 0.05;
-  };
-  const probe = document.createElement("p");
-  probe.style.background = "Canvas";
-  document.body.append(probe);
-  const page = shine(getComputedStyle(probe).backgroundColor);
-  probe.remove();
-  return [...document.querySelectorAll("svg")].map((svg) => ({
-    box: svg.getBoundingClientRect().toJSON(),
-    marks: [...svg.querySelectorAll("circle, .line, .band, text")].map((mark) => {
-      const style = getComputedStyle(mark);
-      const own = shine(style.stroke === "none" ? style.fill : style.stroke);
-      return { box: mark.getBoundingClientRect().toJSON(), contrast: Math.max(own, page) / Math.min(own, page) };
-    }),
-  }));
-}"""
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as driver:
-        found = driver.chromium.launch(executable_path=CHROMIUM, timeout=120_000)
-        yield found
-        found.close()
-
-
-class Opened:
-    """A page, and what it said and asked for while it was open."""
-
-    def __init__(self, browser: Any, file: Path, width: int = 1280, **options: Any) -> None:
-        context = browser.new_context(viewport={"width": width, "height": 800}, offline=True, **options)
-        context.set_default_timeout(60_000)  # a busy machine is no failure
-        self.page = context.new_page()
-        self.said: list[str] = []
-        self.asked: list[str] = []
-        self.page.on("console", lambda message: self.said.append(message.text))
-        self.page.on("pageerror", lambda error: self.said.append(str(error)))
-        self.page.on("dialog", lambda dialog: (self.said.append(dialog.message), dialog.dismiss()))
-        self.page.on("request", lambda request: self.asked.append(request.url))
-        self.blocked: list[str | None] = []
-        self.page.on("requestfailed", lambda request: self.blocked.append(request.failure))
-        self.page.goto(file.as_uri())
-
-    def column(self, number: int) -> list[str]:
-        """Texts of a column of the first table, without the intervals."""
-        cells = self.page.locator("table.sortable").first.locator(f"tbody td:nth-child({number})")
-        return [text.split("\n")[0].split(" [")[0] for text in cells.all_inner_texts()]
 
 
 @pytest.fixture
@@ -83,9 +21,9 @@ def report(tmp_path: Path, records: list[dict[str, Any]], comparison: Make) -> P
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [400, 1280])
-def test_the_page_is_whole_and_fits(browser: Any, report: Path, width: int, scheme: str) -> None:
-    opened = Opened(browser, report, width, color_scheme=scheme)
-    figures = opened.page.evaluate(MARKS)
+def test_the_page_is_whole_and_fits(open_page: Any, report: Path, width: int, scheme: str) -> None:
+    opened = open_page(report, width, color_scheme=scheme)
+    figures = opened.marks()
     assert opened.page.evaluate("document.documentElement.scrollWidth") == width
     assert len(figures) == 14  # two data sets: two intervals, two clocks, deciles, two models with weights
     for figure in figures:
@@ -103,8 +41,8 @@ def test_the_page_is_whole_and_fits(browser: Any, report: Path, width: int, sche
     assert opened.asked == [report.as_uri()]
 
 
-def test_wide_tables_scroll_in_their_box(browser: Any, report: Path) -> None:
-    opened = Opened(browser, report, 400)
+def test_wide_tables_scroll_in_their_box(open_page: Any, report: Path) -> None:
+    opened = open_page(report, 400)
     box = opened.page.locator(".wide").first
     assert box.evaluate("box => box.scrollWidth > box.clientWidth + 300")
     box.focus()
@@ -132,8 +70,8 @@ def small(tmp_path: Path, make_record: Make) -> Path:
     return write_report([*records, failed], [], tmp_path, "small")[0]
 
 
-def test_sorting_by_click(browser: Any, small: Path) -> None:
-    opened = Opened(browser, small)
+def test_sorting_by_click(open_page: Any, small: Path) -> None:
+    opened = open_page(small)
     assert opened.column(1) == ["d", "c", "b", "a", "none"]
     headings = opened.page.locator("table.sortable").first.locator("th")
     assert headings.nth(1).get_attribute("aria-sort") == "descending"
@@ -147,8 +85,8 @@ def test_sorting_by_click(browser: Any, small: Path) -> None:
     assert not opened.said
 
 
-def test_sorting_by_keyboard(browser: Any, small: Path) -> None:
-    opened = Opened(browser, small)
+def test_sorting_by_keyboard(open_page: Any, small: Path) -> None:
+    opened = open_page(small)
     for _ in range(3):  # the table's box, the first heading, the second
         opened.page.keyboard.press("Tab")
     assert opened.page.evaluate("document.activeElement.textContent") == "ndcg@10"
@@ -158,8 +96,8 @@ def test_sorting_by_keyboard(browser: Any, small: Path) -> None:
     assert opened.column(1) == ["d", "c", "b", "a", "none"]
 
 
-def test_the_legend_hides_a_run_in_the_figures_of_its_data_set(browser: Any, report: Path) -> None:
-    opened = Opened(browser, report)
+def test_the_legend_hides_a_run_in_the_figures_of_its_data_set(open_page: Any, report: Path) -> None:
+    opened = open_page(report)
     key = opened.page.locator("button.key").first
     lines = opened.page.locator(f"g[data-series='{key.get_attribute('data-key')}']")
     before = [line.is_visible() for line in lines.all()]
@@ -173,8 +111,8 @@ def test_the_legend_hides_a_run_in_the_figures_of_its_data_set(browser: Any, rep
     assert all(line.is_visible() for line in lines.all())
 
 
-def test_nothing_runs_that_a_text_could_bring(browser: Any, report: Path) -> None:
-    opened = Opened(browser, report)
+def test_nothing_runs_that_a_text_could_bring(open_page: Any, report: Path) -> None:
+    opened = open_page(report)
     assert "<script>alert(1)</script>" in opened.column(1)
     # Even what got into the page as markup: the policy keeps it from running and from the network.
     with opened.page.expect_event("requestfailed"):
@@ -186,8 +124,8 @@ def test_nothing_runs_that_a_text_could_bring(browser: Any, report: Path) -> Non
     assert opened.blocked == ["csp"]  # not that there is no network here
 
 
-def test_without_scripts_everything_is_there(browser: Any, report: Path) -> None:
-    opened = Opened(browser, report, 400, java_script_enabled=False)
+def test_without_scripts_everything_is_there(open_page: Any, report: Path) -> None:
+    opened = open_page(report, 400, java_script_enabled=False)
     assert opened.page.locator("svg").count() == 14
     assert "ndcg@10" in opened.page.locator("th").all_inner_texts()
     box = opened.page.locator("svg").first.bounding_box()

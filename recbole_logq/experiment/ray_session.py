@@ -1,0 +1,66 @@
+"""A connection to Ray for as long as it is needed. Ray is imported here, when it is asked for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import Any
+
+from recbole_logq.errors import RequestError
+
+# Set before the import of Ray, which reads them once.
+_QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # under `uv run` Ray would pack the folder and make an environment a worker
+    "RAY_worker_niceness": "0",  # else what it runs gives way to everything else on the machine
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+
+
+def require_ray(for_what: str, *packages: str) -> None:
+    """Refuse what needs Ray where it is not installed.
+
+    Raises:
+        RequestError: Saying what to install.
+    """
+    for package in ("ray", *packages):
+        if find_spec(package) is None:
+            said = "Ray" if package == "ray" else package
+            raise RequestError(f"{for_what}: {said} is not installed; pip install {' '.join(_needed(packages))}")
+
+
+def _needed(packages: tuple[str, ...]) -> list[str]:
+    return ['"ray[tune]"', *packages]
+
+
+@contextmanager
+def ray_session(address: str | None = None, **options: Any) -> Iterator[Any]:
+    """The module ``ray``, connected; a cluster on this machine is started where no address is given, and ended.
+
+    Args:
+        address: ``auto``, ``host:port`` or a ``ray://`` address of a running cluster.
+        options: Of ``ray.init`` for a cluster that is started here.
+
+    Raises:
+        RequestError: Ray is not installed, or there is no cluster at the address.
+    """
+    require_ray("address" if address else "sweep")
+    for key, value in _QUIET.items():
+        os.environ.setdefault(key, value)
+    import ray
+
+    if address:
+        options = {"address": address}
+    else:
+        options = {"address": "local", "include_dashboard": False, **options}
+    try:
+        ray.init(log_to_driver=False, logging_level="ERROR", **options)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        where = f"address={address}" if address else "Ray could not be started here"
+        raise RequestError(f"{where}: {' '.join(str(error).split())[:200]}") from error
+    try:
+        yield ray
+    finally:
+        ray.shutdown()

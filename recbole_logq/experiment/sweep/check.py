@@ -1,0 +1,101 @@
+"""What can be known to go wrong with a sweep before Ray starts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from recbole_logq.errors import RequestError
+from recbole_logq.experiment.sweep.plan import Search, SweepPlan, merged
+from recbole_logq.experiment.sweep.space import Parameter, Point, resolved
+
+
+def check(plan: SweepPlan) -> dict[str, Any]:
+    """Every setting is known, every value can be used with some of the others, the data is there.
+
+    A combination that makes no sense is not refused: it becomes a trial that failed, and the sweep goes on.
+
+    Returns:
+        For each search by name, the configuration of a point that can be trained.
+
+    Raises:
+        RequestError: A value that no combination makes good.
+    """
+    from recbole_logq.data.prepare import fetch
+    from recbole_logq.experiment.processes import of_one_process
+
+    found = {}
+    for search in plan.searches:
+        label = f"{search.name}: " if len(plan.searches) > 1 else ""
+        try:
+            found[search.name] = _check(search, plan.how.gpus)
+            fetch(of_one_process(found[search.name]))
+            if found[search.name]["eval_step"] < 1:
+                raise RequestError("eval_step=0: trials are compared by their validation, set 1 or more")
+        except RequestError as error:
+            raise RequestError(f"{label}{error}") from error
+    _same_protocol(plan, found)
+    return found
+
+
+def configuration(search: Search, point: Point, gpus: float, own: dict[str, Any] | None = None) -> Any:
+    """The checked configuration of a trial, with what is its ``own`` on top.
+
+    Raises:
+        RequestError: These settings do not go together.
+    """
+    from recbole_logq.config import Config
+
+    return Config(search.model, search.dataset, None, {**settings_of(search, point, gpus), **(own or {})})
+
+
+def settings_of(search: Search, point: Point, gpus: float) -> dict[str, Any]:
+    """Everything that is set in a trial, except for where it writes."""
+    return {"use_gpu": gpus > 0, **merged(search.settings, point), "show_progress": False}
+
+
+def _check(search: Search, gpus: float) -> Any:
+    usable = None
+    for parameter in search.space:
+        for value in parameter.typical():
+            error = None
+            for point in _around(search.space, parameter, value):
+                try:
+                    config = configuration(search, point, gpus)
+                except RequestError as problem:
+                    error = error or problem
+                else:
+                    usable, error = usable or config, None
+                    break
+            if error is not None:
+                raise RequestError(f"space.{parameter.name}, value {value!r}: {error}") from error
+    return usable
+
+
+def _around(space: list[Parameter], fixed: Parameter, value: Any) -> Iterator[Point]:
+    """Points with this value: the first options of the other choices, then each other option of one of them."""
+    first = {parameter.name: parameter.typical()[0] for parameter in space}
+    first |= {choice: allowed[0] for choice, allowed in fixed.when}
+    first[fixed.name] = value
+    yield resolved(space, first)
+    for other in space:
+        if other.name != fixed.name and other.kind == "choice":
+            for option in other.values[1:]:
+                yield resolved(space, {**first, other.name: option})
+
+
+def _same_protocol(plan: SweepPlan, configs: dict[str, Any]) -> None:
+    """Winners of several models stand side by side, so they are chosen and tested in the same way."""
+    first = plan.searches[0].name
+    for name, config in configs.items():
+        for key in ("valid_metric", "filter_history", "recbole_order", "eval_args"):
+            one, other = (_shown(found[key]) for found in (configs[first], config))
+            if one != other:
+                raise RequestError(
+                    f"{first} and {name} would be measured differently: {key} is {one} and {other}; set it once, under "
+                    "settings"
+                )
+
+
+def _shown(value: Any) -> Any:
+    return {key: value.get(key) for key in ("split", "order", "mode")} if isinstance(value, dict) else value

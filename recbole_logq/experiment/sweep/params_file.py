@@ -1,0 +1,60 @@
+"""RecBole's range files, such as ``hyper.test``: a line ``name kind values`` for each parameter, never evaluated."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+from recbole_logq.errors import RequestError
+from recbole_logq.parsing import parse_value
+
+
+def read_params_file(path: str | Path) -> dict[str, Any]:
+    """The space that a range file describes, in the form of :func:`recbole_logq.experiment.sweep.space.parse_space`.
+
+    ``loguniform -8,0`` means e^-8 to e^0, as in RecBole. Text among the options of a choice is read as a setting on the
+    command line would be, so ``'[64,64]'`` is a list.
+
+    Raises:
+        RequestError: The file or a line cannot be read.
+    """
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise RequestError(f"cannot read the range file {path}: {getattr(error, 'strerror', error)}") from error
+    space: dict[str, Any] = {}
+    for number, line in enumerate(lines, 1):
+        words = line.split(maxsplit=2)
+        if not words or words[0].startswith("#"):
+            continue
+        where = f"{path}, line {number}"
+        if len(words) < 3:
+            raise RequestError(f"{where}: {line.strip()!r}: a line is `name kind values`")
+        name, kind, text = words
+        if name in space:
+            raise RequestError(f"{where}: {name} stands there twice")
+        space[name] = _content(where, name, kind, text.strip())
+    if not space:
+        raise RequestError(f"{path}: there is no parameter in it")
+    return space
+
+
+def _content(where: str, name: str, kind: str, text: str) -> dict[str, Any]:
+    if kind == "choice":
+        options = parse_value("choice", text)
+        if not isinstance(options, list):
+            raise RequestError(f"{where}: choice {text!r}: a list, such as [64,128]")
+        return {"choice": [parse_value(name, one) if isinstance(one, str) else one for one in options]}
+    if kind not in {"uniform", "loguniform", "quniform"}:
+        raise RequestError(f"{where}: unknown kind {kind!r}; RecBole has choice, uniform, loguniform, quniform")
+    try:
+        numbers: list[float] = [float(part) for part in text.split(",")]
+    except ValueError as error:
+        raise RequestError(f"{where}: {kind} {text!r}: numbers, separated by commas") from error
+    if kind == "loguniform":
+        if any(number > 700 for number in numbers):
+            raise RequestError(f"{where}: loguniform {text!r}: e to that power is no number; give logarithms")
+        return {kind: [math.exp(number) for number in numbers]}
+    whole = kind == "quniform" and all(number.is_integer() for number in numbers)
+    return {kind: [int(number) for number in numbers] if whole else numbers}

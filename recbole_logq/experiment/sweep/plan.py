@@ -1,0 +1,176 @@
+"""What a sweep is asked to do, read from YAML, a range file and the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from recbole_logq.errors import RequestError
+from recbole_logq.experiment.plan import PROTOCOL, entry_of, listed, over
+from recbole_logq.experiment.sweep.params_file import read_params_file
+from recbole_logq.experiment.sweep.space import Parameter, grid, parse_space
+from recbole_logq.parsing import nest, read_yaml
+from recbole_logq.settings import Count, CountOrZero, Positive, PositiveOrZero, nearest
+
+
+def _named(value: Any) -> Any:
+    """``asha`` and ``none`` stand for a scheduler with its defaults and for none."""
+    if value == "asha":
+        return {}
+    return None if value == "none" else value
+
+
+class Asha(BaseModel):
+    """Successive halving: at epoch ``grace_period`` times a power of ``reduction_factor``, only the best go on."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    type: Literal["asha"] = "asha"
+    grace_period: Count = 1
+    reduction_factor: Annotated[int, Field(ge=2)] = 3
+
+
+class SweepSettings(BaseModel):
+    """How to search, as opposed to what is trained."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    trials: Count = 10
+    search: Literal["random", "grid", "optuna"] = "random"
+    search_seed: CountOrZero = 1
+    scheduler: Annotated[Asha | None, BeforeValidator(_named)] = Asha()
+    cpus: Positive = 1.0
+    gpus: PositiveOrZero = 0.0
+    concurrent: Count | None = None
+    max_cpu_seconds: Positive | None = None
+
+
+PLAN_KEYS = frozenset({"title", "model", "models", "dataset", "space", "settings", *SweepSettings.model_fields})
+
+
+@dataclass(frozen=True)
+class Search:
+    """The sweep of one model.
+
+    Attributes:
+        name: Labels it, and is the name of its folder.
+        settings: What all its trials share.
+        space: What they differ in.
+    """
+
+    name: str
+    model: str
+    dataset: str
+    settings: dict[str, Any]
+    space: list[Parameter] = field(hash=False)
+
+
+@dataclass(frozen=True)
+class SweepPlan:
+    """Searches that follow each other, with the same budget each."""
+
+    title: str
+    searches: list[Search]
+    how: SweepSettings
+
+    def content(self) -> dict[str, Any]:
+        """As plain values; an unfinished sweep goes on only under the same."""
+        return {
+            "title": self.title,
+            "how": self.how.model_dump(),
+            "searches": [asdict(search) for search in self.searches],
+        }
+
+
+def make_sweep(files: Sequence[str], options: dict[str, Any], params_file: str | None = None) -> SweepPlan:
+    """A plan from YAML files, later ones win, a range file, and options that win over both.
+
+    Args:
+        files: With the keys of :data:`PLAN_KEYS`.
+        options: The same, and any setting of what is trained.
+        params_file: The space in RecBole's form.
+
+    Raises:
+        RequestError: Something is missing, unknown, or makes no sense.
+    """
+    given: dict[str, Any] = {}
+    for file in files:
+        content = read_yaml(file)
+        for key in content:
+            if key not in PLAN_KEYS:
+                raise RequestError(
+                    f"{file}: unknown key {key}{nearest(key, set(PLAN_KEYS))} (settings of the training go under "
+                    "settings)"
+                )
+        given |= {**content, "settings": over(given.get("settings", {}), nest(content.get("settings") or {}))}
+    options = nest(options)
+    given |= {key: value for key, value in options.items() if key in PLAN_KEYS and key != "settings"}
+    if "model" in options:
+        given.pop("models", None)
+    shared = over(over(PROTOCOL, given.get("settings", {})), {k: v for k, v in options.items() if k not in PLAN_KEYS})
+    how = _how({key: value for key, value in given.items() if key in SweepSettings.model_fields})
+    space = given.get("space") or {}
+    if params_file is not None:
+        space = {**space, **read_params_file(params_file)}
+    entries = listed(given.get("models") or given.get("model"))
+    if not entries or not given.get("dataset"):
+        raise RequestError(
+            "sweep needs a model, a dataset and a space: --config_files=FILE.yaml, or --model=NAME --dataset=NAME "
+            "--params_file=FILE"
+        )
+    searches = [_search(one, str(given["dataset"]), shared, space, how) for one in entries]
+    names = [search.name for search in searches]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise RequestError(f"models: {min(twice)} stands there twice; give one of them another name")
+    return SweepPlan(str(given.get("title") or f"{'-'.join(names)}-{given['dataset']}"), searches, how)
+
+
+def _how(given: dict[str, Any]) -> SweepSettings:
+    try:
+        return SweepSettings.model_validate(given)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        path = ".".join(str(part) for part in problem["loc"] if part != "Asha")
+        message = problem["msg"].removeprefix("Value error, ")
+        if path.startswith("scheduler"):
+            message += f"; scheduler is asha, none, or a mapping of {', '.join(Asha.model_fields)}"
+        raise RequestError(f"{path}={problem['input']!r}: {message[0].lower()}{message[1:]}") from error
+
+
+def _search(one: Any, dataset: str, shared: dict[str, Any], space: dict[str, Any], how: SweepSettings) -> Search:
+    own_space: dict[str, Any] = {}
+    if isinstance(one, dict) and "space" in one:
+        own_space = one["space"] or {}
+        one = {key: value for key, value in one.items() if key != "space"}
+    name, model, own = entry_of(one)
+    if not isinstance(space, dict) or not isinstance(own_space, dict):
+        raise RequestError("space: names of settings, each with what it can be")
+    parameters = parse_space({**space, **own_space}, "space" if len(name) == 0 or not own_space else f"{name}: space")
+    for reserved in ("model", "dataset", "seed", "data_path"):
+        if any(parameter.name == reserved for parameter in parameters):
+            raise RequestError(f"space.{reserved}: it is not searched; set it once for all trials")
+    settings = over(shared, own)
+    flat = _dotted(settings)
+    for parameter in parameters:
+        if parameter.name in flat:
+            raise RequestError(f"{parameter.name} stands in settings and in space: keep one")
+    if how.search == "grid":
+        grid(parameters)
+    return Search(name, model, dataset, settings, parameters)
+
+
+def _dotted(settings: dict[str, Any], prefix: str = "") -> set[str]:
+    found = set()
+    for key, value in settings.items():
+        found.add(f"{prefix}{key}")
+        if isinstance(value, dict):
+            found |= _dotted(value, f"{prefix}{key}.")
+    return found
+
+
+def merged(settings: dict[str, Any], point: dict[str, Any]) -> dict[str, Any]:
+    """Settings with the values of a point, sections such as ``negatives`` merged."""
+    return over(settings, nest(point))

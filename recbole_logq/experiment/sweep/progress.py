@@ -1,0 +1,96 @@
+"""What a terminal shows of a sweep: a live table, or a line for every trial that is over."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from recbole_logq.experiment.sweep.records import ENDED, Record
+
+_SHOWN = 15
+
+
+class Progress:
+    """One search's progress.
+
+    Args:
+        name: Of the search.
+        total: Trials in all.
+        metric: Of validation.
+        bigger: Whether a larger score is better.
+        earlier: Records of trials that were over before.
+        console: Where to show it; standard output by default.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        total: int,
+        metric: str,
+        bigger: bool,
+        earlier: list[Record],
+        console: Console | None = None,
+    ) -> None:
+        self.name, self.total, self.metric, self.bigger = name, total, metric, bigger
+        self.records = {record["trial"]: record for record in earlier}
+        self.console = console or Console(file=sys.stdout, highlight=False)
+        self.live: Live | None = None
+        self.start, self.shown = time.time(), 0.0
+
+    def __enter__(self) -> Progress:
+        if self.console.is_terminal:
+            self.live = Live(console=self.console, auto_refresh=False, transient=False)
+            self.live.start()
+        return self
+
+    def __exit__(self, *raised: Any) -> None:
+        if self.live is not None:
+            self.live.update(self.table(), refresh=True)
+            self.live.stop()
+
+    def show(self, record: Record) -> None:
+        """A trial has started, was validated, or is over."""
+        self.records[record["trial"]] = record
+        over = record["status"] in ENDED
+        if self.live is not None and (over or time.time() - self.shown > 0.5):
+            self.shown = time.time()
+            self.live.update(self.table(), refresh=True)
+        elif self.live is None and over:
+            self.console.print(self.line(record), markup=False, soft_wrap=True)
+
+    def line(self, record: Record) -> str:
+        """A trial that is over, in words."""
+        over = sum(one["status"] in ENDED for one in self.records.values())
+        said = f"{record['status']} after {record['epochs']} epochs"
+        if record["best_score"] is not None:
+            said += f", {self.metric} {record['best_score']:.4f}"
+        if record["status"] == "failed":
+            said = f"FAILED: {record['error']}"
+        return f"[{over}/{self.total}] {self.name}, trial {record['number']}: {said}; {shown(record['point'])}"
+
+    def table(self) -> Table:
+        """Trials that run, and the best of those that are over."""
+        over = [one for one in self.records.values() if one["status"] in ENDED]
+        running = [one for one in self.records.values() if one["status"] not in ENDED]
+        counts = ", ".join(f"{sum(one['status'] == kind for one in over)} {kind}" for kind in ENDED)
+        minutes = (time.time() - self.start) / 60
+        table = Table(title=f"{self.name}: {len(over)} of {self.total} trials ({counts}), {minutes:.1f} min")
+        for column in ("trial", "status", "epoch", self.metric, "parameters"):
+            table.add_column(column, overflow="fold")
+        sign = -1 if self.bigger else 1
+        over.sort(key=lambda one: (one["best_score"] is None, sign * (one["best_score"] or 0.0)))
+        for one in [*running, *over[: max(_SHOWN - len(running), 3)]]:
+            score = "-" if one["best_score"] is None else f"{one['best_score']:.4f}"
+            table.add_row(str(one["number"]), one["status"], str(one["epochs"]), score, shown(one["point"]))
+        return table
+
+
+def shown(point: dict[str, Any]) -> str:
+    """A point as one would set it on the command line, with few digits."""
+    values = {key: f"{value:.4g}" if isinstance(value, float) else value for key, value in point.items()}
+    return " ".join(f"{key}={value}" for key, value in values.items())

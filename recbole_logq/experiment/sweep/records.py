@@ -1,0 +1,133 @@
+"""Records of trials: a JSON file each, written when it starts and when it ends."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from recbole_logq.experiment.files import write_json
+
+Record = dict[str, Any]
+ENDED = ("done", "stopped", "failed")
+_LINE = ("epoch", "score", "best_score", "train_seconds", "train_cpu_seconds")
+
+
+class Records:
+    """The records of one search.
+
+    Args:
+        folder: Of the search; records lie in ``records/``, trials in ``trials/``.
+        bigger: Whether a larger score is better.
+    """
+
+    def __init__(self, folder: str | Path, bigger: bool) -> None:
+        self.folder, self.bigger = Path(folder).absolute(), bigger
+
+    @property
+    def trials(self) -> Path:
+        """Where trials have their folders."""
+        return self.folder / "trials"
+
+    def read(self) -> list[Record]:
+        """All records by number."""
+        found = []
+        for file in (self.folder / "records").glob("*.json"):
+            try:
+                found.append(json.loads(file.read_text(encoding="utf-8")))
+            except (OSError, ValueError):
+                continue
+        return sorted(found, key=lambda record: int(record["number"]))
+
+    def ended(self) -> list[Record]:
+        """Those of trials that are over."""
+        return [record for record in self.read() if record["status"] in ENDED]
+
+    def interrupted(self) -> list[Record]:
+        """Those of trials that never came to an end."""
+        return [record for record in self.read() if record["status"] not in ENDED]
+
+    def write(self, record: Record) -> None:
+        """Store or replace."""
+        write_json(self.folder / "records" / f"{record['trial']}.json", record)
+
+    def forget(self, record: Record) -> None:
+        """Remove; the trial starts anew under another number."""
+        (self.folder / "records" / f"{record['trial']}.json").unlink(missing_ok=True)
+
+    def begin(self, trial: str, point: dict[str, Any], number: int) -> Record:
+        """The record of a trial that starts now."""
+        return {
+            "number": number,
+            "trial": trial,
+            "point": point,
+            "status": "running",
+            "error": None,
+            "best_score": None,
+            "best_epoch": None,
+            "epochs": 0,
+            "train_cpu_seconds": 0.0,
+            "started": time.time(),
+            "ended": None,
+            "starts": 0,
+            "folder": None,
+            "node": None,
+            "devices": None,
+            "data": None,
+            "checkpoint": None,
+            "history": [],
+        }
+
+    def winner(self, records: Sequence[Record] | None = None) -> Record | None:
+        """The best by validation: of those that trained to their end, if there is one, of those that were stopped
+        otherwise; the earlier one of two that are equal. None where all failed."""
+        ended = self.ended() if records is None else records
+        for status in ("done", "stopped"):
+            found = [one for one in ended if one["status"] == status and one["best_score"] is not None]
+            if found:
+                sign = -1 if self.bigger else 1
+                return min(found, key=lambda one: (sign * one["best_score"], one["number"]))
+        return None
+
+    def keep_only(self, record: Record | None) -> None:
+        """Remove the checkpoints of all trials that are over but this one: a sweep would fill the disk."""
+        for one in self.ended():
+            if one["folder"] and (record is None or one["trial"] != record["trial"]):
+                shutil.rmtree(Path(one["folder"]) / "saved", ignore_errors=True)
+
+
+def add_line(record: Record, result: dict[str, Any]) -> None:
+    """Take in what a trial has reported; one that started again reports its epochs again."""
+    if "epoch" in result and not result.get("ended"):
+        line = {key: result.get(key) for key in _LINE}
+        record["history"] = [one for one in record["history"] if one["epoch"] < line["epoch"]] + [line]
+        record |= {"best_score": line["best_score"], "epochs": line["epoch"]}
+        record |= {"train_cpu_seconds": line["train_cpu_seconds"], "best_epoch": _best_epoch(record["history"])}
+    record |= {key: result[key] for key in ("folder", "node", "devices", "data") if result.get(key)}
+
+
+def finish(record: Record, result: dict[str, Any], error: str | None) -> None:
+    """Turn a record into that of a trial that is over.
+
+    Args:
+        record: Of a trial that ran.
+        result: The last that it reported.
+        error: Why Tune gave it up; None if it did not.
+    """
+    status = str(result.get("ended") or "stopped")
+    if error is not None:
+        status = "failed"
+    record |= {"status": status, "ended": time.time(), "error": error or result.get("error")}
+    record["checkpoint"] = result.get("checkpoint")
+    if status == "failed":
+        score = record["best_score"]
+        record["best_score"] = score if score is not None and math.isfinite(score) else None
+
+
+def _best_epoch(history: Sequence[dict[str, Any]]) -> int | None:
+    best = history[-1]["best_score"]
+    return next((one["epoch"] - 1 for one in history if one["score"] == best), None)

@@ -1,0 +1,200 @@
+"""A sweep from its plan to its report."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from recbole_logq.errors import RequestError, WorkError
+from recbole_logq.experiment.files import alone_in, write_json, write_text
+from recbole_logq.experiment.pool import DATA_PATH
+from recbole_logq.experiment.ray_session import ray_session, require_ray
+from recbole_logq.experiment.sweep.plan import Search, SweepPlan, make_sweep
+from recbole_logq.experiment.sweep.records import Record, Records
+
+OVER = "over.json"
+"""Says that all trials of a search are over."""
+
+
+def sweep(
+    config_file_list: Sequence[str] | None = None,
+    config_dict: dict[str, Any] | None = None,
+    params_file: str | None = None,
+    folder: str | Path | None = None,
+    address: str | None = None,
+    resume: bool = False,
+) -> dict[str, Any]:
+    """Search the settings of one or several models by their validation score, test each winner once, write the report.
+
+    Args:
+        config_file_list: YAML files with ``model``, ``dataset``, ``space``, ``settings``, ...: see :func:`make_sweep`.
+        config_dict: The same and any setting of the training; wins over the files.
+        params_file: The space as a range file of RecBole's.
+        folder: Where everything goes; ``sweeps/<title>`` by default.
+        address: Of a Ray cluster, ``auto`` or ``host:port``; this machine alone by default.
+        resume: Go on with an interrupted sweep.
+
+    Returns:
+        ``title``, ``folder`` and ``searches``, each with ``name``, ``model``, ``dataset``, ``metric``, ``bigger``,
+        ``winner`` (its number), ``best`` (the path of its YAML), ``test_result``, ``tested`` and ``trials``.
+
+    Raises:
+        RequestError: The request makes no sense, before Ray starts.
+        WorkError: No trial of a model ended well, or the work was interrupted.
+    """
+    plan = make_sweep(config_file_list or [], config_dict or {}, params_file)
+    if address and address.startswith("ray://"):
+        raise RequestError(
+            f"address={address}: start the sweep on a machine of the cluster, with --address=auto or host:port"
+        )
+    require_ray("sweep", *(["optuna"] if plan.how.search == "optuna" else []))
+    from recbole_logq.experiment.sweep.check import check
+
+    at_work = _absolute(plan)
+    with _devices_kept():
+        configs = check(at_work)
+    target = Path(folder or Path("sweeps") / re.sub(r"[^\w.-]+", "-", plan.title)).absolute()
+    done = _state(target, plan, resume)
+    if done is not None:
+        print(f"this sweep is finished; results in {target}", flush=True)
+        return _with_a_winner(done)
+    with alone_in(target, "sweep"):
+        write_json(target / "plan.json", plan.content())
+        try:
+            _search_all(at_work, target, address, configs)
+        except KeyboardInterrupt as error:
+            raise WorkError("interrupted; the same command with --resume goes on") from error
+        return _with_a_winner(_finish(plan, target, configs))
+
+
+def _state(folder: Path, plan: SweepPlan, resume: bool) -> dict[str, Any] | None:
+    """The results where the sweep is finished; None where it starts or goes on."""
+    stored = folder / "plan.json"
+    if not stored.is_file():
+        if resume:
+            raise RequestError(f"there is nothing to resume in {folder}: leave --resume out, or set --folder=FOLDER")
+        return None
+    try:
+        before = json.loads(stored.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RequestError(f"cannot read {stored}: {error}") from error
+    if before != json.loads(json.dumps(plan.content())):
+        raise RequestError(f"another sweep lies in {folder}: set --folder=FOLDER, or remove it")
+    finished = folder / "results.json"
+    if finished.is_file():
+        content: dict[str, Any] = json.loads(finished.read_text(encoding="utf-8"))
+        return content
+    if not resume:
+        raise RequestError(f"an unfinished sweep lies in {folder}: --resume goes on with it, --folder= starts another")
+    return None
+
+
+def _search_all(plan: SweepPlan, folder: Path, address: str | None, configs: dict[str, Any]) -> None:
+    from recbole_logq.experiment.sweep.engine import folder_of, run_search
+    from recbole_logq.experiment.sweep.shared import prepare
+
+    print(f"results go to {folder}", flush=True)
+    missing = [search for search in plan.searches if not (folder_of(folder, search) / OVER).is_file()]
+    if not missing:  # cut off between the last trial and the report
+        return
+    with ray_session(address) as ray:
+        for search in missing:
+            config = configs[search.name]
+            with _devices_kept():
+                prepared = prepare(config)
+            records = Records(folder_of(folder, search), bool(config["valid_metric_bigger"]))
+            run_search(ray, search, plan.how, records, config, prepared)
+            if records.interrupted():
+                raise WorkError("some trials never came to an end; the same command with --resume goes on")
+            write_json(records.folder / OVER, {"trials": len(records.ended())})
+
+
+def _finish(plan: SweepPlan, folder: Path, configs: dict[str, Any]) -> dict[str, Any]:
+    from recbole_logq.experiment.sweep.engine import folder_of
+    from recbole_logq.experiment.sweep.outputs import write_best, write_results
+    from recbole_logq.experiment.sweep.page import page
+    from recbole_logq.experiment.sweep.winner import tested
+
+    found: list[dict[str, Any]] = []
+    for search in plan.searches:
+        config = configs[search.name]
+        records = Records(folder_of(folder, search), bool(config["valid_metric_bigger"]))
+        trials = records.ended()
+        one: dict[str, Any] = {"name": search.name, "model": search.model, "dataset": search.dataset}
+        one |= {"metric": str(config["valid_metric"]), "bigger": records.bigger, "winner": None, "best": None}
+        one |= {"test_result": None, "tested": None, "trials": trials}
+        if winner := records.winner():
+            best = records.folder / "best.yaml"
+            write_best(best, search, winner, one["metric"], plan)
+            test = tested(records.folder, winner, max(int(plan.how.cpus), 1), _data_path(search))
+            one |= {"winner": winner["number"], "best": str(best)}
+            one |= {"test_result": test["test_result"], "tested": test["how"]}
+        found.append(one)
+    content = {"title": plan.title, "folder": str(folder), "how": plan.how.model_dump(), "searches": found}
+    overall, best_search = _overall(plan, found)
+    if overall is not None and best_search is not None:
+        winner = next(one for one in overall["trials"] if one["number"] == overall["winner"])
+        write_best(folder / "best.yaml", best_search, winner, overall["metric"], plan)
+    write_text(folder / "report.html", page(content, {search.name: search.space for search in plan.searches}))
+    write_results(folder, content)
+    return content
+
+
+def _with_a_winner(content: dict[str, Any]) -> dict[str, Any]:
+    """The same; a sweep whose trials all failed is stored and reported, and is no success.
+
+    Raises:
+        WorkError: That.
+    """
+    if all(one["winner"] is None for one in content["searches"]):
+        errors = [record["error"] for one in content["searches"] for record in one["trials"] if record["error"]]
+        raise WorkError(f"no trial ended well, see {content['folder']}; the first says: {errors[0] if errors else '-'}")
+    return content
+
+
+def _overall(plan: SweepPlan, found: list[dict[str, Any]]) -> tuple[dict[str, Any] | None, Search | None]:
+    """The search whose winner is the best by validation."""
+
+    def score(one: dict[str, Any]) -> float:
+        winner: Record = next(record for record in one["trials"] if record["number"] == one["winner"])
+        return float(winner["best_score"]) * (1 if one["bigger"] else -1)
+
+    there = [one for one in found if one["winner"] is not None]
+    if not there:
+        return None, None
+    best = max(there, key=score)
+    return best, next(search for search in plan.searches if search.name == best["name"])
+
+
+def _data_path(search: Search) -> str:
+    return str(Path(search.settings.get("data_path", DATA_PATH)).absolute())
+
+
+def _absolute(plan: SweepPlan) -> SweepPlan:
+    """Trials stand in folders of their own."""
+    return replace(
+        plan,
+        searches=[
+            replace(search, settings={**search.settings, "data_path": _data_path(search)}) for search in plan.searches
+        ],
+    )
+
+
+@contextmanager
+def _devices_kept() -> Iterator[None]:
+    # A configuration sets which device this process sees; Ray would take it for all that the machine has.
+    key = "CUDA_VISIBLE_DEVICES"
+    before = os.environ.get(key)
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop(key, None)
+        else:
+            os.environ[key] = before

@@ -1,0 +1,134 @@
+"""What happens in one trial, on whatever machine it is: train, report every validation, leave the test alone."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import math
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from recbole_logq.errors import RequestError, WorkError
+from recbole_logq.experiment.sweep.plan import Search
+from recbole_logq.experiment.sweep.space import Point
+
+METRIC = "best_score"
+CLOCK = "epoch"
+
+
+@dataclass(frozen=True)
+class Job:
+    """What all trials of a search share.
+
+    Attributes:
+        folder: Where trials have their folders.
+        threads: Of a trial.
+        resumable: Folders of trials that were cut off, by point: they go on from their last checkpoint.
+    """
+
+    search: Search
+    folder: str
+    threads: int
+    gpus: float
+    resumable: dict[str, str]
+
+
+def run_trial(config: dict[str, Any], job: Job, prepared: Any = None) -> None:
+    """Tune's function: reports a line at every validation and one that says how it ended.
+
+    Whatever a configuration brings about is reported, not raised, so that only a lost process or machine makes Tune
+    start a trial again.
+    """
+    from ray import get_runtime_context, tune
+
+    text = config["point"]
+    _forget_the_last()
+    folder = _own_folder(job, text)
+    where: dict[str, Any] = {"folder": str(folder), "node": get_runtime_context().get_node_id()}
+    where["devices"] = os.environ.get("CUDA_VISIBLE_DEVICES")
+    try:
+        ended = _train(json.loads(text), folder, job, prepared, where)
+    except Exception as error:
+        ended = {"ended": "failed", "error": reason(error), METRIC: math.nan}
+    tune.report({**ended, **where})
+
+
+def _forget_the_last() -> None:
+    """A process serves several trials, one after another; what one left behind is not to count for the next."""
+    import gc
+
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available() and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+
+
+def reason(error: BaseException) -> str:
+    """One line."""
+    known = isinstance(error, RequestError | WorkError)
+    text = " ".join(str(error).split()) or "no message"
+    return (text if known else f"{type(error).__name__}: {text}")[:500]
+
+
+def _own_folder(job: Job, text: str) -> Path:
+    """Of this trial alone; the folder of the sweep may be out of reach on another machine of a cluster."""
+    from ray import tune
+
+    if text in job.resumable and Path(job.resumable[text]).is_dir():
+        folder = Path(job.resumable[text])
+    else:
+        name = str(tune.get_context().get_trial_id())
+        folder = Path(job.folder) / name
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError:
+            folder = Path(tempfile.mkdtemp(prefix=f"recbole-logq-{name}-"))
+    os.chdir(folder)  # RecBole writes log/ and log_tensorboard/ where it stands
+    return folder
+
+
+def _train(point: Point, folder: Path, job: Job, prepared: Any, where: dict[str, Any]) -> dict[str, Any]:
+    import torch
+    from ray import tune
+
+    from recbole_logq.experiment.run import Phases, begin
+    from recbole_logq.experiment.sweep.check import configuration
+
+    torch.set_num_threads(job.threads)
+    own = {"checkpoint_dir": str(folder / "saved")}
+    config = configuration(job.search, point, job.gpus, own)
+    shared = prepared is not None and prepared.fits(config)
+    where["data"] = "shared" if shared else "own"
+    trainer, loaders, _ = begin(config, Phases(), prepared if shared else None)
+    bigger = bool(config["valid_metric_bigger"])
+    best: list[float] = []
+
+    def report(epoch: int, score: float) -> None:
+        if not math.isfinite(score):
+            raise WorkError(f"{config['valid_metric']} on validation became {score} in epoch {epoch}")
+        best[:] = [(max if bigger else min)([score, *best])]
+        spent = {key: round(getattr(trainer, key, 0.0), 3) for key in ("train_seconds", "train_cpu_seconds")}
+        tune.report({CLOCK: epoch + 1, "score": float(score), METRIC: float(best[0]), **spent, **where})
+
+    if interrupted := sorted((folder / "saved").glob("*-last.pth")):
+        trainer.resume_checkpoint(str(interrupted[-1]))
+        for entry in trainer.history:
+            if "valid_score" in entry:
+                report(entry["epoch"], entry["valid_score"])
+    # RecBole's boosted trees know nothing of epochs.
+    by_epoch = {"callback_fn": report} if "callback_fn" in inspect.signature(trainer.fit).parameters else {}
+    score, _ = trainer.fit(loaders[0], loaders[1], saved=True, show_progress=False, **by_epoch)
+    if not best:
+        report(0, float(score))
+    for file in (folder / "saved").glob("*-last.pth"):
+        file.unlink()  # the trial is over, and its best epoch is kept
+    return {
+        "ended": "done",
+        METRIC: float(best[0]),
+        "best_epoch": getattr(trainer, "best_epoch", None),
+        "checkpoint": str(Path(trainer.saved_model_file).absolute()),
+    }

@@ -1,0 +1,46 @@
+"""The one test of a search: of its winner, when everything else is decided."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from recbole_logq.errors import WorkError
+from recbole_logq.experiment.processes import child_environment
+from recbole_logq.experiment.sweep.records import Record
+
+
+def tested(folder: Path, winner: Record, threads: int, data_path: str) -> dict[str, Any]:
+    """Test the winner's checkpoint; train it again from ``best.yaml`` where the checkpoint is out of reach.
+
+    Args:
+        folder: Of the search, with ``best.yaml`` in it.
+        winner: Its record.
+        threads: Of a trial.
+        data_path: Absolute.
+
+    Returns:
+        ``test_result`` and ``how``: ``checkpoint`` or ``trained again``.
+
+    Raises:
+        WorkError: Neither works.
+    """
+    where = folder / "winner"
+    where.mkdir(parents=True, exist_ok=True)
+    output = where / "test.json"
+    ways = [("trained again", [f"--config_files={folder / 'best.yaml'}"])]
+    if winner["checkpoint"] and Path(winner["checkpoint"]).is_file():
+        ways.insert(0, ("checkpoint", ["evaluate", f"--checkpoint={winner['checkpoint']}"]))
+    for how, words in ways:
+        command = [sys.executable, "-m", "recbole_logq", *words, f"--data_path={data_path}", "--show_progress=false"]
+        environment = {**child_environment(), "OMP_NUM_THREADS": str(threads)}
+        with (where / "output.log").open("a", encoding="utf-8") as log:
+            status = subprocess.run(
+                [*command, f"--output={output}"], cwd=where, env=environment, stdout=log, stderr=subprocess.STDOUT
+            ).returncode
+        if status == 0:
+            return {"test_result": json.loads(output.read_text(encoding="utf-8"))["test_result"], "how": how}
+    raise WorkError(f"the winner could not be tested: see {where / 'output.log'}")

@@ -1,0 +1,140 @@
+"""What a sweep is asked to do, and what is refused before Ray starts."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from recbole_logq import sweep
+from recbole_logq.cli import main
+from recbole_logq.errors import RequestError
+from recbole_logq.experiment.sweep.check import check
+from recbole_logq.experiment.sweep.plan import make_sweep, merged
+
+SPACE: dict[str, Any] = {"learning_rate": {"loguniform": [1e-4, 1e-1]}}
+SHIPPED = sorted((Path(__file__).parents[3] / "config" / "sweep").glob("*.yaml"))
+
+
+@pytest.fixture
+def options(ml100k_cut: Path) -> dict[str, Any]:
+    return {
+        "model": "TwoTowerLogQ",
+        "dataset": "cut",
+        "data_path": str(ml100k_cut),
+        "topk": [5],
+        "valid_metric": "NDCG@5",
+    }
+
+
+def test_files_options_and_models_are_merged(tmp_path: Path) -> None:
+    file = tmp_path / "a.yaml"
+    content = {"dataset": "d", "trials": 3, "settings": {"epochs": 5, "negatives.count": 64}, "space": SPACE}
+    content["models"] = [
+        "BPR",
+        {"name": "mine", "model": "TwoTowerLogQ", "dropout": 0.1, "space": {"temperature": [1]}},
+    ]
+    file.write_text(yaml.safe_dump(content))
+    plan = make_sweep([str(file)], {"trials": 4, "epochs": 6})
+    assert plan.how.trials == 4
+    assert [(one.name, one.model) for one in plan.searches] == [("BPR", "BPR"), ("mine", "TwoTowerLogQ")]
+    assert plan.searches[1].settings["epochs"] == 6
+    assert plan.searches[1].settings["dropout"] == 0.1
+    assert "dropout" not in plan.searches[0].settings
+    assert [one.name for one in plan.searches[1].space] == ["learning_rate", "temperature"]
+    assert [one.name for one in plan.searches[0].space] == ["learning_rate"]
+    assert merged(plan.searches[1].settings, {"negatives.count": 8})["negatives"] == {"count": 8}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model": None}, "sweep needs a model, a dataset and a space"),
+        ({"space": None}, "space: what to vary"),
+        ({"space": {"lerning_rate": [0.1]}}, "did you mean learning_rate"),
+        ({"space": {"learning_rate": [0.1, -1]}}, "space.learning_rate, value -1: learning_rate=-1"),
+        ({"space": {"learning_rate": {"uniform": [-1, 1]}}}, "value -1"),
+        ({"space": {"learning_rate": {"uniform": [1, 0]}}}, "low must be below high"),
+        ({"space": {"seed": [1, 2]}}, "space.seed: it is not searched"),
+        ({"space": {**SPACE, "epochs": [1, 2]}, "epochs": 3}, "epochs stands in settings and in space"),
+        ({"model": "Nothing"}, "no model named"),
+        ({"dataset": "nowhere"}, "nowhere"),
+        ({"trials": 0}, "trials=0"),
+        ({"search": "bayes"}, "search='bayes'"),
+        ({"search": "grid"}, "search=grid: learning_rate is loguniform"),
+        ({"scheduler": "hyperband"}, "scheduler is asha, none"),
+        ({"scheduler": {"grace": 1}}, "scheduler.grace"),
+        ({"cpus": -1}, "cpus=-1"),
+        ({"nproc": 2}, "nproc=2: only training runs in several processes"),
+        ({"eval_step": 0}, "eval_step=0: trials are compared by their validation"),
+        ({"trails": 5}, "unknown setting trails"),
+        ({"models": ["TwoTowerLogQ", {"model": "BPR", "valid_metric": "Recall@5"}], "model": None}, "valid_metric is"),
+        ({"models": ["BPR", "BPR"], "model": None}, "BPR stands there twice"),
+    ],
+    ids=str,
+)
+def test_refused_before_ray_starts(
+    options: dict[str, Any], changes: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch, in_tmp: Path
+) -> None:
+    import recbole_logq.experiment.sweep.sweep as module
+
+    monkeypatch.setattr(module, "ray_session", lambda *_: pytest.fail("Ray was started"))
+    given = {key: value for key, value in {**options, "space": SPACE, **changes}.items() if value is not None}
+    with pytest.raises(RequestError, match=message) as error:
+        sweep(None, given)
+    assert "\n" not in str(error.value)
+    assert list(in_tmp.iterdir()) == []
+
+
+def test_an_unknown_key_of_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "a.yaml"
+    file.write_text("modle: BPR\n")
+    with pytest.raises(RequestError, match="unknown key modle - did you mean model"):
+        make_sweep([str(file)], {})
+
+
+def test_a_value_that_goes_with_one_option_only_is_no_mistake(options: dict[str, Any]) -> None:
+    space = {"embedding_size": [64, 48], "n_heads": [2, 3]}  # 64 does not divide by 3
+    configs = check(make_sweep([], {**options, "model": "SASRecLogQ", "space": space}))
+    assert configs["SASRecLogQ"]["embedding_size"] % configs["SASRecLogQ"]["n_heads"] == 0
+    with pytest.raises(RequestError, match=r"space\.n_heads, value 3"):
+        check(make_sweep([], {**options, "model": "SASRecLogQ", "space": {**space, "embedding_size": [64, 32]}}))
+
+
+def test_without_ray_it_says_what_to_install(
+    options: dict[str, Any], monkeypatch: pytest.MonkeyPatch, in_tmp: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    (in_tmp / "a.yaml").write_text(yaml.safe_dump({"model": "BPR", "dataset": "ml-100k", "space": SPACE}))
+    assert main(["sweep", "--config_files=a.yaml"]) == 2
+    said = capsys.readouterr().err
+    assert said == 'error: sweep: Ray is not installed; pip install "ray[tune]"\n'
+
+
+def test_without_optuna_too(monkeypatch: pytest.MonkeyPatch, in_tmp: Path, options: dict[str, Any]) -> None:
+    monkeypatch.setitem(sys.modules, "optuna", None)
+    with pytest.raises(RequestError, match="optuna is not installed"):
+        sweep(None, {**options, "space": SPACE, "search": "optuna"})
+
+
+@pytest.mark.parametrize("words", [["--resume=x"], ["--resume"], ["--address=ray://host:1"]], ids=str)
+def test_bad_requests_on_the_command_line(
+    words: list[str], ml100k_cut: Path, in_tmp: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (in_tmp / "a.yaml").write_text(yaml.safe_dump({"model": "BPR", "dataset": "ml-100k", "space": SPACE}))
+    assert main(["sweep", "--config_files=a.yaml", *words]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: ")
+    assert said.count("\n") == 1
+    assert not (in_tmp / "sweeps").exists()
+
+
+@pytest.mark.parametrize("file", SHIPPED, ids=lambda file: file.stem)
+def test_shipped_files_are_accepted(file: Path) -> None:
+    plan = make_sweep([str(file)], {"dataset": "ml-100k"})
+    assert check(plan).keys() == {search.name for search in plan.searches}
+    assert plan.how.trials >= 8
+    assert file.read_text(encoding="utf-8").startswith("#")

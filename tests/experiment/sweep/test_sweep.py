@@ -1,0 +1,240 @@
+"""Sweeps with real processes: this machine alone, killed half-way, and a cluster that loses a machine."""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from recbole_logq import run
+from recbole_logq.cli import main
+from recbole_logq.experiment.plan import PROTOCOL
+
+pytest.importorskip("ray")
+pytest.importorskip("optuna")
+pytestmark = pytest.mark.slow
+
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+GOOD, BAD, BROKEN = [0.05, 0.03], [1e-5, 2e-5, 3e-5], 1e36
+
+
+def call(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "recbole_logq", *words]
+    return subprocess.run(command, cwd=cwd, env=ENVIRONMENT, capture_output=True, text=True, timeout=400)
+
+
+def records_in(folder: Path) -> list[dict[str, Any]]:
+    found = []
+    for file in folder.glob("*/records/*.json"):
+        found.append(json.loads(file.read_text(encoding="utf-8")))
+    return sorted(found, key=lambda one: one["number"])
+
+
+def over(folder: Path) -> dict[Path, int]:
+    """Files of trials that are over, and when they were written."""
+    files = {}
+    for file in folder.glob("*/records/*.json"):
+        if json.loads(file.read_text(encoding="utf-8"))["status"] in {"done", "stopped", "failed"}:
+            files[file] = file.stat().st_mtime_ns
+    return files
+
+
+def running(folder: Path) -> list[dict[str, Any]]:
+    """Records of trials that have been validated and go on."""
+    return [one for one in records_in(folder) if one["status"] == "running" and one["folder"]]
+
+
+def write_sweep(folder: Path, data: Path, **changes: Any) -> str:
+    settings = {"data_path": str(data), "epochs": 6, "topk": [5], "metrics": ["NDCG"], "valid_metric": "NDCG@5"}
+    settings |= {"similarity": "dot", "train_batch_size": 256, "metric_decimal_place": 12, "stopping_step": 100}
+    content = {"model": "TwoTowerLogQ", "dataset": "cut", "search": "grid", "scheduler": {"grace_period": 2}}
+    content |= {"space": {"learning_rate": [*GOOD, BROKEN, *BAD]}, **changes}
+    content["settings"] = {**settings, **changes.get("settings", {})}
+    (folder / "sweep.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    return "--config_files=sweep.yaml"
+
+
+def test_from_the_file_to_the_winner(
+    in_tmp: Path, tmp_path: Path, ml100k_cut: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["sweep", write_sweep(tmp_path, ml100k_cut), "--folder=here"]
+    done = call(*words, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    here = tmp_path / "here"
+    trials = records_in(here)
+    by_rate = {one["point"]["learning_rate"]: one for one in trials}
+    assert len(trials) == len(by_rate) == 6
+    # One configuration is broken, and the others go on.
+    assert by_rate[BROKEN]["status"] == "failed"
+    assert "training loss" in by_rate[BROKEN]["error"]
+    # ASHA stops some, early, and none of what trains to its end did worse at the first rung than all that it stopped.
+    stopped = [one for one in trials if one["status"] == "stopped"]
+    ended = [one for one in trials if one["status"] == "done"]
+    assert stopped
+    assert ended
+    assert {one["epochs"] for one in stopped} == {2}
+    assert {one["epochs"] for one in ended} == {6}
+    assert [line["epoch"] for line in ended[0]["history"]] == [1, 2, 3, 4, 5, 6]
+    assert max(one["history"][1]["best_score"] for one in ended) >= max(one["best_score"] for one in stopped)
+    # Folders of their own, data from the store, checkpoints of the winner alone.
+    assert len({one["folder"] for one in trials}) == 6
+    assert {one["data"] for one in trials if one["status"] != "failed"} == {"shared"}
+    results = json.loads((here / "results.json").read_text(encoding="utf-8"))["searches"][0]
+    winner = next(one for one in trials if one["number"] == results["winner"])
+    assert winner["best_score"] == max(one["best_score"] for one in ended)
+    assert [str(file) for file in here.glob("*/trials/*/saved/*.pth")] == [winner["checkpoint"]]
+    assert results["tested"] == "checkpoint"
+    with (here / "results.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["winner"] for row in rows].count("True") == 1
+    assert {row["status"] for row in rows} == {"done", "stopped", "failed"}
+    assert done.stdout.count("trial ") >= 7  # a line for each trial, and for the winner
+    # The winner again, to the last digit.
+    again = call("--config_files=here/best.yaml", "--output=again.json", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    result = json.loads((tmp_path / "again.json").read_text(encoding="utf-8"))
+    assert result["best_valid_score"] == winner["best_score"]
+    assert result["test_result"] == results["test_result"]
+    # A finished sweep says so and does nothing.
+    before = {file: file.stat().st_mtime_ns for file in here.rglob("*")}
+    for more in ([], ["--resume"]):
+        assert main([*words, *more]) == 0
+        assert f"this sweep is finished; results in {here}" in capsys.readouterr().out
+    assert {file: file.stat().st_mtime_ns for file in here.rglob("*")} == before
+    assert main([*words, "--epochs=7"]) == 2
+    assert "another sweep lies in" in capsys.readouterr().err
+
+
+def test_killed_half_way_and_resumed(
+    in_tmp: Path, tmp_path: Path, ml100k_cut: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rates = [0.05, 0.04, 0.03, 0.02, 0.01, 0.005]
+    file = write_sweep(tmp_path, ml100k_cut, space={"learning_rate": rates}, scheduler="none", settings={"epochs": 60})
+    command = [sys.executable, "-m", "recbole_logq", "sweep", file, "--folder=here"]
+    here = tmp_path / "here"
+    with subprocess.Popen(command, cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.DEVNULL) as job:
+        while (len(over(here)) < 2 or not running(here)) and job.poll() is None:
+            time.sleep(0.05)
+        job.kill()
+    before = over(here)
+    assert 2 <= len(before) < len(rates)
+    assert any(one["folder"] for one in records_in(here) if one["status"] == "running")
+    cut_off = {one["trial"]: one for one in records_in(here) if one["status"] == "running"}
+    assert main(command[3:]) == 2
+    assert "--resume goes on with it" in capsys.readouterr().err
+    resumed = call(*command[3:], "--resume", cwd=tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+    assert {file: file.stat().st_mtime_ns for file in before} == before
+    trials = records_in(here)
+    assert sorted(one["point"]["learning_rate"] for one in trials) == sorted(rates)
+    assert {one["status"] for one in trials} == {"done"}
+    # What was cut off after its first epoch went on in its own folder.
+    assert {one["folder"] for one in cut_off.values() if one["folder"]} <= {one["folder"] for one in trials}
+    # As if it had never been cut off: a run of the same settings gives the same scores.
+    one = next(one for one in trials if one["folder"] in {other["folder"] for other in cut_off.values()})
+    content = yaml.safe_load((tmp_path / "sweep.yaml").read_text(encoding="utf-8"))
+    result = run(
+        "TwoTowerLogQ", "cut", config_dict={**PROTOCOL, **content["settings"], **one["point"], "use_gpu": False}
+    )
+    assert [line["valid_score"] for line in result["history"]] == [line["score"] for line in one["history"]]
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    """A head that runs nothing and two workers of one core each."""
+    os.environ["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] = "0"
+    from ray.cluster_utils import Cluster
+
+    found = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    for gpus in (2, 0):  # declared, not there: what counts is which trial is given which
+        found.add_node(num_cpus=1, num_gpus=gpus)
+    found.wait_for_nodes()
+    yield found
+    found.shutdown()
+
+
+def test_optuna_and_two_models_with_one_budget_on_a_cluster(cluster: Any, tmp_path: Path, ml100k_cut: Path) -> None:
+    models = [
+        {"model": "BPR", "space": {"embedding_size": {"randint": [8, 9]}}},
+        {"name": "ours", "model": "TwoTowerLogQ", "space": {"similarity": ["dot", "cosine"]}},
+    ]
+    space = {"learning_rate": {"loguniform": [1e-3, 1e-1]}}
+    file = write_sweep(
+        tmp_path, ml100k_cut, model=None, models=models, space=space, search="optuna", trials=3, cpus=0.5, gpus=1
+    )
+    text = (tmp_path / "sweep.yaml").read_text(encoding="utf-8")
+    (tmp_path / "sweep.yaml").write_text(text.replace("  similarity: dot\n", "").replace("epochs: 6", "epochs: 2"))
+    done = call("sweep", file, "--folder=here", f"--address={cluster.address}", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "here" / "results.json").read_text(encoding="utf-8"))["searches"]
+    assert [(one["name"], len(one["trials"])) for one in found] == [("BPR", 3), ("ours", 3)]
+    assert {one["point"]["embedding_size"] for one in found[0]["trials"]} <= {8, 9}
+    assert all(one["test_result"]["ndcg@5"] >= 0 for one in found)
+    # Two at a time, each with the device that Ray gave it: RecBole would give both the first.
+    assert {trial["devices"] for one in found for trial in one["trials"]} == {"0", "1"}
+    for name in ("BPR", "ours"):
+        assert yaml.safe_load((tmp_path / "here" / name / "best.yaml").read_text(encoding="utf-8"))["model"]
+
+
+def _busy(address: str) -> int:
+    """Trials that hold a core of the cluster."""
+    words = f"import ray; ray.init('{address}', log_to_driver=False, logging_level='ERROR'); "
+    words += "print(ray.cluster_resources()['CPU'] - ray.available_resources().get('CPU', 0))"
+    done = subprocess.run([sys.executable, "-c", words], env=ENVIRONMENT, capture_output=True, text=True, timeout=100)
+    return round(float(done.stdout.split()[-1]))
+
+
+def test_ctrl_c_leaves_nothing_running(cluster: Any, tmp_path: Path, ml100k_cut: Path) -> None:
+    file = write_sweep(tmp_path, ml100k_cut, scheduler="none", settings={"epochs": 1000})
+    command = [sys.executable, "-m", "recbole_logq", "sweep", file, "--folder=here", f"--address={cluster.address}"]
+    with subprocess.Popen(command, cwd=tmp_path, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True) as job:
+        while not running(tmp_path / "here") and job.poll() is None:
+            time.sleep(0.1)
+        job.send_signal(signal.SIGINT)
+        said = job.communicate(timeout=120)[1]
+    assert job.returncode == 1
+    assert said.strip().splitlines()[-1] == "error: interrupted; the same command with --resume goes on"
+    end = time.time() + 60
+    while (busy := _busy(cluster.address)) and time.time() < end:
+        time.sleep(0.5)
+    assert busy == 0
+
+
+def test_a_cluster_loses_a_machine(cluster: Any, tmp_path: Path, ml100k_cut: Path) -> None:
+    rates = [0.05, 0.04, 0.03, 0.02]
+    file = write_sweep(tmp_path, ml100k_cut, space={"learning_rate": rates}, scheduler="none", settings={"epochs": 120})
+    command = [sys.executable, "-m", "recbole_logq", "sweep", file, "--folder=here", f"--address={cluster.address}"]
+    here = tmp_path / "here"
+    with subprocess.Popen(command, cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True) as job:
+        on: dict[str, Any] = {}
+        while not on and job.poll() is None:
+            time.sleep(0.05)
+            # Later than the first two, so that one is over, and it has only begun.
+            on = {one["node"]: one for one in running(here) if one["number"] > 2}
+        before = over(here)
+        lost = next(node for node in cluster.worker_nodes if node.node_id in on)
+        cluster.remove_node(lost, allow_graceful=False)
+        said = job.communicate(timeout=400)[0]
+    assert job.returncode == 0, said
+    assert before
+    assert {file: file.stat().st_mtime_ns for file in before} == before
+    trials = records_in(here)
+    assert sorted(one["point"]["learning_rate"] for one in trials) == sorted(rates)
+    assert {one["status"] for one in trials} == {"done"}
+    again = next(one for one in trials if one["trial"] == on[lost.node_id]["trial"])
+    assert again["starts"] == 2
+    assert again["node"] != lost.node_id
+    assert [line["epoch"] for line in again["history"]] == list(range(1, 121))
+    assert sum(one["starts"] for one in trials) == len(rates) + 1
+    assert all(math.isfinite(one["best_score"]) for one in trials)
