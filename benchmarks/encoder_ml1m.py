@@ -99,8 +99,6 @@ def _line(run: str) -> tuple[float, str]:
     name = run.removeprefix(f"{model}-")
     change = ", ".join(f"{key}={value}" for key, value in changes.items()) or "nothing"
     runs = EXPERIMENT.stored(run)
-    if not runs:
-        return -1.0, f"| {model} | {name} | {change} |" + " - |" * 6
     valid = [one["best_valid_result"]["ndcg@10"] for one in runs]
     cells = [
         ", ".join(str(one["seed"]) for one in runs),
@@ -113,16 +111,17 @@ def _line(run: str) -> tuple[float, str]:
 
 
 def table() -> str:
-    """Each loss's variants by validation NDCG@10, the best first; ``-`` for what has not run."""
+    """Each loss's variants that have run, by validation NDCG@10, the best first."""
     lines = [
         "| model | variant | changed | seeds | valid NDCG@10 | test NDCG@10 | test HR@10 | best at CPU s | epochs |",
         "|---" * 9 + "|",
     ]
     for model in VARIANTS:
-        found = [_line(run) for run, (of, _) in RUNS.items() if of == model]
+        found = [_line(run) for run, (of, _) in RUNS.items() if of == model and EXPERIMENT.stored(run)]
         lines += [line for _, line in sorted(found, key=lambda pair: -pair[0])]
     runs = [one for run in RUNS for one in EXPERIMENT.stored(run)]
-    return "\n".join([*lines, "", f"Test sets: {prints(runs) or '-'}."])
+    total = len(RUNS) * len(SEEDS)
+    return "\n".join([*lines, "", f"{len(runs)} of {total} runs. Test sets: {prints(runs) or '-'}."])
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from pathlib import Path
 import audits
 import big_pools
 import device_step
+import encoder_ml1m
 import evaluation
 import flat_in_catalogue
 import full_softmax
@@ -46,6 +47,7 @@ def main() -> int:
         "full-softmax": full_softmax.table(),
         "big-pools": big_pools.table(),
         "device-step": device_step.table(),
+        "encoder": encoder_ml1m.table(),
         "preparation": preparation.table(),
         "evaluation": evaluation.table(),
         "sparse-quality": quality_sparse.table(),

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from recbole_logq.data.window_batch import WindowBatch
 from recbole_logq.errors import RequestError
 from recbole_logq.experiment.restore import Restored
 from recbole_logq.lab.subject import Batch, Subject
@@ -67,8 +68,11 @@ def checkpoint_subject(restored: Restored, rows: int, seed: int = 0) -> Subject:
         while True:
             loader.start_epoch()
             for batch in loader:
-                targets = batch[dataset.iid_field].flatten()
-                yield Batch(positives=targets[targets > 0], n_units=len(batch))
+                targets, n_units = batch[dataset.iid_field], len(batch)
+                if isinstance(batch, WindowBatch):
+                    targets = targets if batch.real is None else targets[batch.real]
+                    n_units = len(batch.packing.lengths)
+                yield Batch(positives=targets, n_units=n_units)
 
     return Subject(
         name=f"{config['model']} on {config['dataset']}",

@@ -154,6 +154,7 @@ def test_killed_half_way_and_resumed(
 def cluster() -> Iterator[Any]:
     """A head that runs nothing and two workers of one core each."""
     os.environ["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] = "0"
+    os.environ.pop("CUDA_VISIBLE_DEVICES", None)  # a configuration of another test has set it
     from ray.cluster_utils import Cluster
 
     found = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
