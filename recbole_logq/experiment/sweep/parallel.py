@@ -61,17 +61,20 @@ def parallel(space: Sequence[Parameter], groups: Sequence[tuple[int, list[Record
     axes = [Axis(parameter) for parameter in space]
     scores = Scale([record["best_score"] for record in records])
     width = _LEFT + _STEP * len(axes) + 60
-    marks = []
+    marks = [
+        _line(
+            series, record, [axis.of(record["point"]) for axis in axes] + [scores.place(record["best_score"])], metric
+        )
+        for series, group in groups
+        for record in group
+        if record["best_score"] is not None
+    ]
+    # Axes over the lines, so that their labels stay readable.
     for i, axis in enumerate(axes):
         ticks = [*axis.ticks, *([(-0.08, _ABSENT)] if axis.absent else [])]
         marks.append(_axis(_LEFT + _STEP * i, axis.name, ticks))
     ticks = [(scores.place(value), text_of(value)) for value in scores.ticks()]
     marks.append(_axis(_LEFT + _STEP * len(axes), metric, ticks))
-    for series, group in groups:
-        for record in group:
-            if record["best_score"] is not None:
-                heights = [axis.of(record["point"]) for axis in axes] + [scores.place(record["best_score"])]
-                marks.append(_line(series, record, heights, metric))
     height = _TOP + _HEIGHT + _BOTTOM
     label = f"Parallel coordinates: {', '.join(axis.name for axis in axes)} and {metric} of {len(records)} trials"
     return (
