@@ -13,7 +13,7 @@ from recbole_logq.errors import RequestError
 from recbole_logq.parsing import nest, read_yaml
 from recbole_logq.settings import nearest
 
-PLAN_KEYS = ("title", "models", "dataset", "datasets", "seeds", "reference", "settings")
+PLAN_KEYS = frozenset({"title", "models", "dataset", "datasets", "seeds", "reference", "settings"})
 # One protocol for all models, unless the settings say another one: RecBole's own differ between kinds of models.
 PROTOCOL: dict[str, Any] = {
     "eval_args": {"split": {"LS": "valid_and_test"}, "order": "TO", "mode": "full"},
@@ -68,6 +68,33 @@ class Plan:
     reference: str
 
 
+def read_plan(
+    files: Sequence[str], options: dict[str, Any], keys: frozenset[str]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What is asked for under ``keys``, and the settings that hold for every model, the protocol among them.
+
+    Args:
+        files: YAML, later ones win.
+        options: Win over the files; what is none of ``keys`` is a setting.
+        keys: That a file may have.
+
+    Raises:
+        RequestError: A file has another key.
+    """
+    given: dict[str, Any] = {}
+    for file in files:
+        content = read_yaml(file)
+        for key in content:
+            if key not in keys:
+                known = nearest(key, set(keys))
+                raise RequestError(f"{file}: unknown key {key}{known} (what holds for all models goes under settings)")
+        given |= {**content, "settings": over(given.get("settings", {}), nest(content.get("settings") or {}))}
+    options = nest(options)
+    given |= {key: value for key, value in options.items() if key in keys and key != "settings"}
+    shared = over(PROTOCOL, given.get("settings", {}))
+    return given, over(shared, {key: value for key, value in options.items() if key not in keys})
+
+
 def make_plan(files: Sequence[str], options: dict[str, Any]) -> Plan:
     """A plan from YAML files, later ones win, and options that win over them.
 
@@ -78,20 +105,7 @@ def make_plan(files: Sequence[str], options: dict[str, Any]) -> Plan:
     Raises:
         RequestError: Nothing to compare, a name twice, or keys that do not belong there.
     """
-    given: dict[str, Any] = {}
-    for file in files:
-        content = read_yaml(file)
-        for key in content:
-            if key not in PLAN_KEYS:
-                raise RequestError(
-                    f"{file}: unknown key {key}{nearest(key, set(PLAN_KEYS))} (what holds for all models goes under "
-                    "settings)"
-                )
-        given |= {**content, "settings": over(given.get("settings", {}), nest(content.get("settings") or {}))}
-    options = nest(options)
-    given |= {key: value for key, value in options.items() if key in PLAN_KEYS and key != "settings"}
-    shared = over(PROTOCOL, given.get("settings", {}))
-    shared = over(shared, {key: value for key, value in options.items() if key not in PLAN_KEYS})
+    given, shared = read_plan(files, options, PLAN_KEYS)
     entries = [entry_of(one) for one in listed(given.get("models"))]
     datasets = [str(name) for name in listed(given.get("datasets") or given.get("dataset"))]
     seeds = _seeds(given.get("seeds", 3))

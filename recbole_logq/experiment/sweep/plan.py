@@ -9,11 +9,11 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from recbole_logq.errors import RequestError
-from recbole_logq.experiment.plan import PROTOCOL, entry_of, listed, over
+from recbole_logq.experiment.plan import entry_of, listed, over, read_plan
 from recbole_logq.experiment.sweep.params_file import read_params_file
 from recbole_logq.experiment.sweep.space import Parameter, grid, parse_space
-from recbole_logq.parsing import nest, read_yaml
-from recbole_logq.settings import Count, CountOrZero, Positive, PositiveOrZero, nearest
+from recbole_logq.parsing import nest
+from recbole_logq.settings import Count, CountOrZero, Positive, PositiveOrZero
 
 
 def _named(value: Any) -> Any:
@@ -96,21 +96,9 @@ def make_sweep(files: Sequence[str], options: dict[str, Any], params_file: str |
     Raises:
         RequestError: Something is missing, unknown, or makes no sense.
     """
-    given: dict[str, Any] = {}
-    for file in files:
-        content = read_yaml(file)
-        for key in content:
-            if key not in PLAN_KEYS:
-                raise RequestError(
-                    f"{file}: unknown key {key}{nearest(key, set(PLAN_KEYS))} (settings of the training go under "
-                    "settings)"
-                )
-        given |= {**content, "settings": over(given.get("settings", {}), nest(content.get("settings") or {}))}
-    options = nest(options)
-    given |= {key: value for key, value in options.items() if key in PLAN_KEYS and key != "settings"}
+    given, shared = read_plan(files, options, PLAN_KEYS)
     if "model" in options:
         given.pop("models", None)
-    shared = over(over(PROTOCOL, given.get("settings", {})), {k: v for k, v in options.items() if k not in PLAN_KEYS})
     how = _how({key: value for key, value in given.items() if key in SweepSettings.model_fields})
     space = given.get("space") or {}
     if params_file is not None:
