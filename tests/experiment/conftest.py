@@ -82,3 +82,17 @@ class Opened:
 def open_page(browser: Any) -> Callable[..., Opened]:
     """``open_page(file, width, **options)`` gives an :class:`Opened`; options are those of a browser's context."""
     return partial(Opened, browser)
+
+
+@pytest.fixture
+def check_marks() -> Callable[[Any], None]:
+    """``check_marks(figure)``: every mark of a drawing lies within it and stands out from the page."""
+
+    def check(figure: Any) -> None:
+        box = figure["box"]
+        for mark in figure["marks"]:
+            for low, high in (("left", "right"), ("top", "bottom")):
+                assert box[low] - 1 <= mark["box"][low] <= mark["box"][high] <= box[high] + 1
+            assert mark["contrast"] >= 3
+
+    return check

@@ -21,7 +21,9 @@ def report(tmp_path: Path, records: list[dict[str, Any]], comparison: Make) -> P
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [400, 1280])
-def test_the_page_is_whole_and_fits(open_page: Any, report: Path, width: int, scheme: str) -> None:
+def test_the_page_is_whole_and_fits(
+    open_page: Any, check_marks: Callable[[Any], None], report: Path, width: int, scheme: str
+) -> None:
     opened = open_page(report, width, color_scheme=scheme)
     figures = opened.marks()
     assert opened.page.evaluate("document.documentElement.scrollWidth") == width
@@ -33,10 +35,7 @@ def test_the_page_is_whole_and_fits(open_page: Any, report: Path, width: int, sc
         assert box["width"] >= 300
         assert box["height"] >= 150
         assert len(figure["marks"]) > 10
-        for mark in figure["marks"]:
-            for low, high in (("left", "right"), ("top", "bottom")):
-                assert box[low] - 1 <= mark["box"][low] <= mark["box"][high] <= box[high] + 1
-            assert mark["contrast"] >= 3
+        check_marks(figure)
     assert not opened.said
     assert opened.asked == [report.as_uri()]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -56,18 +57,16 @@ def report(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [400, 1280])
-def test_the_page_is_whole_and_fits(open_page: Any, report: Path, width: int, scheme: str) -> None:
+def test_the_page_is_whole_and_fits(
+    open_page: Any, check_marks: Callable[[Any], None], report: Path, width: int, scheme: str
+) -> None:
     opened = open_page(report, width, color_scheme=scheme)
     figures = opened.marks()
     assert opened.page.evaluate("document.documentElement.scrollWidth") == width
     assert len(figures) == 2 * (1 + 1 + len(SPACE))  # parallel coordinates, best so far, an effect for each parameter
     for figure in figures:
-        box = figure["box"]
         assert len(figure["marks"]) > 8
-        for mark in figure["marks"]:
-            for low, high in (("left", "right"), ("top", "bottom")):
-                assert box[low] - 1 <= mark["box"][low] <= mark["box"][high] <= box[high] + 1
-            assert mark["contrast"] >= 3
+        check_marks(figure)
     assert not opened.said
     assert opened.asked == [report.as_uri()]
 
