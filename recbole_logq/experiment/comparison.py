@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ import numpy as np
 from recbole_logq.data.protocol import require_common
 from recbole_logq.errors import RequestError, WorkError
 from recbole_logq.experiment.cluster import run_on_cluster
-from recbole_logq.experiment.files import alone_in
+from recbole_logq.experiment.files import alone_in, folder_name
 from recbole_logq.experiment.plan import Plan, PlannedRun, make_plan
 from recbole_logq.experiment.pool import Record, Store, run_in_processes
 from recbole_logq.experiment.report import write_report
@@ -46,7 +45,7 @@ def compare(
     """
     plan = make_plan(config_file_list or [], config_dict or {})
     _check(plan)
-    store = Store(folder or Path("comparisons") / re.sub(r"[^\w.-]+", "-", plan.title))
+    store = Store(folder or Path("comparisons") / folder_name(plan.title))
     with alone_in(store.folder, "comparison"):
         missing = store.missing(plan.runs)
         print(

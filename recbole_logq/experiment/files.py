@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -12,6 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from recbole_logq.errors import RequestError, WorkError
+
+
+def folder_name(label: str) -> str:
+    """A title or a name as that of a folder."""
+    return re.sub(r"[^\w.-]+", "-", label)
 
 
 def write_text(target: str | Path, text: str) -> None:

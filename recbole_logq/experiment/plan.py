@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from recbole_logq.errors import RequestError
+from recbole_logq.experiment.files import folder_name
 from recbole_logq.parsing import nest, read_yaml
 from recbole_logq.settings import nearest
 
@@ -40,7 +40,7 @@ class PlannedRun:
     def key(self) -> str:
         """Names the run's files; other settings are another run."""
         content = json.dumps([self.model, self.dataset, self.settings], sort_keys=True)
-        label = re.sub(r"[^\w.-]+", "-", self.name)
+        label = folder_name(self.name)
         return f"{label}-{self.dataset}-{self.seed}-{hashlib.sha256(content.encode()).hexdigest()[:8]}"
 
     @property

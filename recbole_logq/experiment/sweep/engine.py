@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from recbole_logq.errors import RequestError
+from recbole_logq.experiment.files import folder_name
 from recbole_logq.experiment.sweep.plan import Search, SweepSettings
 from recbole_logq.experiment.sweep.progress import Progress
 from recbole_logq.experiment.sweep.records import Records
@@ -139,6 +140,4 @@ def _check_resources(ray: Any, how: SweepSettings) -> None:
 
 def folder_of(folder: Path, search: Search) -> Path:
     """Of one search within that of the sweep."""
-    import re
-
-    return folder / re.sub(r"[^\w.-]+", "-", search.name)
+    return folder / folder_name(search.name)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from recbole_logq.errors import RequestError, WorkError
-from recbole_logq.experiment.files import alone_in, write_json, write_text
+from recbole_logq.experiment.files import alone_in, folder_name, write_json, write_text
 from recbole_logq.experiment.pool import DATA_PATH
 from recbole_logq.experiment.ray_session import ray_session, require_ray
 from recbole_logq.experiment.sweep.plan import Search, SweepPlan, make_sweep
@@ -59,7 +58,7 @@ def sweep(
     at_work = _absolute(plan)
     with _devices_kept():
         configs = check(at_work)
-    target = Path(folder or Path("sweeps") / re.sub(r"[^\w.-]+", "-", plan.title)).absolute()
+    target = Path(folder or Path("sweeps") / folder_name(plan.title)).absolute()
     done = _state(target, plan, resume)
     if done is not None:
         print(f"this sweep is finished; results in {target}", flush=True)
