@@ -1,0 +1,43 @@
+"""Tables of comparisons whose runs are stored under benchmarks/results/<title>/runs/.
+
+    uv run run_recbole_logq.py compare --config_files=config/experiment/ml-1m-256.yaml --folder=benchmarks/results/ml-1m-256
+
+runs what is missing there; this only reads. A comparison that is under way has the lines of the runs that have ended.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from recbole_logq.experiment.comparison import differences
+from recbole_logq.experiment.plan import make_plan
+from recbole_logq.experiment.pool import Store
+from recbole_logq.experiment.report.summary import summarise
+from recbole_logq.experiment.report.tables import results
+
+ROOT = Path(__file__).parent.parent
+COLUMNS = ("run", "seeds", "ndcg@10", "verdict", "recall@10", "recall@100", "coverage@10", "train CPU s", "peak MB")
+
+
+def table(title: str) -> str:
+    """The runs of ``config/experiment/<title>.yaml`` that are stored, the best first."""
+    plan = make_plan([str(ROOT / "config" / "experiment" / f"{title}.yaml")], {})
+    store = Store(Path(__file__).parent / "results" / title)
+    records = [record for run in plan.runs if (record := store.read(run)) is not None]
+    done = [record for record in records if record["status"] == "done"]
+    if not done:
+        return "No run is stored yet."
+    (summary,) = summarise(done, differences(plan, done))
+    head, lines = results(summary)
+    places = [head.index(column) for column in COLUMNS if column in head]
+    rows = [[head[place] for place in places], ["---"] * len(places)]
+    rows += [[f"{line[place].text} {line[place].note}".strip() for place in places] for line in lines]
+    prints = ", ".join(dict.fromkeys(f"`{one['test']}`" for one in summary.fingerprints()))
+    text = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return f"{text}\n\n{len(done)} of {len(plan.runs)} runs. Test sets: {prints}."
+
+
+if __name__ == "__main__":
+    for file in sorted((ROOT / "config" / "experiment").glob("*.yaml")):
+        if (Path(__file__).parent / "results" / file.stem).is_dir():
+            print(f"{file.stem}\n\n{table(file.stem)}\n")
