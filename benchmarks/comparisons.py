@@ -1,6 +1,7 @@
 """Tables of comparisons whose runs are stored under benchmarks/results/<title>/runs/.
 
-    uv run run_recbole_logq.py compare --config_files=config/experiment/ml-1m-256.yaml --folder=benchmarks/results/ml-1m-256
+    uv run run_recbole_logq.py compare --config_files=config/experiment/ml-1m-256.yaml \\
+        --folder=benchmarks/results/ml-1m-256
 
 runs what is missing there; this only reads. A comparison that is under way has the lines of the runs that have ended.
 """
