@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from recbole_logq.modules.history_tower import HistoryTower, mean_by_weight, mean_of_real
+from recbole_logq.modules.bags import mean_by_weight, mean_of_real
+from recbole_logq.modules.history_tower import HistoryTower
 
 # Padding right, left, in the middle; an item twice; nothing at all.
 HISTORY = torch.tensor([[3, 1, 0, 0], [0, 0, 4, 4], [2, 0, 0, 5], [6, 5, 4, 3], [0, 0, 0, 0], [0, 0, 0, 2]])
