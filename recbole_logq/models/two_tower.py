@@ -34,11 +34,11 @@ class TwoTower(RetrievalMixin, GeneralRecommender):
     n_items: int
     ITEM_ID: str
     USER_ID: str
-    user_fields: EntityFields | None = None
-    context: Fields | None = None
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
+        self.user_fields: EntityFields | None = None
+        self.context: Fields | None = None
         longest = max_history(config)
         sparse = self.has_sparse_tables(config, max(0 if longest else self.n_users, self.n_items))
         shape = (config["embedding_size"], config["mlp_sizes"], config["dropout"])
