@@ -12,6 +12,7 @@ import torch
 from recbole.data.interaction import Interaction
 
 from recbole_logq import evaluate, run
+from recbole_logq.cli import main
 from recbole_logq.data.histories import HISTORY
 from recbole_logq.models.resolve import own_models
 
@@ -171,7 +172,7 @@ SETTINGS: dict[str, Any] = {"epochs": 2, "show_progress": False, "state": "WARNI
 
 
 @pytest.mark.parametrize("form", ["histories and more", "sequences"])
-def test_evaluate_reproduces_a_run(in_tmp: Path, featured_cut: Path, form: str) -> None:
+def test_a_checkpoint_is_evaluated_and_examined(in_tmp: Path, featured_cut: Path, form: str) -> None:
     model, settings = FORMS[form]
     size = 16 if form == "sequences" else 256
     values = {**SETTINGS, **settings, "data_path": str(featured_cut), "train_batch_size": size}
@@ -179,6 +180,8 @@ def test_evaluate_reproduces_a_run(in_tmp: Path, featured_cut: Path, form: str) 
     again = evaluate(result["checkpoint"], config_dict={"show_progress": False})
     assert again["same_protocol"]
     assert again["test_result"] == result["test_result"]
+    words = ["lab", f"--checkpoint={result['checkpoint']}", "--estimators=CorrectedLogQ", "--counts=[16]", "--rows=8"]
+    assert main([*words, "--pools=16", "--show_progress=false"]) == 0
 
 
 def test_users_that_training_never_saw_are_their_features(
