@@ -66,7 +66,8 @@ def ml100k_cut(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def featured_cut(ml100k_cut: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same with columns ``hour`` and ``device`` of interactions, ``picture`` of items, and an item without any."""
+    """The same with columns ``hour`` and ``device`` of interactions, ``picture`` and ``length`` of items, and an item that
+    nobody has."""
     source = ml100k_cut / "cut"
     folder = tmp_path_factory.mktemp("featured") / "cut"
     folder.mkdir()
@@ -77,8 +78,8 @@ def featured_cut(ml100k_cut: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     lines = [f"{head}\thour:float\tdevice:token", *more]
     (folder / "cut.inter").write_text("\n".join(lines) + "\n", encoding="utf-8")
     head, *rows = (source / "cut.item").read_text(encoding="utf-8").splitlines()
-    more = [f"{row}\t{n % 7} {n % 5 - 2} {n % 3}" for n, row in enumerate(rows)]
-    lines = [f"{head}\tpicture:float_seq", *more, "unheard\tOf This\t1990\tDrama\t1 2 3"]
+    more = [f"{row}\t{n % 7} {n % 5 - 2} {n % 3}\t{n % 90 + 60}" for n, row in enumerate(rows)]
+    lines = [f"{head}\tpicture:float_seq\tlength:float", *more, "unheard\tOf This\t1990\tDrama\t1 2 3\t100"]
     (folder / "cut.item").write_text("\n".join(lines) + "\n", encoding="utf-8")
     (folder / "cut.user").write_text((source / "cut.user").read_text(encoding="utf-8"), "utf-8")
     return folder.parent

@@ -91,7 +91,7 @@ def check_files(config: Any) -> None:
         names = feature_names(config, key)
         if not names:
             continue
-        types = _header(config, key, suffix)
+        types = header(_file(config, suffix), config, key)
         for name in names:
             if name not in types:
                 have = ", ".join(column for column in types if column not in _ids(config)) or "none but ids"
@@ -107,12 +107,25 @@ def check_files(config: Any) -> None:
                 raise RequestError(f"{key}: {name} is among unload_col.{suffix}; keep one of them")
 
 
-def _header(config: Any, key: str, suffix: str) -> dict[str, str]:
-    """Names and types of a file's columns."""
+def _file(config: Any, suffix: str) -> Path:
     folder = Path(config["data_path"])
     file = folder / f"{config['dataset']}.{suffix}"
     if suffix == "inter" and not file.is_file():
-        file = min(folder.glob("*.inter"), default=file)  # a ready-made split
+        return min(folder.glob("*.inter"), default=file)  # a ready-made split
+    return file
+
+
+def header(file: Path, config: Any, key: str) -> dict[str, str]:
+    """Types of a file's columns by their names.
+
+    Args:
+        file: An atomic file.
+        config: Reads ``encoding`` and ``field_separator``.
+        key: The setting that asks, for messages.
+
+    Raises:
+        RequestError: There is no such file, or its first line declares no columns.
+    """
     if not file.is_file():
         raise RequestError(f"{key}: {file} does not exist")
     with file.open(encoding=config["encoding"] or "utf-8", errors="replace") as lines:

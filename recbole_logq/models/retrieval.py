@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
 
@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from recbole_logq.data.features import check_features, columns_of, feature_names, seen_ids
+from recbole_logq.errors import RequestError
 from recbole_logq.losses import limits, mean_over_rows
 from recbole_logq.losses.corrected_logq import CorrectedLogQ
 from recbole_logq.losses.terms import MaskFunction
@@ -105,6 +106,17 @@ class RetrievalMixin(nn.Module):
         sparse, dropped = self.has_sparse_tables(config, fields.n_rows), config["id_dropout"]
         size = config["embedding_size"]
         return FeatureEmbedding(fields, size, std, use_id=use_id, sparse=sparse, id_dropout=dropped)
+
+    def vectors_of_new_items(self, columns: Sequence[Tensor]) -> Tensor:
+        """Vectors ``[rows, d]`` of items without an id, prepared for the scorer.
+
+        Args:
+            columns: Values of ``item_features``, in that order, as the dataset has them; ``read_new_items`` gives them.
+
+        Raises:
+            RequestError: The model has no features of items.
+        """
+        raise NotImplementedError
 
     @property
     def query_columns(self) -> tuple[str, ...]:
@@ -231,3 +243,14 @@ class RetrievalMixin(nn.Module):
         """
         check_combination(values, given)
         check_features(values)
+
+
+def fields_alone(embedding: nn.Embedding | FeatureEmbedding, columns: Sequence[Tensor]) -> Tensor:
+    """Vectors of entities without an id, from values of their fields, ``[rows, size]``.
+
+    Raises:
+        RequestError: Ids are all that the embedding knows.
+    """
+    if not isinstance(embedding, FeatureEmbedding):
+        raise RequestError("item_features: the model has none, and nothing to make a new item's vector of")
+    return embedding.fields(columns)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from recbole.model.abstract_recommender import SequentialRecommender
@@ -12,7 +13,7 @@ from recbole_logq.data.features import feature_names
 from recbole_logq.data.loaders import WindowLoader
 from recbole_logq.data.window_batch import WindowBatch
 from recbole_logq.errors import RequestError
-from recbole_logq.models.retrieval import RetrievalMixin
+from recbole_logq.models.retrieval import RetrievalMixin, fields_alone
 from recbole_logq.models.rows import Rows
 from recbole_logq.modules.feature_embedding import FeatureEmbedding
 from recbole_logq.modules.in_parts import in_parts
@@ -88,6 +89,10 @@ class SASRec(RetrievalMixin, SequentialRecommender):
             return self.scorer.item(self.item_embedding(ids))
         table = self.item_embedding
         return self.scorer.item(table.whole() if isinstance(table, FeatureEmbedding) else table.weight)
+
+    def vectors_of_new_items(self, columns: Sequence[Tensor]) -> Tensor:
+        """See :meth:`RetrievalMixin.vectors_of_new_items`."""
+        return self.scorer.item(fields_alone(self.item_embedding, columns))
 
     def forward(self, tokens: Tensor, packing: Packing) -> Tensor:
         """Item ids ``[tokens]`` in the order of a packing to one query each, ``[tokens, d]``."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor
 from recbole_logq.data.features import columns_of, feature_names
 from recbole_logq.data.histories import HISTORY, check_histories, max_history
 from recbole_logq.data.loaders import InteractionLoader
-from recbole_logq.models.retrieval import RetrievalMixin
+from recbole_logq.models.retrieval import RetrievalMixin, fields_alone
 from recbole_logq.models.rows import Rows
 from recbole_logq.modules.features import EntityFields, Fields
 from recbole_logq.modules.history_tower import HistoryTower
@@ -77,6 +77,10 @@ class TwoTower(RetrievalMixin, GeneralRecommender):
         if ids is None:
             ids = torch.arange(self.n_items, device=next(self.item_tower.parameters()).device)
         return self.scorer.item(self._encoded(self.item_tower, ids))
+
+    def vectors_of_new_items(self, columns: Sequence[Tensor]) -> Tensor:
+        """See :meth:`RetrievalMixin.vectors_of_new_items`."""
+        return self.scorer.item(self.item_tower.mlp(fields_alone(self.item_tower.embedding, columns)))
 
     def _user_vectors(self, interaction: Any) -> Tensor:
         return self._encoded(self._encode_users, *(interaction[column] for column in self.query_columns))

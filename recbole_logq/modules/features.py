@@ -66,8 +66,7 @@ class TokenField(nn.Module):
 class NumberField(nn.Module):
     """Numbers, each standardised over what training sees, through a linear map.
 
-    A row of several numbers that are all 0 has none: it gets their mean, as RecBole gives it to a single number that is
-    missing.
+    What is missing is the mean: a single number that is NaN (RecBole fills it in before), several that are all 0.
 
     Args:
         column, seen, size, std: As for :class:`TokenField`; ``std`` is that of the whole sum.
@@ -96,7 +95,7 @@ class NumberField(nn.Module):
     def prepare(self, values: Tensor) -> Tensor:
         """What :meth:`forward` takes for values of the column: half precision where there are several in a row."""
         if values.dim() == 1:
-            return ((values.unsqueeze(1) - self.mean) / self.scale).float()
+            return ((values.unsqueeze(1) - self.mean) / self.scale).nan_to_num(0.0).float()
         standard = (values - self.mean) / self.scale
         return (standard * values.any(1, keepdim=True)).clamp(-1e4, 1e4).half()
 

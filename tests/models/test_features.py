@@ -17,7 +17,7 @@ from recbole_logq.data.histories import HISTORY
 from recbole_logq.models.resolve import own_models
 
 IN_TIME = {"split": {"LS": "valid_and_test"}, "order": "TO"}
-ITEM = {"item_features": ["class", "release_year", "picture"], "id_dropout": 0.1}
+ITEM = {"item_features": ["class", "release_year", "picture", "length"], "id_dropout": 0.1}
 QUERY = {"user_features": ["age", "gender"], "context_features": ["hour", "device"]}
 HISTORIES = {"user_tower": "history", "history_pooling": "attention", "eval_args": IN_TIME}
 FORMS: dict[str, tuple[str, dict[str, Any]]] = {
