@@ -124,7 +124,6 @@ ENTRIES: dict[str, dict[str, Any]] = {
     "ids-and-features-dropout": ITEM | DROPOUT,
     "features": ITEM | {"use_item_id": False},
     "history-ids": HISTORY_USERS,
-    "history-ids-and-features": HISTORY_USERS | ITEM,
     "history-ids-and-features-dropout": HISTORY_USERS | ITEM | DROPOUT,
 }
 EXPERIMENT = ColdStart(

@@ -66,8 +66,7 @@ def ml100k_cut(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def featured_cut(ml100k_cut: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same with columns ``hour`` and ``device`` of interactions, ``picture`` and ``length`` of items, and an item that
-    nobody has."""
+    """The same with ``hour`` and ``device`` of interactions, ``picture`` and ``length`` of items, one nobody has."""
     source = ml100k_cut / "cut"
     folder = tmp_path_factory.mktemp("featured") / "cut"
     folder.mkdir()
