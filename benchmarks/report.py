@@ -12,6 +12,7 @@ from pathlib import Path
 
 import audits
 import big_pools
+import cold_start
 import device_step
 import encoder_ml1m
 import evaluation
@@ -49,6 +50,7 @@ def main() -> int:
         "device-step": device_step.table(),
         "encoder": encoder_ml1m.table(),
         "preparation": preparation.table(),
+        "cold-start": cold_start.table(),
         "evaluation": evaluation.table(),
         "sparse-quality": quality_sparse.table(),
     }

@@ -124,6 +124,7 @@ def autograd_mode_kept() -> Iterator[None]:
 def _quiet_known_warnings() -> None:
     # Deprecations inside RecBole that a user can do nothing about and that would bury the log lines.
     for message, category in (
+        (r".*<built-in function len> in Series.agg.*", FutureWarning),  # pandas 2.x: sequences among features
         (r".*inplace.*", FutureWarning),  # pandas 2.x on chained fillna: pandas 3 is refused above
         (r".*torch\.cuda\.amp\.GradScaler.*", FutureWarning),  # torch >= 2.4
         (r".*GradScaler is enabled, but CUDA is not available.*", UserWarning),

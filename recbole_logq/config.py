@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from recbole_logq import compat
+from recbole_logq.data.features import feature_names, with_features
 from recbole_logq.data.observed import observed_field
 from recbole_logq.data.temporal_split import check_temporal, is_temporal
 from recbole_logq.errors import RequestError
@@ -146,7 +147,9 @@ class Config(RecBoleConfig):
                 keys.append("TIME_FIELD")
             final["load_col"] = {"inter": [final[key] for key in keys], **given}
         # A column that a setting names is wanted, whatever else is loaded.
+        final["load_col"] = with_features(final.get("load_col"), final)
         named = [final.get("weight_field"), final.get("segment_field"), observed_field(final)]
+        named += feature_names(final, "context_features")
         loaded = (final.get("load_col") or {}).get("inter")
         if isinstance(loaded, list):
             more = [column for column in named if column and column not in loaded]

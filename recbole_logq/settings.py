@@ -114,6 +114,11 @@ class RetrievalSettings(CommonSettings):
     gradient_cache: Count | None = None
     pools: Count = 1
     sparse_embeddings: bool | Literal["auto"] = "auto"
+    user_features: list[str] | None = None
+    item_features: list[str] | None = None
+    context_features: list[str] | None = None
+    use_item_id: bool = True
+    id_dropout: Share = 0.0
     lr_schedule: Literal["constant", "linear", "cosine"]
     warmup_steps: CountOrZero
 
@@ -125,6 +130,8 @@ class TwoTowerSettings(RetrievalSettings):
     dropout: Share
     user_tower: Literal["id", "history"] = "id"
     max_history: Count | None = None
+    history_pooling: Literal["mean", "attention"] = "mean"
+    use_user_id: bool = True
 
 
 class SASRecSettings(RetrievalSettings):

@@ -64,6 +64,26 @@ def ml100k_cut(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder.parent
 
 
+@pytest.fixture(scope="session")
+def featured_cut(ml100k_cut: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with ``hour`` and ``device`` of interactions, ``picture`` and ``length`` of items, one nobody has."""
+    source = ml100k_cut / "cut"
+    folder = tmp_path_factory.mktemp("featured") / "cut"
+    folder.mkdir()
+    head, *rows = (source / "cut.inter").read_text(encoding="utf-8").splitlines()
+    more = [
+        f"{row}\t{int(row.split(chr(9))[3]) // 3600 % 24}\t{'web' if n % 3 else 'tv'}" for n, row in enumerate(rows)
+    ]
+    lines = [f"{head}\thour:float\tdevice:token", *more]
+    (folder / "cut.inter").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    head, *rows = (source / "cut.item").read_text(encoding="utf-8").splitlines()
+    more = [f"{row}\t{n % 7} {n % 5 - 2} {n % 3}\t{n % 90 + 60}" for n, row in enumerate(rows)]
+    lines = [f"{head}\tpicture:float_seq\tlength:float", *more, "unheard\tOf This\t1990\tDrama\t1 2 3\t100"]
+    (folder / "cut.item").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (folder / "cut.user").write_text((source / "cut.user").read_text(encoding="utf-8"), "utf-8")
+    return folder.parent
+
+
 @pytest.fixture
 def build(ml100k_cut: Path) -> Callable[..., tuple[Any, Any, list[Any]]]:
     """``build(model, **settings)`` gives the model, its configuration and its three loaders."""

@@ -53,6 +53,16 @@ def test_a_loss_and_a_sampler_of_ones_own(in_tmp: Path, ml100k_cut: Path, regist
     assert result["history"][0]["train_loss"] > 0
 
 
+def test_vectors_of_new_items(in_tmp: Path, build: Any, featured_cut: Path) -> None:
+    network, _, loaders = build("TwoTowerLogQ", data_path=str(featured_cut), item_features=["class"])
+    (in_tmp / "new.item").write_text("item_id:token\tclass:token_seq\nnew\tDrama War\n")
+    scope = {"network": network, "dataset": loaders[0].dataset}
+    (block,) = code("features.md")
+    exec(block, scope)
+    assert scope["names"] == ["new"]
+    assert scope["vectors"].shape == network.item_vectors(None)[:1].shape
+
+
 def test_the_example_of_a_mapped_file(tmp_path: Path) -> None:
     (block,) = code("scale.md")
     (tmp_path / "recbole.py").write_text("raise ImportError('not needed')")

@@ -15,6 +15,7 @@ import torch
 from recbole.data.interaction import Interaction
 from recbole.utils import FeatureType, ModelType
 
+from recbole_logq.data.features import SUFFIX, feature_names
 from recbole_logq.data.grouping import order_by, stable_order
 from recbole_logq.data.lean import LeanMixin
 from recbole_logq.data.observed import ObservedNegatives, observed_field, refused
@@ -73,9 +74,11 @@ class ExactTimeMixin(LeanMixin):
 
     def _normalize(self) -> None:
         # normalize_all (which RecBole's settings of ml-100k turn on) would squeeze time into [0, 1] too, and weights.
+        # Features are standardised in the model, in the units of the file, which those of new items have too.
         names = [self.time_field] if self._time_stays_wide() else []
         names += [self.config["weight_field"]] if self.config["weight_field"] else []
-        tables = [table for table in (self.inter_feat, self.user_feat) if table is not None]
+        names += [name for key in SUFFIX for name in feature_names(self.config, key)]
+        tables = [table for table in (self.inter_feat, self.user_feat, self.item_feat) if table is not None]
         kept = [(table, name, table[name].copy()) for table in tables for name in names if name in table]
         super()._normalize()
         for table, name, values in kept:

@@ -43,6 +43,10 @@ def check_histories(values: dict[str, Any]) -> None:
         RequestError: In one line, naming what to set instead.
     """
     if values["user_tower"] != "history":
+        if values["history_pooling"] != "mean":
+            raise RequestError(
+                f"history_pooling={values['history_pooling']}: set user_tower=history too, or leave it out"
+            )
         if values["max_history"] is not None:
             raise RequestError(f"max_history={values['max_history']}: set user_tower=history too, or leave it out")
         return

@@ -9,6 +9,7 @@ import torch
 from recbole.data.interaction import Interaction
 
 from recbole_logq.data.exact_time import HISTORY_END
+from recbole_logq.data.features import feature_names
 from recbole_logq.data.histories import HISTORY, last_items, max_history
 from recbole_logq.data.window_batch import WindowBatch
 from recbole_logq.ranks import own_share
@@ -78,7 +79,8 @@ class InteractionLoader(TensorLoader):
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
-        columns = {field: dataset.inter_feat[field] for field in (dataset.uid_field, dataset.iid_field)}
+        fields = (dataset.uid_field, dataset.iid_field, *feature_names(config, "context_features"))
+        columns = {field: dataset.inter_feat[field] for field in fields}
         self._segments: torch.Tensor | None = None
         if config["segment_field"]:
             self._segments = dataset.interaction_column(config["segment_field"])

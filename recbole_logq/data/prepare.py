@@ -14,6 +14,7 @@ from recbole.sampler import KGSampler, Sampler
 from recbole.utils import FeatureType, ModelType, set_color
 
 from recbole_logq.data.exact_time import ExactTimeMixin
+from recbole_logq.data.features import check_files
 from recbole_logq.data.ranking_loader import RankingLoader
 from recbole_logq.data.temporal_split import is_temporal
 from recbole_logq.data.zoo import ensure_dataset
@@ -36,6 +37,7 @@ def create_dataset(config: Any, dataset_class: type[Dataset] | None = None) -> D
         RequestError: RecBole cannot use the files with these settings, or nothing is left after the filters.
     """
     fetch(config)
+    check_files(config)
     own_class = getattr(config.model_class, "dataset_class", None)
     try:
         dataset = (dataset_class or (own_class() if own_class else _exact_class(config)))(config)

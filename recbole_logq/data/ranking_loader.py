@@ -13,6 +13,7 @@ from recbole.model.abstract_recommender import AbstractRecommender
 from recbole.utils import ModelType
 
 from recbole_logq.data.exact_time import HISTORY_END
+from recbole_logq.data.features import feature_names
 from recbole_logq.data.histories import HISTORY, last_items, max_history
 from recbole_logq.data.protocol import filters_history
 from recbole_logq.errors import RequestError
@@ -31,7 +32,8 @@ class RankingLoader(FullSortEvalDataLoader):
     A row is a user with all targets (general models) or one target (sequential models). With ``filter_history`` the
     scores of everything the user had before the first target are taken out of the ranking, targets excepted. Under a
     random split, where no target comes before another, that is everything in the earlier parts. A model that reads
-    histories gets the last items before the first target as ``HISTORY``.
+    histories gets the last items before the first target as ``HISTORY``, one that reads ``context_features`` those of
+    the first target (under a random split, of one of them).
 
     ``eval_batch_size`` is a number of scores, as in RecBole: a block has rows for so many, or for ``SCORES_PER_BLOCK``
     if that is more. It means nothing for the own models' metrics of the best items: their items stream by, no block of
@@ -61,11 +63,22 @@ class RankingLoader(FullSortEvalDataLoader):
             self._target_rows = torch.div(pairs, dataset.item_num, rounding_mode="floor")
             self._target_items = pairs % dataset.item_num
             self._user_rows = dataset.join(Interaction({self.uid_field: self._row_users}))
+            if context := feature_names(config, "context_features"):
+                first = self._first_rows(rows, row_of)
+                self._user_rows.update(Interaction({field: rows[field][first] for field in context}))
         self._max_history = max_history(config)
         if self.filter_history or self._max_history:
             self._find_history(dataset, earlier)
         self.sample_size = len(self._row_users)
         AbstractDataLoader.__init__(self, config, dataset, None, shuffle=False)
+
+    def _first_rows(self, rows: Interaction, row_of: torch.Tensor) -> torch.Tensor:
+        """The interaction with each row's first target; int64 ``[rows]``."""
+        order = rows[HISTORY_END] if HISTORY_END in rows else torch.arange(len(row_of))
+        first = torch.full_like(self._row_users, torch.iinfo(torch.int64).max)
+        first = first.scatter_reduce(0, row_of, order, "amin")
+        interactions = (order == first[row_of]).nonzero().flatten()
+        return torch.empty_like(self._row_users).scatter_(0, row_of[interactions], interactions)
 
     def _find_history(self, dataset: Any, earlier: Sequence[Any]) -> None:
         """Set the item sequence and where each row's history starts and ends in it."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from recbole_logq.data.features import check_features, columns_of, feature_names, seen_ids
+from recbole_logq.errors import RequestError
 from recbole_logq.losses import limits, mean_over_rows
 from recbole_logq.losses.corrected_logq import CorrectedLogQ
 from recbole_logq.losses.terms import MaskFunction
@@ -16,6 +19,8 @@ from recbole_logq.models.rows import Rows
 from recbole_logq.models.sparse import has_sparse_tables
 from recbole_logq.models.statistics import StepStatistics
 from recbole_logq.models.step import losses_from_vectors
+from recbole_logq.modules.feature_embedding import FeatureEmbedding
+from recbole_logq.modules.features import EntityFields
 from recbole_logq.modules.packing import DIGIT
 from recbole_logq.modules.scorer import Scorer
 from recbole_logq.probability import SegmentFrequency, TargetCounts
@@ -26,7 +31,12 @@ from recbole_logq.samplers.observed import Observed
 
 
 class RetrievalMixin(nn.Module):
-    """Mix into a RecBole recommender; the subclass gives :meth:`item_vectors`, :meth:`queries` and :meth:`rows`."""
+    """Mix into a RecBole recommender.
+
+    The subclass gives :attr:`query_columns`, :meth:`item_vectors`, :meth:`queries` and :meth:`rows`.
+    """
+
+    _all_items: tuple[Tensor] | None = None  # in a tuple: as an attribute of its own, a table would be a second one
 
     def build_retrieval(self, config: Any, dataset: Any, units: tuple[Tensor, int] | None = None) -> None:
         """Set up loss, sampler and scorer.
@@ -69,6 +79,49 @@ class RetrievalMixin(nn.Module):
     def has_sparse_tables(config: Any, n_rows: int) -> bool:
         """Whether tables of at most ``n_rows`` ids get sparse gradients; decided before they are made."""
         return has_sparse_tables(config, n_rows, losses.get(config["loss"]).over_catalogue)
+
+    def fields_of(self, key: str, config: Any, dataset: Any, std: float) -> EntityFields | None:
+        """The features of all users or items that a setting names; None where it names none.
+
+        Args:
+            key: ``user_features`` or ``item_features``.
+            config: The checked settings.
+            dataset: The training part.
+            std: Standard deviation of their vectors at the start.
+        """
+        names = feature_names(config, key)
+        if not names:
+            return None
+        columns, (users, items) = columns_of(dataset, key, names), seen_ids(dataset)
+        seen = users if key == "user_features" else items
+        return EntityFields(columns, seen, config["embedding_size"], std, partial(self.has_sparse_tables, config))
+
+    def feature_embedding(
+        self, key: str, config: Any, dataset: Any, std: float, use_id: bool
+    ) -> FeatureEmbedding | None:
+        """The same beside ids, or in their place."""
+        fields = self.fields_of(key, config, dataset, std)
+        if fields is None:
+            return None
+        sparse, dropped = self.has_sparse_tables(config, fields.n_rows), config["id_dropout"]
+        size = config["embedding_size"]
+        return FeatureEmbedding(fields, size, std, use_id=use_id, sparse=sparse, id_dropout=dropped)
+
+    def vectors_of_new_items(self, columns: Sequence[Tensor]) -> Tensor:
+        """Vectors ``[rows, d]`` of items without an id, prepared for the scorer.
+
+        Args:
+            columns: Values of ``item_features``, in that order, as the dataset has them; ``read_new_items`` gives them.
+
+        Raises:
+            RequestError: The model has no features of items.
+        """
+        raise NotImplementedError
+
+    @property
+    def query_columns(self) -> tuple[str, ...]:
+        """What :meth:`queries` reads of an interaction, and all that it reads."""
+        raise NotImplementedError
 
     def item_vectors(self, ids: Tensor | None) -> Tensor:
         """Vectors of items ``[..., d]``, prepared for the scorer; the whole table with padding row for None."""
@@ -157,6 +210,25 @@ class RetrievalMixin(nn.Module):
         values = losses_from_vectors(self.loss, self.sampler, pool, query, positive, vectors, valid, terms)
         return values, counted, columns
 
+    def all_items(self) -> Tensor:
+        """Vectors of all items, computed once between two changes of mode: outside of training."""
+        if self._all_items is None or self.training:
+            self._all_items = (self.item_vectors(None),)
+        return self._all_items[0]
+
+    def train(self, mode: bool = True) -> RetrievalMixin:
+        """Switch mode; item vectors kept from an evaluation are dropped."""
+        self._all_items = None
+        return super().train(mode)
+
+    def full_sort_predict(self, interaction: Any) -> Tensor:
+        """Scores of the given rows with every item, ``[batch * n_items]``."""
+        return (self.queries(interaction) @ self.all_items().T).flatten()
+
+    def predict(self, interaction: Any) -> Tensor:
+        """Scores of the given rows with the item of each, ``[batch]``."""
+        return torch.linalg.vecdot(self.queries(interaction), self.item_vectors(interaction[self.ITEM_ID]))
+
     def after_step(self) -> None:
         """Called by the trainer after every applied optimizer step."""
         self.sampler.after_step()
@@ -170,3 +242,15 @@ class RetrievalMixin(nn.Module):
             RequestError: In one line, naming what to set instead.
         """
         check_combination(values, given)
+        check_features(values)
+
+
+def fields_alone(embedding: nn.Embedding | FeatureEmbedding, columns: Sequence[Tensor]) -> Tensor:
+    """Vectors of entities without an id, from values of their fields, ``[rows, size]``.
+
+    Raises:
+        RequestError: Ids are all that the embedding knows.
+    """
+    if not isinstance(embedding, FeatureEmbedding):
+        raise RequestError("item_features: the model has none, and nothing to make a new item's vector of")
+    return embedding.fields(columns)

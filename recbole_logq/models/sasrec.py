@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-import torch
 from recbole.model.abstract_recommender import SequentialRecommender
 from recbole.utils import InputType
 from torch import Tensor, nn
 
+from recbole_logq.data.features import feature_names
 from recbole_logq.data.loaders import WindowLoader
 from recbole_logq.data.window_batch import WindowBatch
 from recbole_logq.errors import RequestError
-from recbole_logq.models.retrieval import RetrievalMixin
+from recbole_logq.models.retrieval import RetrievalMixin, fields_alone
 from recbole_logq.models.rows import Rows
+from recbole_logq.modules.feature_embedding import FeatureEmbedding
 from recbole_logq.modules.in_parts import in_parts
 from recbole_logq.modules.packing import Packing
 from recbole_logq.modules.transformer import SequenceEncoder
@@ -30,12 +32,17 @@ class SASRec(RetrievalMixin, SequentialRecommender):
     train_loader = WindowLoader
     n_items: int
     max_seq_length: int
+    ITEM_SEQ: str
+    ITEM_SEQ_LEN: str
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
-        size = config["embedding_size"]
+        self.size = size = config["embedding_size"]
         sparse = self.has_sparse_tables(config, self.n_items)
-        self.item_embedding = nn.Embedding(self.n_items, size, padding_idx=0, sparse=sparse)
+        std = config["initializer_range"]
+        self.item_embedding: nn.Embedding | FeatureEmbedding = self.feature_embedding(
+            "item_features", config, dataset, std, config["use_item_id"]
+        ) or nn.Embedding(self.n_items, size, padding_idx=0, sparse=sparse)
         self.encoder = SequenceEncoder(
             size=size,
             n_layers=config["n_layers"],
@@ -51,8 +58,9 @@ class SASRec(RetrievalMixin, SequentialRecommender):
             input_norm=config["input_norm"],
             scale_embedding=config["scale_embedding"],
         )
-        nn.init.normal_(self.item_embedding.weight, std=config["initializer_range"])
-        nn.init.zeros_(self.item_embedding.weight[0].detach())
+        if isinstance(self.item_embedding, nn.Embedding):
+            nn.init.normal_(self.item_embedding.weight, std=std)
+            nn.init.zeros_(self.item_embedding.weight[0].detach())
         self.build_retrieval(config, dataset, dataset.windows.expected_units(self.n_items))
 
     @staticmethod
@@ -66,18 +74,30 @@ class SASRec(RetrievalMixin, SequentialRecommender):
     def check_settings(cls, values: dict[str, Any], given: dict[str, Any]) -> None:
         """See :meth:`RetrievalMixin.check_settings`."""
         super().check_settings(values, given)
+        for key in ("user_features", "context_features"):
+            if feature_names(values, key):
+                raise RequestError(
+                    f"{key}: SASRec computes queries from items alone; set item_features, or take TwoTower"
+                )
         _check_encoder(values)
         if values["segment_field"]:
             raise RequestError("segment_field: batches of windows hold all of a user's segments; only TwoTower has it")
 
     def item_vectors(self, ids: Tensor | None) -> Tensor:
         """See :meth:`RetrievalMixin.item_vectors`."""
-        return self.scorer.item(self.item_embedding.weight if ids is None else self.item_embedding(ids))
+        if ids is not None:
+            return self.scorer.item(self.item_embedding(ids))
+        table = self.item_embedding
+        return self.scorer.item(table.whole() if isinstance(table, FeatureEmbedding) else table.weight)
+
+    def vectors_of_new_items(self, columns: Sequence[Tensor]) -> Tensor:
+        """See :meth:`RetrievalMixin.vectors_of_new_items`."""
+        return self.scorer.item(fields_alone(self.item_embedding, columns))
 
     def forward(self, tokens: Tensor, packing: Packing) -> Tensor:
         """Item ids ``[tokens]`` in the order of a packing to one query each, ``[tokens, d]``."""
         if not packing.n_tokens:  # this process has no share of a small batch
-            return self.item_embedding.weight.new_zeros(0, self.item_embedding.embedding_dim)
+            return next(self.parameters()).new_zeros(0, self.size)
         if not self.training or not self.gradient_cache or self.gradient_cache >= len(packing.lengths):
             return self._encode(tokens, packing)
         return in_parts(self._encode, [(tokens[part], one) for part, one in packing.parts(self.gradient_cache)])
@@ -100,6 +120,11 @@ class SASRec(RetrievalMixin, SequentialRecommender):
             place = None if place is None else place[real]
         return Rows(states, targets, n_units=len(packing.lengths), users=users, weights=weights, place=place)
 
+    @property
+    def query_columns(self) -> tuple[str, ...]:
+        """See :attr:`RetrievalMixin.query_columns`."""
+        return (self.ITEM_SEQ, self.ITEM_SEQ_LEN)
+
     def queries(self, interaction: Any) -> Tensor:
         """See :meth:`RetrievalMixin.queries`."""
         return self.scorer.query(self._last_states(interaction))
@@ -108,14 +133,6 @@ class SASRec(RetrievalMixin, SequentialRecommender):
         sequence = interaction[self.ITEM_SEQ]
         packing = Packing(interaction[self.ITEM_SEQ_LEN], sequence.device)
         return self.forward(packing.pack(sequence), packing)[packing.last]
-
-    def predict(self, interaction: Any) -> Tensor:
-        """Scores of the given (sequence, item) pairs, ``[batch]``."""
-        return torch.linalg.vecdot(self.queries(interaction), self.item_vectors(interaction[self.ITEM_ID]))
-
-    def full_sort_predict(self, interaction: Any) -> Tensor:
-        """Scores of the given sequences with every item, ``[batch * n_items]``."""
-        return (self.queries(interaction) @ self.item_vectors(None).T).flatten()
 
 
 def _check_encoder(values: dict[str, Any]) -> None:

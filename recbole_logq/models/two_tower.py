@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -11,36 +10,54 @@ from recbole.model.abstract_recommender import GeneralRecommender
 from recbole.utils import InputType
 from torch import Tensor
 
+from recbole_logq.data.features import columns_of, feature_names
 from recbole_logq.data.histories import HISTORY, check_histories, max_history
 from recbole_logq.data.loaders import InteractionLoader
-from recbole_logq.models.retrieval import RetrievalMixin
+from recbole_logq.models.retrieval import RetrievalMixin, fields_alone
 from recbole_logq.models.rows import Rows
+from recbole_logq.modules.features import EntityFields, Fields
 from recbole_logq.modules.history_tower import HistoryTower
 from recbole_logq.modules.in_parts import in_parts
 from recbole_logq.modules.tower import Tower
 
 
 class TwoTower(RetrievalMixin, GeneralRecommender):
-    """Towers over id embeddings with an optional MLP, dot or cosine with a temperature.
+    """Towers over ids and features with an optional MLP, dot or cosine with a temperature.
 
     Rows are interactions: ``train_batch_size`` counts them. With ``user_tower: history`` there is no table of users: a
-    user is the mean of the items before the target.
+    user is the items before the target, pooled.
     """
 
     input_type = InputType.POINTWISE
     train_loader = InteractionLoader
     n_users: int
     n_items: int
+    ITEM_ID: str
+    USER_ID: str
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
-        n_users = 0 if max_history(config) else self.n_users
-        sparse = self.has_sparse_tables(config, max(n_users, self.n_items))
+        self.user_fields: EntityFields | None = None
+        self.context: Fields | None = None
+        longest = max_history(config)
+        sparse = self.has_sparse_tables(config, max(0 if longest else self.n_users, self.n_items))
         shape = (config["embedding_size"], config["mlp_sizes"], config["dropout"])
-        self.user_tower = HistoryTower(*shape) if max_history(config) else Tower(self.n_users, *shape, sparse)
-        self.item_tower = Tower(self.n_items, *shape, sparse)
+        std = config["embedding_size"] ** -0.5
+        if longest:
+            attention = longest if config["history_pooling"] == "attention" else None
+            self.user_tower: HistoryTower | Tower = HistoryTower(*shape, attention)
+            self.user_fields = self.fields_of("user_features", config, dataset, std)
+        else:
+            known = self.feature_embedding("user_features", config, dataset, std, config["use_user_id"])
+            self.user_tower = Tower(self.n_users, *shape, sparse, known)
+        known = self.feature_embedding("item_features", config, dataset, std, config["use_item_id"])
+        self.item_tower = Tower(self.n_items, *shape, sparse, known)
+        self.context_features = feature_names(config, "context_features")
+        if self.context_features:
+            columns = columns_of(dataset, "context_features", self.context_features)
+            everywhere = torch.ones(len(dataset), dtype=torch.bool)
+            self.context = Fields(columns, everywhere, shape[0], std, lambda rows: self.has_sparse_tables(config, rows))
         self.build_retrieval(config, dataset)
-        self._all_items: Tensor | None = None
 
     @classmethod
     def check_settings(cls, values: dict[str, Any], given: dict[str, Any]) -> None:
@@ -48,23 +65,43 @@ class TwoTower(RetrievalMixin, GeneralRecommender):
         super().check_settings(values, given)
         check_histories(values)
 
+    @property
+    def query_columns(self) -> tuple[str, ...]:
+        """See :attr:`RetrievalMixin.query_columns`."""
+        histories = isinstance(self.user_tower, HistoryTower)
+        user = (self.USER_ID,) if not histories or self.user_fields is not None else ()
+        return (*((HISTORY,) if histories else ()), *user, *self.context_features)
+
     def item_vectors(self, ids: Tensor | None) -> Tensor:
         """See :meth:`RetrievalMixin.item_vectors`."""
-        table = torch.arange(self.n_items, device=self.item_tower.embedding.weight.device) if ids is None else ids
-        return self.scorer.item(self._encoded(self.item_tower, table))
+        if ids is None:
+            ids = torch.arange(self.n_items, device=next(self.item_tower.parameters()).device)
+        return self.scorer.item(self._encoded(self.item_tower, ids))
+
+    def vectors_of_new_items(self, columns: Sequence[Tensor]) -> Tensor:
+        """See :meth:`RetrievalMixin.vectors_of_new_items`."""
+        return self.scorer.item(self.item_tower.mlp(fields_alone(self.item_tower.embedding, columns)))
 
     def _user_vectors(self, interaction: Any) -> Tensor:
-        if isinstance(self.user_tower, HistoryTower):
-            # One table for both towers: half the memory, and every target teaches what the item means in a history.
-            table = self.item_tower.embedding
-            return self._encoded(partial(self.user_tower, table=table), interaction[HISTORY])
-        return self._encoded(self.user_tower, interaction[self.USER_ID])
+        return self._encoded(self._encode_users, *(interaction[column] for column in self.query_columns))
 
-    def _encoded(self, tower: Callable[[Tensor], Tensor], ids: Tensor) -> Tensor:
+    def _encode_users(self, *columns: Tensor) -> Tensor:
+        """Vectors of users, from columns in the order of ``query_columns``."""
+        known = dict(zip(self.query_columns, columns, strict=True))
+        added = None if self.context is None else self.context([known[name] for name in self.context_features])
+        if not isinstance(self.user_tower, HistoryTower):
+            return self.user_tower(known[self.USER_ID], added)
+        if self.user_fields is not None:
+            fields = self.user_fields.of(known[self.USER_ID])
+            added = fields if added is None else added + fields
+        # One table for both towers: half the memory, and every target teaches what the item means in a history.
+        return self.user_tower(known[HISTORY], self.item_tower.embedding, added)
+
+    def _encoded(self, tower: Callable[..., Tensor], *columns: Tensor) -> Tensor:
         """A tower's vectors, part by part in training where ``gradient_cache`` asks for it."""
-        if not self.training or not self.gradient_cache or self.gradient_cache >= len(ids):
-            return tower(ids)
-        return in_parts(tower, [(part,) for part in ids.split(self.gradient_cache)])
+        if not self.training or not self.gradient_cache or self.gradient_cache >= len(columns[0]):
+            return tower(*columns)
+        return in_parts(tower, list(zip(*(column.split(self.gradient_cache) for column in columns), strict=True)))
 
     def rows(self, interaction: Any) -> Rows:
         """See :meth:`RetrievalMixin.rows`; a row is an interaction."""
@@ -78,21 +115,6 @@ class TwoTower(RetrievalMixin, GeneralRecommender):
             segment=int(interaction[self.segment_field][0]) if self.segment_field else None,
         )
 
-    def train(self, mode: bool = True) -> TwoTower:
-        """Switch mode; item vectors kept from an evaluation are dropped."""
-        self._all_items = None
-        return super().train(mode)
-
     def queries(self, interaction: Any) -> Tensor:
         """See :meth:`RetrievalMixin.queries`."""
         return self.scorer.query(self._user_vectors(interaction))
-
-    def predict(self, interaction: Any) -> Tensor:
-        """Scores of the given pairs, ``[batch]``."""
-        return torch.linalg.vecdot(self.queries(interaction), self.item_vectors(interaction[self.ITEM_ID]))
-
-    def full_sort_predict(self, interaction: Any) -> Tensor:
-        """Scores of the given users with every item, ``[batch * n_items]``."""
-        if self._all_items is None or self.training:
-            self._all_items = self.item_vectors(None)
-        return (self.queries(interaction) @ self._all_items.T).flatten()

@@ -1,4 +1,4 @@
-"""A user tower without a table of users: the mean of what a user had before."""
+"""A user tower without a table of users: what a user had before, pooled."""
 
 from __future__ import annotations
 
@@ -8,54 +8,102 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from recbole_logq.modules.bags import mean_of_bags
+from recbole_logq.modules.feature_embedding import FeatureEmbedding
 from recbole_logq.modules.tower import layers_on_top
 
 
 class HistoryTower(nn.Module):
-    """Histories to vectors: the mean of their items' embeddings, and an optional MLP on top (Covington et al. 2016).
+    """Histories to vectors: their items' embeddings pooled, and an optional MLP on top (Covington et al. 2016).
 
     The number of users costs no parameter, and a user who was never trained on has a vector like any other.
 
     Args:
         embedding_size: Size of the item embedding.
         mlp_sizes: As for :class:`~recbole_logq.modules.tower.Tower`.
-        dropout: Share of the mean dropped before the MLP.
+        dropout: Share of the pooled vector dropped before the MLP.
+        attention_length: Longest history of attention pooling; None for the mean.
 
     Attributes:
-        empty: What stands for the mean of a history without items; a parameter, ``[embedding_size]``.
+        empty: What stands for a history without items; a parameter, ``[embedding_size]``.
     """
 
-    def __init__(self, embedding_size: int, mlp_sizes: Sequence[int] = (), dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        embedding_size: int,
+        mlp_sizes: Sequence[int] = (),
+        dropout: float = 0.0,
+        attention_length: int | None = None,
+    ) -> None:
         super().__init__()
         self.empty = nn.Parameter(torch.empty(embedding_size))
         nn.init.normal_(self.empty, std=embedding_size**-0.5)
         self.mlp = layers_on_top(embedding_size, mlp_sizes, dropout)
+        self.attention = Attention(embedding_size, attention_length) if attention_length else None
 
-    def forward(self, history: Tensor, table: nn.Embedding) -> Tensor:
+    def forward(self, history: Tensor, table: nn.Embedding | FeatureEmbedding, added: Tensor | None = None) -> Tensor:
         """User vectors, ``[rows, size]``.
 
         Args:
-            history: Item ids ``[rows, length]``, 0 where padded, on whichever side; the order does not matter.
+            history: Item ids ``[rows, length]``, 0 where padded, on whichever side; for the mean the order does not
+                matter.
             table: Of the items. It is handed in, not owned, so that it can be the item tower's.
+            added: What else is known of a row, added before the MLP, ``[rows, embedding_size]``.
         """
         size = (history > 0).sum(dim=1)
-        mean = (mean_of_real if history.device.type == "cpu" else mean_by_weight)(history, table)
-        return self.mlp(torch.where((size == 0).unsqueeze(1), self.empty, mean))
+        if self.attention is None and isinstance(table, nn.Embedding):
+            pooled = mean_of_bags(history, table)
+        else:
+            pooled = self._pool(history, table)
+        vectors = torch.where((size == 0).unsqueeze(1), self.empty, pooled)
+        return self.mlp(vectors if added is None else vectors + added)
+
+    def _pool(self, history: Tensor, table: nn.Embedding | FeatureEmbedding) -> Tensor:
+        vectors, index = _looked_up(table, history)
+        real = history > 0
+        if self.attention is None:
+            weight = real.to(vectors.dtype)
+            weight = weight / weight.sum(dim=1, keepdim=True).clamp_min(1.0)
+        else:
+            weight = self.attention(vectors, index, real)
+        # Summed as it is read: nothing of [rows, length, d] exists.
+        return F.embedding_bag(index, vectors, mode="sum", per_sample_weights=weight.to(vectors.dtype))
 
 
-def mean_of_real(history: Tensor, table: nn.Embedding) -> Tensor:
-    """Mean of the embeddings of ``[rows, length]`` ids without the zeros; 0 where there are none.
+class Attention(nn.Module):
+    """Weights of a history's items: a learned query against each, and how far from the end it is.
 
-    Summed as it is read: nothing of [rows, length, d] exists, in the backward pass neither. Padding is taken out
-    beforehand, because bags of a padding_idx take torch's slow kernel and give it a gradient entry.
+    Pooling by a learned query as in Yang et al., "Hierarchical Attention Networks", NAACL 2016, without its hidden
+    layer; it starts as the mean.
+
+    Args:
+        size: Of the items' vectors.
+        length: Longest history.
     """
-    real = history > 0
-    size = real.sum(dim=1)
-    return F.embedding_bag(history[real], table.weight, size.cumsum(0) - size, mode="mean", sparse=table.sparse)
+
+    def __init__(self, size: int, length: int) -> None:
+        super().__init__()
+        self.query = nn.Parameter(torch.zeros(size))
+        self.recency = nn.Parameter(torch.zeros(length))
+
+    def forward(self, vectors: Tensor, index: Tensor, real: Tensor) -> Tensor:
+        """Weights ``[rows, length]`` that sum to 1 over what is real; 0 elsewhere.
+
+        Args:
+            vectors: ``[n, size]``.
+            index: Which of them each item has, int64 ``[rows, length]``.
+            real: What is an item and no padding, bool ``[rows, length]``.
+        """
+        order = real.cumsum(dim=1)
+        from_end = (order[:, -1:] - order).clamp_max(len(self.recency) - 1)
+        scores = (vectors @ self.query)[index] + self.recency[from_end]
+        lowest = torch.finfo(scores.dtype).min  # not -inf, of which a row without items has no softmax
+        return scores.masked_fill(~real, lowest).softmax(dim=1) * real
 
 
-def mean_by_weight(history: Tensor, table: nn.Embedding) -> Tensor:
-    """The same with padding as items of weight 0: more to read, and nobody asks an accelerator how many are real."""
-    weight = (history > 0).to(table.weight.dtype)
-    weight = weight / weight.sum(dim=1, keepdim=True).clamp_min(1.0)
-    return F.embedding_bag(history, table.weight, mode="sum", sparse=table.sparse, per_sample_weights=weight)
+def _looked_up(table: nn.Embedding | FeatureEmbedding, ids: Tensor) -> tuple[Tensor, Tensor]:
+    if isinstance(table, FeatureEmbedding):
+        return table.looked_up(ids)
+    if ids.numel() > table.num_embeddings and not table.sparse:
+        return table.weight, ids
+    return table(ids.flatten()), torch.arange(ids.numel(), device=ids.device).view(ids.shape)

@@ -1,4 +1,4 @@
-"""A tower: an id embedding with an optional MLP on top."""
+"""A tower: an embedding of ids, or of ids with fields, with an optional MLP on top."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from recbole_logq.modules.dropout import Dropout
+from recbole_logq.modules.feature_embedding import FeatureEmbedding
 
 
 class Tower(nn.Module):
-    """Ids to vectors (Huang et al., DSSM, CIKM 2013, with ids for features).
+    """Ids to vectors (Huang et al., DSSM, CIKM 2013).
 
     Args:
         n_ids: Rows of the table; row 0 is padding.
@@ -19,20 +20,41 @@ class Tower(nn.Module):
             (two plain tables are matrix factorisation).
         dropout: Share of the embedding dropped before the MLP.
         sparse: Whether the table's gradient holds only the rows that were looked up.
+        embedding: In place of a table of ids.
     """
 
+    embedding: nn.Embedding | FeatureEmbedding
+
     def __init__(
-        self, n_ids: int, embedding_size: int, mlp_sizes: Sequence[int] = (), dropout: float = 0.0, sparse: bool = False
+        self,
+        n_ids: int,
+        embedding_size: int,
+        mlp_sizes: Sequence[int] = (),
+        dropout: float = 0.0,
+        sparse: bool = False,
+        embedding: FeatureEmbedding | None = None,
     ) -> None:
         super().__init__()
-        self.embedding = nn.Embedding(n_ids, embedding_size, padding_idx=0, sparse=sparse)
-        nn.init.normal_(self.embedding.weight, std=embedding_size**-0.5)
-        nn.init.zeros_(self.embedding.weight[0].detach())
+        self.embedding = embedding or table_of_ids(n_ids, embedding_size, sparse)
         self.mlp = layers_on_top(embedding_size, mlp_sizes, dropout)
 
-    def forward(self, ids: Tensor) -> Tensor:
-        """Ids ``[...]`` to vectors ``[..., size]``."""
-        return self.mlp(self.embedding(ids))
+    def forward(self, ids: Tensor, added: Tensor | None = None) -> Tensor:
+        """Ids ``[...]`` to vectors ``[..., size]``.
+
+        Args:
+            ids: Int64.
+            added: What else is known of a row, added before the MLP, ``[..., embedding_size]``.
+        """
+        vectors = self.embedding(ids)
+        return self.mlp(vectors if added is None else vectors + added)
+
+
+def table_of_ids(n_ids: int, size: int, sparse: bool) -> nn.Embedding:
+    """A table whose row 0 is padding."""
+    table = nn.Embedding(n_ids, size, padding_idx=0, sparse=sparse)
+    nn.init.normal_(table.weight, std=size**-0.5)
+    nn.init.zeros_(table.weight[0].detach())
+    return table
 
 
 def layers_on_top(size: int, widths: Sequence[int], dropout: float) -> nn.Sequential:

@@ -6,7 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from recbole_logq.modules.history_tower import HistoryTower, mean_by_weight, mean_of_real
+from recbole_logq.modules.bags import mean_by_weight, mean_of_real
+from recbole_logq.modules.feature_embedding import FeatureEmbedding
+from recbole_logq.modules.features import Column, EntityFields
+from recbole_logq.modules.history_tower import HistoryTower
 
 # Padding right, left, in the middle; an item twice; nothing at all.
 HISTORY = torch.tensor([[3, 1, 0, 0], [0, 0, 4, 4], [2, 0, 0, 5], [6, 5, 4, 3], [0, 0, 0, 0], [0, 0, 0, 2]])
@@ -89,3 +92,43 @@ def test_accelerators_read_padding_and_get_the_same(sparse: bool) -> None:
     for one, other in zip(*found, strict=True):
         torch.testing.assert_close(one, other)
     assert not found[1][1][0].any()
+
+
+def test_attention_starts_as_the_mean_and_weighs_by_query_and_distance() -> None:
+    torch.manual_seed(0)
+    table = nn.Embedding(7, 3, padding_idx=0).double()
+    tower, mean = HistoryTower(3, attention_length=3).double(), HistoryTower(3).double()
+    mean.empty = tower.empty
+    torch.testing.assert_close(tower(HISTORY, table), mean(HISTORY, table))
+    assert tower.attention is not None
+    nn.init.normal_(tower.attention.query)
+    nn.init.normal_(tower.attention.recency)
+    expected = []
+    for ids in HISTORY.tolist():
+        items = [item for item in ids if item]
+        vectors = table.weight[items]
+        # From the end; what is farther than the longest history is as far as that.
+        distance = [min(place, 2) for place in range(len(items))][::-1]
+        weight = (vectors @ tower.attention.query + tower.attention.recency[distance]).softmax(0)
+        expected.append(weight @ vectors if items else tower.empty)
+    torch.testing.assert_close(tower(HISTORY, table), torch.stack(expected))
+    few = torch.stack(expected)[:1]
+    torch.testing.assert_close(tower(HISTORY[:1], table), few)  # fewer ids than the table has rows
+    tower(HISTORY, table).sum().backward()
+    for parameter in (tower.attention.query, tower.attention.recency, table.weight):
+        assert torch.isfinite(parameter.grad).all()
+        assert parameter.grad.any()
+
+
+@pytest.mark.parametrize("attention_length", [None, 4])
+@pytest.mark.parametrize("rows", [1, 6])
+def test_histories_of_items_with_features(attention_length: int | None, rows: int) -> None:
+    torch.manual_seed(0)
+    seen = torch.tensor([False, *[True] * 5, False])
+    fields = EntityFields([Column(torch.tensor([0, 1, 2, 1, 2, 1, 2]), 3)], seen, 3, 0.5, lambda _: False)
+    items = FeatureEmbedding(fields, 3, 0.5).double()
+    tower = HistoryTower(3, attention_length=attention_length).double()
+    table = nn.Embedding.from_pretrained(items.whole().detach())
+    torch.testing.assert_close(tower(HISTORY[:rows], items), tower(HISTORY[:rows], table))
+    added = torch.randn(rows, 3, dtype=torch.float64)
+    torch.testing.assert_close(tower(HISTORY[:rows], items, added), tower(HISTORY[:rows], items) + added)

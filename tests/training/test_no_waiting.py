@@ -97,6 +97,22 @@ def test_histories_do_not_wait(build: Callable[..., Any], in_tmp: Path) -> None:
     train(*_parts(build, "TwoTowerCorrectedLogQ", user_tower="history", eval_args=order))
 
 
+@pytest.mark.parametrize("model", ["TwoTowerCorrectedLogQ", "SASRecFullSoftmax"])
+@pytest.mark.parametrize("pooling", [None, "mean", "attention"])
+def test_features_do_not_wait(
+    build: Callable[..., Any], featured_cut: Path, in_tmp: Path, model: str, pooling: str | None
+) -> None:
+    settings: dict[str, Any] = {"item_features": ["class", "release_year", "picture"], "id_dropout": 0.1}
+    if model.startswith("TwoTower"):
+        settings |= {"user_features": ["age"], "context_features": ["hour", "device"]}
+        if pooling:
+            order = {"split": {"LS": "valid_and_test"}, "order": "TO"}
+            settings |= {"user_tower": "history", "history_pooling": pooling, "eval_args": order}
+    elif pooling:
+        pytest.skip("SASRec has no pooling")
+    train(*_parts(build, model, data_path=str(featured_cut), **settings))
+
+
 def test_the_watch_sees() -> None:
     """The watch itself, on what it must not let pass."""
     on_device, mask = torch.zeros(3, device=META), torch.zeros(3, device=META) > 0

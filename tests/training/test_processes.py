@@ -30,6 +30,15 @@ CASES: dict[str, dict[str, Any]] = {
     "SASRecInBatch": {"negatives.source": "in_batch_unique", "loss": "corrected_logq"},
     "SASRecGBCE": {"temperature_mode": "learned"},
     "SASRecFullSoftmax": {"mask": "query"},
+    "TwoTowerMNSLogQ": {"item_features": ["class"], "user_features": ["age"], "sparse_embeddings": True},
+    "TwoTowerInBatch": {
+        "item_features": ["class", "release_year"],
+        "user_features": ["age"],
+        "user_tower": "history",
+        "history_pooling": "attention",
+        "eval_args": {"split": {"LS": "valid_and_test"}, "order": "TO"},
+    },
+    "SASRecCBNS": {"item_features": ["class"], "use_item_id": False, "negatives.warmup_steps": 0},
 }
 
 SCRIPT = """

@@ -1,0 +1,162 @@
+"""Fields of users, items or interactions as vectors of one size, which are added up; torch only.
+
+The form of LightFM (Kula, "Metadata Embeddings for User and Item Cold-start Recommendations", 2015): an entity is the
+sum of what is known of it, so one without a history of its own is the sum of the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from recbole_logq.modules.bags import mean_of_bags
+
+
+class Column(NamedTuple):
+    """Values of a field, a row for each entity or interaction.
+
+    Attributes:
+        values: Tokens, int64 ``[rows]`` or ``[rows, length]``, 0 for none; or floating numbers of the same shapes.
+        n_tokens: Different tokens with the 0; 0 for numbers.
+    """
+
+    values: Tensor
+    n_tokens: int = 0
+
+
+class TokenField(nn.Module):
+    """A token's embedding; of several the mean, of none the zero vector.
+
+    Tokens that training never sees count as none: their vectors would be what they were drawn as.
+
+    Args:
+        column: Of all rows.
+        seen: Rows that training has, bool ``[rows]``.
+        size: Of the vectors.
+        std: Standard deviation of the vectors at the start.
+        sparse: Whether the table's gradient holds only the rows that were looked up.
+    """
+
+    known: Tensor
+
+    def __init__(self, column: Column, seen: Tensor, size: int, std: float, sparse: bool) -> None:
+        super().__init__()
+        known = torch.zeros(column.n_tokens, dtype=torch.int32)
+        tokens = column.values[seen].unique()
+        known[tokens] = tokens.to(torch.int32)
+        known[0] = 0
+        self.register_buffer("known", known)
+        self.embedding = nn.Embedding(column.n_tokens, size, padding_idx=0, sparse=sparse)
+        nn.init.normal_(self.embedding.weight, std=std)
+        nn.init.zeros_(self.embedding.weight[0].detach())
+
+    def prepare(self, values: Tensor) -> Tensor:
+        """What :meth:`forward` takes for values of the column, in small memory."""
+        return self.known[values]
+
+    def forward(self, prepared: Tensor) -> Tensor:
+        """Vectors ``[rows, size]``."""
+        tokens = prepared.long()
+        return self.embedding(tokens) if tokens.dim() == 1 else mean_of_bags(tokens, self.embedding)
+
+
+class NumberField(nn.Module):
+    """Numbers, each standardised over what training sees, through a linear map.
+
+    What is missing is the mean: a single number that is NaN (RecBole fills it in before), several that are all 0.
+
+    Args:
+        column, seen, size, std: As for :class:`TokenField`; ``std`` is that of the whole sum.
+
+    Attributes:
+        mean, scale: What numbers are standardised by, buffers ``[length]``.
+    """
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, column: Column, seen: Tensor, size: int, std: float) -> None:
+        super().__init__()
+        values = column.values[seen].flatten(1) if column.values.dim() > 1 else column.values[seen].double()[:, None]
+        length = values.shape[1]
+        if length > 1:
+            values = values[values.any(1)]
+        scale, mean = torch.std_mean(values, dim=0, correction=0)
+        usable = scale.isfinite() & (scale > 0)
+        self.register_buffer("mean", mean.nan_to_num())
+        self.register_buffer("scale", torch.where(usable, scale, torch.ones_like(scale)))
+        self.linear = nn.Linear(length, size)
+        nn.init.normal_(self.linear.weight, std=std * max(length, 1) ** -0.5)
+        nn.init.zeros_(self.linear.bias)
+
+    def prepare(self, values: Tensor) -> Tensor:
+        """What :meth:`forward` takes for values of the column: half precision where there are several in a row."""
+        if values.dim() == 1:
+            return ((values.unsqueeze(1) - self.mean) / self.scale).nan_to_num(0.0).float()
+        standard = (values - self.mean) / self.scale
+        return (standard * values.any(1, keepdim=True)).clamp(-1e4, 1e4).half()
+
+    def forward(self, prepared: Tensor) -> Tensor:
+        """Vectors ``[rows, size]``."""
+        return self.linear(prepared.to(self.linear.weight.dtype))
+
+
+class Fields(nn.Module):
+    """Several fields of the same rows.
+
+    Args:
+        columns: At least one.
+        seen, size, std: As for :class:`TokenField`.
+        sparse: Says of a number of tokens whether their table has sparse gradients.
+    """
+
+    def __init__(
+        self, columns: Sequence[Column], seen: Tensor, size: int, std: float, sparse: Callable[[int], bool]
+    ) -> None:
+        super().__init__()
+        self.fields: Any = nn.ModuleList(
+            TokenField(column, seen, size, std, sparse(column.n_tokens))
+            if column.n_tokens
+            else NumberField(column, seen, size, std)
+            for column in columns
+        )
+
+    def forward(self, values: Sequence[Tensor]) -> Tensor:
+        """Sums of vectors ``[rows, size]`` of columns as they are in the data, in the order of the fields."""
+        return self.of_prepared([field.prepare(column) for field, column in zip(self.fields, values, strict=True)])
+
+    def of_prepared(self, prepared: Sequence[Tensor]) -> Tensor:
+        """The same from what the fields' ``prepare`` gives."""
+        first, *rest = (field(column) for field, column in zip(self.fields, prepared, strict=True))
+        for vectors in rest:
+            first = first + vectors
+        return first
+
+
+class EntityFields(Fields):
+    """Fields of numbered entities, whose values are kept: an id is enough to have its vector.
+
+    Args:
+        columns, seen, size, std, sparse: As for :class:`Fields`; row 0 is padding.
+
+    Attributes:
+        seen: Entities that training has, buffer ``[entities]``.
+    """
+
+    seen: Tensor
+
+    def __init__(
+        self, columns: Sequence[Column], seen: Tensor, size: int, std: float, sparse: Callable[[int], bool]
+    ) -> None:
+        super().__init__(columns, seen, size, std, sparse)
+        self.n_rows = len(seen)
+        self.register_buffer("seen", seen)
+        for position, (field, column) in enumerate(zip(self.fields, columns, strict=True)):
+            self.register_buffer(f"values_{position}", field.prepare(column.values))
+
+    def of(self, ids: Tensor) -> Tensor:
+        """Vectors ``[rows, size]`` of ids ``[rows]``."""
+        return self.of_prepared([getattr(self, f"values_{position}")[ids] for position in range(len(self.fields))])
