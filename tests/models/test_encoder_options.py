@@ -26,34 +26,33 @@ OPTIONS: list[dict[str, Any]] = [
 ]
 
 
-def falls(build: Callable[..., Any], model: str, **options: Any) -> None:
-    network, _, loaders = build(model, dropout=0.0, **options)
-    batch = next(iter(loaders[0]))
-    optimizer = torch.optim.Adam(network.parameters(), lr=0.01)
-    state = network.sampler.get_extra_state()["generator"].clone()
-    values = []
-    for step in range(12):
-        network.sampler.generator.set_state(state)  # the same pool at every step
-        optimizer.zero_grad()
-        loss = network.calculate_loss(batch)
-        loss.backward()
-        if step == 1:  # the second, since nothing passes weights of zero in the first
-            for name, parameter in network.named_parameters():
-                assert parameter.grad is not None, name
-                assert parameter.grad.to_dense().any(), name
-        optimizer.step()
-        values.append(loss.item())
-    assert values[-1] < 0.9 * values[0]
+@pytest.fixture
+def falls(build: Callable[..., Any], losses_on_one_batch: Callable[..., list[float]]) -> Callable[..., None]:
+    """The loss falls, and every parameter has a part in it."""
+
+    def check(model: str, **options: Any) -> None:
+        network, _, loaders = build(model, dropout=0.0, **options)
+
+        def all_have_gradients(step: int) -> None:
+            if step == 1:  # the second, since nothing passes weights of zero in the first
+                for name, parameter in network.named_parameters():
+                    assert parameter.grad is not None, name
+                    assert parameter.grad.to_dense().any(), name
+
+        values = losses_on_one_batch(network, loaders[0], after_backward=all_have_gradients)
+        assert values[-1] < 0.9 * values[0]
+
+    return check
 
 
 @pytest.mark.parametrize("model", RECIPES)
-def test_every_recipe_learns_with_the_modern_block(build: Callable[..., Any], model: str) -> None:
-    falls(build, model, **MODERN)
+def test_every_recipe_learns_with_the_modern_block(falls: Callable[..., None], model: str) -> None:
+    falls(model, **MODERN)
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
-def test_every_option_learns(build: Callable[..., Any], options: dict[str, Any]) -> None:
-    falls(build, "SASRecCorrectedLogQ", **options)
+def test_every_option_learns(falls: Callable[..., None], options: dict[str, Any]) -> None:
+    falls("SASRecCorrectedLogQ", **options)
 
 
 @pytest.mark.parametrize("options", [MODERN, *OPTIONS], ids=str)

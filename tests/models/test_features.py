@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -45,21 +44,12 @@ def featured(build: Callable[..., Any], featured_cut: Path) -> Callable[..., Any
 
 
 @pytest.mark.parametrize("model", own_models())
-def test_every_recipe_learns(featured: Callable[..., Any], model: str) -> None:
+def test_every_recipe_learns(
+    featured: Callable[..., Any], losses_on_one_batch: Callable[..., list[float]], model: str
+) -> None:
     settings = {**ITEM, **({} if model.startswith("SASRec") else QUERY), "id_dropout": 0.0, "dropout": 0.0}
     network, _, loaders = featured(model, train_batch_size=64, **settings)
-    batch = next(iter(loaders[0]))
-    optimizer = torch.optim.Adam(network.parameters(), lr=0.01)
-    state = network.sampler.generator.get_state()
-    values = []
-    for _ in range(10):
-        network.sampler.generator.set_state(state)  # the same pool at every step
-        optimizer.zero_grad()
-        loss = network.calculate_loss(batch)
-        loss.backward()
-        optimizer.step()
-        values.append(loss.item())
-    assert all(math.isfinite(value) for value in values)
+    values = losses_on_one_batch(network, loaders[0], steps=10)
     assert values[-1] < 0.95 * values[0]
     assert all(parameter.grad is not None for parameter in network.parameters())
 
