@@ -3,29 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from recbole_logq.data.features import check_features, columns_of, feature_names, seen_ids
-from recbole_logq.errors import RequestError
+from recbole_logq.data.features import check_features
 from recbole_logq.losses import limits, mean_over_rows
 from recbole_logq.losses.corrected_logq import CorrectedLogQ
 from recbole_logq.losses.terms import MaskFunction
 from recbole_logq.models.combination import build_loss, check_combination, sampler_settings
 from recbole_logq.models.rows import Rows
-from recbole_logq.models.sparse import has_sparse_tables
 from recbole_logq.models.statistics import StepStatistics
 from recbole_logq.models.step import losses_from_vectors
-from recbole_logq.modules.feature_embedding import FeatureEmbedding
-from recbole_logq.modules.features import EntityFields
 from recbole_logq.modules.packing import DIGIT
 from recbole_logq.modules.scorer import Scorer
 from recbole_logq.probability import SegmentFrequency, TargetCounts
 from recbole_logq.ranks import gather_rows, rank, world_size
-from recbole_logq.registry import losses
 from recbole_logq.samplers import Exclusion, Pool, UserItems, any_column, exclusion_of, get_sampler, mask_function
 from recbole_logq.samplers.observed import Observed
 
@@ -33,7 +27,8 @@ from recbole_logq.samplers.observed import Observed
 class RetrievalMixin(nn.Module):
     """Mix into a RecBole recommender.
 
-    The subclass gives :attr:`query_columns`, :meth:`item_vectors`, :meth:`queries` and :meth:`rows`.
+    The subclass gives :attr:`query_columns`, :meth:`queries`, :meth:`item_vectors`, :meth:`vectors_of_new_items` and
+    :meth:`rows`.
     """
 
     _all_items: tuple[Tensor] | None = None  # in a tuple: as an attribute of its own, a table would be a second one
@@ -74,38 +69,6 @@ class RetrievalMixin(nn.Module):
         schedule = (config["temperature_mode"], config["temperature_end"], config["temperature_steps"])
         self.scorer = Scorer(config["similarity"], config["temperature"], *schedule)
         self.statistics = StepStatistics()
-
-    @staticmethod
-    def has_sparse_tables(config: Any, n_rows: int) -> bool:
-        """Whether tables of at most ``n_rows`` ids get sparse gradients; decided before they are made."""
-        return has_sparse_tables(config, n_rows, losses.get(config["loss"]).over_catalogue)
-
-    def fields_of(self, key: str, config: Any, dataset: Any, std: float) -> EntityFields | None:
-        """The features of all users or items that a setting names; None where it names none.
-
-        Args:
-            key: ``user_features`` or ``item_features``.
-            config: The checked settings.
-            dataset: The training part.
-            std: Standard deviation of their vectors at the start.
-        """
-        names = feature_names(config, key)
-        if not names:
-            return None
-        columns, (users, items) = columns_of(dataset, key, names), seen_ids(dataset)
-        seen = users if key == "user_features" else items
-        return EntityFields(columns, seen, config["embedding_size"], std, partial(self.has_sparse_tables, config))
-
-    def feature_embedding(
-        self, key: str, config: Any, dataset: Any, std: float, use_id: bool
-    ) -> FeatureEmbedding | None:
-        """The same beside ids, or in their place."""
-        fields = self.fields_of(key, config, dataset, std)
-        if fields is None:
-            return None
-        sparse, dropped = self.has_sparse_tables(config, fields.n_rows), config["id_dropout"]
-        size = config["embedding_size"]
-        return FeatureEmbedding(fields, size, std, use_id=use_id, sparse=sparse, id_dropout=dropped)
 
     def vectors_of_new_items(self, columns: Sequence[Tensor]) -> Tensor:
         """Vectors ``[rows, d]`` of items without an id, prepared for the scorer.
@@ -243,14 +206,3 @@ class RetrievalMixin(nn.Module):
         """
         check_combination(values, given)
         check_features(values)
-
-
-def fields_alone(embedding: nn.Embedding | FeatureEmbedding, columns: Sequence[Tensor]) -> Tensor:
-    """Vectors of entities without an id, from values of their fields, ``[rows, size]``.
-
-    Raises:
-        RequestError: Ids are all that the embedding knows.
-    """
-    if not isinstance(embedding, FeatureEmbedding):
-        raise RequestError("item_features: the model has none, and nothing to make a new item's vector of")
-    return embedding.fields(columns)

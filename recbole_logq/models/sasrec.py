@@ -13,8 +13,10 @@ from recbole_logq.data.features import feature_names
 from recbole_logq.data.loaders import WindowLoader
 from recbole_logq.data.window_batch import WindowBatch
 from recbole_logq.errors import RequestError
-from recbole_logq.models.retrieval import RetrievalMixin, fields_alone
+from recbole_logq.models.features import feature_embedding, fields_alone
+from recbole_logq.models.retrieval import RetrievalMixin
 from recbole_logq.models.rows import Rows
+from recbole_logq.models.sparse import sparse_rule
 from recbole_logq.modules.feature_embedding import FeatureEmbedding
 from recbole_logq.modules.in_parts import in_parts
 from recbole_logq.modules.packing import Packing
@@ -38,10 +40,10 @@ class SASRec(RetrievalMixin, SequentialRecommender):
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
         self.size = size = config["embedding_size"]
-        sparse = self.has_sparse_tables(config, self.n_items)
+        sparse = sparse_rule(config, self.n_items)
         std = config["initializer_range"]
-        self.item_embedding: nn.Embedding | FeatureEmbedding = self.feature_embedding(
-            "item_features", config, dataset, std, config["use_item_id"]
+        self.item_embedding: nn.Embedding | FeatureEmbedding = feature_embedding(
+            "item_features", config, dataset, std
         ) or nn.Embedding(self.n_items, size, padding_idx=0, sparse=sparse)
         self.encoder = SequenceEncoder(
             size=size,

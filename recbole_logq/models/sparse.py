@@ -6,6 +6,7 @@ from typing import Any
 
 from recbole_logq.errors import RequestError
 from recbole_logq.losses import Loss
+from recbole_logq.registry import losses
 
 SPARSE_FROM = 50_000
 """Rows from which ``sparse_embeddings: auto`` is sparse: below, Adam over the whole table costs hardly more than
@@ -24,6 +25,11 @@ def has_sparse_tables(values: Any, n_rows: int, over_catalogue: bool) -> bool:
     if asked != "auto":
         return bool(asked)
     return n_rows >= SPARSE_FROM and _reason_against(values, over_catalogue) is None
+
+
+def sparse_rule(config: Any, n_rows: int) -> bool:
+    """Whether tables of at most ``n_rows`` ids or tokens get sparse gradients; decided before they are made."""
+    return has_sparse_tables(config, n_rows, losses.get(config["loss"]).over_catalogue)
 
 
 def check_sparse(values: dict[str, Any], loss: Loss) -> None:

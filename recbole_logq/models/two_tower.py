@@ -10,11 +10,13 @@ from recbole.model.abstract_recommender import GeneralRecommender
 from recbole.utils import InputType
 from torch import Tensor
 
-from recbole_logq.data.features import columns_of, feature_names
+from recbole_logq.data.features import feature_names
 from recbole_logq.data.histories import HISTORY, check_histories, max_history
 from recbole_logq.data.loaders import InteractionLoader
-from recbole_logq.models.retrieval import RetrievalMixin, fields_alone
+from recbole_logq.models.features import context_fields, entity_fields, feature_embedding, fields_alone
+from recbole_logq.models.retrieval import RetrievalMixin
 from recbole_logq.models.rows import Rows
+from recbole_logq.models.sparse import sparse_rule
 from recbole_logq.modules.features import EntityFields, Fields
 from recbole_logq.modules.history_tower import HistoryTower
 from recbole_logq.modules.in_parts import in_parts
@@ -37,26 +39,23 @@ class TwoTower(RetrievalMixin, GeneralRecommender):
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
-        self.user_fields: EntityFields | None = None
-        self.context: Fields | None = None
         longest = max_history(config)
-        sparse = self.has_sparse_tables(config, max(0 if longest else self.n_users, self.n_items))
+        sparse = sparse_rule(config, max(0 if longest else self.n_users, self.n_items))
         shape = (config["embedding_size"], config["mlp_sizes"], config["dropout"])
         std = config["embedding_size"] ** -0.5
+        self.user_tower: HistoryTower | Tower
+        self.user_fields: EntityFields | None = None
         if longest:
             attention = longest if config["history_pooling"] == "attention" else None
-            self.user_tower: HistoryTower | Tower = HistoryTower(*shape, attention)
-            self.user_fields = self.fields_of("user_features", config, dataset, std)
+            self.user_tower = HistoryTower(*shape, attention)
+            self.user_fields = entity_fields("user_features", config, dataset, std)
         else:
-            known = self.feature_embedding("user_features", config, dataset, std, config["use_user_id"])
-            self.user_tower = Tower(self.n_users, *shape, sparse, known)
-        known = self.feature_embedding("item_features", config, dataset, std, config["use_item_id"])
-        self.item_tower = Tower(self.n_items, *shape, sparse, known)
+            users = feature_embedding("user_features", config, dataset, std)
+            self.user_tower = Tower(self.n_users, *shape, sparse, users)
+        items = feature_embedding("item_features", config, dataset, std)
+        self.item_tower = Tower(self.n_items, *shape, sparse, items)
         self.context_features = feature_names(config, "context_features")
-        if self.context_features:
-            columns = columns_of(dataset, "context_features", self.context_features)
-            everywhere = torch.ones(len(dataset), dtype=torch.bool)
-            self.context = Fields(columns, everywhere, shape[0], std, lambda rows: self.has_sparse_tables(config, rows))
+        self.context: Fields | None = context_fields(config, dataset, std)
         self.build_retrieval(config, dataset)
 
     @classmethod
