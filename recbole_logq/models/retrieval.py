@@ -74,6 +74,11 @@ class RetrievalMixin(nn.Module):
         """Vectors of items ``[..., d]``, prepared for the scorer; the whole table with padding row for None."""
         raise NotImplementedError
 
+    @property
+    def query_columns(self) -> list[str]:
+        """Columns of a batch that :meth:`queries` reads."""
+        raise NotImplementedError
+
     def queries(self, interaction: Any) -> Tensor:
         """Vectors of rows to rank for ``[batch, d]``, temperature applied: dot products with items are the scores."""
         raise NotImplementedError

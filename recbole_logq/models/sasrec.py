@@ -15,7 +15,7 @@ from recbole_logq.errors import RequestError
 from recbole_logq.models.retrieval import RetrievalMixin
 from recbole_logq.models.rows import Rows
 from recbole_logq.modules.in_parts import in_parts
-from recbole_logq.modules.packing import Packing
+from recbole_logq.modules.packing import Packing, PaddedRows
 from recbole_logq.modules.transformer import SequenceEncoder
 from recbole_logq.ranks import world_size
 
@@ -28,6 +28,8 @@ class SASRec(RetrievalMixin, SequentialRecommender):
 
     input_type = InputType.POINTWISE
     train_loader = WindowLoader
+    ITEM_SEQ: str
+    ITEM_SEQ_LEN: str
     n_items: int
     max_seq_length: int
 
@@ -82,7 +84,7 @@ class SASRec(RetrievalMixin, SequentialRecommender):
             return self._encode(tokens, packing)
         return in_parts(self._encode, [(tokens[part], one) for part, one in packing.parts(self.gradient_cache)])
 
-    def _encode(self, tokens: Tensor, packing: Packing) -> Tensor:
+    def _encode(self, tokens: Tensor, packing: Packing | PaddedRows) -> Tensor:
         return self.encoder(self.item_embedding(tokens), packing)
 
     def rows(self, interaction: Any) -> Rows:
@@ -100,13 +102,21 @@ class SASRec(RetrievalMixin, SequentialRecommender):
             place = None if place is None else place[real]
         return Rows(states, targets, n_units=len(packing.lengths), users=users, weights=weights, place=place)
 
+    @property
+    def query_columns(self) -> list[str]:
+        """See :meth:`RetrievalMixin.query_columns`."""
+        return [self.ITEM_SEQ, self.ITEM_SEQ_LEN]
+
     def queries(self, interaction: Any) -> Tensor:
         """See :meth:`RetrievalMixin.queries`."""
         return self.scorer.query(self._last_states(interaction))
 
     def _last_states(self, interaction: Any) -> Tensor:
-        sequence = interaction[self.ITEM_SEQ]
-        packing = Packing(interaction[self.ITEM_SEQ_LEN], sequence.device)
+        sequence, lengths = interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN]
+        if torch.compiler.is_exporting():
+            rows = PaddedRows(lengths, sequence.shape[1])
+            return self._encode(rows.pack(sequence), rows)[rows.last]
+        packing = Packing(lengths, sequence.device)
         return self.forward(packing.pack(sequence), packing)[packing.last]
 
     def predict(self, interaction: Any) -> Tensor:

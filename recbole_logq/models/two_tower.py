@@ -29,6 +29,7 @@ class TwoTower(RetrievalMixin, GeneralRecommender):
 
     input_type = InputType.POINTWISE
     train_loader = InteractionLoader
+    USER_ID: str
     n_users: int
     n_items: int
 
@@ -82,6 +83,11 @@ class TwoTower(RetrievalMixin, GeneralRecommender):
         """Switch mode; item vectors kept from an evaluation are dropped."""
         self._all_items = None
         return super().train(mode)
+
+    @property
+    def query_columns(self) -> list[str]:
+        """See :meth:`RetrievalMixin.query_columns`."""
+        return [HISTORY if isinstance(self.user_tower, HistoryTower) else self.USER_ID]
 
     def queries(self, interaction: Any) -> Tensor:
         """See :meth:`RetrievalMixin.queries`."""

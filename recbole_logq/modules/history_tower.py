@@ -39,7 +39,9 @@ class HistoryTower(nn.Module):
             table: Of the items. It is handed in, not owned, so that it can be the item tower's.
         """
         size = (history > 0).sum(dim=1)
-        mean = (mean_of_real if history.device.type == "cpu" else mean_by_weight)(history, table)
+        # A graph of the encoder has no sizes that depend on the data.
+        ragged = history.device.type == "cpu" and not torch.compiler.is_exporting()
+        mean = (mean_of_real if ragged else mean_by_weight)(history, table)
         return self.mlp(torch.where((size == 0).unsqueeze(1), self.empty, mean))
 
 
