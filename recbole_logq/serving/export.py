@@ -118,7 +118,7 @@ def export(
         files.write_tables(scratch, items, vectors[1:].numpy(), users, known, titles)
         example = batch_of(network, columns, max_history, 3, torch.Generator().manual_seed(0))
         export_encoder(network, example, scratch / files.ENCODER)
-        (scratch / files.CONFIG).write_text(json.dumps(config.plain(), indent=1, default=str) + "\n", encoding="utf-8")
+        (scratch / files.CONFIG).write_text(json.dumps(state["config"], indent=1, default=str) + "\n", encoding="utf-8")
         content["index"] = {"name": "exact", "options": {}, "measured": {}}
         files.write_manifest(scratch, content)
         retriever = Retriever.load(scratch, verify=False)
