@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["compare", "evaluate", "run", "sweep"]
+__all__ = ["Retriever", "compare", "evaluate", "export", "run", "sweep"]
 
 
 def __getattr__(name: str) -> Any:
@@ -26,4 +26,12 @@ def __getattr__(name: str) -> Any:
         from recbole_logq.experiment.sweep.sweep import sweep
 
         return sweep
+    if name == "export":
+        from recbole_logq.serving.export import export
+
+        return export
+    if name == "Retriever":
+        from recbole_logq.serving.retriever import Retriever
+
+        return Retriever
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -38,6 +38,12 @@ usage: run_recbole_logq.py [COMMAND] [--key=value ...]
                  [--items=1000] [--zipf=1] [--stage=early|mid|converged], or on a model: [--checkpoint=FILE]
                  [--estimators="CorrectedLogQ LOSS+SOURCE:key=value"] [--counts=[64,1024]] [--output=FILE.json]
                  [--page=FILE.html];  lab --sample-weights --checkpoint=FILE;  lab --folding
+  export         a checkpoint to a folder that serves without RecBole:  --checkpoint=FILE --folder=FOLDER
+                 [--index=exact|hnsw|ivfpq] [--index_options.ef_search=128] [--history=train|valid|all]
+                 [--item_title_field=COLUMN] [--data_path=FOLDER] [--overwrite=true]
+  recommend      the best items, from such a folder (or a checkpoint):  --model=FOLDER --users=a,b, or
+                 --history="item1,item2" of a visitor, or --input=users.csv --output=top.parquet
+                 [--k=10] [--exclude_history=true] [--index=exact] [--index_options.ef_search=128]
   models         list models, recipes, losses and sources of negatives, with a line each
 
   --debug=true   show the traceback of an error
@@ -224,6 +230,65 @@ def _convert(options: dict[str, Any]) -> None:
     )
 
 
+def _export(options: dict[str, Any]) -> None:
+    check_keys(
+        options,
+        {"checkpoint", "folder", "index", "index_options", "history", "item_title_field", "data_path", "overwrite"},
+    )
+    for key, value in (("checkpoint", "FILE"), ("folder", "FOLDER")):
+        if not options.get(key):
+            raise RequestError(f"export needs --{key}={value}")
+    _check_flag(options, "overwrite")
+    from recbole_logq.serving.export import export
+
+    file, folder = options.pop("checkpoint"), options.pop("folder")
+    manifest = export(str(file), folder, **options)
+    data, index = manifest["data"], manifest["index"]
+    print(f"{folder}: {data['items']:,} items, {data['users']:,} users, index {index['name']}")
+    for name, value in index["measured"].items():
+        print(f"  {name.replace('_', ' ')}: {value:,}")
+
+
+def _recommend(options: dict[str, Any]) -> None:
+    ways = {"users", "history", "input"}
+    check_keys(options, {"model", "output", "k", "exclude_history", "index", "index_options", "show_progress", *ways})
+    if not options.get("model"):
+        raise RequestError("no model given: set --model=FOLDER, made by export, or --model=FILE.pth")
+    if len(given := sorted(ways & options.keys())) != 1:
+        found = " and ".join(f"--{key}" for key in given) or "none"
+        raise RequestError(f"recommend takes one of --users=a,b, --history=item1,item2 and --input=FILE, found {found}")
+    for key in ("exclude_history", "show_progress"):
+        _check_flag(options, key)
+    k, output = options.get("k", 10), options.get("output")
+    if isinstance(k, bool) or not isinstance(k, int) or k < 1:
+        raise RequestError(f"k={k!r}: a whole number, 1 or more")
+    if output is not None and "input" not in options:
+        raise RequestError("--output is for --input; a few users are printed")
+    _check_writable("output", output)
+    from recbole_logq.serving.recommend import check_files, opened, recommend_file, show, split_tokens
+
+    if "input" in options:
+        check_files(options["input"], output)
+    rows = split_tokens(str(options.get("users", "")))
+    history = split_tokens(str(options.get("history", "")))
+    excluded = options.get("exclude_history", False)
+    with opened(options["model"], options.get("index"), options.get("index_options")) as retriever:
+        if "input" in options:
+            shown = options.get("show_progress", True)
+            n = recommend_file(retriever, options["input"], str(output), k, excluded, show_progress=shown)
+            print(f"{output}: the best {k} items of {n:,} rows")
+            return
+        if "users" in options and not rows:
+            raise RequestError("--users is empty: --users=a,b")
+        who: dict[str, Any] = {"users": rows} if "users" in options else {"histories": [history]}
+        show(retriever.recommend(**who, k=k, exclude_history=excluded), rows or ["visitor"])
+
+
+def _check_flag(options: dict[str, Any], key: str) -> None:
+    if not isinstance(options.get(key, False), bool):
+        raise RequestError(f"{key}={options[key]!r}: true or false")
+
+
 def _files(options: dict[str, Any]) -> list[str]:
     return str(options.pop("config_files", None) or "").split()
 
@@ -263,5 +328,7 @@ COMMANDS: dict[str, Callable[[dict[str, Any]], None]] = {
     "sweep": _sweep,
     "convert": _convert,
     "lab": _lab,
+    "export": _export,
+    "recommend": _recommend,
     "models": _models,
 }

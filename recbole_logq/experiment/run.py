@@ -204,7 +204,7 @@ def _store_result(path: str, result: dict[str, Any]) -> None:
         content = checkpoint.load(path)
     except RequestError:  # boosted trees keep a format of their own
         return
-    content["test_result"] = result["test_result"]
+    content |= {key: result[key] for key in ("test_result", "versions")}
     checkpoint.save(content, path)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from recbole.model.abstract_recommender import SequentialRecommender
 from recbole.utils import InputType
 from torch import Tensor, nn
@@ -19,7 +20,7 @@ from recbole_logq.models.rows import Rows
 from recbole_logq.models.sparse import sparse_rule
 from recbole_logq.modules.feature_embedding import FeatureEmbedding
 from recbole_logq.modules.in_parts import in_parts
-from recbole_logq.modules.packing import Packing
+from recbole_logq.modules.packing import Packing, PaddedRows
 from recbole_logq.modules.transformer import SequenceEncoder
 from recbole_logq.ranks import world_size
 
@@ -104,7 +105,7 @@ class SASRec(RetrievalMixin, SequentialRecommender):
             return self._encode(tokens, packing)
         return in_parts(self._encode, [(tokens[part], one) for part, one in packing.parts(self.gradient_cache)])
 
-    def _encode(self, tokens: Tensor, packing: Packing) -> Tensor:
+    def _encode(self, tokens: Tensor, packing: Packing | PaddedRows) -> Tensor:
         return self.encoder(self.item_embedding(tokens), packing)
 
     def rows(self, interaction: Any) -> Rows:
@@ -132,8 +133,11 @@ class SASRec(RetrievalMixin, SequentialRecommender):
         return self.scorer.query(self._last_states(interaction))
 
     def _last_states(self, interaction: Any) -> Tensor:
-        sequence = interaction[self.ITEM_SEQ]
-        packing = Packing(interaction[self.ITEM_SEQ_LEN], sequence.device)
+        sequence, lengths = interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN]
+        if torch.compiler.is_exporting():
+            rows = PaddedRows(lengths, sequence.shape[1])
+            return self._encode(rows.pack(sequence), rows)[rows.last]
+        packing = Packing(lengths, sequence.device)
         return self.forward(packing.pack(sequence), packing)[packing.last]
 
 

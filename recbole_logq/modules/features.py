@@ -155,7 +155,9 @@ class EntityFields(Fields):
         self.n_rows = len(seen)
         self.register_buffer("seen", seen)
         for position, (field, column) in enumerate(zip(self.fields, columns, strict=True)):
-            self.register_buffer(f"values_{position}", field.prepare(column.values))
+            prepared = field.prepare(column.values)
+            prepared[0] = 0  # nothing is known of who is nobody: no token, and the mean of the numbers
+            self.register_buffer(f"values_{position}", prepared)
 
     def of(self, ids: Tensor) -> Tensor:
         """Vectors ``[rows, size]`` of ids ``[rows]``."""

@@ -1,0 +1,105 @@
+"""The README of an exported folder: a model card."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+
+_EXAMPLE = {
+    "user": 'found = retriever.recommend(users=["{user}"], k=10, exclude_history=True)',
+    "visitor": 'found = retriever.recommend(histories=[["{item}"]], k=10, exclude_history=True)',
+}
+
+
+def card(manifest: dict[str, Any], user: str, item: str) -> str:
+    """Markdown.
+
+    Args:
+        manifest: Of the folder.
+        user: A user to show in the example.
+        item: An item to show there.
+    """
+    data, training, index = manifest["data"], manifest["training"], manifest["index"]
+    visitors = all(column["holds"] != "user" for column in manifest["columns"])
+    example = [_EXAMPLE["user"].format(user=_quoted(user))]
+    example += [_EXAMPLE["visitor"].format(item=_quoted(item))] if visitors else []
+    lines = [
+        f"# {manifest['model']} on {data['dataset']}",
+        "",
+        f"User encoder and item vectors of recbole_logq {manifest['recbole_logq']}; loads without RecBole:",
+        "",
+        "```python",
+        "from recbole_logq.serving import Retriever",
+        "",
+        'retriever = Retriever.load("this folder")',
+        *example,
+        "found.items, found.scores, found.titles",
+        "```",
+        "",
+        "Scores are inner products of a query and an item, "
+        f"{manifest['dimensions']} numbers each. No log Q is in them: it corrects the training's sampling alone. "
+        + (
+            "A visitor who was not in training is served from a history."
+            if visitors
+            else "Users are known by their ids: nobody else can be served."
+        ),
+        "",
+        "## Data",
+        "",
+        f"- dataset: {data['dataset']}, {data['users']:,} users, {data['items']:,} items, "
+        f"{data['interactions']:,} interactions",
+        f"- fingerprint of the split: {_pairs(data['fingerprint'])}",
+        f"- histories in this folder: up to `{data['history']}` ({data['history_interactions']:,} interactions); the "
+        f"model sees the latest {manifest['max_history']}"
+        if manifest["max_history"]
+        else f"- histories in this folder: up to `{data['history']}` ({data['history_interactions']:,} interactions)",
+        "",
+        "## Protocol and metrics",
+        "",
+        f"- protocol: {_pairs(training['protocol'])}",
+        f"- test: {_pairs(training['test_result']) if training['test_result'] else 'not tested'}",
+        f"- validation, of the epoch that is exported: {_pairs(training['best_valid_result']) or 'none'}",
+        "",
+        "## Index",
+        "",
+        f"- {index['name']} {index['options'] or ''}".rstrip(),
+        *(f"- {name.replace('_', ' ')}: {value:,}" for name, value in index["measured"].items()),
+        "",
+        "## How it was made",
+        "",
+        "```",
+        training["command"],
+        manifest["command"],
+        "```",
+        "",
+        f"- trained with: {_pairs(training['versions']) or 'unknown versions'}",
+        f"- exported with: {_pairs(manifest['versions'])}",
+        f"- largest difference of the exported encoder from the model: {manifest['largest_difference']:.1e}",
+        "- settings: `config.json`; files and their SHA-256: `manifest.json`",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def command_line(command: str, settings: dict[str, Any]) -> str:
+    """A command as a user would type it."""
+    words = [f"--{key}={value}" for key, value in _flat(settings).items()]
+    return shlex.join(["python", "run_recbole_logq.py", *([command] if command else []), *words])
+
+
+def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in settings.items():
+        if isinstance(value, dict) and value and all(isinstance(name, str) and name.isidentifier() for name in value):
+            found |= _flat(value, f"{prefix}{key}.")
+        else:
+            found[prefix + key] = value
+    return found
+
+
+def _pairs(values: dict[str, Any] | None) -> str:
+    return ", ".join(f"{key} {value}" for key, value in (values or {}).items())
+
+
+def _quoted(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", " ")

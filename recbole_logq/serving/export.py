@@ -1,0 +1,247 @@
+"""A checkpoint to a folder that serves: vectors, encoder, ids, histories, an index and a model card."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from recbole_logq import compat
+from recbole_logq.errors import RequestError, WorkError
+from recbole_logq.serving import folder as files
+from recbole_logq.serving.card import card, command_line
+from recbole_logq.serving.encoder import export_encoder
+from recbole_logq.serving.index import APPROXIMATE, ExactIndex, check_index
+from recbole_logq.serving.measure import compare_with_exact
+from recbole_logq.serving.retriever import Retriever
+from recbole_logq.settings import nearest
+from recbole_logq.training import checkpoint
+
+TOLERANCE = 1e-5
+"""Largest difference of a number of a query, in units of the largest number of the queries, that float32 explains."""
+N_CHECKED = 512
+N_MEASURED = 1000
+
+
+def export(
+    file: str | Path,
+    folder: str | Path,
+    index: str = "exact",
+    index_options: dict[str, int] | None = None,
+    history: str = "all",
+    item_title_field: str | None = None,
+    overwrite: bool = False,
+    data_path: str | None = None,
+) -> dict[str, Any]:
+    """Write a folder that :class:`~recbole_logq.serving.Retriever` opens without RecBole.
+
+    Args:
+        file: A checkpoint of one of this package's models.
+        folder: To make; it appears when it is complete.
+        index: ``exact``, ``hnsw`` or ``ivfpq``.
+        index_options: Of the building and the search, such as ``{"ef_search": 256}``.
+        history: What the folder knows of users: ``train``, ``valid`` (what the evaluator filters and a sequential model
+            sees in the test) or ``all``, which is everything up to now and what a service wants.
+        item_title_field: Column of the ``.item`` file; by default the first text column named like a title or a name.
+        overwrite: Whether to replace an export that is there.
+        data_path: Where the dataset lies now; by default where it lay in training.
+
+    Returns:
+        The manifest of the folder.
+
+    Raises:
+        RequestError: The checkpoint cannot be exported, or an option makes no sense; nothing is written.
+        WorkError: The exported encoder does not give the model's queries, or the folder cannot be written.
+    """
+    folder = Path(folder)
+    options = check_index(index, index_options)
+    check_history(history)
+    files.check_target(folder, overwrite)
+    state = checkpoint.load(file)
+    compat.apply()
+    from recbole_logq.models.resolve import split_name
+
+    model = state["config"]["model"]
+    if split_name(model) is None:
+        raise RequestError(f"{file} is a {model} of RecBole: only models of recbole_logq have vectors to export")
+    from recbole_logq.data.protocol import protocol_of
+    from recbole_logq.experiment.restore import restore_own
+    from recbole_logq.experiment.run import versions
+    from recbole_logq.serving.histories import user_histories
+    from recbole_logq.serving.titles import titles_of
+
+    changes = {"data_path": data_path} if data_path is not None else {}
+    restored = restore_own(str(file), use_gpu=False, **changes)
+    config, network, data = restored.config, restored.network.eval(), restored.parts[0]
+    users = [str(token) for token in data.field2id_token[data.uid_field][1:]]
+    items = [str(token) for token in data.field2id_token[data.iid_field][1:]]
+    titles = titles_of(config, items, item_title_field)
+    columns, max_history = columns_of(network, config)
+    known = user_histories(restored.parts, history)
+    with torch.no_grad():
+        vectors = network.item_vectors(None).detach().float()
+    content = {
+        "model": model,
+        "dimensions": vectors.shape[1],
+        "columns": columns,
+        "max_history": max_history,
+        "needs_history": any(column["holds"] == "length" for column in columns),
+        "data": {
+            "dataset": config["dataset"],
+            "users": len(users),
+            "items": len(items),
+            "interactions": sum(len(part) for part in restored.parts),
+            "fingerprint": restored.fingerprint,
+            "id_fingerprint": state["id_fingerprint"],
+            "history": history,
+            "history_interactions": len(known[1]),
+        },
+        "training": {
+            "protocol": protocol_of(config, restored.parts),
+            "test_result": state.get("test_result"),
+            "best_valid_result": state.get("best_valid_result"),
+            "versions": state.get("versions"),
+            "command": command_line("", {"model": model, "dataset": config["dataset"], **_shown(state["given"])}),
+        },
+        "versions": versions(),
+        "command": command_line(
+            "export",
+            {"checkpoint": file, "folder": folder, "index": index, "history": history}
+            | ({"index_options": options} if options else {}),
+        ),
+    }
+    with files.new_folder(folder, overwrite) as scratch:
+        files.write_tables(scratch, items, vectors[1:].numpy(), users, known, titles)
+        example = batch_of(network, columns, max_history, 3, torch.Generator().manual_seed(0))
+        export_encoder(network, example, scratch / files.ENCODER)
+        (scratch / files.CONFIG).write_text(json.dumps(state["config"], indent=1, default=str) + "\n", encoding="utf-8")
+        content["index"] = {"name": "exact", "options": {}, "measured": {}}
+        files.write_manifest(scratch, content)
+        retriever = Retriever.load(scratch, verify=False)
+        content["largest_difference"] = check_encoder(retriever, network)
+        content["index"] = _build(scratch, retriever, index, options)
+        (scratch / files.CARD).write_text(card(content | _format(), users[0], items[0]), encoding="utf-8")
+        return files.write_manifest(scratch, content)
+
+
+def check_history(history: Any) -> None:
+    """Refuse a part of the data that there is not.
+
+    Raises:
+        RequestError: It is none of train, valid and all.
+    """
+    if history not in (known := {"train", "valid", "all"}):
+        raise RequestError(f"history={history!r}{nearest(str(history), known)}: train, valid or all")
+
+
+def columns_of(network: Any, config: Any) -> tuple[list[dict[str, str]], int | None]:
+    """What the encoder reads, column by column, and how many items of a history it sees (None if it reads none).
+
+    Raises:
+        RequestError: It reads what a folder does not hold.
+    """
+    from recbole_logq.data.histories import HISTORY, max_history
+
+    holds = {network.USER_ID: "user", HISTORY: "history"}
+    for attribute, meaning in (("ITEM_SEQ", "history"), ("ITEM_SEQ_LEN", "length")):
+        if hasattr(network, attribute):
+            holds[getattr(network, attribute)] = meaning
+    for name in network.query_columns:
+        if name not in holds:
+            raise RequestError(f"the query reads the context {name!r}, and a folder knows users and histories alone")
+    columns = [{"name": name, "holds": holds[name]} for name in network.query_columns]
+    if all(column["holds"] == "user" for column in columns):
+        return columns, None
+    return columns, max_history(config) or int(config["MAX_ITEM_LIST_LENGTH"])
+
+
+def batch_of(
+    network: Any, columns: list[dict[str, str]], length: int | None, rows: int, generator: torch.Generator
+) -> dict[str, Tensor]:
+    """Random rows as the encoder reads them."""
+    sizes = torch.randint(1, (length or 1) + 1, (rows,), generator=generator)
+    ids = torch.randint(1, network.n_items, (rows, length or 1), generator=generator)
+    holds = {
+        "user": torch.arange(rows) % max(getattr(network, "n_users", 2) - 1, 1) + 1,
+        "history": ids * (torch.arange(length or 1) < sizes.unsqueeze(1)),
+        "length": sizes,
+    }
+    return {column["name"]: holds[column["holds"]] for column in columns}
+
+
+@torch.no_grad()
+def check_encoder(retriever: Retriever, network: Any) -> float:
+    """Hold the folder against the model, from tokens to queries: users as they are, and histories of every length.
+
+    Returns:
+        The largest difference of a number of a query, in units of the largest number of all queries.
+
+    Raises:
+        WorkError: It is more than float32 explains.
+    """
+    columns, length = retriever.manifest["columns"], retriever.manifest["max_history"]
+    generator = torch.Generator().manual_seed(1)
+    if length is None:
+        ids = torch.randperm(len(retriever.users), generator=generator)[:N_CHECKED] + 1
+        found = retriever.queries(users=[retriever.users[int(place) - 1].as_py() for place in ids])
+        expected = network.queries({columns[0]["name"]: ids})
+    else:
+        # None, fewer, as many and more than the model sees: what is cut off are the earliest.
+        sizes = torch.randint(1, 2 * length + 2, (N_CHECKED,), generator=generator)
+        sizes[:4] = torch.tensor([1 if retriever.manifest["needs_history"] else 0, length, length + 1, 3 * length])
+        some = [torch.randint(1, len(retriever.catalogue) + 1, (size,), generator=generator) for size in sizes.tolist()]
+        tokens = retriever.catalogue["item"].to_pylist()
+        found = retriever.queries(histories=[[tokens[item - 1] for item in one.tolist()] for one in some])
+        seen = torch.zeros(N_CHECKED, length, dtype=torch.int64)
+        for row, one in zip(seen, some, strict=True):
+            row[: min(len(one), length)] = one[-length:]
+        holds = {"history": seen, "length": sizes.clamp_max(length), "user": torch.zeros_like(sizes)}
+        expected = network.queries({column["name"]: holds[column["holds"]] for column in columns})
+    difference = float((found - expected).abs().max() / expected.abs().max().clamp_min(1e-30))
+    if not difference <= TOLERANCE:
+        raise WorkError(f"the exported encoder differs from the model by {difference:.1e}, more than {TOLERANCE}")
+    return difference
+
+
+def _build(scratch: Path, retriever: Retriever, name: str, options: dict[str, int]) -> dict[str, Any]:
+    """Build and measure the index of a folder."""
+    from recbole_logq.experiment.run import peak_memory_mb
+
+    exact = ExactIndex(retriever.items)
+    if name == "exact":
+        return {"name": name, "options": {}, "measured": {"index_bytes": exact.n_bytes}}
+    kind = APPROXIMATE[name]
+    start = perf_counter()
+    index = kind.build(retriever.items, **options)
+    seconds = perf_counter() - start
+    index.save(scratch / files.INDEX)
+    ks = sorted({min(k, len(retriever.items) - 1) for k in (10, 100)})
+    measured = {
+        "build_seconds": round(seconds, 2),
+        "index_bytes": (scratch / files.INDEX).stat().st_size,
+        "vector_bytes": retriever.items.nbytes,
+        **compare_with_exact(index, exact, _some_queries(retriever), ks),
+        "peak_memory_mb": peak_memory_mb(),
+    }
+    return {"name": name, "options": {**kind.build_options, **kind.search_options, **options}, "measured": measured}
+
+
+def _some_queries(retriever: Retriever) -> Tensor:
+    """Queries of up to a thousand users of the folder."""
+    order = torch.randperm(len(retriever.users), generator=torch.Generator().manual_seed(2)).tolist()
+    able = [place for place in order if not retriever.manifest["needs_history"] or retriever.has_history(place)]
+    return retriever.queries(users=[retriever.users[place].as_py() for place in able[:N_MEASURED]])
+
+
+def _shown(given: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in given.items() if key not in {"model", "dataset", "data_path"}}
+
+
+def _format() -> dict[str, Any]:
+    from recbole_logq import __version__
+
+    return {"recbole_logq": __version__}

@@ -1,0 +1,297 @@
+"""From an exported folder to the best items of users; needs torch, numpy and pyarrow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from torch import Tensor
+
+from recbole_logq.data.histories import last_items
+from recbole_logq.errors import RequestError
+from recbole_logq.serving import folder as files
+from recbole_logq.serving.encoder import Encoder
+from recbole_logq.serving.index import APPROXIMATE, ExactIndex, Index, check_index
+from recbole_logq.settings import nearest
+
+ROWS = 1024
+"""Rows that are encoded and searched at once."""
+
+
+@dataclass
+class Recommendations:
+    """The best items of each row, best first.
+
+    Attributes:
+        ids: int64 ``[rows, k]``, places in the catalogue from 1 on; 0 where a row has fewer than k items left.
+        scores: float32 ``[rows, k]``, inner products of query and item; -inf there.
+        catalogue: Table of all items, ``item`` and perhaps ``title``.
+    """
+
+    ids: np.ndarray
+    scores: np.ndarray
+    catalogue: pa.Table
+
+    @property
+    def items(self) -> list[list[str]]:
+        """Original tokens of each row."""
+        return self._column("item")
+
+    @property
+    def titles(self) -> list[list[str | None]] | None:
+        """Titles of each row; None for a catalogue without."""
+        return self._column("title") if "title" in self.catalogue.column_names else None
+
+    def _column(self, name: str) -> list[list[Any]]:
+        flat = self.catalogue[name].take(pa.array(self.ids[self.ids > 0] - 1)).to_pylist()
+        ends = (self.ids > 0).sum(1).cumsum()
+        return [flat[end - size : end] for end, size in zip(ends, (self.ids > 0).sum(1), strict=True)]
+
+    def to_table(self, users: Sequence[str]) -> pa.Table:
+        """One row per recommendation: ``user``, ``rank`` from 1 on, ``item``, ``score`` and, if known, ``title``."""
+        row, place = np.nonzero(self.ids > 0)
+        taken = pa.array(self.ids[row, place] - 1)
+        columns = {
+            "user": pa.array(users, pa.string()).take(pa.array(row)),
+            "rank": pa.array(place + 1, pa.int32()),
+            "item": self.catalogue["item"].take(taken),
+            "score": pa.array(self.scores[row, place], pa.float32()),
+        }
+        if "title" in self.catalogue.column_names:
+            columns["title"] = self.catalogue["title"].take(taken)
+        return pa.table(columns)
+
+
+class Retriever:
+    """Recommends from an exported folder; see :meth:`load`.
+
+    Attributes:
+        manifest: What the folder says of itself.
+        users: Original tokens, the first has id 1.
+        catalogue: Table of the items, the first has id 1.
+        items: Their vectors, float32 ``[1 + n_items, d]``; row 0 is padding.
+        index: That is searched.
+    """
+
+    def __init__(
+        self,
+        manifest: dict[str, Any],
+        catalogue: pa.Table,
+        items: Tensor,
+        users: pa.Table,
+        encoder: Encoder,
+        index: Index,
+    ) -> None:
+        self.manifest, self.catalogue, self.items, self.encoder, self.index = manifest, catalogue, items, encoder, index
+        self.users = users["user"].combine_chunks()
+        lists = users["history"].combine_chunks()
+        self._offsets = torch.from_numpy(lists.offsets.to_numpy().copy())
+        self._history = torch.from_numpy(lists.values.to_numpy().copy())
+        self._exact: ExactIndex | None = index if isinstance(index, ExactIndex) else None
+
+    @classmethod
+    def load(
+        cls,
+        folder: str | Path,
+        verify: bool = True,
+        index: str | None = None,
+        index_options: dict[str, int] | None = None,
+    ) -> Retriever:
+        """Open what `export` wrote, without RecBole and without running anything but torch's own operators.
+
+        Args:
+            folder: The exported folder.
+            verify: Whether to compare the SHA-256 of all files first.
+            index: ``exact`` to search exactly in a folder with an index. Default: the folder's.
+            index_options: Of the search, instead of the folder's: ``ef_search`` of hnsw, ``probes`` and ``refine`` of
+                ivfpq.
+
+        Raises:
+            RequestError: It is no exported folder, of another version, damaged, or holds what is not loaded.
+        """
+        folder = Path(folder)
+        manifest = files.read_manifest(folder, verify)
+        try:
+            vectors = np.load(folder / files.VECTORS, allow_pickle=False)
+            catalogue, users = pq.read_table(folder / files.ITEMS), pq.read_table(folder / files.USERS)
+            name, options = manifest["index"]["name"], manifest["index"]["options"]
+            fits = vectors.dtype == np.float32 and vectors.shape == (len(catalogue), manifest["dimensions"])
+            fits = fits and users["user"].null_count == 0 and {"holds", "name"} <= set(manifest["columns"][0])
+        except (OSError, ValueError, KeyError, TypeError, IndexError, pa.ArrowException) as error:
+            raise RequestError(f"{folder} is damaged: export again") from error
+        if not fits:
+            raise RequestError(f"the files of {folder} do not belong together: export again")
+        items = torch.zeros(len(vectors) + 1, vectors.shape[1])
+        items[1:] = torch.from_numpy(vectors)
+        if index not in (None, "exact", name):
+            raise RequestError(f"index={index!r}: {folder} has {name}, and exact search always works")
+        name, given = index or name, index_options or {}
+        check_index(name, given)
+        searched: Index
+        if name == "exact":
+            searched = ExactIndex(items)
+        else:
+            kind = APPROXIMATE[name]
+            if built := sorted(given.keys() - kind.search_options.keys()):
+                raise RequestError(f"index_options.{built[0]}: of the building, set it at export")
+            kept = {key: value for key, value in options.items() if key in kind.search_options}
+            searched = kind.load(items, folder / files.INDEX, **{**kept, **given})
+        return cls(manifest, catalogue, items, users, Encoder(folder / files.ENCODER), searched)
+
+    def recommend(
+        self,
+        users: Sequence[str] | None = None,
+        histories: Sequence[Sequence[str]] | None = None,
+        k: int = 10,
+        exclude_history: bool = False,
+        exact: bool = False,
+    ) -> Recommendations:
+        """The best items of users who are known, or of visitors who are known by what they had.
+
+        Args:
+            users: Original tokens, one a row.
+            histories: Instead of them, item tokens in time order, one list a row; the model sees the latest ones.
+            k: Items a row, from 1 to the catalogue's size.
+            exclude_history: Whether to leave out what the user had, all of it.
+            exact: Whether to search exactly, whatever the folder's index is.
+
+        Raises:
+            RequestError: A user or an item is unknown, k is out of range, or the model cannot encode such rows.
+        """
+        self.check_k(k)
+        offsets, items, ids = self._rows(users, histories)
+        index = self._exactly() if exact else self.index
+        n_rows = len(offsets) - 1
+        best = np.empty((n_rows, k), dtype=np.int64), np.empty((n_rows, k), dtype=np.float32)
+        for first in range(0, n_rows, ROWS):
+            last = min(first + ROWS, n_rows)
+            query = self.encoder(self._columns(offsets[first : last + 1], items, ids[first:last]))
+            excluded = None
+            if exclude_history:
+                size = offsets[first + 1 : last + 1] - offsets[first:last]
+                excluded = torch.arange(last - first).repeat_interleave(size), items[offsets[first] : offsets[last]]
+            found = index.search(query, k, excluded)
+            best[0][first:last], best[1][first:last] = found.items.numpy(), found.scores.numpy()
+        return Recommendations(*best, self.catalogue)
+
+    def queries(self, users: Sequence[str] | None = None, histories: Sequence[Sequence[str]] | None = None) -> Tensor:
+        """Query vectors, float32 ``[rows, d]``, for a search of your own; arguments as for :meth:`recommend`."""
+        offsets, items, ids = self._rows(users, histories)
+        parts = [
+            self.encoder(self._columns(offsets[first : first + ROWS + 1], items, ids[first : first + ROWS]))
+            for first in range(0, len(ids), ROWS)
+        ]
+        return torch.cat(parts) if parts else torch.empty(0, self.items.shape[1])
+
+    def check_k(self, k: Any) -> None:
+        """Refuse a number of items that makes no sense.
+
+        Raises:
+            RequestError: It is not a whole number from 1 to the catalogue's size.
+        """
+        n_items = len(self.catalogue)
+        if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= n_items:
+            raise RequestError(f"k={k!r}: a whole number from 1 to the {n_items} items of the catalogue")
+
+    def check_users(self, users: Sequence[str]) -> list[int]:
+        """Ids of users.
+
+        Raises:
+            RequestError: One is not known.
+        """
+        ids = [self._user_ids.get(user, 0) for user in users]
+        if 0 in ids:
+            missing = users[ids.index(0)]
+            more = f" and {ids.count(0) - 1} more" if ids.count(0) > 1 else ""
+            hint = "" if self._by_user else "; what a visitor had is given as history"
+            raise RequestError(f"no user {missing!r}{more} among the {len(self.users)} of the folder{hint}")
+        return ids
+
+    def check_histories(self, histories: Sequence[Sequence[str]]) -> list[list[int]]:
+        """Ids of the items of histories.
+
+        Raises:
+            RequestError: One is not known, or the model cannot encode them.
+        """
+        if self._by_user:
+            raise RequestError(
+                f"{self.manifest['model']} knows users by their ids, not by histories: train it with "
+                "--user_tower=history, or a SASRec model"
+            )
+        found = []
+        for history in histories:
+            ids = [self._item_ids.get(item, 0) for item in history]
+            if 0 in ids:
+                missing = history[ids.index(0)]
+                close = nearest(missing, set(self._item_ids)) if len(self._item_ids) < 50_000 else ""
+                raise RequestError(f"no item {missing!r} in the catalogue{close}")
+            found.append(ids)
+        return found
+
+    def has_history(self, place: int) -> bool:
+        """Whether the folder knows anything that a user had; users count from 0."""
+        return bool(self._offsets[place + 1] > self._offsets[place])
+
+    @property
+    def _by_user(self) -> bool:
+        return all(column["holds"] == "user" for column in self.manifest["columns"])
+
+    @cached_property
+    def _user_ids(self) -> dict[str, int]:
+        return {token: place for place, token in enumerate(self.users.to_pylist(), start=1)}
+
+    @cached_property
+    def _item_ids(self) -> dict[str, int]:
+        return {token: place for place, token in enumerate(self.catalogue["item"].to_pylist(), start=1)}
+
+    def _exactly(self) -> ExactIndex:
+        self._exact = self._exact or ExactIndex(self.items)
+        return self._exact
+
+    def _rows(
+        self, users: Sequence[str] | None, histories: Sequence[Sequence[str]] | None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Offsets of rows ``[rows + 1]`` into item ids, the item ids, and user ids ``[rows]`` (0 for a visitor)."""
+        if (users is None) == (histories is None):
+            raise RequestError("recommend takes users or histories, one of the two")
+        if users is not None:
+            ids = torch.tensor(self.check_users(users), dtype=torch.int64)
+            start, end = self._offsets[ids - 1], self._offsets[ids]
+            size = end - start
+            offsets = torch.cat([size.new_zeros(1), size.cumsum(0)])
+            place = torch.arange(int(offsets[-1])) - (offsets[:-1] - start).repeat_interleave(size)
+            items = self._history[place].long()
+        else:
+            assert histories is not None
+            found = self.check_histories(histories)
+            ids, size = torch.zeros(len(found), dtype=torch.int64), torch.tensor([len(one) for one in found]).long()
+            offsets = torch.cat([size.new_zeros(1), size.cumsum(0)])
+            items = torch.tensor([item for one in found for item in one], dtype=torch.int64)
+        if self.manifest["needs_history"] and not bool(size.all()):
+            row = int((size == 0).nonzero()[0])
+            who = "a visitor" if users is None else f"user {users[row]!r}"
+            raise RequestError(f"{who} has an empty history: {self.manifest['model']} needs one item at least")
+        return offsets, items, ids
+
+    def _columns(self, offsets: Tensor, items: Tensor, ids: Tensor) -> dict[str, Tensor]:
+        """What the encoder reads of some rows."""
+        start, end = offsets[:-1], offsets[1:]
+        length = int(self.manifest["max_history"] or 0)
+        found = {}
+        for column in self.manifest["columns"]:
+            if column["holds"] == "user":
+                found[column["name"]] = ids
+            elif column["holds"] == "length":
+                found[column["name"]] = (end - start).clamp_max(length)
+            elif len(items):
+                found[column["name"]] = last_items(items, start, end, length)
+            else:
+                found[column["name"]] = torch.zeros(len(ids), length, dtype=torch.int64)
+        return found
