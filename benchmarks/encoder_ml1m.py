@@ -2,11 +2,12 @@
 
     uv run benchmarks/encoder_ml1m.py [--only=NAME] [--seed=N] [--table]    # 31 runs, about 6 CPU-hours; resumable
 
-Leave-one-out in exact time order, full ranking with the history filtered, epoch chosen on validation NDCG@10; the
-full softmax and corrected logQ in batch, and of two other sources default and batch. One thread per run; the budget
-is CPU time of training alone, so that an option that costs more has fewer epochs, and a run ends with the epoch in
-which its budget does. The default settings are written out here, since the package's may change after this. Options
-are chosen on validation; the test result stands beside for the record.
+Leave-one-out in exact time order, full ranking with the history filtered, epoch chosen on validation NDCG@10. All
+options under mixed negatives with corrected logQ, 256 in 32 pools; the input also under the full softmax and
+corrected logQ in batch; pools and batches of several sources. One thread per run; the budget is CPU time of training
+alone, so that an option that costs more has fewer epochs, and a run ends with the epoch in which its budget does. The
+default settings are written out here, since the package's may change after this. Options are chosen on validation;
+the test result stands beside for the record.
 """
 
 from __future__ import annotations

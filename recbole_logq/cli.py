@@ -215,8 +215,7 @@ def _convert(options: dict[str, Any]) -> None:
     for key in ("input", "dataset"):
         if key not in options:
             raise RequestError(f"convert needs --{key}=: --input=FILE --dataset=NAME")
-    if not isinstance(options.get("overwrite", False), bool):
-        raise RequestError(f"overwrite={options['overwrite']!r}: true or false")
+    _check_flag(options, "overwrite")
     if not isinstance(options.get("keep", {}), dict):
         raise RequestError("keep names a column and its type: --keep.rating=float")
     from recbole_logq.data.convert import convert
@@ -271,6 +270,8 @@ def _recommend(options: dict[str, Any]) -> None:
         check_files(options["input"], output)
     rows = split_tokens(str(options.get("users", "")))
     history = split_tokens(str(options.get("history", "")))
+    if "users" in options and not rows:
+        raise RequestError("--users is empty: --users=a,b")
     excluded = options.get("exclude_history", False)
     with opened(options["model"], options.get("index"), options.get("index_options")) as retriever:
         if "input" in options:
@@ -278,8 +279,6 @@ def _recommend(options: dict[str, Any]) -> None:
             n = recommend_file(retriever, options["input"], str(output), k, excluded, show_progress=shown)
             print(f"{output}: the best {k} items of {n:,} rows")
             return
-        if "users" in options and not rows:
-            raise RequestError("--users is empty: --users=a,b")
         who: dict[str, Any] = {"users": rows} if "users" in options else {"histories": [history]}
         show(retriever.recommend(**who, k=k, exclude_history=excluded), rows or ["visitor"])
 

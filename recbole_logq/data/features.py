@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from recbole.utils import FeatureType
 
+from recbole_logq.data.header import first_line
+from recbole_logq.data.observed import observed_field
 from recbole_logq.errors import RequestError
 from recbole_logq.modules.features import Column
 
@@ -39,9 +41,8 @@ def check_features(values: dict[str, Any]) -> None:
                 raise RequestError(f"{key}: {name} is in it {names.count(name)} times")
             if name in (values.get("numerical_features") or []):
                 raise RequestError(f"{key}: {name} is among numerical_features, which make another thing of it")
-    told_after = {values["LABEL_FIELD"], values["RATING_FIELD"], values["weight_field"], *(values["threshold"] or {})}
-    if values["negatives"].get("source") == "observed":
-        told_after.add(values["negatives"].get("field", "label"))
+    told_after = {values["LABEL_FIELD"], values["RATING_FIELD"], values["weight_field"], observed_field(values)}
+    told_after |= set(values["threshold"] or {})
     for name in feature_names(values, "context_features"):
         if name in told_after:
             raise RequestError(
@@ -128,8 +129,7 @@ def header(file: Path, config: Any, key: str) -> dict[str, str]:
     """
     if not file.is_file():
         raise RequestError(f"{key}: {file} does not exist")
-    with file.open(encoding=config["encoding"] or "utf-8", errors="replace") as lines:
-        columns = lines.readline().rstrip("\r\n").split(config["field_separator"])
+    columns = first_line(file, config, errors="replace")
     if not all(":" in column for column in columns):
         raise RequestError(f"{key}: the first line of {file} must declare the columns as name:type")
     return dict(column.split(":", 1) for column in columns)

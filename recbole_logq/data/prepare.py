@@ -15,6 +15,7 @@ from recbole.utils import FeatureType, ModelType, set_color
 
 from recbole_logq.data.exact_time import ExactTimeMixin
 from recbole_logq.data.features import check_files
+from recbole_logq.data.header import first_line
 from recbole_logq.data.ranking_loader import RankingLoader
 from recbole_logq.data.temporal_split import is_temporal
 from recbole_logq.data.zoo import ensure_dataset
@@ -71,9 +72,9 @@ def fetch(config: Any) -> None:
         if config["dataset"] != "ml-100k":
             ensure_dataset(config["dataset"], folder.parent)
         for file in folder.glob("*.inter"):
-            with file.open(encoding=config["encoding"] or "utf-8") as lines:
-                head = lines.readline().rstrip("\r\n")
-            if not all(":" in column for column in head.split(config["field_separator"])):
+            columns = first_line(file, config)
+            if not all(":" in column for column in columns):
+                head = config["field_separator"].join(columns)
                 raise RequestError(
                     f"{file}: the first line must declare the columns as name:type, separated by "
                     f"{config['field_separator']!r}, such as user_id:token; found {head[:60]!r}"
@@ -89,8 +90,7 @@ def fetch(config: Any) -> None:
 def header_of(config: Any) -> list[str]:
     """Names of the columns of the ``.inter`` file (of its first part, where there are several)."""
     file = min(Path(config["data_path"]).glob("*.inter"))
-    with file.open(encoding=config["encoding"] or "utf-8") as lines:
-        return [column.split(":")[0] for column in lines.readline().rstrip("\r\n").split(config["field_separator"])]
+    return [column.split(":")[0] for column in first_line(file, config)]
 
 
 def _check_columns(dataset: Dataset, config: Any) -> None:

@@ -27,6 +27,11 @@ def mean_of_real(ids: Tensor, table: nn.Embedding) -> Tensor:
 
 def mean_by_weight(ids: Tensor, table: nn.Embedding) -> Tensor:
     """The same with padding as ids of weight 0: more to read, and nobody asks an accelerator how many are real."""
-    weight = (ids > 0).to(table.weight.dtype)
-    weight = weight / weight.sum(dim=1, keepdim=True).clamp_min(1.0)
+    weight = mean_weights(ids, table.weight.dtype)
     return F.embedding_bag(ids, table.weight, mode="sum", sparse=table.sparse, per_sample_weights=weight)
+
+
+def mean_weights(ids: Tensor, dtype: torch.dtype) -> Tensor:
+    """Weights of ids ``[rows, length]`` whose sum is the mean of a row's: equal, and 0 for zeros."""
+    weight = (ids > 0).to(dtype)
+    return weight / weight.sum(dim=1, keepdim=True).clamp_min(1.0)

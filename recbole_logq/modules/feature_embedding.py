@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from recbole_logq.modules.features import EntityFields
+from recbole_logq.modules.id_table import id_table
 
 
 class FeatureEmbedding(nn.Module):
@@ -39,10 +40,8 @@ class FeatureEmbedding(nn.Module):
     ) -> None:
         super().__init__()
         self.fields, self.id_dropout, self.n_rows = fields, id_dropout, fields.n_rows
-        self.ids = nn.Embedding(fields.n_rows, size, padding_idx=0, sparse=sparse) if use_id else None
+        self.ids = id_table(fields.n_rows, size, std, sparse) if use_id else None
         if self.ids is not None:
-            nn.init.normal_(self.ids.weight, std=std)
-            nn.init.zeros_(self.ids.weight[0].detach())
             rows = torch.arange(fields.n_rows, dtype=torch.int32) * fields.seen
             rows[0] = 0
             self.register_buffer("rows", rows)

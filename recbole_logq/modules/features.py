@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from recbole_logq.modules.bags import mean_of_bags
+from recbole_logq.modules.id_table import id_table
 
 
 class Column(NamedTuple):
@@ -49,9 +50,7 @@ class TokenField(nn.Module):
         known[tokens] = tokens.to(torch.int32)
         known[0] = 0
         self.register_buffer("known", known)
-        self.embedding = nn.Embedding(column.n_tokens, size, padding_idx=0, sparse=sparse)
-        nn.init.normal_(self.embedding.weight, std=std)
-        nn.init.zeros_(self.embedding.weight[0].detach())
+        self.embedding = id_table(column.n_tokens, size, std, sparse)
 
     def prepare(self, values: Tensor) -> Tensor:
         """What :meth:`forward` takes for values of the column, in small memory."""

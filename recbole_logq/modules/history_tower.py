@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from recbole_logq.modules.bags import mean_of_bags
+from recbole_logq.modules.bags import mean_of_bags, mean_weights
 from recbole_logq.modules.feature_embedding import FeatureEmbedding
 from recbole_logq.modules.tower import layers_on_top
 
@@ -60,12 +60,10 @@ class HistoryTower(nn.Module):
 
     def _pool(self, history: Tensor, table: nn.Embedding | FeatureEmbedding) -> Tensor:
         vectors, index = _looked_up(table, history)
-        real = history > 0
         if self.attention is None:
-            weight = real.to(vectors.dtype)
-            weight = weight / weight.sum(dim=1, keepdim=True).clamp_min(1.0)
+            weight = mean_weights(history, vectors.dtype)
         else:
-            weight = self.attention(vectors, index, real)
+            weight = self.attention(vectors, index, history > 0)
         # Summed as it is read: nothing of [rows, length, d] exists.
         return F.embedding_bag(index, vectors, mode="sum", per_sample_weights=weight.to(vectors.dtype))
 

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from recbole_logq.modules.dropout import Dropout
 from recbole_logq.modules.feature_embedding import FeatureEmbedding
+from recbole_logq.modules.id_table import id_table
 
 
 class Tower(nn.Module):
@@ -35,7 +36,7 @@ class Tower(nn.Module):
         embedding: FeatureEmbedding | None = None,
     ) -> None:
         super().__init__()
-        self.embedding = embedding or table_of_ids(n_ids, embedding_size, sparse)
+        self.embedding = embedding or id_table(n_ids, embedding_size, embedding_size**-0.5, sparse)
         self.mlp = layers_on_top(embedding_size, mlp_sizes, dropout)
 
     def forward(self, ids: Tensor, added: Tensor | None = None) -> Tensor:
@@ -47,14 +48,6 @@ class Tower(nn.Module):
         """
         vectors = self.embedding(ids)
         return self.mlp(vectors if added is None else vectors + added)
-
-
-def table_of_ids(n_ids: int, size: int, sparse: bool) -> nn.Embedding:
-    """A table whose row 0 is padding."""
-    table = nn.Embedding(n_ids, size, padding_idx=0, sparse=sparse)
-    nn.init.normal_(table.weight, std=size**-0.5)
-    nn.init.zeros_(table.weight[0].detach())
-    return table
 
 
 def layers_on_top(size: int, widths: Sequence[int], dropout: float) -> nn.Sequential:

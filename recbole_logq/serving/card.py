@@ -5,6 +5,8 @@ from __future__ import annotations
 import shlex
 from typing import Any
 
+from recbole_logq.serving.folder import knows_users_by_id
+
 _EXAMPLE = {
     "user": 'found = retriever.recommend(users=["{user}"], k=10, exclude_history=True)',
     "visitor": 'found = retriever.recommend(histories=[["{item}"]], k=10, exclude_history=True)',
@@ -20,7 +22,7 @@ def card(manifest: dict[str, Any], user: str, item: str) -> str:
         item: An item to show there.
     """
     data, training, index = manifest["data"], manifest["training"], manifest["index"]
-    visitors = all(column["holds"] != "user" for column in manifest["columns"])
+    visitors = not knows_users_by_id(manifest)
     example = [_EXAMPLE["user"].format(user=_quoted(user))]
     example += [_EXAMPLE["visitor"].format(item=_quoted(item))] if visitors else []
     lines = [

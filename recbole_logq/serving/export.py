@@ -124,8 +124,9 @@ def export(
         retriever = Retriever.load(scratch, verify=False)
         content["largest_difference"] = check_encoder(retriever, network)
         content["index"] = _build(scratch, retriever, index, options)
-        (scratch / files.CARD).write_text(card(content | _format(), users[0], items[0]), encoding="utf-8")
-        return files.write_manifest(scratch, content)
+        manifest = files.write_manifest(scratch, content)
+        (scratch / files.CARD).write_text(card(manifest, users[0], items[0]), encoding="utf-8")
+        return manifest
 
 
 def check_history(history: Any) -> None:
@@ -134,8 +135,8 @@ def check_history(history: Any) -> None:
     Raises:
         RequestError: It is none of train, valid and all.
     """
-    if history not in (known := {"train", "valid", "all"}):
-        raise RequestError(f"history={history!r}{nearest(str(history), known)}: train, valid or all")
+    if history not in files.HISTORIES:
+        raise RequestError(f"history={history!r}{nearest(str(history), set(files.HISTORIES))}: train, valid or all")
 
 
 def columns_of(network: Any, config: Any) -> tuple[list[dict[str, str]], int | None]:
@@ -211,7 +212,8 @@ def _build(scratch: Path, retriever: Retriever, name: str, options: dict[str, in
     """Build and measure the index of a folder."""
     from recbole_logq.experiment.run import peak_memory_mb
 
-    exact = ExactIndex(retriever.items)
+    exact = retriever.index  # nothing else is in the folder yet
+    assert isinstance(exact, ExactIndex)
     if name == "exact":
         return {"name": name, "options": {}, "measured": {"index_bytes": exact.n_bytes}}
     kind = APPROXIMATE[name]
@@ -239,9 +241,3 @@ def _some_queries(retriever: Retriever) -> Tensor:
 
 def _shown(given: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in given.items() if key not in {"model", "dataset", "data_path"}}
-
-
-def _format() -> dict[str, Any]:
-    from recbole_logq import __version__
-
-    return {"recbole_logq": __version__}

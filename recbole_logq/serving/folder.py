@@ -29,6 +29,14 @@ VECTORS, ITEMS, USERS, ENCODER, INDEX = (
     "index.faiss",
 )
 CONFIG, CARD = "config.json", "README.md"
+HISTORIES = {"train": 1, "valid": 2, "all": 3}
+"""Up to what a folder knows of users, and how many parts of the split that is: what the model was trained on, what a
+test of it knows, everything."""
+
+
+def knows_users_by_id(manifest: dict[str, Any]) -> bool:
+    """Whether the encoder reads nothing but ids of users, so that a visitor with a history cannot be served."""
+    return all(column["holds"] == "user" for column in manifest["columns"])
 
 
 @contextmanager

@@ -10,9 +10,7 @@ import torch
 from torch import Tensor
 
 from recbole_logq.data.exact_time import HISTORY_END
-
-HISTORIES = ("train", "valid", "all")
-"""Up to which part: what the model was trained on, what a test of it knows of a user, everything."""
+from recbole_logq.serving.folder import HISTORIES
 
 
 def user_histories(parts: Sequence[Any], up_to: str) -> tuple[np.ndarray, np.ndarray]:
@@ -20,23 +18,24 @@ def user_histories(parts: Sequence[Any], up_to: str) -> tuple[np.ndarray, np.nda
 
     Args:
         parts: Training, validation and test part.
-        up_to: Of :data:`HISTORIES`; ``valid`` is what the evaluator takes for a user's history in the test.
+        up_to: Of :data:`~recbole_logq.serving.folder.HISTORIES`; ``valid`` is what the evaluator takes for a user's
+            history in the test.
 
     Returns:
         Offsets, int64 ``[n_users + 1]``, into item ids from 1 on; the first user has id 1.
     """
     first = parts[0]
-    n_users = first.user_num
+    n_users, n_parts = first.user_num, HISTORIES[up_to]
     if HISTORY_END in first.inter_feat:
         users, items = first.flat_users, first.flat_items
         end = torch.searchsorted(users, torch.arange(n_users), right=True)
-        for part in parts[{"train": 1, "valid": 2, "all": 3}[up_to] :]:
+        for part in parts[n_parts:]:
             rows = part.inter_feat
             end.scatter_reduce_(0, rows[first.uid_field], rows[HISTORY_END], "amin")
         kept = torch.arange(len(users)) < end[users]
         users, items = users[kept], items[kept]
     else:
-        known = parts[: {"train": 1, "valid": 2, "all": 3}[up_to]]
+        known = parts[:n_parts]
         users = torch.cat([part.inter_feat[first.uid_field] for part in known])
         items = torch.cat([part.inter_feat[first.iid_field] for part in known])
         order = users.argsort(stable=True)

@@ -210,7 +210,7 @@ class Retriever:
         if 0 in ids:
             missing = users[ids.index(0)]
             more = f" and {ids.count(0) - 1} more" if ids.count(0) > 1 else ""
-            hint = "" if self._by_user else "; what a visitor had is given as history"
+            hint = "" if files.knows_users_by_id(self.manifest) else "; what a visitor had is given as history"
             raise RequestError(f"no user {missing!r}{more} among the {len(self.users)} of the folder{hint}")
         return ids
 
@@ -220,7 +220,7 @@ class Retriever:
         Raises:
             RequestError: One is not known, or the model cannot encode them.
         """
-        if self._by_user:
+        if files.knows_users_by_id(self.manifest):
             raise RequestError(
                 f"{self.manifest['model']} knows users by their ids, not by histories: train it with "
                 "--user_tower=history, or a SASRec model"
@@ -238,10 +238,6 @@ class Retriever:
     def has_history(self, place: int) -> bool:
         """Whether the folder knows anything that a user had; users count from 0."""
         return bool(self._offsets[place + 1] > self._offsets[place])
-
-    @property
-    def _by_user(self) -> bool:
-        return all(column["holds"] == "user" for column in self.manifest["columns"])
 
     @cached_property
     def _user_ids(self) -> dict[str, int]:

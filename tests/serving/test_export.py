@@ -150,3 +150,10 @@ def test_a_folder_is_replaced_on_request_alone(
     with pytest.raises(RequestError, match="other files than an export"):
         export(file, other, overwrite=True)
     assert (other / "thesis.txt").read_text() == "years of work"
+
+
+def test_a_history_with_features_of_its_user_serves_visitors(exported: Exported) -> None:
+    folder = exported("features-history")
+    assert "A visitor who was not in training is served from a history." in (folder / "README.md").read_text()
+    retriever = Retriever.load(folder)
+    assert len(retriever.recommend(histories=[["50"], ["50", "172"]], k=3).items) == 2
