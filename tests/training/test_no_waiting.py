@@ -97,8 +97,9 @@ def test_histories_do_not_wait(build: Callable[..., Any], in_tmp: Path) -> None:
     train(*_parts(build, "TwoTowerCorrectedLogQ", user_tower="history", eval_args=order))
 
 
-@pytest.mark.parametrize("model", ["TwoTowerCorrectedLogQ", "SASRecFullSoftmax"])
-@pytest.mark.parametrize("pooling", [None, "mean", "attention"])
+@pytest.mark.parametrize(
+    ("model", "pooling"), [("SASRecFullSoftmax", None), *(("TwoTowerLogQ", how) for how in (None, "mean", "attention"))]
+)
 def test_features_do_not_wait(
     build: Callable[..., Any], featured_cut: Path, in_tmp: Path, model: str, pooling: str | None
 ) -> None:
@@ -108,8 +109,6 @@ def test_features_do_not_wait(
         if pooling:
             order = {"split": {"LS": "valid_and_test"}, "order": "TO"}
             settings |= {"user_tower": "history", "history_pooling": pooling, "eval_args": order}
-    elif pooling:
-        pytest.skip("SASRec has no pooling")
     train(*_parts(build, model, data_path=str(featured_cut), **settings))
 
 
