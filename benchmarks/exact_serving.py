@@ -9,7 +9,7 @@ validation chose is exported with the histories that its test knows (``--history
 checkpoint and the dataset; the folder recommends from users' tokens, and gives tokens back. Two lists of a user are
 alike if they hold the same items in the same places; where they do not, the model's own scores of the two items in
 question decide: a tie is a difference of at most 1e-5 of the score. NDCG@10 of what was recommended is computed here
-from the test items' tokens, and stands beside the evaluator's.
+from the test items' tokens, and stands beside the evaluator's; once more for recommendations that leave nothing out.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ def served(result: dict[str, Any]) -> dict[str, Any]:
         retriever = Retriever.load(Path(folder) / "export")
         asked = [str(user_tokens[user]) for user in users]
         found = retriever.recommend(asked, k=K, exclude_history=filters_history(restored.config))
+        unfiltered = retriever.recommend(asked, k=K)
     id_of = {str(token): place for place, token in enumerate(item_tokens)}
     items = torch.tensor([[id_of[item] for item in row] for row in found.items])
     query, vectors = torch.cat([model.queries(block[0]) for block in blocks]), model.item_vectors(None)
@@ -52,9 +53,7 @@ def served(result: dict[str, Any]) -> dict[str, Any]:
     size = theirs.abs()
     other = items != ranked
     tie = ((ours - theirs).abs() <= TIE * size) | ~other
-    discount = 1 / torch.arange(2.0, K + 2).log2()
-    expected = [item_tokens[target] for target in targets]
-    hits = torch.tensor([[item == one for item in row] for row, one in zip(found.items, expected, strict=True)])
+    expected = [str(item_tokens[target]) for target in targets]
     return {
         "served": {
             "users": len(users),
@@ -63,9 +62,16 @@ def served(result: dict[str, Any]) -> dict[str, Any]:
             "different": int((~tie.all(1)).sum()),
             "largest_score_difference": float(((torch.from_numpy(found.scores) - theirs).abs() / size).max()),
             "largest_encoder_difference": manifest["largest_difference"],
-            "ndcg@10": round(float((hits * discount).sum(1).mean()), 4),
+            "ndcg@10": _ndcg(found.items, expected),
+            "ndcg@10_history_ranked_too": _ndcg(unfiltered.items, expected),
         }
     }
+
+
+def _ndcg(items: list[list[str]], expected: list[str]) -> float:
+    discount = 1 / torch.arange(2.0, K + 2).log2()
+    hits = torch.tensor([[item == one for item in row] for row, one in zip(items, expected, strict=True)])
+    return round(float((hits * discount).sum(1).mean()), 4)
 
 
 RUNS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -101,15 +107,15 @@ EXPERIMENT = Experiment(
 def table() -> str:
     """Users whose lists are alike, and both NDCGs."""
     heads = ["users", "the same ten", "but for ties", "different", "largest difference of a score"]
-    heads += ["NDCG@10 served", "evaluator's", "test split"]
+    heads += ["NDCG@10 served", "evaluator's", "served, history ranked too", "test split"]
     lines = ["| model | seed | " + " | ".join(heads) + " |", "|---" * (len(heads) + 2) + "|"]
 
     def cells(runs: list[dict[str, Any]]) -> list[str]:
         (one,) = runs
         found = one["served"]
         counts = [f"{found[key]:,}" for key in ("users", "alike", "ties", "different")]
-        ndcg = [f"{value:.4f}" for value in (found["ndcg@10"], one["test_result"]["ndcg@10"])]
-        return [*counts, f"{found['largest_score_difference']:.1e}", *ndcg, prints(runs)]
+        ndcg = [found["ndcg@10"], one["test_result"]["ndcg@10"], found["ndcg@10_history_ranked_too"]]
+        return [*counts, f"{found['largest_score_difference']:.1e}", *(f"{one:.4f}" for one in ndcg), prints(runs)]
 
     return "\n".join([*lines, *EXPERIMENT.rows(cells)])
 
