@@ -17,6 +17,7 @@ Context = Mapping[str, Any]
 
 FLOATS = {"float32": torch.float32, "float64": torch.float64}
 TOKEN = "token"
+UNKNOWN = "(empty where it is not known)"
 
 
 class ContextColumns:
@@ -63,7 +64,10 @@ class ContextColumns:
                 raise RequestError("context: the model reads none, leave it out")
             return {}
         if contexts is None:
-            raise RequestError(f"context: the model reads {names} of a request, give a value for each (or none: '')")
+            example = ",".join(f"{name}=..." for name in self.types)
+            raise RequestError(f'context: the model reads {names} of a request, set --context="{example}" or contexts=')
+        if isinstance(contexts, Mapping) or not all(isinstance(context, Mapping) for context in contexts):
+            raise RequestError("context: one mapping of names to values a row, in a list")
         if len(contexts) != rows:
             raise RequestError(f"context: {len(contexts)} contexts for {rows} rows, give one a row")
         for context in contexts:
@@ -71,13 +75,14 @@ class ContextColumns:
                 close = nearest(strange[0], set(self.types))
                 raise RequestError(f"context: the model reads {names}, and no {strange[0]}{close}")
             if lacking := [name for name in self.types if name not in context]:
-                raise RequestError(f"context: {lacking[0]} is missing, give a value (or none: '')")
+                raise RequestError(f"context: {lacking[0]} is missing, give it a value {UNKNOWN}")
         return {name: self._column(name, [context[name] for context in contexts]) for name in self.types}
 
     def _column(self, name: str, values: Sequence[Any]) -> Tensor:
         if self.types[name] == TOKEN:
             return torch.tensor([self._token(name, value) for value in values], dtype=torch.int64)
-        return torch.tensor([_number(name, value) for value in values], dtype=FLOATS[self.types[name]])
+        dtype = FLOATS[self.types[name]]
+        return torch.tensor([_number(name, value, torch.finfo(dtype).max) for value in values], dtype=dtype)
 
     def _token(self, name: str, value: Any) -> int:
         if value is None or value == "":
@@ -85,19 +90,19 @@ class ContextColumns:
         ids = self._ids[name]
         if (found := ids.get(str(value))) is None:
             close = nearest(str(value), set(ids)) if len(ids) < 50_000 else ""
-            raise RequestError(f"context: {name}={value} is no token of the training{close}; none is ''")
+            raise RequestError(f"context: {name}={value} is no token of the training{close} {UNKNOWN}")
         return found
 
 
-def _number(name: str, value: Any) -> float:
+def _number(name: str, value: Any, largest: float) -> float:
     if value is None or value == "":
         return math.nan
     try:
         number = float(value)
     except (TypeError, ValueError):
         number = math.nan
-    if not math.isfinite(number):
-        raise RequestError(f"context: {name}={value} is no number; none is ''")
+    if not abs(number) <= largest:
+        raise RequestError(f"context: {name}={value} is no number that the model can read {UNKNOWN}")
     return number
 
 

@@ -249,7 +249,7 @@ NAMES = (ExactIndex.name, *APPROXIMATE)
 
 def to_l2(vectors: np.ndarray) -> np.ndarray:
     """Vectors ``[n, d]`` with the dimension that makes distances of inner products, ``[n, d + 1]``."""
-    squares = np.square(vectors, dtype=np.float64).sum(1)
+    squares = np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64)  # without a copy of all in float64
     rest = np.sqrt(squares.max(initial=0) - squares).astype(np.float32)
     return np.concatenate([vectors, rest[:, None]], axis=1)
 

@@ -47,7 +47,10 @@ def test_values_are_numbers_and_ids() -> None:
         ([{"hour": "noon", "device": "web"}], "hour=noon is no number"),
         ([{"hour": math.inf, "device": "web"}], "hour=inf is no number"),
         ([{"hour": "nan", "device": "web"}], "hour=nan is no number"),
+        ([{"hour": "1e39", "device": "web"}], "hour=1e39 is no number"),
         ([{"hour": [3], "device": "web"}], "is no number"),
+        ({"hour": 3, "device": "web"}, "one mapping of names to values a row"),
+        (["hour=3"], "one mapping of names to values a row"),
         ([{"hour": 3, "device": "web"}] * 2, "2 contexts for 1 rows"),
     ],
 )
