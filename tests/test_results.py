@@ -41,3 +41,25 @@ def test_the_benchmark_of_many_users_at_a_small_scale(tmp_path: Path) -> None:
     assert 380 < found["items"] <= 400
     assert found["loss_of_the_last_steps"] < found["loss_of_the_first_steps"] - 0.5
     assert not list((tmp_path / "scratch").iterdir())  # the cache is gone
+
+
+@pytest.mark.slow
+def test_the_benchmark_of_search_at_a_small_scale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    import retrieval_scale as benchmark
+
+    monkeypatch.setattr(benchmark, "QUERIES", 100)
+    monkeypatch.setattr(benchmark, "PASSES", 1)
+    assert benchmark.table(tmp_path) == "Not measured yet."
+    parts = benchmark.Parts(tmp_path, tmp_path, 3000, 5000, "one")
+    for name, part in benchmark.PARTS.items():
+        found = {"items": 3000, "threads": 1} | part(parts)
+        (tmp_path / f"one-{name}.json").write_text(json.dumps(found))
+        assert "3,000 items" in benchmark.table(tmp_path)  # of what there is so far
+    assert found["written_mb"] == 2  # 5,000 users, 100 ids of 4 bytes
+    for name in ("hnsw", "ivfpq"):
+        curve = json.loads((tmp_path / f"one-{name}_search.json").read_text())["curve"]
+        assert curve[0]["recall"] < curve[-1]["recall"] > 0.99
+    table = benchmark.table(tmp_path)
+    assert "The best 100 items of 5,000 users" in table
+    assert not list(tmp_path.glob("top*"))
