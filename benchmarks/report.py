@@ -13,6 +13,7 @@ from pathlib import Path
 import audits
 import big_pools
 import cold_start
+import comparisons
 import device_step
 import encoder_ml1m
 import evaluation
@@ -49,6 +50,7 @@ def main() -> int:
         "big-pools": big_pools.table(),
         "device-step": device_step.table(),
         "encoder": encoder_ml1m.table(),
+        "ml-1m-256": comparisons.table("ml-1m-256"),
         "preparation": preparation.table(),
         "cold-start": cold_start.table(),
         "evaluation": evaluation.table(),
