@@ -17,6 +17,7 @@ import comparisons
 import device_step
 import encoder_ml1m
 import evaluation
+import exact_serving
 import flat_in_catalogue
 import full_softmax
 import laboratory
@@ -27,7 +28,9 @@ import quality_ml100k
 import quality_sparse
 import quality_sports
 import recipes_ml100k
+import retrieval_scale
 import sequential_training
+import serving_walkthrough
 
 ROOT = Path(__file__).parent.parent
 
@@ -55,6 +58,13 @@ def main() -> int:
         "cold-start": cold_start.table(),
         "evaluation": evaluation.table(),
         "sparse-quality": quality_sparse.table(),
+        "serving-train": serving_walkthrough.table("train"),
+        "serving-export": serving_walkthrough.table("export"),
+        "serving-recommend": serving_walkthrough.table("recommend"),
+        "serving-batch": serving_walkthrough.table("batch"),
+        "serving-errors": serving_walkthrough.table("errors"),
+        "exact-serving": exact_serving.table(),
+        "retrieval-scale": retrieval_scale.table(),
     }
     stale = []
     for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):

@@ -43,7 +43,8 @@ usage: run_recbole_logq.py [COMMAND] [--key=value ...]
                  [--item_title_field=COLUMN] [--data_path=FOLDER] [--overwrite=true]
   recommend      the best items, from such a folder (or a checkpoint):  --model=FOLDER --users=a,b, or
                  --history="item1,item2" of a visitor, or --input=users.csv --output=top.parquet
-                 [--k=10] [--exclude_history=true] [--index=exact] [--index_options.ef_search=128]
+                 [--k=10] [--exclude_history=true] [--context="hour=12,device=web"] [--index=exact]
+                 [--index_options.ef_search=128]
   models         list models, recipes, losses and sources of negatives, with a line each
 
   --debug=true   show the traceback of an error
@@ -250,7 +251,8 @@ def _export(options: dict[str, Any]) -> None:
 
 def _recommend(options: dict[str, Any]) -> None:
     ways = {"users", "history", "input"}
-    check_keys(options, {"model", "output", "k", "exclude_history", "index", "index_options", "show_progress", *ways})
+    known = {"model", "output", "k", "exclude_history", "context", "index", "index_options", "show_progress"}
+    check_keys(options, known | ways)
     if not options.get("model"):
         raise RequestError("no model given: set --model=FOLDER, made by export, or --model=FILE.pth")
     if len(given := sorted(ways & options.keys())) != 1:
@@ -263,8 +265,10 @@ def _recommend(options: dict[str, Any]) -> None:
         raise RequestError(f"k={k!r}: a whole number, 1 or more")
     if output is not None and "input" not in options:
         raise RequestError("--output is for --input; a few users are printed")
+    if "context" in options and "input" in options:
+        raise RequestError("--context is for --users and --history; the rows of --input have columns of it")
     _check_writable("output", output)
-    from recbole_logq.serving.recommend import check_files, opened, recommend_file, show, split_tokens
+    from recbole_logq.serving.recommend import check_files, opened, recommend_file, show, split_context, split_tokens
 
     if "input" in options:
         check_files(options["input"], output)
@@ -272,6 +276,7 @@ def _recommend(options: dict[str, Any]) -> None:
     history = split_tokens(str(options.get("history", "")))
     if "users" in options and not rows:
         raise RequestError("--users is empty: --users=a,b")
+    context = split_context(str(options["context"])) if "context" in options else None
     excluded = options.get("exclude_history", False)
     with opened(options["model"], options.get("index"), options.get("index_options")) as retriever:
         if "input" in options:
@@ -280,7 +285,9 @@ def _recommend(options: dict[str, Any]) -> None:
             print(f"{output}: the best {k} items of {n:,} rows")
             return
         who: dict[str, Any] = {"users": rows} if "users" in options else {"histories": [history]}
-        show(retriever.recommend(**who, k=k, exclude_history=excluded), rows or ["visitor"])
+        names = rows or ["visitor"]
+        contexts = None if context is None else [context] * len(names)
+        show(retriever.recommend(**who, k=k, exclude_history=excluded, contexts=contexts), names)
 
 
 def _check_flag(options: dict[str, Any], key: str) -> None:

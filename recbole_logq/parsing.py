@@ -19,7 +19,7 @@ TEXT_KEYS = frozenset(
     | {"checkpoint", "estimators", "stage"}  # of lab
     | {"input", "format", "user", "item", "time", "separator"}  # of convert
     | {"folder", "address", "params_file", "title"}  # of sweep and compare
-    | {"users", "history", "index", "item_title_field"}  # of export and recommend
+    | {"users", "history", "context", "index", "item_title_field"}  # of export and recommend
 )
 
 # Questions that are asked by name alone: `lab --folding`, `sweep --resume`.

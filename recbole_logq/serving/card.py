@@ -7,24 +7,22 @@ from typing import Any
 
 from recbole_logq.serving.folder import knows_users_by_id
 
-_EXAMPLE = {
-    "user": 'found = retriever.recommend(users=["{user}"], k=10, exclude_history=True)',
-    "visitor": 'found = retriever.recommend(histories=[["{item}"]], k=10, exclude_history=True)',
-}
 
-
-def card(manifest: dict[str, Any], user: str, item: str) -> str:
+def card(manifest: dict[str, Any], user: str, item: str, context: dict[str, Any] | None = None) -> str:
     """Markdown.
 
     Args:
         manifest: Of the folder.
         user: A user to show in the example.
         item: An item to show there.
+        context: What a request knows there, if the model reads it.
     """
     data, training, index = manifest["data"], manifest["training"], manifest["index"]
     visitors = not knows_users_by_id(manifest)
-    example = [_EXAMPLE["user"].format(user=_quoted(user))]
-    example += [_EXAMPLE["visitor"].format(item=_quoted(item))] if visitors else []
+    further = "k=10, exclude_history=True" + (f", contexts=[{context!r}]" if context else "")
+    example = [f'found = retriever.recommend(users=["{_quoted(user)}"], {further})']
+    example += [f'found = retriever.recommend(histories=[["{_quoted(item)}"]], {further})'] if visitors else []
+    reads = [f"{column['name']} ({column['type']})" for column in manifest["columns"] if column["holds"] == "context"]
     lines = [
         f"# {manifest['model']} on {data['dataset']}",
         "",
@@ -44,7 +42,8 @@ def card(manifest: dict[str, Any], user: str, item: str) -> str:
             "A visitor who was not in training is served from a history."
             if visitors
             else "Users are known by their ids: nobody else can be served."
-        ),
+        )
+        + (f" A request has a context: {', '.join(reads)}." if reads else ""),
         "",
         "## Data",
         "",

@@ -28,8 +28,8 @@ OPERATORS = frozenset(
     _assert_scalar _assert_tensor_metadata _embedding_bag _to_copy add alias any arange bitwise_and bitwise_not bmm
     cat chunk clamp clamp_max clamp_min clone contiguous cos cumsum div dropout embedding embedding_bag eq exp
     expand expand_as flatten full full_like gather ge gelu gt index index_select layer_norm le lift_fresh_copy
-    linalg_vector_norm linear log logical_and logical_not lt masked_fill matmul mean mm mul ne neg norm ones
-    ones_like permute pow relu repeat reshape rsqrt rsub scalar_tensor scaled_dot_product_attention select sigmoid
+    linalg_vector_norm linear log logical_and logical_not lt masked_fill matmul mean mm mul nan_to_num ne neg norm
+    ones ones_like permute pow relu repeat reshape rsqrt rsub scalar_tensor scaled_dot_product_attention select sigmoid
     silu sin slice softmax split split_with_sizes sqrt squeeze stack sub sum sym_numel sym_size t tanh to transpose
     type_as unbind unflatten unsqueeze view where zeros zeros_like
     """.split()  # noqa: SIM905

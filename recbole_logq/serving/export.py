@@ -11,9 +11,12 @@ import torch
 from torch import Tensor
 
 from recbole_logq import compat
-from recbole_logq.errors import RequestError, WorkError
+from recbole_logq.errors import RequestError
 from recbole_logq.serving import folder as files
 from recbole_logq.serving.card import card, command_line
+from recbole_logq.serving.check import check_encoder
+from recbole_logq.serving.columns import columns_of, random_rows
+from recbole_logq.serving.context import some_contexts, tokens_of
 from recbole_logq.serving.encoder import export_encoder
 from recbole_logq.serving.index import APPROXIMATE, ExactIndex, check_index
 from recbole_logq.serving.measure import compare_with_exact
@@ -21,9 +24,6 @@ from recbole_logq.serving.retriever import Retriever
 from recbole_logq.settings import nearest
 from recbole_logq.training import checkpoint
 
-TOLERANCE = 1e-5
-"""Largest difference of a number of a query, in units of the largest number of the queries, that float32 explains."""
-N_CHECKED = 512
 N_MEASURED = 1000
 
 
@@ -80,7 +80,8 @@ def export(
     users = [str(token) for token in data.field2id_token[data.uid_field][1:]]
     items = [str(token) for token in data.field2id_token[data.iid_field][1:]]
     titles = titles_of(config, items, item_title_field)
-    columns, max_history = columns_of(network, config)
+    columns, max_history = columns_of(network, config, data)
+    context = [column for column in columns if column["holds"] == "context"]
     known = user_histories(restored.parts, history)
     with torch.no_grad():
         vectors = network.item_vectors(None).detach().float()
@@ -116,16 +117,20 @@ def export(
     }
     with files.new_folder(folder, overwrite) as scratch:
         files.write_tables(scratch, items, vectors[1:].numpy(), users, known, titles)
-        example = batch_of(network, columns, max_history, 3, torch.Generator().manual_seed(0))
+        if context:
+            files.write_context(scratch, tokens_of(data, context))
+        example, given = random_rows(network, columns, max_history, data)
         export_encoder(network, example, scratch / files.ENCODER)
         (scratch / files.CONFIG).write_text(json.dumps(state["config"], indent=1, default=str) + "\n", encoding="utf-8")
         content["index"] = {"name": "exact", "options": {}, "measured": {}}
         files.write_manifest(scratch, content)
         retriever = Retriever.load(scratch, verify=False)
-        content["largest_difference"] = check_encoder(retriever, network)
-        content["index"] = _build(scratch, retriever, index, options)
+        content["largest_difference"] = check_encoder(retriever, network, data)
+        content["index"] = _build(scratch, retriever, index, options, data)
         manifest = files.write_manifest(scratch, content)
-        (scratch / files.CARD).write_text(card(manifest, users[0], items[0]), encoding="utf-8")
+        (scratch / files.CARD).write_text(
+            card(manifest, users[0], items[0], given[-1] if given else None), encoding="utf-8"
+        )
         return manifest
 
 
@@ -139,77 +144,8 @@ def check_history(history: Any) -> None:
         raise RequestError(f"history={history!r}{nearest(str(history), set(files.HISTORIES))}: train, valid or all")
 
 
-def columns_of(network: Any, config: Any) -> tuple[list[dict[str, str]], int | None]:
-    """What the encoder reads, column by column, and how many items of a history it sees (None if it reads none).
-
-    Raises:
-        RequestError: It reads what a folder does not hold.
-    """
-    from recbole_logq.data.histories import HISTORY, max_history
-
-    holds = {network.USER_ID: "user", HISTORY: "history"}
-    for attribute, meaning in (("ITEM_SEQ", "history"), ("ITEM_SEQ_LEN", "length")):
-        if hasattr(network, attribute):
-            holds[getattr(network, attribute)] = meaning
-    for name in network.query_columns:
-        if name not in holds:
-            raise RequestError(f"the query reads the context {name!r}, and a folder knows users and histories alone")
-    columns = [{"name": name, "holds": holds[name]} for name in network.query_columns]
-    if all(column["holds"] == "user" for column in columns):
-        return columns, None
-    return columns, max_history(config) or int(config["MAX_ITEM_LIST_LENGTH"])
-
-
-def batch_of(
-    network: Any, columns: list[dict[str, str]], length: int | None, rows: int, generator: torch.Generator
-) -> dict[str, Tensor]:
-    """Random rows as the encoder reads them."""
-    sizes = torch.randint(1, (length or 1) + 1, (rows,), generator=generator)
-    ids = torch.randint(1, network.n_items, (rows, length or 1), generator=generator)
-    holds = {
-        "user": torch.arange(rows) % max(getattr(network, "n_users", 2) - 1, 1) + 1,
-        "history": ids * (torch.arange(length or 1) < sizes.unsqueeze(1)),
-        "length": sizes,
-    }
-    return {column["name"]: holds[column["holds"]] for column in columns}
-
-
-@torch.no_grad()
-def check_encoder(retriever: Retriever, network: Any) -> float:
-    """Hold the folder against the model, from tokens to queries: users as they are, and histories of every length.
-
-    Returns:
-        The largest difference of a number of a query, in units of the largest number of all queries.
-
-    Raises:
-        WorkError: It is more than float32 explains.
-    """
-    columns, length = retriever.manifest["columns"], retriever.manifest["max_history"]
-    generator = torch.Generator().manual_seed(1)
-    if length is None:
-        ids = torch.randperm(len(retriever.users), generator=generator)[:N_CHECKED] + 1
-        found = retriever.queries(users=[retriever.users[int(place) - 1].as_py() for place in ids])
-        expected = network.queries({columns[0]["name"]: ids})
-    else:
-        # None, fewer, as many and more than the model sees: what is cut off are the earliest.
-        sizes = torch.randint(1, 2 * length + 2, (N_CHECKED,), generator=generator)
-        sizes[:4] = torch.tensor([1 if retriever.manifest["needs_history"] else 0, length, length + 1, 3 * length])
-        some = [torch.randint(1, len(retriever.catalogue) + 1, (size,), generator=generator) for size in sizes.tolist()]
-        tokens = retriever.catalogue["item"].to_pylist()
-        found = retriever.queries(histories=[[tokens[item - 1] for item in one.tolist()] for one in some])
-        seen = torch.zeros(N_CHECKED, length, dtype=torch.int64)
-        for row, one in zip(seen, some, strict=True):
-            row[: min(len(one), length)] = one[-length:]
-        holds = {"history": seen, "length": sizes.clamp_max(length), "user": torch.zeros_like(sizes)}
-        expected = network.queries({column["name"]: holds[column["holds"]] for column in columns})
-    difference = float((found - expected).abs().max() / expected.abs().max().clamp_min(1e-30))
-    if not difference <= TOLERANCE:
-        raise WorkError(f"the exported encoder differs from the model by {difference:.1e}, more than {TOLERANCE}")
-    return difference
-
-
-def _build(scratch: Path, retriever: Retriever, name: str, options: dict[str, int]) -> dict[str, Any]:
-    """Build and measure the index of a folder."""
+def _build(scratch: Path, retriever: Retriever, name: str, options: dict[str, int], data: Any) -> dict[str, Any]:
+    """Build and measure the index of a folder, with contexts of the training part."""
     from recbole_logq.experiment.run import peak_memory_mb
 
     exact = retriever.index  # nothing else is in the folder yet
@@ -226,17 +162,20 @@ def _build(scratch: Path, retriever: Retriever, name: str, options: dict[str, in
         "build_seconds": round(seconds, 2),
         "index_bytes": (scratch / files.INDEX).stat().st_size,
         "vector_bytes": retriever.items.nbytes,
-        **compare_with_exact(index, exact, _some_queries(retriever), ks),
+        **compare_with_exact(index, exact, _some_queries(retriever, data), ks),
         "peak_memory_mb": peak_memory_mb(),
     }
     return {"name": name, "options": {**kind.build_options, **kind.search_options, **options}, "measured": measured}
 
 
-def _some_queries(retriever: Retriever) -> Tensor:
+def _some_queries(retriever: Retriever, data: Any) -> Tensor:
     """Queries of up to a thousand users of the folder."""
-    order = torch.randperm(len(retriever.users), generator=torch.Generator().manual_seed(2)).tolist()
+    generator = torch.Generator().manual_seed(2)
+    order = torch.randperm(len(retriever.users), generator=generator).tolist()
     able = [place for place in order if not retriever.manifest["needs_history"] or retriever.has_history(place)]
-    return retriever.queries(users=[retriever.users[place].as_py() for place in able[:N_MEASURED]])
+    users = [retriever.users[place].as_py() for place in able[:N_MEASURED]]
+    contexts = some_contexts(data, retriever.context.columns, len(users), generator)[1]
+    return retriever.queries(users=users, contexts=contexts)
 
 
 def _shown(given: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import secrets
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,22 +21,24 @@ from recbole_logq.errors import RequestError, WorkError
 FORMAT = "recbole_logq export"
 VERSION = 1
 MANIFEST = "manifest.json"
-VECTORS, ITEMS, USERS, ENCODER, INDEX = (
+VECTORS, ITEMS, USERS, ENCODER, CONTEXT, INDEX = (
     "item_vectors.npy",
     "items.parquet",
     "users.parquet",
     "encoder.pt2",
+    "context.parquet",
     "index.faiss",
 )
 CONFIG, CARD = "config.json", "README.md"
+_TOKENS = ("column", "token")
 HISTORIES = {"train": 1, "valid": 2, "all": 3}
 """Up to what a folder knows of users, and how many parts of the split that is: what the model was trained on, what a
 test of it knows, everything."""
 
 
 def knows_users_by_id(manifest: dict[str, Any]) -> bool:
-    """Whether the encoder reads nothing but ids of users, so that a visitor with a history cannot be served."""
-    return all(column["holds"] == "user" for column in manifest["columns"])
+    """Whether the encoder knows a user by the id alone, so that a visitor with a history cannot be served."""
+    return all(column["holds"] != "history" for column in manifest["columns"])
 
 
 @contextmanager
@@ -116,9 +118,25 @@ def write_tables(
     pq.write_table(pa.table({"user": pa.array(users, pa.string()), "history": lists}), folder / USERS)
 
 
+def write_context(folder: Path, tokens: Mapping[str, Sequence[str]]) -> None:
+    """Write the tokens of the columns that the query reads of a request, by column; the first has id 1."""
+    rows = [(name, token) for name, known in tokens.items() for token in known]
+    columns = {name: pa.array([row[place] for row in rows], pa.string()) for place, name in enumerate(_TOKENS)}
+    pq.write_table(pa.table(columns), folder / CONTEXT)
+
+
+def read_context(folder: Path) -> dict[str, list[str]]:
+    """What :func:`write_context` wrote."""
+    found: dict[str, list[str]] = {}
+    columns = pq.read_table(folder / CONTEXT).to_pydict()
+    for name, token in zip(*(columns[name] for name in _TOKENS), strict=True):
+        found.setdefault(name, []).append(token)
+    return found
+
+
 def write_manifest(folder: Path, content: dict[str, Any]) -> dict[str, Any]:
     """Describe what is in a folder; its files are read and hashed."""
-    names = (VECTORS, ITEMS, USERS, ENCODER, INDEX)
+    names = (VECTORS, ITEMS, USERS, ENCODER, CONTEXT, INDEX)
     files = {name: _seal(folder / name) for name in names if (folder / name).is_file()}
     manifest = {"format": FORMAT, "format_version": VERSION, "recbole_logq": __version__, **content, "files": files}
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1, allow_nan=False) + "\n", encoding="utf-8")

@@ -17,11 +17,15 @@ import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from recbole_logq.errors import RequestError, WorkError
-from recbole_logq.serving.retriever import Recommendations, Retriever
+from recbole_logq.serving.context import Context
+from recbole_logq.serving.recommendations import Recommendations
+from recbole_logq.serving.retriever import Retriever
 
 ROWS = 4096
 """Rows of a batch: their recommendations are in memory at once."""
 FORMATS = (".csv", ".parquet")
+COLUMNS = ("user", "history")
+"""Columns of a file beside those of the context."""
 
 
 @contextmanager
@@ -60,6 +64,17 @@ def split_tokens(text: str) -> list[str]:
     return [token for token in row if token]
 
 
+def split_context(text: str) -> Context:
+    """What a request knows: ``name=value`` between commas, in double quotes where a value has one."""
+    found: dict[str, str] = {}
+    for pair in split_tokens(text):
+        name, given, value = pair.partition("=")
+        if not given or name in found:
+            raise RequestError(f'context: {pair!r} among {text!r}, once name=value for each: "hour=12,device=web"')
+        found[name] = value
+    return found
+
+
 def check_files(source: Any, target: Any) -> None:
     """Refuse files that cannot be read or written, before anything is loaded.
 
@@ -92,7 +107,8 @@ def recommend_file(
     Args:
         retriever: That recommends.
         source: CSV or Parquet with a column ``user``; with a column ``history`` (items between commas, or a list) the
-            rows are visitors, and ``user`` is what they are called.
+            rows are visitors, and ``user`` is what they are called. What the model reads of a request's context has
+            columns of its own.
         target: CSV or Parquet, one row per recommendation: ``user``, ``rank``, ``item``, ``score`` and, if known,
             ``title``. It appears when it is complete.
         k: Items a row.
@@ -110,16 +126,18 @@ def recommend_file(
     check_files(source, target)
     retriever.check_k(k)
     n_rows = 0
-    for users, histories in _batches(source):
+    for users, histories, contexts in _batches(source, list(retriever.context.types)):
         if histories is None:
             retriever.check_users(users)
         else:
             retriever.check_histories(histories)
+        retriever.context.read(contexts, len(users))
         n_rows += len(users)
     with _new_file(target) as write, tqdm(total=n_rows, unit=" rows", ncols=100, disable=not show_progress) as bar:
-        for users, histories in _batches(source):
-            who: dict[str, Any] = {"users": users} if histories is None else {"histories": histories}
-            write(retriever.recommend(**who, k=k, exclude_history=exclude_history).to_table(users))
+        for users, histories, contexts in _batches(source, list(retriever.context.types)):
+            rows: dict[str, Any] = {"users": users} if histories is None else {"histories": histories}
+            rows["contexts"] = contexts
+            write(retriever.recommend(**rows, k=k, exclude_history=exclude_history).to_table(users))
             bar.update(len(users))
         if not n_rows:
             raise RequestError(f"{source} has no rows")
@@ -143,10 +161,12 @@ def show(found: Recommendations, rows: Sequence[str]) -> None:
         console.print(table, markup=False)
 
 
-def _batches(file: Path) -> Iterator[tuple[list[str], list[list[str]] | None]]:
-    """Users, and their histories where the file has them."""
+def _batches(
+    file: Path, context: Sequence[str]
+) -> Iterator[tuple[list[str], list[list[str]] | None, list[Context] | None]]:
+    """Users, their histories where the file has them, and contexts where the model reads them."""
     try:
-        for batch in _record_batches(file):
+        for batch in _record_batches(file, context):
             users = _text(batch, "user")
             if None in users:
                 raise RequestError(f"{file}: a row has no user")
@@ -157,7 +177,8 @@ def _batches(file: Path) -> Iterator[tuple[list[str], list[list[str]] | None]]:
                     histories = [[str(item) for item in one or []] for one in column.to_pylist()]
                 else:
                     histories = [split_tokens(one or "") for one in _text(batch, "history")]
-            yield users, histories
+            known = zip(*(_text(batch, name) for name in context), strict=True)
+            yield users, histories, [dict(zip(context, row, strict=True)) for row in known] if context else None
     except (OSError, pa.ArrowException) as error:
         raise RequestError(f"{file} cannot be read: {' '.join(str(error).split())}") from error
 
@@ -166,14 +187,14 @@ def _text(batch: Any, name: str) -> list[Any]:
     return batch.column(name).cast(pa.string()).to_pylist()
 
 
-def _record_batches(file: Path) -> Iterator[Any]:
+def _record_batches(file: Path, context: Sequence[str]) -> Iterator[Any]:
     if file.suffix == ".parquet":
         with pq.ParquetFile(file) as table:
-            yield from table.iter_batches(ROWS, columns=_wanted(file, table.schema_arrow.names))
+            yield from table.iter_batches(ROWS, columns=_wanted(file, table.schema_arrow.names, context))
         return
     with file.open(encoding="utf-8", newline="") as lines:
         head = next(csv.reader(lines), [])
-    wanted = _wanted(file, head)
+    wanted = _wanted(file, head, context)
     options = pa_csv.ConvertOptions(
         column_types=dict.fromkeys(wanted, pa.string()), include_columns=wanted, strings_can_be_null=False
     )
@@ -183,10 +204,12 @@ def _record_batches(file: Path) -> Iterator[Any]:
                 yield batch.slice(start, ROWS)
 
 
-def _wanted(file: Path, names: Sequence[str]) -> list[str]:
-    if "user" not in names:
-        raise RequestError(f"{file} has no column 'user': found {', '.join(names) or 'nothing'}")
-    return [name for name in ("user", "history") if name in names]
+def _wanted(file: Path, names: Sequence[str], context: Sequence[str]) -> list[str]:
+    for name in ("user", *context):
+        if name not in names:
+            why = "" if name == "user" else ", which the model reads of a request"
+            raise RequestError(f"{file} has no column {name!r}{why}: found {', '.join(names) or 'nothing'}")
+    return [name for name in (*COLUMNS, *context) if name in names]
 
 
 @contextmanager

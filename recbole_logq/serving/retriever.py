@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,56 +16,14 @@ from torch import Tensor
 from recbole_logq.data.histories import last_items
 from recbole_logq.errors import RequestError
 from recbole_logq.serving import folder as files
+from recbole_logq.serving.context import Context, ContextColumns
 from recbole_logq.serving.encoder import Encoder
 from recbole_logq.serving.index import APPROXIMATE, ExactIndex, Index, check_index
+from recbole_logq.serving.recommendations import Recommendations
 from recbole_logq.settings import nearest
 
 ROWS = 1024
 """Rows that are encoded and searched at once."""
-
-
-@dataclass
-class Recommendations:
-    """The best items of each row, best first.
-
-    Attributes:
-        ids: int64 ``[rows, k]``, places in the catalogue from 1 on; 0 where a row has fewer than k items left.
-        scores: float32 ``[rows, k]``, inner products of query and item; -inf there.
-        catalogue: Table of all items, ``item`` and perhaps ``title``.
-    """
-
-    ids: np.ndarray
-    scores: np.ndarray
-    catalogue: pa.Table
-
-    @property
-    def items(self) -> list[list[str]]:
-        """Original tokens of each row."""
-        return self._column("item")
-
-    @property
-    def titles(self) -> list[list[str | None]] | None:
-        """Titles of each row; None for a catalogue without."""
-        return self._column("title") if "title" in self.catalogue.column_names else None
-
-    def _column(self, name: str) -> list[list[Any]]:
-        flat = self.catalogue[name].take(pa.array(self.ids[self.ids > 0] - 1)).to_pylist()
-        ends = (self.ids > 0).sum(1).cumsum()
-        return [flat[end - size : end] for end, size in zip(ends, (self.ids > 0).sum(1), strict=True)]
-
-    def to_table(self, users: Sequence[str]) -> pa.Table:
-        """One row per recommendation: ``user``, ``rank`` from 1 on, ``item``, ``score`` and, if known, ``title``."""
-        row, place = np.nonzero(self.ids > 0)
-        taken = pa.array(self.ids[row, place] - 1)
-        columns = {
-            "user": pa.array(users, pa.string()).take(pa.array(row)),
-            "rank": pa.array(place + 1, pa.int32()),
-            "item": self.catalogue["item"].take(taken),
-            "score": pa.array(self.scores[row, place], pa.float32()),
-        }
-        if "title" in self.catalogue.column_names:
-            columns["title"] = self.catalogue["title"].take(taken)
-        return pa.table(columns)
 
 
 class Retriever:
@@ -77,6 +34,7 @@ class Retriever:
         users: Original tokens, the first has id 1.
         catalogue: Table of the items, the first has id 1.
         items: Their vectors, float32 ``[1 + n_items, d]``; row 0 is padding.
+        context: Columns of a request that the model reads beside user and history.
         index: That is searched.
     """
 
@@ -86,10 +44,12 @@ class Retriever:
         catalogue: pa.Table,
         items: Tensor,
         users: pa.Table,
+        context: ContextColumns,
         encoder: Encoder,
         index: Index,
     ) -> None:
         self.manifest, self.catalogue, self.items, self.encoder, self.index = manifest, catalogue, items, encoder, index
+        self.context = context
         self.users = users["user"].combine_chunks()
         lists = users["history"].combine_chunks()
         self._offsets = torch.from_numpy(lists.offsets.to_numpy().copy())
@@ -124,6 +84,8 @@ class Retriever:
             name, options = manifest["index"]["name"], manifest["index"]["options"]
             fits = vectors.dtype == np.float32 and vectors.shape == (len(catalogue), manifest["dimensions"])
             fits = fits and users["user"].null_count == 0 and {"holds", "name"} <= set(manifest["columns"][0])
+            columns = [column for column in manifest["columns"] if column["holds"] == "context"]
+            context = ContextColumns(columns, files.read_context(folder) if columns else {})
         except (OSError, ValueError, KeyError, TypeError, IndexError, pa.ArrowException) as error:
             raise RequestError(f"{folder} is damaged: export again") from error
         if not fits:
@@ -143,7 +105,7 @@ class Retriever:
                 raise RequestError(f"index_options.{built[0]}: of the building, set it at export")
             kept = {key: value for key, value in options.items() if key in kind.search_options}
             searched = kind.load(items, folder / files.INDEX, **{**kept, **given})
-        return cls(manifest, catalogue, items, users, Encoder(folder / files.ENCODER), searched)
+        return cls(manifest, catalogue, items, users, context, Encoder(folder / files.ENCODER), searched)
 
     def recommend(
         self,
@@ -152,6 +114,7 @@ class Retriever:
         k: int = 10,
         exclude_history: bool = False,
         exact: bool = False,
+        contexts: Sequence[Context] | None = None,
     ) -> Recommendations:
         """The best items of users who are known, or of visitors who are known by what they had.
 
@@ -161,18 +124,21 @@ class Retriever:
             k: Items a row, from 1 to the catalogue's size.
             exclude_history: Whether to leave out what the user had, all of it.
             exact: Whether to search exactly, whatever the folder's index is.
+            contexts: What each row's request knows, for a model that reads it: a value by column of :attr:`context`.
 
         Raises:
-            RequestError: A user or an item is unknown, k is out of range, or the model cannot encode such rows.
+            RequestError: A user or an item is unknown, k is out of range, a context is missing or makes no sense, or
+                the model cannot encode such rows.
         """
         self.check_k(k)
         offsets, items, ids = self._rows(users, histories)
+        read = self.context.read(contexts, len(ids))
         index = self._exactly() if exact else self.index
         n_rows = len(offsets) - 1
         best = np.empty((n_rows, k), dtype=np.int64), np.empty((n_rows, k), dtype=np.float32)
         for first in range(0, n_rows, ROWS):
             last = min(first + ROWS, n_rows)
-            query = self.encoder(self._columns(offsets[first : last + 1], items, ids[first:last]))
+            query = self._encoded(first, last, offsets, items, ids, read)
             excluded = None
             if exclude_history:
                 size = offsets[first + 1 : last + 1] - offsets[first:last]
@@ -181,11 +147,17 @@ class Retriever:
             best[0][first:last], best[1][first:last] = found.items.numpy(), found.scores.numpy()
         return Recommendations(*best, self.catalogue)
 
-    def queries(self, users: Sequence[str] | None = None, histories: Sequence[Sequence[str]] | None = None) -> Tensor:
+    def queries(
+        self,
+        users: Sequence[str] | None = None,
+        histories: Sequence[Sequence[str]] | None = None,
+        contexts: Sequence[Context] | None = None,
+    ) -> Tensor:
         """Query vectors, float32 ``[rows, d]``, for a search of your own; arguments as for :meth:`recommend`."""
         offsets, items, ids = self._rows(users, histories)
+        read = self.context.read(contexts, len(ids))
         parts = [
-            self.encoder(self._columns(offsets[first : first + ROWS + 1], items, ids[first : first + ROWS]))
+            self._encoded(first, min(first + ROWS, len(ids)), offsets, items, ids, read)
             for first in range(0, len(ids), ROWS)
         ]
         return torch.cat(parts) if parts else torch.empty(0, self.items.shape[1])
@@ -276,18 +248,22 @@ class Retriever:
             raise RequestError(f"{who} has an empty history: {self.manifest['model']} needs one item at least")
         return offsets, items, ids
 
-    def _columns(self, offsets: Tensor, items: Tensor, ids: Tensor) -> dict[str, Tensor]:
-        """What the encoder reads of some rows."""
-        start, end = offsets[:-1], offsets[1:]
+    def _encoded(
+        self, first: int, last: int, offsets: Tensor, items: Tensor, ids: Tensor, context: dict[str, Tensor]
+    ) -> Tensor:
+        """Queries of the rows ``[first, last)``."""
+        start, end = offsets[first:last], offsets[first + 1 : last + 1]
         length = int(self.manifest["max_history"] or 0)
-        found = {}
+        columns = {}
         for column in self.manifest["columns"]:
             if column["holds"] == "user":
-                found[column["name"]] = ids
+                columns[column["name"]] = ids[first:last]
+            elif column["holds"] == "context":
+                columns[column["name"]] = context[column["name"]][first:last]
             elif column["holds"] == "length":
-                found[column["name"]] = (end - start).clamp_max(length)
+                columns[column["name"]] = (end - start).clamp_max(length)
             elif len(items):
-                found[column["name"]] = last_items(items, start, end, length)
+                columns[column["name"]] = last_items(items, start, end, length)
             else:
-                found[column["name"]] = torch.zeros(len(ids), length, dtype=torch.int64)
-        return found
+                columns[column["name"]] = torch.zeros(last - first, length, dtype=torch.int64)
+        return self.encoder(columns)

@@ -13,6 +13,7 @@ from recbole_logq import run
 
 LEAVE_ONE_OUT = {"split": {"LS": "valid_and_test"}, "order": "TO"}
 FEATURES = {"item_features": ["class", "release_year"]}
+CONTEXT = {"context_features": ["hour", "device"]}
 MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "ids": ("TwoTowerLogQ", {"similarity": "dot"}),
     "history": ("TwoTowerLogQ", {"user_tower": "history", "max_history": 7, "eval_args": LEAVE_ONE_OUT}),
@@ -30,11 +31,16 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
         },
     ),
     "features-sasrec": ("SASRecLogQ", {**FEATURES, "n_layers": 1}),
+    "context-ids": ("TwoTowerLogQ", CONTEXT),
+    "context-history": (
+        "TwoTowerLogQ",
+        {**CONTEXT, "user_tower": "history", "max_history": 7, "eval_args": LEAVE_ONE_OUT},
+    ),
 }
 
 
 @pytest.fixture(scope="session")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory, ml100k_cut: Path) -> Callable[[str], str]:
+def checkpoint(tmp_path_factory: pytest.TempPathFactory, ml100k_cut: Path, featured_cut: Path) -> Callable[[str], str]:
     """``checkpoint(name)`` trains one of :data:`MODELS` for two epochs, once."""
     made: dict[str, str] = {}
 
@@ -44,7 +50,8 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory, ml100k_cut: Path) -> Ca
             os.chdir(folder)  # a run writes where it stands
             try:
                 model, settings = MODELS[name]
-                settings = {"data_path": str(ml100k_cut), "epochs": 2, "show_progress": False, **settings}
+                data = featured_cut if "context_features" in settings else ml100k_cut
+                settings = {"data_path": str(data), "epochs": 2, "show_progress": False, **settings}
                 result = run(model, "cut", config_dict={**settings, "MAX_ITEM_LIST_LENGTH": 10, "embedding_size": 16})
             finally:
                 os.chdir(before)

@@ -17,7 +17,8 @@ from recbole_logq.data.histories import last_items
 from recbole_logq.errors import RequestError, WorkError
 from recbole_logq.experiment.restore import restore_own
 from recbole_logq.serving import Retriever
-from recbole_logq.serving.export import TOLERANCE, check_encoder, export
+from recbole_logq.serving.check import TOLERANCE, check_encoder
+from recbole_logq.serving.export import export
 from recbole_logq.training.checkpoint import load
 
 pytestmark = pytest.mark.slow
@@ -25,7 +26,11 @@ Checkpoint = Callable[[str], str]
 Exported = Callable[[str], Path]
 
 
-@pytest.mark.parametrize("name", ["ids", "history", "sasrec", "features-ids", "features-history", "features-sasrec"])
+NAMES = ["ids", "history", "sasrec", "features-ids", "features-history", "features-sasrec"]
+NAMES += ["context-ids", "context-history"]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_exact_search_is_the_evaluators_ranking(checkpoint: Checkpoint, exported: Exported, name: str) -> None:
     from recbole_logq.data.protocol import filters_history
     from recbole_logq.training.ranking import rank
@@ -36,7 +41,13 @@ def test_exact_search_is_the_evaluators_ranking(checkpoint: Checkpoint, exported
     rows = torch.cat([block[0][data.uid_field] for block in loader.blocks()])
     users = [str(token) for token in data.field2id_token[data.uid_field][rows]]
     assert len(users) > 30
-    found = Retriever.load(exported(name)).recommend(users, k=10, exclude_history=filters_history(restored.config))
+    retriever, contexts = Retriever.load(exported(name)), None
+    if name.startswith("context"):
+        hour, device = (torch.cat([block[0][field] for block in loader.blocks()]) for field in ("hour", "device"))
+        devices = data.field2id_token["device"][device]
+        contexts = [{"hour": float(one), "device": str(two)} for one, two in zip(hour, devices, strict=True)]
+        assert len({str(one) for one in contexts}) > 10
+    found = retriever.recommend(users, k=10, exclude_history=filters_history(restored.config), contexts=contexts)
     tokens = data.field2id_token[data.iid_field]
     with torch.no_grad():
         scores = torch.cat([model.queries(block[0]) for block in loader.blocks()]) @ model.item_vectors(None).T
@@ -100,9 +111,10 @@ def test_histories_up_to_a_part(tmp_path: Path, in_tmp: Path, write_dataset: Any
 def test_an_encoder_that_differs_is_found(
     checkpoint: Checkpoint, exported: Exported, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    network = restore_own(checkpoint(name)).network.eval()
+    restored = restore_own(checkpoint(name))
+    network, data = restored.network.eval(), restored.parts[0]
     retriever = Retriever.load(exported(name))
-    assert check_encoder(retriever, network) <= TOLERANCE
+    assert check_encoder(retriever, network, data) <= TOLERANCE
 
     def earliest(items: torch.Tensor, start: torch.Tensor, end: torch.Tensor, length: int) -> torch.Tensor:
         return last_items(items, start, torch.minimum(end, start + length), length)
@@ -113,12 +125,12 @@ def test_an_encoder_that_differs_is_found(
         else:  # the wrong end of a long history
             other.setattr("recbole_logq.serving.retriever.last_items", earliest)
         with pytest.raises(WorkError, match="differs from the model"):
-            check_encoder(retriever, network)
+            check_encoder(retriever, network, data)
     with torch.no_grad():
         for weight in network.parameters():
             weight += 0.01 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(0))
     with pytest.raises(WorkError, match="differs from the model"):
-        check_encoder(retriever, network)
+        check_encoder(retriever, network, data)
 
 
 def test_a_folder_is_replaced_on_request_alone(

@@ -1,0 +1,254 @@
+"""Search among a million items: what an index costs, what it finds, and the best hundred for a million users.
+
+    uv run benchmarks/retrieval_scale.py                            # everything that is missing, then the table
+    uv run benchmarks/retrieval_scale.py --items=20000 --users=20000 --results=FOLDER    # a trial at a small size
+    uv run benchmarks/retrieval_scale.py --table                    # only the table of what is stored
+
+Made-up vectors of 64 dimensions: points of 16 hidden ones, in 1,000 clusters whose sizes fall as 1 / rank; a cluster is
+spread over 4 to 16 of the hidden dimensions, and lengths vary as log-normal, so that the nearest item is not the one
+with the largest inner product. Users are drawn from the same clusters.
+
+Every part runs in a process of its own, whose peak memory is then its own, and ends in one JSON file: a run that was
+stopped goes on with the part it was in. Building uses all threads, and its CPU seconds are of all of them. Searches
+run in one thread, on 2,000 queries in blocks, the best of three passes; recall@100 is the share of the exact best
+hundred that is found. The part "users" takes the fastest setting of hnsw with a recall of 0.95 or more (where there is
+none, the last one) and writes the ids of the best hundred of every user into a file, batch by batch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from time import perf_counter, process_time
+from typing import Any
+
+import numpy as np
+import torch
+
+from recbole_logq.experiment.run import peak_memory_mb, versions
+from recbole_logq.serving.index import APPROXIMATE, ExactIndex, FaissIndex, set_threads
+from recbole_logq.serving.measure import recall, timed
+
+RESULTS = Path(__file__).parent / "results" / "retrieval_scale"
+SIZE, HIDDEN, CLUSTERS, SPREAD = 64, 16, 1000, 0.5
+QUERIES, K, PASSES, BATCH, CHUNK = 2000, 100, 3, 4096, 100_000
+RECALL, SPEED = 0.95, 2000
+SETTINGS: dict[str, list[dict[str, int]]] = {
+    "hnsw": [{"ef_search": ef} for ef in (128, 192, 256, 384, 512, 768, 1024)],
+    "ivfpq": [{"probes": probes, "refine": refine} for refine in (2, 4) for probes in (16, 32, 64, 128, 256)],
+}
+
+
+class World:
+    """Clusters that items and users are drawn from."""
+
+    def __init__(self) -> None:
+        generator = np.random.default_rng(0)
+        self.map = (generator.standard_normal((HIDDEN, SIZE)) / np.sqrt(SIZE)).astype(np.float32)
+        self.centre = generator.standard_normal((CLUSTERS, HIDDEN)).astype(np.float32)
+        order = generator.random((CLUSTERS, HIDDEN)).argsort(1)
+        self.spread = SPREAD * (order < generator.integers(4, HIDDEN + 1, (CLUSTERS, 1))).astype(np.float32)
+        weight = 1 / np.arange(1.0, CLUSTERS + 1)
+        self.share = weight / weight.sum()
+
+    def draw(self, n: int, seed: int) -> np.ndarray:
+        """float32 ``[n, 64]``."""
+        generator = np.random.default_rng(seed)
+        cluster = generator.choice(CLUSTERS, n, p=self.share)
+        noise = generator.standard_normal((n, HIDDEN), dtype=np.float32)
+        length = np.exp(0.2 * generator.standard_normal((n, 1), dtype=np.float32))
+        return (self.centre[cluster] + self.spread[cluster] * noise) * length @ self.map
+
+
+class Parts:
+    """The parts of the measurement, in order; each gives what is stored.
+
+    Args:
+        scratch: Where vectors and indices lie.
+        results: Where the parts' files lie.
+        n_items: Of the catalogue.
+        n_users: Of the last part.
+    """
+
+    def __init__(self, scratch: Path, results: Path, n_items: int, n_users: int) -> None:
+        self.scratch, self.results, self.n_items, self.n_users = scratch, results, n_items, n_users
+
+    def exact(self) -> dict[str, Any]:
+        """Draw items and queries; search exactly."""
+        world = World()
+        items = np.zeros((1 + self.n_items, SIZE), dtype=np.float32)  # row 0 is padding
+        for seed, first in enumerate(range(1, len(items), CHUNK), start=1):
+            rows = items[first : first + CHUNK]
+            rows[:] = world.draw(len(rows), seed)
+        np.save(self.scratch / "items.npy", items)
+        query = torch.from_numpy(world.draw(QUERIES, 10_000))
+        before = peak_memory_mb()
+        best, speed = timed(ExactIndex(torch.from_numpy(items)), query, K)
+        np.save(self.scratch / "best.npy", best.numpy())
+        np.save(self.scratch / "query.npy", query.numpy())
+        return {"queries_per_second": round(speed, 1), "vector_mb": round(items.nbytes / 1e6)} | _memory(before)
+
+    def hnsw_build(self) -> dict[str, Any]:
+        """Build the graph."""
+        return self._build("hnsw")
+
+    def hnsw_search(self) -> dict[str, Any]:
+        """Search it with several settings."""
+        return self._search("hnsw")
+
+    def ivfpq_build(self) -> dict[str, Any]:
+        """Learn cells and code words, and fill the cells."""
+        return self._build("ivfpq")
+
+    def ivfpq_search(self) -> dict[str, Any]:
+        """Search them with several settings."""
+        return self._search("ivfpq")
+
+    def users(self) -> dict[str, Any]:
+        """The best hundred of every user, batch by batch into a file."""
+        curve = _read(self.results / "hnsw_search.json")["curve"]
+        enough = [row for row in curve if row["recall"] >= RECALL]
+        row = max(enough, key=lambda row: row["queries_per_second"]) if enough else curve[-1]
+        index, world, file = self._open("hnsw", row["options"]), World(), self.scratch / "top.int32"
+        before, start, wall = peak_memory_mb(), process_time(), perf_counter()
+        with set_threads(1), file.open("wb") as out:
+            for seed, first in enumerate(range(0, self.n_users, BATCH), start=20_000):
+                query = torch.from_numpy(world.draw(min(BATCH, self.n_users - first), seed))
+                index.search(query, K).items.to(torch.int32).numpy().tofile(out)
+                if seed % 20 == 0:
+                    _say(f"  {first + len(query):,} of {self.n_users:,} users, {peak_memory_mb():,.0f} MB")
+        seconds, wall = process_time() - start, perf_counter() - wall
+        written = file.stat().st_size
+        file.unlink()
+        return {
+            "users": self.n_users,
+            "options": row["options"],
+            "recall": row["recall"],
+            "batch": BATCH,
+            "cpu_seconds": round(seconds, 1),
+            "wall_seconds": round(wall, 1),
+            "written_mb": round(written / 1e6),
+        } | _memory(before)
+
+    def _items(self) -> torch.Tensor:
+        return torch.from_numpy(np.load(self.scratch / "items.npy"))
+
+    def _open(self, name: str, options: dict[str, int]) -> FaissIndex:
+        return APPROXIMATE[name].load(self._items(), self.scratch / f"{name}.faiss", **options)
+
+    def _build(self, name: str) -> dict[str, Any]:
+        items = self._items()
+        before, start, wall = peak_memory_mb(), process_time(), perf_counter()
+        index = APPROXIMATE[name].build(items)
+        seconds, wall = process_time() - start, perf_counter() - wall
+        file = self.scratch / f"{name}.faiss"
+        index.save(file)
+        return {
+            "options": index.build_options,
+            "cpu_seconds": round(seconds, 1),
+            "wall_seconds": round(wall, 1),
+            "index_mb": round(file.stat().st_size / 1e6),
+        } | _memory(before)
+
+    def _search(self, name: str) -> dict[str, Any]:
+        query, best = (torch.from_numpy(np.load(self.scratch / f"{one}.npy")) for one in ("query", "best"))
+        index, curve = self._open(name, {}), []
+        before = peak_memory_mb()
+        for options in SETTINGS[name]:
+            index.options |= options
+            index.prepare()
+            found, speed = timed(index, query, K, PASSES)
+            curve.append({"options": options, "recall": round(recall(found, best), 4)})
+            curve[-1]["queries_per_second"] = round(speed)
+            _say(f"  {curve[-1]}")
+        return {"curve": curve} | _memory(before)
+
+
+NAMES = ("exact", "hnsw_build", "hnsw_search", "ivfpq_build", "ivfpq_search", "users")
+PARTS: dict[str, Callable[[Parts], dict[str, Any]]] = {name: getattr(Parts, name) for name in NAMES}
+
+
+def _memory(before: float) -> dict[str, Any]:
+    return {"peak_mb_before": round(before), "peak_mb": round(peak_memory_mb())}
+
+
+def _read(file: Path) -> dict[str, Any]:
+    return json.loads(file.read_text(encoding="utf-8"))
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def main() -> None:
+    """Run what is missing, part by part."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--items", type=int, default=1_000_000)
+    parser.add_argument("--users", type=int, default=1_000_000)
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--scratch", type=Path, default=Path("saved") / "retrieval_scale")
+    parser.add_argument("--table", action="store_true", help="run nothing")
+    parser.add_argument("--part", choices=PARTS, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    scratch = arguments.scratch / str(arguments.items)
+    parts = Parts(scratch, arguments.results, arguments.items, arguments.users)
+    if arguments.part:
+        found = PARTS[arguments.part](parts)
+        made = {"items": arguments.items, "date": date.today().isoformat(), "versions": versions()}
+        print(json.dumps(made | {"threads": torch.get_num_threads()} | found))
+        return
+    for folder in (scratch, arguments.results):
+        folder.mkdir(parents=True, exist_ok=True)
+    for name, part in PARTS.items():
+        file = arguments.results / f"{name}.json"
+        if arguments.table or (file.is_file() and _read(file)["items"] == arguments.items):
+            continue
+        _say(f"{name}: {part.__doc__}")
+        given = [f"--{key}={getattr(arguments, key)}" for key in ("items", "users", "results", "scratch")]
+        command = [sys.executable, __file__, f"--part={name}", *given]
+        done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
+        file.write_text(json.dumps(json.loads(done.stdout), indent=1) + "\n", encoding="utf-8")
+    print(table(arguments.results))
+
+
+def table(folder: Path = RESULTS) -> str:
+    """The stored parts: building, the curve, all users."""
+    found = {name: _read(folder / f"{name}.json") for name in PARTS if (folder / f"{name}.json").is_file()}
+    if not found:
+        return "Not measured yet."
+    lines = []
+    builds = {name: found[f"{name}_build"] for name in APPROXIMATE if f"{name}_build" in found}
+    if builds:
+        heads = ["index", "built in CPU s", "wall s, threads", "index, MB", "peak memory of building, MB"]
+        lines += ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
+        for name, one in builds.items():
+            wall = f"{one['wall_seconds']:,} with {one['threads']}"
+            lines.append(f"| {name} | {one['cpu_seconds']:,} | {wall} | {one['index_mb']:,} | {one['peak_mb']:,} |")
+        lines.append("")
+    lines += ["| search | recall@100 | queries / s, one thread |", "|---|---|---|"]
+    if "exact" in found:
+        lines.append(f"| exact | 1 | {found['exact']['queries_per_second']:,} |")
+    for name in APPROXIMATE:
+        for row in found.get(f"{name}_search", {"curve": []})["curve"]:
+            options = ", ".join(f"{key} {value}" for key, value in row["options"].items())
+            good = " (both aims)" if row["recall"] >= RECALL and row["queries_per_second"] >= SPEED else ""
+            lines.append(f"| {name}, {options} | {row['recall']:.4f} | {row['queries_per_second']:,}{good} |")
+    if users := found.get("users"):
+        options = ", ".join(f"{key} {value}" for key, value in users["options"].items())
+        lines += [
+            "",
+            f"The best {K} items of {users['users']:,} users (hnsw, {options}) in batches of {users['batch']:,}: "
+            f"{users['cpu_seconds']:,} CPU seconds of one thread, {users['written_mb']:,} MB of ids written, peak "
+            f"memory {users['peak_mb']:,} MB ({users['peak_mb_before']:,} MB with vectors and index loaded).",
+        ]
+    n_items = ", ".join(dict.fromkeys(f"{one['items']:,}" for one in found.values()))
+    return "\n".join([f"{n_items} items of {SIZE} dimensions.", "", *lines])
+
+
+if __name__ == "__main__":
+    main()

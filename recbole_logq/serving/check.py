@@ -1,0 +1,58 @@
+"""The exported encoder against the model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from recbole_logq.errors import WorkError
+from recbole_logq.serving.columns import as_read
+from recbole_logq.serving.context import some_contexts
+from recbole_logq.serving.retriever import Retriever
+
+TOLERANCE = 1e-5
+"""Largest difference of a number of a query, in units of the largest number of the queries, that float32 explains."""
+N_CHECKED = 512
+
+
+@torch.no_grad()
+def check_encoder(retriever: Retriever, network: Any, data: Any) -> float:
+    """Hold the folder against the model, from tokens to queries: users as they are, and histories of every length.
+
+    Args:
+        retriever: Of the folder.
+        network: The model.
+        data: The training part, whose contexts are taken.
+
+    Returns:
+        The largest difference of a number of a query, in units of the largest number of all queries.
+
+    Raises:
+        WorkError: It is more than float32 explains.
+    """
+    columns, length = retriever.manifest["columns"], retriever.manifest["max_history"]
+    generator = torch.Generator().manual_seed(1)
+    n_rows = N_CHECKED if length else min(N_CHECKED, len(retriever.users))
+    context, given = some_contexts(data, retriever.context.columns, n_rows, generator)
+    if length is None:
+        ids = torch.randperm(len(retriever.users), generator=generator)[:n_rows] + 1
+        found = retriever.queries(users=[retriever.users[int(place) - 1].as_py() for place in ids], contexts=given)
+        holds = {"user": ids}
+    else:
+        # None, fewer, as many and more than the model sees: what is cut off are the earliest.
+        sizes = torch.randint(1, 2 * length + 2, (n_rows,), generator=generator)
+        sizes[:4] = torch.tensor([1 if retriever.manifest["needs_history"] else 0, length, length + 1, 3 * length])
+        some = [torch.randint(1, len(retriever.catalogue) + 1, (size,), generator=generator) for size in sizes.tolist()]
+        tokens = retriever.catalogue["item"].to_pylist()
+        histories = [[tokens[item - 1] for item in one.tolist()] for one in some]
+        found = retriever.queries(histories=histories, contexts=given)
+        seen = torch.zeros(n_rows, length, dtype=torch.int64)
+        for row, one in zip(seen, some, strict=True):
+            row[: min(len(one), length)] = one[-length:]
+        holds = {"history": seen, "length": sizes.clamp_max(length), "user": torch.zeros_like(sizes)}
+    expected = network.queries(as_read(columns, holds, context))
+    difference = float((found - expected).abs().max() / expected.abs().max().clamp_min(1e-30))
+    if not difference <= TOLERANCE:
+        raise WorkError(f"the exported encoder differs from the model by {difference:.1e}, more than {TOLERANCE}")
+    return difference

@@ -1,0 +1,54 @@
+"""What is recommended: ids, scores, original tokens, titles."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+
+@dataclass
+class Recommendations:
+    """The best items of each row, best first.
+
+    Attributes:
+        ids: int64 ``[rows, k]``, places in the catalogue from 1 on; 0 where a row has fewer than k items left.
+        scores: float32 ``[rows, k]``, inner products of query and item; -inf there.
+        catalogue: Table of all items, ``item`` and perhaps ``title``.
+    """
+
+    ids: np.ndarray
+    scores: np.ndarray
+    catalogue: pa.Table
+
+    @property
+    def items(self) -> list[list[str]]:
+        """Original tokens of each row."""
+        return self._column("item")
+
+    @property
+    def titles(self) -> list[list[str | None]] | None:
+        """Titles of each row; None for a catalogue without."""
+        return self._column("title") if "title" in self.catalogue.column_names else None
+
+    def _column(self, name: str) -> list[list[Any]]:
+        flat = self.catalogue[name].take(pa.array(self.ids[self.ids > 0] - 1)).to_pylist()
+        ends = (self.ids > 0).sum(1).cumsum()
+        return [flat[end - size : end] for end, size in zip(ends, (self.ids > 0).sum(1), strict=True)]
+
+    def to_table(self, users: Sequence[str]) -> pa.Table:
+        """One row per recommendation: ``user``, ``rank`` from 1 on, ``item``, ``score`` and, if known, ``title``."""
+        row, place = np.nonzero(self.ids > 0)
+        taken = pa.array(self.ids[row, place] - 1)
+        columns = {
+            "user": pa.array(users, pa.string()).take(pa.array(row)),
+            "rank": pa.array(place + 1, pa.int32()),
+            "item": self.catalogue["item"].take(taken),
+            "score": pa.array(self.scores[row, place], pa.float32()),
+        }
+        if "title" in self.catalogue.column_names:
+            columns["title"] = self.catalogue["title"].take(taken)
+        return pa.table(columns)
