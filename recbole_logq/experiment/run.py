@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from recbole_logq import compat
+from recbole_logq import __version__, compat
 from recbole_logq.errors import RequestError, WorkError
 from recbole_logq.experiment.processes import join
 from recbole_logq.ranks import rank, wait_for_all
@@ -213,8 +213,8 @@ def _store_result(path: str, result: dict[str, Any]) -> None:
 
 def versions() -> dict[str, str]:
     """Versions of everything that can change a number."""
-    found = {"python": platform.python_version()}
-    for package in ("recbole-logq", "recbole", "torch", "numpy", "pandas", "scipy"):
+    found = {"python": platform.python_version(), "recbole-logq": __version__}
+    for package in ("recbole", "torch", "numpy", "pandas", "scipy"):
         try:
             found[package] = version(package)
         except PackageNotFoundError:
