@@ -27,6 +27,8 @@ import quality_sparse
 import quality_sports
 import recipes_ml100k
 import sequential_training
+import sweep_overhead
+import sweep_times
 
 ROOT = Path(__file__).parent.parent
 
@@ -53,6 +55,8 @@ def main() -> int:
         "cold-start": cold_start.table(),
         "evaluation": evaluation.table(),
         "sparse-quality": quality_sparse.table(),
+        "sweep-overhead": sweep_overhead.table(),
+        "sweep-times": sweep_times.table(),
     }
     stale = []
     for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):

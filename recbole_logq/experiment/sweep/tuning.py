@@ -85,6 +85,7 @@ def tune_trials(task: Task, prepared: list[Any], tell: Tell) -> None:
     spent = sum(one["train_cpu_seconds"] or 0.0 for one in task.ended)
     # Nothing is read back from what Tune stores: records are plain JSON, and Tune's own state is pickles.
     storage = tempfile.mkdtemp(prefix="recbole-logq-tune-")
+    relay = _Relay(tell)
     try:
         tune.Tuner(
             trainable,
@@ -98,12 +99,13 @@ def tune_trials(task: Task, prepared: list[Any], tell: Tell) -> None:
             run_config=tune.RunConfig(
                 name="sweep",
                 storage_path=storage,
-                callbacks=[_Relay(tell)],
+                callbacks=[relay],
                 stop=None if budget is None else Budget(budget, spent),
                 failure_config=tune.FailureConfig(max_failures=LOST),
                 verbose=0,
             ),
         ).fit()
+        relay.end_what_runs()
     finally:
         shutil.rmtree(storage, ignore_errors=True)
 
@@ -113,12 +115,23 @@ class _Relay(tune.Callback):
 
     def __init__(self, tell: Tell) -> None:
         self.tell = tell
+        self.running: dict[str, Any] = {}
+
+    def end_what_runs(self) -> None:
+        """Tune says nothing of the trials that run when the budget is spent."""
+        for trial in list(self.running.values()):
+            self._ended(trial, None)
+
+    def _ended(self, trial: Any, error: str | None) -> None:
+        self.running.pop(trial.trial_id, None)
+        self.tell(("ended", trial.trial_id, _plain(trial.last_result), error))
 
     def __getstate__(self) -> dict[str, Any]:
         # Tune stores its callbacks beside its own state, which nothing here reads back.
         return {}
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self.running[trial.trial_id] = trial
         self.tell(("started", trial.trial_id, json.loads(trial.config["point"])))
 
     def on_trial_result(
@@ -127,14 +140,14 @@ class _Relay(tune.Callback):
         self.tell(("reported", trial.trial_id, _plain(result)))
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self.tell(("ended", trial.trial_id, _plain(trial.last_result), None))
+        self._ended(trial, None)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         error = None
         with contextlib.suppress(Exception):
             error = trial.get_pickled_error()
         said = f"its process was lost: {reason(error)}" if error else "its process was lost (out of memory?)"
-        self.tell(("ended", trial.trial_id, _plain(trial.last_result), said))
+        self._ended(trial, said)
 
 
 def _plain(result: dict[str, Any] | None) -> dict[str, Any]:

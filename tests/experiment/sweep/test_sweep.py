@@ -165,6 +165,7 @@ def test_killed_half_way_and_resumed(
 def cluster() -> Iterator[Any]:
     """A head that runs nothing and two workers of one core each."""
     os.environ["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] = "0"
+    os.environ["RAY_CLIENT_SERVER_CHECK_CHANNEL_TIMEOUT_S"] = "300"  # a busy machine is no failure
     os.environ.pop("CUDA_VISIBLE_DEVICES", None)  # a configuration of another test has set it
     from ray.cluster_utils import Cluster
 
@@ -250,44 +251,40 @@ def test_a_ray_client_in_a_terminal_until_the_cpu_seconds_are_spent(
     cluster: Any, tmp_path: Path, ml100k_cut: Path
 ) -> None:
     huge = 10**12
-    space = {"learning_rate": [0.05, 0.03], "embedding_size": [8, huge]}
-    file = write_sweep(
-        tmp_path,
-        ml100k_cut,
-        space=space,
-        scheduler="none",
-        max_cpu_seconds=4,
-        cpus=0.5,
-        gpus=0.5,
-        settings={"epochs": 9999},
-    )
+    space = {"embedding_size": [huge, 8], "learning_rate": [0.05, 0.03, 0.02]}
+    changes = {"max_cpu_seconds": 2, "cpus": 0.5, "gpus": 0.5, "settings": {"epochs": 9999}}
+    file = write_sweep(tmp_path, ml100k_cut, space=space, scheduler="none", **changes)
     command = [sys.executable, "-m", "recbole_logq", "sweep", file, "--folder=here", f"--address={cluster.client}"]
     status, said = _in_a_terminal(command, tmp_path)
     assert status == 0, said
     trials = records_in(tmp_path / "here")
-    good, failed, more, *rest = trials
+    failed = [one for one in trials if one["point"]["embedding_size"] == huge]
+    good = [one for one in trials if one["point"]["embedding_size"] == 8]
     # Out of memory, said so; the others go on until the budget is spent, and nothing starts after that.
-    assert failed["point"]["embedding_size"] == huge
-    assert failed["status"] == "failed"
-    assert "allocate" in failed["error"]
-    assert [one["point"]["learning_rate"] for one in (good, more)] == [0.05, 0.03]
-    assert {one["status"] for one in (good, more)} == {"stopped"}
-    assert {one["status"] for one in rest} <= {"failed"}
-    assert 4 <= sum(one["train_cpu_seconds"] for one in trials) < 8
+    assert len(failed) == 3
+    assert {one["status"] for one in failed} == {"failed"}
+    assert all("allocate" in one["error"] for one in failed)
+    assert len(good) == 2
+    assert {one["status"] for one in good} == {"stopped"}
+    assert 2 <= sum(one["train_cpu_seconds"] for one in good) < 4
     # Two at a time on one device, the one that Ray gave them.
-    assert {one["devices"] for one in (good, more)} == {"0"}
-    assert more["started"] < good["ended"]
-    assert {one["data"] for one in (good, more)} == {"shared"}
+    assert max(one["started"] for one in good) < min(one["ended"] for one in good)
+    assert len({one["devices"] for one in good}) == 1
+    assert {one["devices"] for one in good} < {"0", "1"}
+    assert {one["data"] for one in good} == {"shared"}
     # A table that is drawn again and again, with what runs and what is over.
-    assert "TwoTowerLogQ: 0 of 4 trials (0 done, 0 stopped, 0 failed)" in said
-    assert f"TwoTowerLogQ: {len(trials)} of 4 trials (0 done, 2 stopped, {len(trials) - 2} failed)" in said
+    assert "TwoTowerLogQ: 0 of 6 trials (0 done, 0 stopped, 0 failed)" in said
+    assert "TwoTowerLogQ: 5 of 6 trials (0 done, 2 stopped, 3 failed)" in said
     assert said.count("running") > 3
     assert "\x1b[1A" in said
-    # The winner ends at the same epoch when it is run again.
-    winner = max((good, more), key=lambda one: one["best_score"])
+    # The winner ends at the same epoch when it is run again, and its score is the same.
+    winner = max(good, key=lambda one: one["best_score"])
+    assert f"trial {winner['number']} wins" in said
+    assert "test (trained again)" in said
     best = yaml.safe_load((tmp_path / "here" / "best.yaml").read_text(encoding="utf-8"))
     assert best["epochs"] == winner["epochs"]
-    assert f"trial {winner['number']} wins" in said
+    again = json.loads((tmp_path / "here" / "TwoTowerLogQ" / "winner" / "test.json").read_text(encoding="utf-8"))
+    assert again["best_valid_score"] == winner["best_score"]
     assert _busy_in_the_end(cluster.address) == 0
 
 
