@@ -31,6 +31,8 @@ import recipes_ml100k
 import retrieval_scale
 import sequential_training
 import serving_walkthrough
+import sweep_overhead
+import sweep_times
 
 ROOT = Path(__file__).parent.parent
 
@@ -65,6 +67,8 @@ def main() -> int:
         "serving-errors": serving_walkthrough.table("errors"),
         "exact-serving": exact_serving.table(),
         "retrieval-scale": retrieval_scale.table(),
+        "sweep-overhead": sweep_overhead.table(),
+        "sweep-times": sweep_times.table(),
     }
     stale = []
     for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
