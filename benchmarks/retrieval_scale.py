@@ -5,14 +5,16 @@
     uv run benchmarks/retrieval_scale.py --table                    # only the table of what is stored
 
 Made-up vectors of 64 dimensions: points of 16 hidden ones, in 1,000 clusters whose sizes fall as 1 / rank; a cluster is
-spread over 4 to 16 of the hidden dimensions, and lengths vary as log-normal, so that the nearest item is not the one
-with the largest inner product. Users are drawn from the same clusters.
+spread over 4 to 16 of the hidden dimensions. Users are drawn from the same clusters. Items come in two forms: of one
+length, as cosine similarity has them, and of lengths that vary by a log-normal factor, where the nearest item is not
+the one with the largest inner product.
 
 Every part runs in a process of its own, whose peak memory is then its own, and ends in one JSON file: a run that was
 stopped goes on with the part it was in. Building uses all threads, and its CPU seconds are of all of them. Searches
 run in one thread, on 2,000 queries in blocks, the best of three passes; recall@100 is the share of the exact best
 hundred that is found. The part "users" takes the fastest setting of hnsw with a recall of 0.95 or more (where there is
-none, the last one) and writes the ids of the best hundred of every user into a file, batch by batch.
+none, the last one) on items of one length, and writes the ids of the best hundred of every user into a file, batch by
+batch.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from time import perf_counter, process_time
 from typing import Any
@@ -36,11 +38,12 @@ from recbole_logq.serving.measure import recall, timed
 
 RESULTS = Path(__file__).parent / "results" / "retrieval_scale"
 SIZE, HIDDEN, CLUSTERS, SPREAD = 64, 16, 1000, 0.5
+LENGTHS = {"one": "one length", "varying": "varying lengths"}
 QUERIES, K, PASSES, BATCH, CHUNK = 2000, 100, 3, 4096, 100_000
 RECALL, SPEED = 0.95, 2000
 SETTINGS: dict[str, list[dict[str, int]]] = {
-    "hnsw": [{"ef_search": ef} for ef in (128, 192, 256, 384, 512, 768, 1024)],
-    "ivfpq": [{"probes": probes, "refine": refine} for refine in (2, 4) for probes in (16, 32, 64, 128, 256)],
+    "hnsw": [{"ef_search": ef} for ef in (100, 128, 192, 256, 512, 1024)],
+    "ivfpq": [{"probes": probes, "refine": refine} for refine in (2, 4) for probes in (32, 64, 128, 256)],
 }
 
 
@@ -61,8 +64,14 @@ class World:
         generator = np.random.default_rng(seed)
         cluster = generator.choice(CLUSTERS, n, p=self.share)
         noise = generator.standard_normal((n, HIDDEN), dtype=np.float32)
-        length = np.exp(0.2 * generator.standard_normal((n, 1), dtype=np.float32))
-        return (self.centre[cluster] + self.spread[cluster] * noise) * length @ self.map
+        return (self.centre[cluster] + self.spread[cluster] * noise) @ self.map
+
+    def items(self, n: int, seed: int, lengths: str) -> np.ndarray:
+        """The same with lengths of :data:`LENGTHS`."""
+        vectors = self.draw(n, seed)
+        if lengths == "one":
+            return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        return vectors * np.exp(0.2 * np.random.default_rng(seed + 1000).standard_normal((n, 1), dtype=np.float32))
 
 
 class Parts:
@@ -73,10 +82,12 @@ class Parts:
         results: Where the parts' files lie.
         n_items: Of the catalogue.
         n_users: Of the last part.
+        lengths: Of the items.
     """
 
-    def __init__(self, scratch: Path, results: Path, n_items: int, n_users: int) -> None:
+    def __init__(self, scratch: Path, results: Path, n_items: int, n_users: int, lengths: str) -> None:
         self.scratch, self.results, self.n_items, self.n_users = scratch, results, n_items, n_users
+        self.lengths = lengths
 
     def exact(self) -> dict[str, Any]:
         """Draw items and queries; search exactly."""
@@ -84,7 +95,7 @@ class Parts:
         items = np.zeros((1 + self.n_items, SIZE), dtype=np.float32)  # row 0 is padding
         for seed, first in enumerate(range(1, len(items), CHUNK), start=1):
             rows = items[first : first + CHUNK]
-            rows[:] = world.draw(len(rows), seed)
+            rows[:] = world.items(len(rows), seed, self.lengths)
         np.save(self.scratch / "items.npy", items)
         query = torch.from_numpy(world.draw(QUERIES, 10_000))
         before = peak_memory_mb()
@@ -111,7 +122,7 @@ class Parts:
 
     def users(self) -> dict[str, Any]:
         """The best hundred of every user, batch by batch into a file."""
-        curve = _read(self.results / "hnsw_search.json")["curve"]
+        curve = _read(self.results / f"{self.lengths}-hnsw_search.json")["curve"]
         enough = [row for row in curve if row["recall"] >= RECALL]
         row = max(enough, key=lambda row: row["queries_per_second"]) if enough else curve[-1]
         index, world, file = self._open("hnsw", row["options"]), World(), self.scratch / "top.int32"
@@ -171,6 +182,7 @@ class Parts:
 
 NAMES = ("exact", "hnsw_build", "hnsw_search", "ivfpq_build", "ivfpq_search", "users")
 PARTS: dict[str, Callable[[Parts], dict[str, Any]]] = {name: getattr(Parts, name) for name in NAMES}
+RUNS = [(lengths, name) for lengths in LENGTHS for name in NAMES if name != "users" or lengths == "one"]
 
 
 def _memory(before: float) -> dict[str, Any]:
@@ -194,23 +206,23 @@ def main() -> None:
     parser.add_argument("--scratch", type=Path, default=Path("saved") / "retrieval_scale")
     parser.add_argument("--table", action="store_true", help="run nothing")
     parser.add_argument("--part", choices=PARTS, help=argparse.SUPPRESS)
+    parser.add_argument("--lengths", choices=LENGTHS, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
-    scratch = arguments.scratch / str(arguments.items)
-    parts = Parts(scratch, arguments.results, arguments.items, arguments.users)
     if arguments.part:
-        found = PARTS[arguments.part](parts)
+        scratch = arguments.scratch / f"{arguments.items}-{arguments.lengths}"
+        scratch.mkdir(parents=True, exist_ok=True)
+        parts = Parts(scratch, arguments.results, arguments.items, arguments.users, arguments.lengths)
         made = {"items": arguments.items, "date": date.today().isoformat(), "versions": versions()}
-        print(json.dumps(made | {"threads": torch.get_num_threads()} | found))
+        print(json.dumps(made | {"threads": torch.get_num_threads()} | PARTS[arguments.part](parts)))
         return
-    for folder in (scratch, arguments.results):
-        folder.mkdir(parents=True, exist_ok=True)
-    for name, part in PARTS.items():
-        file = arguments.results / f"{name}.json"
-        if arguments.table or (file.is_file() and _read(file)["items"] == arguments.items):
+    arguments.results.mkdir(parents=True, exist_ok=True)
+    for lengths, name in [] if arguments.table else RUNS:
+        file = arguments.results / f"{lengths}-{name}.json"
+        if file.is_file() and _read(file)["items"] == arguments.items:
             continue
-        _say(f"{name}: {part.__doc__}")
+        _say(f"{datetime.now():%H:%M:%S} items of {LENGTHS[lengths]}, {name}: {PARTS[name].__doc__}")
         given = [f"--{key}={getattr(arguments, key)}" for key in ("items", "users", "results", "scratch")]
-        command = [sys.executable, __file__, f"--part={name}", *given]
+        command = [sys.executable, __file__, f"--part={name}", f"--lengths={lengths}", *given]
         done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
         file.write_text(json.dumps(json.loads(done.stdout), indent=1) + "\n", encoding="utf-8")
     print(table(arguments.results))
@@ -218,36 +230,40 @@ def main() -> None:
 
 def table(folder: Path = RESULTS) -> str:
     """The stored parts: building, the curve, all users."""
-    found = {name: _read(folder / f"{name}.json") for name in PARTS if (folder / f"{name}.json").is_file()}
+    files = {run: folder / f"{run[0]}-{run[1]}.json" for run in RUNS}
+    found = {run: _read(file) for run, file in files.items() if file.is_file()}
     if not found:
         return "Not measured yet."
-    lines = []
-    builds = {name: found[f"{name}_build"] for name in APPROXIMATE if f"{name}_build" in found}
-    if builds:
-        heads = ["index", "built in CPU s", "wall s, threads", "index, MB", "peak memory of building, MB"]
-        lines += ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
-        for name, one in builds.items():
+    sizes = ", ".join(dict.fromkeys(f"{one['items']:,}" for one in found.values()))
+    heads = ["index", "items", "built in CPU s", "wall s, threads", "index, MB", "peak memory of building, MB"]
+    lines = [f"{sizes} items of {SIZE} dimensions.", "", "| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
+    for (lengths, name), one in found.items():
+        if name.endswith("_build"):
             wall = f"{one['wall_seconds']:,} with {one['threads']}"
-            lines.append(f"| {name} | {one['cpu_seconds']:,} | {wall} | {one['index_mb']:,} | {one['peak_mb']:,} |")
-        lines.append("")
-    lines += ["| search | recall@100 | queries / s, one thread |", "|---|---|---|"]
-    if "exact" in found:
-        lines.append(f"| exact | 1 | {found['exact']['queries_per_second']:,} |")
-    for name in APPROXIMATE:
-        for row in found.get(f"{name}_search", {"curve": []})["curve"]:
-            options = ", ".join(f"{key} {value}" for key, value in row["options"].items())
+            cells = [name.removesuffix("_build"), LENGTHS[lengths], f"{one['cpu_seconds']:,}", wall]
+            lines.append("| " + " | ".join([*cells, f"{one['index_mb']:,}", f"{one['peak_mb']:,}"]) + " |")
+    lines += ["", "| search | items | recall@100 | queries / s, one thread |", "|---|---|---|---|"]
+    for (lengths, name), one in found.items():
+        if name == "exact":
+            lines.append(f"| exact | {LENGTHS[lengths]} | 1 | {one['queries_per_second']:,} |")
+        for row in one.get("curve", []):
+            options = f"{name.removesuffix('_search')}, {_shown(row['options'])}"
             good = " (both aims)" if row["recall"] >= RECALL and row["queries_per_second"] >= SPEED else ""
-            lines.append(f"| {name}, {options} | {row['recall']:.4f} | {row['queries_per_second']:,}{good} |")
-    if users := found.get("users"):
-        options = ", ".join(f"{key} {value}" for key, value in users["options"].items())
+            speed = f"{row['queries_per_second']:,}{good}"
+            lines.append(f"| {options} | {LENGTHS[lengths]} | {row['recall']:.4f} | {speed} |")
+    if users := found.get(("one", "users")):
         lines += [
             "",
-            f"The best {K} items of {users['users']:,} users (hnsw, {options}) in batches of {users['batch']:,}: "
-            f"{users['cpu_seconds']:,} CPU seconds of one thread, {users['written_mb']:,} MB of ids written, peak "
-            f"memory {users['peak_mb']:,} MB ({users['peak_mb_before']:,} MB with vectors and index loaded).",
+            f"The best {K} items of {users['users']:,} users (hnsw, {_shown(users['options'])}, items of one length) "
+            f"in batches of {users['batch']:,}: {users['cpu_seconds']:,} CPU seconds of one thread, "
+            f"{users['written_mb']:,} MB of ids written, peak memory {users['peak_mb']:,} MB, of which "
+            f"{users['peak_mb_before']:,} MB were there with vectors and index loaded.",
         ]
-    n_items = ", ".join(dict.fromkeys(f"{one['items']:,}" for one in found.values()))
-    return "\n".join([f"{n_items} items of {SIZE} dimensions.", "", *lines])
+    return "\n".join(lines)
+
+
+def _shown(options: dict[str, int]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in options.items())
 
 
 if __name__ == "__main__":

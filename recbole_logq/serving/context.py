@@ -26,6 +26,9 @@ class ContextColumns:
         columns: ``name`` and ``type`` of each: :data:`TOKEN`, or one of :data:`FLOATS`.
         tokens: Original tokens of each column of tokens; the first has id 1.
 
+    Raises:
+        ValueError: A type is another.
+
     Attributes:
         columns: The same.
         types: By name.
@@ -34,8 +37,10 @@ class ContextColumns:
     def __init__(self, columns: Sequence[Mapping[str, str]], tokens: Mapping[str, Sequence[str]]) -> None:
         self.columns = columns
         self.types = {column["name"]: column["type"] for column in columns}
+        if strange := set(self.types.values()) - {TOKEN, *FLOATS}:
+            raise ValueError(f"columns of {strange}")
         self._ids = {
-            name: {token: place for place, token in enumerate(tokens[name], start=1)}
+            name: {token: place for place, token in enumerate(tokens.get(name, ()), start=1)}
             for name, kind in self.types.items()
             if kind == TOKEN
         }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -144,6 +146,24 @@ def test_bad_requests(
     assert message in error
     assert error.count("\n") == 1
     assert not Path("out.csv").exists()
+
+
+@pytest.mark.slow
+def test_a_damaged_context_is_one_line(exported: Exported, tmp_path: Path) -> None:
+    folder = shutil.copytree(exported("context-ids"), tmp_path / "copy")
+    file, manifest = folder / "context.parquet", json.loads((folder / "manifest.json").read_text("utf-8"))
+    content = file.read_bytes()
+    file.write_bytes(content[:-9] + bytes(9))
+    with pytest.raises(RequestError, match=r"context\.parquet is not the file that was exported"):
+        Retriever.load(folder)
+    file.unlink()
+    with pytest.raises(RequestError, match=r"has no context\.parquet"):
+        Retriever.load(folder)
+    file.write_bytes(content)
+    manifest["columns"][-1]["type"] = "int8"
+    (folder / "manifest.json").write_text(json.dumps(manifest), "utf-8")
+    with pytest.raises(RequestError, match="is damaged: export again"):
+        Retriever.load(folder)
 
 
 @pytest.mark.slow

@@ -18,6 +18,7 @@ from recbole_logq.errors import RequestError, WorkError
 from recbole_logq.experiment.restore import restore_own
 from recbole_logq.serving import Retriever
 from recbole_logq.serving.check import TOLERANCE, check_encoder
+from recbole_logq.serving.context import ContextColumns
 from recbole_logq.serving.export import export
 from recbole_logq.training.checkpoint import load
 
@@ -107,7 +108,7 @@ def test_histories_up_to_a_part(tmp_path: Path, in_tmp: Path, write_dataset: Any
     assert not torch.allclose(early, late)
 
 
-@pytest.mark.parametrize("name", ["ids", "history", "sasrec"])
+@pytest.mark.parametrize("name", ["ids", "history", "sasrec", "context-history"])
 def test_an_encoder_that_differs_is_found(
     checkpoint: Checkpoint, exported: Exported, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
@@ -120,7 +121,10 @@ def test_an_encoder_that_differs_is_found(
         return last_items(items, start, torch.minimum(end, start + length), length)
 
     with monkeypatch.context() as other:
-        if name == "ids":  # one off
+        if name == "context-history":  # the next token
+            tokens = ContextColumns._token
+            other.setattr(ContextColumns, "_token", lambda self, column, value: tokens(self, column, value) % 2 + 1)
+        elif name == "ids":  # one off
             other.setattr(Retriever, "check_users", lambda self, users: [int(user) % 44 + 1 for user in users])
         else:  # the wrong end of a long history
             other.setattr("recbole_logq.serving.retriever.last_items", earliest)
