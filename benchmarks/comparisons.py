@@ -4,6 +4,7 @@
         --folder=benchmarks/results/ml-1m-256
 
 runs what is missing there; this only reads. A comparison that is under way has the lines of the runs that have ended.
+"train s" is wall-clock, with other runs beside it.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from recbole_logq.experiment.report.summary import summarise
 from recbole_logq.experiment.report.tables import results
 
 ROOT = Path(__file__).parent.parent
-COLUMNS = ("run", "seeds", "ndcg@10", "verdict", "recall@10", "recall@100", "coverage@10", "train CPU s", "peak MB")
+COLUMNS = ("run", "seeds", "ndcg@10", "verdict", "recall@10", "recall@100", "coverage@10", "popularity@10", "train s")
 
 
 def table(title: str) -> str:
@@ -35,7 +36,8 @@ def table(title: str) -> str:
     rows += [[f"{line[place].text} {line[place].note}".strip() for place in places] for line in lines]
     prints = ", ".join(dict.fromkeys(f"`{one['test']}`" for one in summary.fingerprints()))
     text = "\n".join(f"| {' | '.join(row)} |" for row in rows)
-    return f"{text}\n\n{len(done)} of {len(plan.runs)} runs. Test sets: {prints}."
+    devices = ", ".join(dict.fromkeys(one["result"]["device"]["name"] for one in done))
+    return f"{text}\n\n{len(done)} of {len(plan.runs)} runs, on {devices}. Test sets: {prints}."
 
 
 if __name__ == "__main__":

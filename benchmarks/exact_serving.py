@@ -85,7 +85,7 @@ RUNS: dict[str, tuple[str, dict[str, Any]]] = {
         },
     ),
     "history": ("TwoTowerCorrectedLogQ", {"learning_rate": 0.003, "user_tower": "history"}),
-    "sasrec": ("SASRecCorrectedLogQ", {}),
+    "sasrec": ("SASRecCorrectedLogQ", {"positions": "rotary"}),
 }
 EXPERIMENT = Experiment(
     "exact_serving",

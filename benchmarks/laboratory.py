@@ -58,7 +58,7 @@ def _measure(name: str, options: dict[str, Any]) -> None:
 def _trained() -> str:
     """The best checkpoint of a run that is made once."""
     known = sorted(CHECKPOINTS.glob("*-last.pth"))
-    settings = {"epochs": 20, "eval_step": 5, "valid_metric": "NDCG@10", "show_progress": False}
+    settings = {"epochs": 20, "eval_step": 5, "valid_metric": "NDCG@10", "positions": "learned", "show_progress": False}
     settings |= {"checkpoint_dir": str(CHECKPOINTS), "seed": 1}
     result = run("SASRecCorrectedLogQ", "ml-1m", config_dict=settings, resume=str(known[-1]) if known else None)
     return str(result["checkpoint"])

@@ -16,7 +16,7 @@ from stored_runs import Experiment, best, prints, spread
 
 # Leave-one-out in exact time order for every sequential model, RecBole's random 80/10/10 split for general ones.
 # Dropout and batch were chosen on validation (0.5 is also RecBole's default).
-SEQUENTIAL: dict[str, Any] = {"dropout": 0.5, "train_batch_size": 64, "stopping_step": 20}
+SEQUENTIAL: dict[str, Any] = {"dropout": 0.5, "train_batch_size": 64, "positions": "learned", "stopping_step": 20}
 EXPERIMENT = Experiment(
     "quality_ml100k",
     "ml-100k",

@@ -30,6 +30,7 @@ EXPERIMENT = Experiment(
         "topk": [10, 100],
         "valid_metric": "NDCG@10",
         "dropout": 0.5,
+        "positions": "learned",
         "train_batch_size": 64,
         "stopping_step": 1000,
         "epochs": 40,

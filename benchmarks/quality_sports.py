@@ -39,6 +39,7 @@ EXPERIMENT = Experiment(
         "topk": [10, 100],
         "filter_history": True,
         "dropout": 0.5,
+        "positions": "learned",
         "train_batch_size": 256,
         "epochs": 200,
         "eval_step": 3,

@@ -17,7 +17,7 @@ from recbole_logq.models.resolve import own_models
 
 # In the order of the table; the listing of the package decides what there is.
 MODELS = own_models()
-SEQUENTIAL: dict[str, Any] = {"dropout": 0.5, "train_batch_size": 64}
+SEQUENTIAL: dict[str, Any] = {"dropout": 0.5, "train_batch_size": 64, "positions": "learned"}
 METRICS = ("ndcg@10", "recall@100", "itemcoverage@10", "averagepopularity@10")
 EXPERIMENT = Experiment(
     "recipes_ml100k",

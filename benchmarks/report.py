@@ -13,6 +13,7 @@ from pathlib import Path
 import audits
 import big_pools
 import cold_start
+import comparisons
 import device_step
 import encoder_ml1m
 import evaluation
@@ -30,6 +31,8 @@ import recipes_ml100k
 import retrieval_scale
 import sequential_training
 import serving_walkthrough
+import sweep_overhead
+import sweep_times
 
 ROOT = Path(__file__).parent.parent
 
@@ -52,6 +55,7 @@ def main() -> int:
         "big-pools": big_pools.table(),
         "device-step": device_step.table(),
         "encoder": encoder_ml1m.table(),
+        "ml-1m-256": comparisons.table("ml-1m-256"),
         "preparation": preparation.table(),
         "cold-start": cold_start.table(),
         "evaluation": evaluation.table(),
@@ -63,6 +67,8 @@ def main() -> int:
         "serving-errors": serving_walkthrough.table("errors"),
         "exact-serving": exact_serving.table(),
         "retrieval-scale": retrieval_scale.table(),
+        "sweep-overhead": sweep_overhead.table(),
+        "sweep-times": sweep_times.table(),
     }
     stale = []
     for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):

@@ -43,7 +43,9 @@ from recbole_logq.samplers import Pool, get_sampler
 RESULT = Path(__file__).parent / "results" / "sequential_training.json"
 PROFILES = Path(__file__).parent / "results" / "profiles"
 PEER = Path(__file__).parent / "peers" / "rectools_sasrec.py"
-OURS: dict[str, Any] = {"embedding_size": 64, "n_layers": 2, "n_heads": 2, "inner_size": 256, "dropout": 0.2}
+OURS: dict[str, Any] = {"embedding_size": 64, "n_layers": 2, "n_heads": 2, "inner_size": 256, "dropout": 0.2} | {
+    "positions": "learned",
+}
 THEIRS: dict[str, Any] = {"hidden_size": 64, "n_layers": 2, "n_heads": 2, "inner_size": 256, "loss_type": "CE"} | {
     "hidden_dropout_prob": 0.2,
     "attn_dropout_prob": 0.2,

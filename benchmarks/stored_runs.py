@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import statistics
 from collections.abc import Callable
 from pathlib import Path
@@ -42,14 +43,14 @@ class Experiment:
     def main(self, description: str, tables: Callable[[], str]) -> None:
         """Run what is missing, then print the tables."""
         parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-        parser.add_argument("--only", default="", help="run entries whose name contains this")
+        parser.add_argument("--only", default="", help="run entries in whose name this regular expression is found")
         parser.add_argument("--seed", type=int, help="run this seed only")
         parser.add_argument("--table", action="store_true", help="run nothing")
         arguments = parser.parse_args()
         torch.set_num_threads(1)
         for name, entry in self.runs.items():
             for seed in entry["seeds"]:
-                wanted = arguments.only in name and arguments.seed in (None, seed) and not arguments.table
+                wanted = re.search(arguments.only, name) and arguments.seed in (None, seed) and not arguments.table
                 if wanted and not self._file(name, seed).exists():
                     self._train(name, seed)
         print(tables())
@@ -98,6 +99,8 @@ def _compact(result: dict[str, Any]) -> dict[str, Any]:
     kept = ("model", "dataset", "seed", "given", "versions", "fingerprint", "test_result", "best_valid_result")
     history = [
         {
+            "epoch": row["epoch"] + 1,
+            "seconds": row["train_seconds"],
             "cpu": row["train_cpu_seconds"],
             "valid": row["valid_score"],
             "test": row["observed_result"]["ndcg@10"],
@@ -105,7 +108,7 @@ def _compact(result: dict[str, Any]) -> dict[str, Any]:
         for row in result["history"]
         if "valid_score" in row
     ]
-    return {key: result[key] for key in (*kept, "protocol", "peak_memory_mb")} | {"history": history}
+    return {key: result[key] for key in (*kept, "protocol", "peak_memory_mb", "device")} | {"history": history}
 
 
 def best(history: list[dict[str, Any]]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -203,6 +204,20 @@ def test_bad_requests_are_refused_in_one_line(given: dict[str, Any], message: st
     with pytest.raises(RequestError, match=message) as caught:
         Config(given.pop("model"), given.pop("dataset"), None, given)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("model", ["xgboost", "lightgbm"])
+def test_boosted_trees_are_refused_where_their_packages_are_there_too(
+    model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("xgboost", "lightgbm"):
+        monkeypatch.setitem(sys.modules, name, SimpleNamespace(Booster=object))
+    try:
+        with pytest.raises(RequestError, match=f"RecBole ships settings but no code for {model}"):
+            make(model)
+    finally:
+        for name in [name for name in sys.modules if name.startswith("recbole.model.exlib_recommender")]:
+            del sys.modules[name]  # they hold what stood in
 
 
 def test_what_recbole_accepts_is_accepted() -> None:

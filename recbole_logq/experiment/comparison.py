@@ -15,6 +15,8 @@ from recbole_logq.experiment.cluster import run_on_cluster
 from recbole_logq.experiment.files import alone_in, folder_name
 from recbole_logq.experiment.plan import Plan, PlannedRun, make_plan
 from recbole_logq.experiment.pool import Record, Store, run_in_processes
+from recbole_logq.experiment.ray_address import check_address
+from recbole_logq.experiment.ray_session import require_ray
 from recbole_logq.experiment.report import write_report
 from recbole_logq.experiment.statistics import compare_with
 
@@ -34,7 +36,7 @@ def compare(
         folder: Where records and the report go; ``comparisons/<title>`` by default. Runs that are there are not
             repeated.
         processes: Runs at a time on this machine.
-        address: Of a Ray cluster that runs them instead.
+        address: Of a Ray cluster that runs them instead, ``auto``, ``host:port`` or ``ray://host:port``.
 
     Returns:
         ``records`` of all runs, ``comparisons`` with the reference, and ``report``: the paths of its files.
@@ -44,6 +46,9 @@ def compare(
         WorkError: No run ended well, or the work was interrupted.
     """
     plan = make_plan(config_file_list or [], config_dict or {})
+    if address is not None:
+        require_ray("address")
+        check_address(address)
     _check(plan)
     store = Store(folder or Path("comparisons") / folder_name(plan.title))
     with alone_in(store.folder, "comparison"):
@@ -53,7 +58,7 @@ def compare(
         )
         report = _Progress(len(missing), processes)
         try:
-            if address:
+            if missing and address:
                 run_on_cluster(store, missing, address, report)
             elif missing:
                 run_in_processes(store, missing, processes, report)

@@ -35,6 +35,12 @@ def _needed(packages: tuple[str, ...]) -> list[str]:
     return ['"ray[tune]"', *packages]
 
 
+def _said(error: Exception) -> str:
+    """One line; of a traceback from the other side, what it ends with."""
+    text = str(error).strip()
+    return text.splitlines()[-1] if "Traceback" in text else " ".join(text.split())[:200]
+
+
 @contextmanager
 def ray_session(address: str | None = None, **options: Any) -> Iterator[Any]:
     """The module ``ray``, connected; a cluster on this machine is started where no address is given, and ended.
@@ -59,7 +65,7 @@ def ray_session(address: str | None = None, **options: Any) -> Iterator[Any]:
         ray.init(log_to_driver=False, logging_level="ERROR", **options)
     except (ConnectionError, ValueError, RuntimeError) as error:
         where = f"address={address}" if address else "Ray could not be started here"
-        raise RequestError(f"{where}: {' '.join(str(error).split())[:200]}") from error
+        raise RequestError(f"{where}: {_said(error)}") from error
     try:
         yield ray
     finally:

@@ -14,7 +14,9 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, NamedTuple
 
-from recbole_logq import compat
+import torch
+
+from recbole_logq import __version__, compat
 from recbole_logq.errors import RequestError, WorkError
 from recbole_logq.experiment.processes import join
 from recbole_logq.ranks import rank, wait_for_all
@@ -124,7 +126,7 @@ def run(
     Returns:
         RecBole's ``best_valid_score``, ``valid_score_bigger``, ``best_valid_result``, ``test_result``, and ``model``,
         ``dataset``, ``parameters``, ``seed``, ``versions``, ``fingerprint``, ``protocol``, ``seconds``,
-        ``peak_memory_mb``, ``positives_per_second``, ``checkpoint``, ``history``.
+        ``peak_memory_mb``, ``device``, ``positives_per_second``, ``checkpoint``, ``history``.
 
     Raises:
         RequestError: The request cannot be done as stated.
@@ -180,6 +182,7 @@ def run(
         "seconds": phases.seconds,
         "train_cpu_seconds": round(getattr(trainer, "train_cpu_seconds", 0.0), 3),
         "peak_memory_mb": peak_memory_mb(),
+        "device": device_facts(config["device"]),
         "positives_per_second": round(getattr(trainer, "positives", 0) / max(train_seconds, 1e-9), 1),
         "checkpoint": trainer.saved_model_file if saved else None,
         "best_epoch": getattr(trainer, "best_epoch", None),
@@ -210,13 +213,21 @@ def _store_result(path: str, result: dict[str, Any]) -> None:
 
 def versions() -> dict[str, str]:
     """Versions of everything that can change a number."""
-    found = {"python": platform.python_version()}
-    for package in ("recbole-logq", "recbole", "torch", "numpy", "pandas", "scipy"):
+    found = {"python": platform.python_version(), "recbole-logq": __version__}
+    for package in ("recbole", "torch", "numpy", "pandas", "scipy"):
         try:
             found[package] = version(package)
         except PackageNotFoundError:
             found[package] = "not installed"
     return found
+
+
+def device_facts(device: torch.device) -> dict[str, Any]:
+    """Name of what was computed on, and the largest memory of an accelerator that was taken so far, in MB."""
+    if device.type != "cuda":
+        return {"name": device.type}
+    peak = torch.cuda.max_memory_allocated(device) / 1e6
+    return {"name": torch.cuda.get_device_name(device), "peak_memory_mb": round(peak, 1)}
 
 
 def peak_memory_mb() -> float:

@@ -80,5 +80,5 @@ def resolve_model(model: str) -> type:
             return get_model(model)
     except ImportError as error:
         raise RequestError(f"{model} needs a package that is not installed: {error.name or error}") from error
-    except ValueError as error:
+    except (ValueError, AttributeError) as error:  # its boosted trees are there under another name than their settings
         raise RequestError(f"RecBole ships settings but no code for {model}") from error

@@ -23,6 +23,7 @@ def test_result_checkpoint_and_evaluation_agree(in_tmp: Path, ml100k_cut: Path, 
     assert set(result["seconds"]) == {"data", "train", "test"}
     assert set(result["fingerprint"]) == {"train", "valid", "test"}
     assert result["positives_per_second"] > 0
+    assert result["device"]["name"] == (torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu")
     assert len(result["history"]) == 2
     stored = torch.load(result["checkpoint"], weights_only=True)
     assert stored["test_result"] == result["test_result"]

@@ -8,6 +8,7 @@ from typing import Any
 from recbole_logq.errors import RequestError
 from recbole_logq.experiment.sweep.plan import Search, SweepPlan, merged
 from recbole_logq.experiment.sweep.space import Parameter, Point, resolved
+from recbole_logq.models.resolve import resolve_model
 
 
 def check(plan: SweepPlan) -> dict[str, Any]:
@@ -55,6 +56,7 @@ def settings_of(search: Search, point: Point, gpus: float) -> dict[str, Any]:
 
 
 def _check(search: Search, gpus: float) -> Any:
+    resolve_model(search.model)
     usable = None
     for parameter in search.space:
         for value in parameter.typical():

@@ -1,34 +1,22 @@
-"""One search on Ray Tune."""
+"""One search: which trials are missing, and who runs them."""
 
 from __future__ import annotations
 
-import logging
-import os
-import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
-from recbole_logq.errors import RequestError
+from recbole_logq.errors import RequestError, WorkError
 from recbole_logq.experiment.files import folder_name
 from recbole_logq.experiment.sweep.plan import Search, SweepSettings
 from recbole_logq.experiment.sweep.progress import Progress
 from recbole_logq.experiment.sweep.records import Records
-from recbole_logq.experiment.sweep.search import optuna_search, random_points, scheduler, text_of
-from recbole_logq.experiment.sweep.space import grid
-from recbole_logq.experiment.sweep.trial import Job, run_trial
+from recbole_logq.experiment.sweep.search import random_points, text_of
+from recbole_logq.experiment.sweep.space import Point, grid
+from recbole_logq.experiment.sweep.trial import Job
+from recbole_logq.experiment.sweep.watch import Watch
 
-# Tune reads these: what happens to Ctrl-C and to trials that report no score, and which files it writes.
-_TUNE = {
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",
-    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
-    "RAY_AIR_NEW_OUTPUT": "0",
-    "RAY_CHDIR_TO_TRIAL_DIR": "0",
-}
-LOST = 3
-"""How often a trial is started again after its process or machine was lost."""
+# On the head alone: a worker that is lost takes its trials along, and must not take the search.
+_ON_THE_HEAD = {"num_cpus": 0, "resources": {"node:__internal_head__": 0.001}}
 
 
 def run_search(ray: Any, search: Search, how: SweepSettings, records: Records, config: Any, prepared: Any) -> None:
@@ -44,83 +32,77 @@ def run_search(ray: Any, search: Search, how: SweepSettings, records: Records, c
 
     Raises:
         RequestError: The cluster cannot give a trial what it needs.
+        WorkError: The cluster was lost.
     """
-    for key, value in _TUNE.items():
-        os.environ.setdefault(key, value)
-    from ray import tune
+    from recbole_logq.experiment.sweep.tuning import Task
 
-    from recbole_logq.experiment.sweep.watch import Budget, Watch
-
-    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # records say what failed
     _check_resources(ray, how)
     ended, cut_off = records.ended(), records.interrupted()
-    mode = "max" if records.bigger else "min"
-    epochs = int(config["epochs"])
     resumable = {text_of(one["point"]): one["folder"] for one in cut_off if one["folder"]}
     for record in cut_off:
         records.forget(record)
+    total, missing, points = _trials(search, how, records, [one["point"] for one in cut_off])
     spent = sum(one["train_cpu_seconds"] or 0.0 for one in ended)
-    total, missing, options = _trials(search, how, records, mode, cut_off)
     if missing < 1 or (how.max_cpu_seconds is not None and spent >= how.max_cpu_seconds):
         return
     records.trials.mkdir(parents=True, exist_ok=True)
     job = Job(search, str(records.trials), max(int(how.cpus), 1), how.gpus, resumable)
-    trainable = tune.with_resources(
-        tune.with_parameters(run_trial, job=job, prepared=prepared), {"cpu": how.cpus, "gpu": how.gpus}
-    )
-    # Nothing is read back from what Tune stores: records are plain JSON, and Tune's own state is pickles.
-    storage = tempfile.mkdtemp(prefix="recbole-logq-tune-")
+    concurrent = how.concurrent or (_concurrent(ray, how) if how.search == "optuna" else None)
+    mode = "max" if records.bigger else "min"
+    task = Task(job, how, points, missing, concurrent, ended, mode, int(config["epochs"]))
     with Progress(search.name, total, config["valid_metric"], records.bigger, ended) as progress:
         watch = Watch(records, progress, max((one["number"] for one in ended), default=0) + 1)
-        try:
-            tune.Tuner(
-                trainable,
-                param_space=options.pop("param_space", None),
-                tune_config=tune.TuneConfig(
-                    num_samples=missing if "search_alg" in options else 1,
-                    scheduler=scheduler(how.scheduler, mode, epochs, ended),
-                    reuse_actors=True,  # importing torch and RecBole takes longer than a short trial
-                    **options,
-                ),
-                run_config=tune.RunConfig(
-                    name="sweep",
-                    storage_path=storage,
-                    callbacks=[watch],
-                    stop=None if how.max_cpu_seconds is None else Budget(how.max_cpu_seconds, spent),
-                    failure_config=tune.FailureConfig(max_failures=LOST),
-                    verbose=0,
-                ),
-            ).fit()
-        finally:
-            shutil.rmtree(storage, ignore_errors=True)
+        _run(ray, task, prepared, watch)
 
 
-def _trials(
-    search: Search, how: SweepSettings, records: Records, mode: str, cut_off: list[dict[str, Any]]
-) -> tuple[int, int, dict[str, Any]]:
-    """How many trials there are in all, how many of them are missing, and where Tune takes them from."""
-    from ray import tune
+def _run(ray: Any, task: Any, prepared: Any, watch: Watch) -> None:
+    """Tune works in this process, or in one of the cluster if this is only a Ray client of it."""
+    from recbole_logq.experiment.sweep.tuning import tune_trials
 
+    def tell(event: tuple[Any, ...]) -> None:
+        name, *given = event
+        getattr(watch, name)(*given)
+
+    data = [None if prepared is None else ray.put(prepared)]
+    if not ray.util.client.ray.is_connected():
+        tune_trials(task, data, tell)
+        return
+    from ray.util.queue import Empty, Queue
+
+    queue = Queue(actor_options=_ON_THE_HEAD)
+    try:
+        work = ray.remote(max_retries=0, **_ON_THE_HEAD)(_elsewhere).remote(task, data, queue)
+        while True:
+            over = bool(ray.wait([work], timeout=0)[0])
+            try:
+                tell(queue.get(timeout=1.0))
+            except Empty:
+                if over:
+                    break
+        ray.get(work)
+    except (ray.exceptions.RayError, ConnectionError) as error:
+        raise WorkError(f"the cluster was lost: {' '.join(str(error).split())[-300:]}; --resume goes on") from error
+
+
+def _elsewhere(task: Any, prepared: list[Any], queue: Any) -> None:
+    from recbole_logq.experiment.sweep.tuning import tune_trials
+
+    tune_trials(task, prepared, queue.put)
+
+
+def _trials(search: Search, how: SweepSettings, records: Records, cut_off: list[Point]) -> tuple[int, int, list[Point]]:
+    """How many trials there are in all, how many of them are missing, and which points are known beforehand."""
     ended = records.ended()
     if how.search == "optuna":
-        first = [one["point"] for one in cut_off]
-        found = optuna_search(search.space, mode, how.search_seed, records.folder / "optuna.log", first)
-        return (
-            how.trials,
-            how.trials - len(ended),
-            {"search_alg": found, "max_concurrent_trials": how.concurrent or _concurrent(how)},
-        )
+        return how.trials, how.trials - len(ended), cut_off
     points = grid(search.space) if how.search == "grid" else random_points(search.space, how.trials, how.search_seed)
     over = {text_of(one["point"]) for one in ended}
-    texts = [text for text in map(text_of, points) if text not in over]
-    param_space = {"point": tune.grid_search(texts)}
-    return len(points), len(texts), {"param_space": param_space, "max_concurrent_trials": how.concurrent}
+    missing = [point for point in points if text_of(point) not in over]
+    return len(points), len(missing), missing
 
 
-def _concurrent(how: SweepSettings) -> int:
+def _concurrent(ray: Any, how: SweepSettings) -> int:
     """As many as fit: an adaptive search that asks for all points at once learns nothing."""
-    import ray
-
     found = ray.cluster_resources()
     fits = found.get("CPU", 1.0) / how.cpus
     if how.gpus:

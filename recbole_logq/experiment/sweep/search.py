@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -56,33 +55,46 @@ def _domain(parameter: Parameter) -> Any:
 
 
 def optuna_search(
-    space: Sequence[Parameter], mode: str, seed: int, journal: Path, first: Sequence[dict[str, Any]]
+    space: Sequence[Parameter], mode: str, seed: int, ended: Sequence[Record], first: Sequence[Point]
 ) -> Any:
-    """Tune's Optuna search with the TPE sampler; trials that a sweep has told it stay in the journal.
+    """Tune's Optuna search with the TPE sampler.
 
     Args:
         space: The parameters; a condition is part of how a point is asked for.
         mode: ``max`` or ``min``.
-        seed: Of the sampler.
-        journal: Lines of JSON, read when a sweep goes on.
+        seed: Of the sampler; another one after each session, which would draw the points of the last one again.
+        ended: Trials of earlier sessions, which the search knows of.
         first: Points to begin with.
     """
     import optuna
-    from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock, JournalStorage
     from ray.tune.search.optuna import OptunaSearch
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    journal.parent.mkdir(parents=True, exist_ok=True)
-    lock = JournalFileOpenLock(str(journal))
-    lock_file = Path(f"{journal}.lock")
-    lock_file.unlink(missing_ok=True)  # left by a process that was killed; the folder has its own lock
+    storage = optuna.storages.InMemoryStorage()
+    study = optuna.create_study(storage=storage, study_name="sweep", direction=f"{mode}imize")
+    study.add_trials([_known(space, record) for record in ended])
     return OptunaSearch(
         space=_Ask(list(space)),
         metric=METRIC,
         mode=mode,
-        seed=seed,
-        storage=JournalStorage(JournalFileBackend(str(journal), lock)),
-        points_to_evaluate=[suggestion(space, point) for point in first] or None,
+        seed=seed + len(ended),
+        storage=storage,
+        study_name="sweep",
+        points_to_evaluate=[_in_its_terms(space, point) for point in first] or None,
+    )
+
+
+def _known(space: Sequence[Parameter], record: Record) -> Any:
+    """A trial that is over, as Optuna stores it."""
+    from optuna.trial import TrialState, create_trial
+
+    point, score = record["point"], record["best_score"]
+    failed = record["status"] == "failed" or score is None
+    return create_trial(
+        state=TrialState.FAIL if failed else TrialState.COMPLETE,
+        value=None if failed else score,
+        params=_in_its_terms(space, point),
+        distributions={one.name: _distribution(one) for one in space if one.name in point},
     )
 
 
@@ -101,19 +113,29 @@ class _Ask:
 
 
 def _suggest(trial: Any, parameter: Parameter) -> Any:
-    name = parameter.name
-    if parameter.kind == "choice":  # as text: Optuna knows no options that are lists
-        return json.loads(trial.suggest_categorical(name, [json.dumps(value) for value in parameter.values]))
-    low, high, *step = parameter.values
+    name, known = parameter.name, _distribution(parameter)
+    if parameter.kind == "choice":
+        return json.loads(trial.suggest_categorical(name, known.choices))
     if parameter.kind.endswith("randint"):
-        return trial.suggest_int(name, low, high, log=parameter.kind.startswith("log"))
-    if parameter.kind == "quniform":
-        return parameter.rounded(trial.suggest_float(name, low, high, step=step[0]))
-    return parameter.rounded(trial.suggest_float(name, low, high, log="log" in parameter.kind))
+        return trial.suggest_int(name, known.low, known.high, log=known.log)
+    return parameter.rounded(trial.suggest_float(name, known.low, known.high, step=known.step, log=known.log))
 
 
-def suggestion(space: Sequence[Parameter], point: Point) -> dict[str, Any]:
-    """A point in the terms of Optuna."""
+def _distribution(parameter: Parameter) -> Any:
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    if parameter.kind == "choice":  # as text: Optuna knows no options that are lists
+        return CategoricalDistribution([json.dumps(value) for value in parameter.values])
+    low, high, *step = parameter.values
+    log = "log" in parameter.kind
+    if parameter.kind.endswith("randint"):
+        return IntDistribution(low, high, log=log)
+    # No steps in a logarithm; values are rounded to them afterwards.
+    return FloatDistribution(low, high, log=log, step=step[0] if step and not log else None)
+
+
+def _in_its_terms(space: Sequence[Parameter], point: Point) -> dict[str, Any]:
+    """A point as Optuna has it."""
     kinds = {parameter.name: parameter.kind for parameter in space}
     return {name: json.dumps(value) if kinds[name] == "choice" else value for name, value in point.items()}
 

@@ -13,6 +13,7 @@ from typing import Any
 from recbole_logq.errors import RequestError, WorkError
 from recbole_logq.experiment.files import alone_in, folder_name, write_json, write_text
 from recbole_logq.experiment.pool import DATA_PATH
+from recbole_logq.experiment.ray_address import check_address
 from recbole_logq.experiment.ray_session import ray_session, require_ray
 from recbole_logq.experiment.sweep.plan import Search, SweepPlan, make_sweep
 from recbole_logq.experiment.sweep.records import Record, Records
@@ -36,7 +37,7 @@ def sweep(
         config_dict: The same and any setting of the training; wins over the files.
         params_file: The space as a range file of RecBole's.
         folder: Where everything goes; ``sweeps/<title>`` by default.
-        address: Of a Ray cluster, ``auto`` or ``host:port``; this machine alone by default.
+        address: Of a Ray cluster, ``auto``, ``host:port`` or ``ray://host:port``; this machine alone by default.
         resume: Go on with an interrupted sweep.
 
     Returns:
@@ -48,11 +49,9 @@ def sweep(
         WorkError: No trial of a model ended well, or the work was interrupted.
     """
     plan = make_sweep(config_file_list or [], config_dict or {}, params_file)
-    if address and address.startswith("ray://"):
-        raise RequestError(
-            f"address={address}: start the sweep on a machine of the cluster, with --address=auto or host:port"
-        )
     require_ray("sweep", *(["optuna"] if plan.how.search == "optuna" else []))
+    if address is not None:
+        check_address(address)
     from recbole_logq.experiment.sweep.check import check
 
     at_work = _absolute(plan)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import json
 import math
 import os
@@ -48,7 +47,6 @@ def run_trial(config: dict[str, Any], job: Job, prepared: Any = None) -> None:
     _forget_the_last()
     folder = _own_folder(job, text)
     where: dict[str, Any] = {"folder": str(folder), "node": get_runtime_context().get_node_id()}
-    where["devices"] = os.environ.get("CUDA_VISIBLE_DEVICES")
     try:
         ended = _train(json.loads(text), folder, job, prepared, where)
     except Exception as error:
@@ -103,6 +101,8 @@ def _train(point: Point, folder: Path, job: Job, prepared: Any, where: dict[str,
     config = configuration(job.search, point, job.gpus, own)
     shared = prepared is not None and prepared.fits(config)
     where["data"] = "shared" if shared else "own"
+    if job.gpus:  # what Ray has set, and a configuration of RecBole's would set anew
+        where["devices"] = os.environ.get("CUDA_VISIBLE_DEVICES")
     trainer, loaders, _ = begin(config, Phases(), prepared if shared else None)
     bigger = bool(config["valid_metric_bigger"])
     best: list[float] = []
@@ -119,10 +119,8 @@ def _train(point: Point, folder: Path, job: Job, prepared: Any, where: dict[str,
         for entry in trainer.history:
             if "valid_score" in entry:
                 report(entry["epoch"], entry["valid_score"])
-    # RecBole's boosted trees know nothing of epochs.
-    by_epoch = {"callback_fn": report} if "callback_fn" in inspect.signature(trainer.fit).parameters else {}
-    score, _ = trainer.fit(loaders[0], loaders[1], saved=True, show_progress=False, **by_epoch)
-    if not best:
+    score, _ = trainer.fit(loaders[0], loaders[1], saved=True, show_progress=False, callback_fn=report)
+    if not best:  # a loop of RecBole's that validates nothing, such as pre-training
         report(0, float(score))
     for file in (folder / "saved").glob("*-last.pth"):
         file.unlink()  # the trial is over, and its best epoch is kept

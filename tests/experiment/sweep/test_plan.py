@@ -71,6 +71,9 @@ def test_files_options_and_models_are_merged(tmp_path: Path) -> None:
         ({"nproc": 2}, "nproc=2: only training runs in several processes"),
         ({"eval_step": 0}, "eval_step=0: trials are compared by their validation"),
         ({"trails": 5}, "unknown setting trails"),
+        ({"model": "xgboost"}, "^xgboost needs a package that is not installed: "),
+        ({"model": "lightgbm"}, "^lightgbm needs a package that is not installed: "),
+        ({"model": "BRP"}, "^no model named 'BRP' - did you mean BPR"),
         ({"models": ["TwoTowerLogQ", {"model": "BPR", "valid_metric": "Recall@5"}], "model": None}, "valid_metric is"),
         ({"models": ["BPR", "BPR"], "model": None}, "BPR stands there twice"),
     ],
@@ -120,7 +123,7 @@ def test_without_optuna_too(monkeypatch: pytest.MonkeyPatch, in_tmp: Path, optio
         sweep(None, {**options, "space": SPACE, "search": "optuna"})
 
 
-@pytest.mark.parametrize("words", [["--resume=x"], ["--resume"], ["--address=ray://host:1"]], ids=str)
+@pytest.mark.parametrize("words", [["--resume=x"], ["--resume"], ["--address"], ["--address="]], ids=str)
 def test_bad_requests_on_the_command_line(
     words: list[str], ml100k_cut: Path, in_tmp: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

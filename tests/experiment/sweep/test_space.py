@@ -128,7 +128,7 @@ def test_random_points_end_where_there_are_no_others() -> None:
     assert len(random_points(parse_space(CONDITIONAL), 10, 1)) == 3
 
 
-def test_optuna_asks_for_points_of_the_space_and_goes_on_from_its_journal(tmp_path: Any) -> None:
+def test_optuna_asks_for_points_of_the_space_and_knows_the_trials_of_an_earlier_session(tmp_path: Any) -> None:
     pytest.importorskip("ray")
     pytest.importorskip("optuna")
     import json
@@ -137,22 +137,33 @@ def test_optuna_asks_for_points_of_the_space_and_goes_on_from_its_journal(tmp_pa
 
     space = parse_space(
         {**CONDITIONAL, "rate": {"loguniform": [1e-4, 1e-1]}, "sizes": [[], [64]], "width": {"quniform": [64, 256, 64]}}
+        | {
+            "depth": {"lograndint": [1, 8]},
+            "count": {"qloguniform": [8, 64, 8]},
+            "share": {"quniform": [0.0, 0.5, 0.1]},
+        }
     )
     first = {"similarity": "cosine", "temperature": 0.2, "rate": 0.05, "sizes": [64], "width": 128}
-    journal = tmp_path / "optuna.log"
-    search = optuna_search(space, "max", 1, journal, [first])
-    points = []
+    first |= {"depth": 2, "count": 16, "share": 0.3}
+    search = optuna_search(space, "max", 1, [], [first])
+    points, ended = [], []
     for i in range(12):
         point = json.loads(search.suggest(f"t{i}")["point"])
         points.append(point)
         search.on_trial_complete(f"t{i}", {"best_score": point["rate"]})
+        ended.append({"point": point, "status": "done", "best_score": point["rate"]})
     search.save(str(tmp_path / "saved"))  # as Tune does all the time
     assert points[0] == first
     assert all(("temperature" in point) == (point["similarity"] == "cosine") for point in points)
     assert {type(point["width"]) for point in points} == {int}
-    again = optuna_search(space, "max", 1, journal, [])
-    assert len(again._ot_study.trials) == 12
+    failed = {"point": points[-1] | {"rate": 0.001}, "status": "failed", "best_score": None}
+    again = optuna_search(space, "max", 1, json.loads(json.dumps([*ended, failed])), [])
+    known = again._ot_study.trials
+    assert [one.value for one in known[:12]] == [one.value for one in search._ot_study.trials]
+    assert [set(one.params) for one in known[:12]] == [set(point) for point in points]
+    assert [one.state.name for one in known[11:]] == ["COMPLETE", "FAIL"]
     assert again._ot_study.best_value == max(point["rate"] for point in points)
+    assert json.loads(again.suggest("t13")["point"]) not in points  # not the first draws once more
 
 
 def test_a_scheduler_holds_new_trials_against_those_of_an_earlier_session() -> None:

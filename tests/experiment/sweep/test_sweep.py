@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import math
 import os
+import pty
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -106,6 +109,14 @@ def test_from_the_file_to_the_winner(
     result = json.loads((tmp_path / "again.json").read_text(encoding="utf-8"))
     assert result["best_valid_score"] == winner["best_score"]
     assert result["test_result"] == results["test_result"]
+    # Cut off before its report was written, and the winner's checkpoint is lost: it is trained again for its test.
+    (here / "results.json").unlink()
+    Path(winner["checkpoint"]).unlink()
+    resumed = call(*words, "--resume", cwd=tmp_path)
+    assert resumed.returncode == 0, resumed.stderr
+    assert "test (trained again): ndcg@5" in resumed.stdout
+    anew = json.loads((here / "results.json").read_text(encoding="utf-8"))["searches"][0]
+    assert anew == {**results, "tested": "trained again"}
     # A finished sweep says so and does nothing.
     before = {file: file.stat().st_mtime_ns for file in here.rglob("*")}
     for more in ([], ["--resume"]):
@@ -154,10 +165,16 @@ def test_killed_half_way_and_resumed(
 def cluster() -> Iterator[Any]:
     """A head that runs nothing and two workers of one core each."""
     os.environ["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] = "0"
+    os.environ["RAY_CLIENT_SERVER_CHECK_CHANNEL_TIMEOUT_S"] = "300"  # a busy machine is no failure
     os.environ.pop("CUDA_VISIBLE_DEVICES", None)  # a configuration of another test has set it
     from ray.cluster_utils import Cluster
 
-    found = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    head = {"num_cpus": 0, "include_dashboard": False, "ray_client_server_port": port}
+    found = Cluster(initialize_head=True, head_node_args=head)
+    found.client = f"ray://127.0.0.1:{port}"
     for gpus in (2, 0):  # declared, not there: what counts is which trial is given which
         found.add_node(num_cpus=1, num_gpus=gpus)
     found.wait_for_nodes()
@@ -196,6 +213,13 @@ def _busy(address: str) -> int:
     return round(float(done.stdout.split()[-1]))
 
 
+def _busy_in_the_end(address: str) -> int:
+    end = time.time() + 60
+    while (busy := _busy(address)) and time.time() < end:
+        time.sleep(0.5)
+    return busy
+
+
 def test_ctrl_c_leaves_nothing_running(cluster: Any, tmp_path: Path, ml100k_cut: Path) -> None:
     file = write_sweep(tmp_path, ml100k_cut, scheduler="none", settings={"epochs": 1000})
     command = [sys.executable, "-m", "recbole_logq", "sweep", file, "--folder=here", f"--address={cluster.address}"]
@@ -206,10 +230,81 @@ def test_ctrl_c_leaves_nothing_running(cluster: Any, tmp_path: Path, ml100k_cut:
         said = job.communicate(timeout=120)[1]
     assert job.returncode == 1
     assert said.strip().splitlines()[-1] == "error: interrupted; the same command with --resume goes on"
-    end = time.time() + 60
-    while (busy := _busy(cluster.address)) and time.time() < end:
-        time.sleep(0.5)
-    assert busy == 0
+    assert _busy_in_the_end(cluster.address) == 0
+
+
+def _in_a_terminal(command: list[str], cwd: Path) -> tuple[int, str]:
+    """Exit status, and everything that the terminal was told."""
+    ours, theirs = pty.openpty()
+    environment = {**ENVIRONMENT, "TERM": "xterm", "COLUMNS": "150", "LINES": "40"}
+    with subprocess.Popen(command, cwd=cwd, env=environment, stdout=theirs, stderr=theirs) as job:
+        os.close(theirs)
+        said = b""
+        with contextlib.suppress(OSError):  # at its end
+            while part := os.read(ours, 65536):
+                said += part
+        os.close(ours)
+    return job.returncode, said.decode()
+
+
+def test_a_ray_client_in_a_terminal_until_the_cpu_seconds_are_spent(
+    cluster: Any, tmp_path: Path, ml100k_cut: Path
+) -> None:
+    huge = 10**12
+    space = {"embedding_size": [huge, 8], "learning_rate": [0.05, 0.03, 0.02]}
+    changes = {"max_cpu_seconds": 2, "cpus": 0.5, "gpus": 0.5, "settings": {"epochs": 9999}}
+    file = write_sweep(tmp_path, ml100k_cut, space=space, scheduler="none", **changes)
+    command = [sys.executable, "-m", "recbole_logq", "sweep", file, "--folder=here", f"--address={cluster.client}"]
+    status, said = _in_a_terminal(command, tmp_path)
+    assert status == 0, said
+    trials = records_in(tmp_path / "here")
+    failed = [one for one in trials if one["point"]["embedding_size"] == huge]
+    good = [one for one in trials if one["point"]["embedding_size"] == 8]
+    # Out of memory, said so; the others go on until the budget is spent, and nothing starts after that.
+    assert len(failed) == 3
+    assert {one["status"] for one in failed} == {"failed"}
+    assert all("allocate" in one["error"] for one in failed)
+    assert len(good) == 2
+    assert {one["status"] for one in good} == {"stopped"}
+    assert 2 <= sum(one["train_cpu_seconds"] for one in good) < 4
+    # Two at a time on one device, the one that Ray gave them.
+    assert max(one["started"] for one in good) < min(one["ended"] for one in good)
+    assert len({one["devices"] for one in good}) == 1
+    assert {one["devices"] for one in good} < {"0", "1"}
+    assert {one["data"] for one in good} == {"shared"}
+    # A table that is drawn again and again, with what runs and what is over.
+    assert "TwoTowerLogQ: 0 of 6 trials (0 done, 0 stopped, 0 failed)" in said
+    assert "TwoTowerLogQ: 5 of 6 trials (0 done, 2 stopped, 3 failed)" in said
+    assert said.count("running") > 3
+    assert "\x1b[1A" in said
+    # The winner ends at the same epoch when it is run again, and its score is the same.
+    winner = max(good, key=lambda one: one["best_score"])
+    assert f"trial {winner['number']} wins" in said
+    assert "test (trained again)" in said
+    best = yaml.safe_load((tmp_path / "here" / "best.yaml").read_text(encoding="utf-8"))
+    assert best["epochs"] == winner["epochs"]
+    again = json.loads((tmp_path / "here" / "TwoTowerLogQ" / "winner" / "test.json").read_text(encoding="utf-8"))
+    assert again["best_valid_score"] == winner["best_score"]
+    assert _busy_in_the_end(cluster.address) == 0
+
+
+def test_compare_on_a_cluster(cluster: Any, tmp_path: Path, ml100k_cut: Path) -> None:
+    words = ["compare", "--dataset=cut", f"--data_path={ml100k_cut}", "--seeds=1", "--epochs=2", "--topk=[5]"]
+    words += ["--valid_metric=NDCG@5", "--folder=here"]
+    first = call(*words, "--models=BPR", f"--address={cluster.address}", cwd=tmp_path)
+    assert first.returncode == 0, first.stderr
+    assert "[1/1] BPR, cut, seed 1: " in first.stdout
+    second = call(*words, "--models=BPR,TwoTowerLogQ", f"--address={cluster.client}", cwd=tmp_path)
+    assert second.returncode == 0, second.stderr
+    assert "1 of 2 runs are done" in second.stdout
+    assert "[1/1] TwoTowerLogQ, cut, seed 1: " in second.stdout
+    records = [json.loads(file.read_text(encoding="utf-8")) for file in (tmp_path / "here" / "runs").glob("*.json")]
+    assert {one["model"]: one["status"] for one in records} == {"BPR": "done", "TwoTowerLogQ": "done"}
+    # What a run here gives.
+    one = next(one for one in records if one["model"] == "TwoTowerLogQ")
+    settings = {**PROTOCOL, "data_path": str(ml100k_cut), "epochs": 2, "topk": [5], "valid_metric": "NDCG@5", "seed": 1}
+    here = run("TwoTowerLogQ", "cut", config_dict={**settings, "checkpoint_dir": str(tmp_path / "saved")})
+    assert here["test_result"] == one["result"]["test_result"]
 
 
 def test_a_cluster_loses_a_machine(cluster: Any, tmp_path: Path, ml100k_cut: Path) -> None:

@@ -1,0 +1,153 @@
+"""How long the shipped sweeps may take: one trial of each, for a limited time, and arithmetic.
+
+    uv run benchmarks/sweep_times.py [--files="two-tower sasrec"] [--limit=60]    # minutes; --table: what is stored
+
+A trial in the middle of its space trains on one core until ``limit`` CPU seconds of training are over; an epoch then
+costs so many CPU seconds of training, and so many of validation. Successive halving lets one of ``reduction_factor``
+trials pass each rung, which gives the epochs that a trial has on average; where ``max_cpu_seconds`` is less than all
+trials would need, it ends the search. What is left out: that ``stopping_step`` ends some trials earlier, that the first
+trials to reach a rung pass it, the start of Ray, and that a larger network elsewhere in the space costs more. So this
+is an estimate, and the sweeps themselves have not been run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import subprocess
+import sys
+import tempfile
+from datetime import date
+from pathlib import Path
+from time import process_time
+from typing import Any
+
+import torch
+
+from recbole_logq import run
+from recbole_logq.experiment.sweep.check import settings_of
+from recbole_logq.experiment.sweep.plan import Search, SweepSettings, make_sweep
+from recbole_logq.experiment.sweep.space import Parameter, Point, resolved
+
+ROOT = Path(__file__).parent.parent
+RESULT = Path(__file__).parent / "results" / "sweep_times.json"
+FILES = "two-tower sasrec fair-baselines"
+CORES = 2
+
+
+def main() -> None:
+    """Measure every search in a process of its own and store the result."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--files", default=FILES, help="of config/sweep/, without .yaml")
+    parser.add_argument("--limit", type=float, default=60.0, help="CPU seconds of training")
+    parser.add_argument("--table", action="store_true", help="measure nothing")
+    parser.add_argument("--only", help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.only:
+        print(json.dumps(measured(asked.files, asked.only, asked.limit)))
+        return
+    for file in () if asked.table else asked.files.split():
+        searches = {}
+        for search in _plan(file).searches:
+            words = [f"--files={file}", f"--only={search.name}", f"--limit={asked.limit}"]
+            done = subprocess.run([sys.executable, __file__, *words], capture_output=True, text=True, check=True)
+            searches[search.name] = json.loads(done.stdout.splitlines()[-1])
+            print(file, search.name, searches[search.name], flush=True)
+        stored = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.is_file() else {}
+        stored[file] = {"date": date.today().isoformat(), "limit": asked.limit, "searches": searches}
+        RESULT.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
+    print(table())
+
+
+def measured(file: str, name: str, limit: float) -> dict[str, Any]:
+    """One trial: CPU seconds of an epoch's training and of its validation, with one thread."""
+    torch.set_num_threads(1)
+    search = next(one for one in _plan(file).searches if one.name == name)
+    point = middle(search)
+    validations: list[float] = []
+
+    def watch(trainer: Any, loaders: Any) -> None:
+        validate = trainer._valid_epoch
+
+        def timed(*given: Any, **options: Any) -> Any:
+            start = process_time()
+            found = validate(*given, **options)
+            validations.append(process_time() - start)
+            return found
+
+        trainer._valid_epoch = timed
+
+    with tempfile.TemporaryDirectory() as folder:
+        own = {"checkpoint_dir": folder, "max_train_cpu_seconds": limit, "state": "WARNING"}
+        result = run(search.model, search.dataset, config_dict={**settings_of(search, point, 0), **own}, callback=watch)
+    epochs = len(result["history"])
+    return {
+        "point": point,
+        "seed": result["seed"],
+        "epochs": epochs,
+        "train_cpu_seconds": round(result["train_cpu_seconds"] / epochs, 3),
+        "valid_cpu_seconds": round(sum(validations) / len(validations), 3),
+        "fingerprint": result["fingerprint"]["valid"],
+    }
+
+
+def middle(search: Search) -> Point:
+    """The middle of every range, of its logarithm where it is logarithmic, and the middle option of every choice."""
+    return resolved(search.space, {parameter.name: _middle(parameter) for parameter in search.space})
+
+
+def _middle(parameter: Parameter) -> Any:
+    if parameter.kind == "choice":
+        return parameter.values[len(parameter.values) // 2]
+    low, high = parameter.values[:2]
+    return parameter.rounded(math.sqrt(low * high) if "log" in parameter.kind else (low + high) / 2)
+
+
+def epochs_of_a_trial(epochs: int, how: SweepSettings) -> float:
+    """On average, when one of ``reduction_factor`` passes each rung."""
+    if how.scheduler is None:
+        return float(epochs)
+    factor, rung, share, total = how.scheduler.reduction_factor, how.scheduler.grace_period, 1.0, 0.0
+    before = 0
+    while rung < epochs:
+        total += share * (rung - before)
+        before, rung, share = rung, rung * factor, share / factor
+    return total + share * (epochs - before)
+
+
+def estimate(file: str, name: str, cost: dict[str, Any]) -> dict[str, float]:
+    """Epochs of a trial, CPU seconds of training and of validation in all."""
+    plan = _plan(file)
+    search = next(one for one in plan.searches if one.name == name)
+    epochs = epochs_of_a_trial(int(search.settings["epochs"]), plan.how)
+    train = plan.how.trials * epochs * cost["train_cpu_seconds"]
+    share = min(1.0, (plan.how.max_cpu_seconds or math.inf) / train) if train else 1.0
+    valid = plan.how.trials * epochs * cost["valid_cpu_seconds"]
+    return {"epochs": epochs, "train": train * share, "valid": valid * share, "share": share}
+
+
+def _plan(file: str) -> Any:
+    return make_sweep([str(ROOT / "config" / "sweep" / f"{file}.yaml")], {})
+
+
+def table() -> str:
+    """The estimates as Markdown."""
+    stored = json.loads(RESULT.read_text(encoding="utf-8"))
+    head = "| sweep | model | CPU s an epoch: training + validation | epochs of a trial | CPU min in all | ended by |"
+    lines = [head, "|" + "---|" * 6]
+    for file, content in stored.items():
+        total = 0.0
+        for name, cost in content["searches"].items():
+            found = estimate(file, name, cost)
+            minutes = (found["train"] + found["valid"]) / 60
+            total += minutes
+            ended = "its CPU seconds" if found["share"] < 1 else "its trials"
+            epoch = f"{cost['train_cpu_seconds']:.2f} + {cost['valid_cpu_seconds']:.2f}"
+            lines.append(f"| {file} | {name} | {epoch} | {found['epochs']:.1f} | {minutes:.0f} | {ended} |")
+        lines.append(f"| **{file}** | all, {CORES} cores: about {total / CORES:.0f} min | | | {total:.0f} | |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
