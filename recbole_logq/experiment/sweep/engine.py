@@ -75,10 +75,13 @@ def _run(ray: Any, task: Any, prepared: Any, watch: Watch) -> None:
         while True:
             over = bool(ray.wait([work], timeout=0)[0])
             try:
-                tell(queue.get(timeout=1.0))
+                events = [queue.get(timeout=1.0)]
             except Empty:
                 if over:
                     break
+                continue
+            for event in events + queue.get_nowait_batch(queue.size()):
+                tell(event)
         ray.get(work)
     except (ray.exceptions.RayError, ConnectionError) as error:
         said = str(error).strip().splitlines()[-1:] or [type(error).__name__]
