@@ -30,7 +30,7 @@ usage: run_recbole_logq.py [COMMAND] [--key=value ...]
                  or results of `run --output` side by side:  --results="a.json b.json"
   sweep          search settings on Ray, by validation:  --config_files=FILE.yaml, or --model=NAME --dataset=NAME
                  --params_file=hyper.test  [--trials=20] [--search=random|grid|optuna] [--folder=FOLDER]
-                 [--address=auto] [--resume] [--any_setting=value]
+                 [--address=auto|HOST:PORT|ray://HOST:PORT] [--resume] [--any_setting=value]
   convert        CSV, Parquet or sequences to atomic files:  --input=FILE --dataset=NAME [--user=COLUMN]
                  [--item=COLUMN] [--time=COLUMN] [--keep.COLUMN=TYPE ...] [--format=csv|parquet|sequences]
                  [--separator=C] [--encoding=NAME] [--data_path=FOLDER] [--overwrite=true]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +29,6 @@ def check_address(address: Any) -> None:
     Raises:
         RequestError: Saying what is wrong with it.
     """
-    if _token():
-        os.environ.setdefault("RAY_AUTH_MODE", "token")  # before the import of Ray, which reads it once
     found = _found_by_ray() if address == "auto" else address
     match = re.fullmatch(r"(?:ray://)?(\[[0-9a-fA-F:]+\]|[^\s:/@\[\]]+):(\d{1,5})", str(found))
     if match is None or not 0 < int(match[2]) < 65536:
@@ -63,21 +63,33 @@ def _ask(target: str, method: str) -> str | None:
 
     if os.environ.get("RAY_USE_TLS", "0").lower() in {"1", "true"}:
         return None  # Ray knows the certificates
-    token = _token()
-    try:
-        with grpc.insecure_channel(target, options=[("grpc.enable_http_proxy", 0)]) as channel:
-            sent = [("authorization", f"Bearer {token}")] if token else None
-            channel.unary_unary(method)(b"", timeout=SECONDS, metadata=sent)
-    except grpc.RpcError as error:
-        code = error.code()
+    code = _status(target, method)
+    if code == grpc.StatusCode.UNAUTHENTICATED:
+        if not (token := _token()):
+            return f"a token is needed: copy {_token_file()} from the head"
+        code = _status(target, method, token)
         if code == grpc.StatusCode.UNAUTHENTICATED:
-            return f"{'another' if token else 'a'} token is needed: copy {_token_file()} from the head"
-        if code == grpc.StatusCode.UNIMPLEMENTED:
-            return "UNIMPLEMENTED"
-        if code == grpc.StatusCode.DEADLINE_EXCEEDED:
-            return f"nothing within {SECONDS:.0f} seconds"
-        if code == grpc.StatusCode.UNAVAILABLE:
-            return "cannot connect; `ray start --head` starts one"
+            return f"another token is needed: copy {_token_file()} from the head"
+        _send_token()
+    if code == grpc.StatusCode.UNIMPLEMENTED:
+        return "UNIMPLEMENTED"
+    if code == grpc.StatusCode.DEADLINE_EXCEEDED:
+        return f"nothing within {SECONDS:.0f} seconds"
+    if code == grpc.StatusCode.UNAVAILABLE:
+        return "cannot connect; `ray start --head` starts one"
+    return None
+
+
+def _status(target: str, method: str, token: str | None = None) -> Any:
+    """How a call without content ends; None if well."""
+    import grpc
+
+    sent = [("authorization", f"Bearer {token}")] if token else None
+    with grpc.insecure_channel(target, options=[("grpc.enable_http_proxy", 0)]) as channel:
+        try:
+            channel.unary_unary(method)(b"", timeout=SECONDS, metadata=sent)
+        except grpc.RpcError as error:
+            return error.code()
     return None
 
 
@@ -86,9 +98,14 @@ def _token_file() -> Path:
 
 
 def _token() -> str | None:
-    """What Ray sends if it is told to: not every way of connecting does so by itself, and no cluster minds."""
     try:
         found = os.environ.get("RAY_AUTH_TOKEN") or _token_file().read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         return None
     return found.strip() or None
+
+
+def _send_token() -> None:
+    """Ray does not by itself where it joins a cluster; a cluster that asks for none must be sent none."""
+    if os.environ.setdefault("RAY_AUTH_MODE", "token") == "token" and "ray" in sys.modules:
+        import_module("ray._raylet").Config.initialize("")  # it has read the mode when it was imported

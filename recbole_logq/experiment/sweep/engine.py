@@ -32,7 +32,7 @@ def run_search(ray: Any, search: Search, how: SweepSettings, records: Records, c
 
     Raises:
         RequestError: The cluster cannot give a trial what it needs.
-        WorkError: The cluster was lost.
+        WorkError: The cluster was lost, or does not have this package.
     """
     from recbole_logq.experiment.sweep.tuning import Task
 
@@ -56,7 +56,7 @@ def run_search(ray: Any, search: Search, how: SweepSettings, records: Records, c
 
 
 def _run(ray: Any, task: Any, prepared: Any, watch: Watch) -> None:
-    """Tune works in this process, or in one of the cluster if this is only a Ray client of it."""
+    """Tune works in this process, or in one of the cluster where this one is a Ray client of it."""
     from recbole_logq.experiment.sweep.tuning import tune_trials
 
     def tell(event: tuple[Any, ...]) -> None:
@@ -75,13 +75,17 @@ def _run(ray: Any, task: Any, prepared: Any, watch: Watch) -> None:
         while True:
             over = bool(ray.wait([work], timeout=0)[0])
             try:
-                tell(queue.get(timeout=1.0))
+                events = [queue.get(timeout=1.0)]
             except Empty:
                 if over:
                     break
+                continue
+            for event in events + queue.get_nowait_batch(queue.size()):
+                tell(event)
         ray.get(work)
     except (ray.exceptions.RayError, ConnectionError) as error:
-        raise WorkError(f"the cluster was lost: {' '.join(str(error).split())[-300:]}; --resume goes on") from error
+        said = str(error).strip().splitlines()[-1:] or [type(error).__name__]
+        raise WorkError(f"the search ended on the cluster: {said[0][:300]}; --resume goes on") from error
 
 
 def _elsewhere(task: Any, prepared: list[Any], queue: Any) -> None:

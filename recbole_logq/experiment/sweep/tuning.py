@@ -81,8 +81,8 @@ def tune_trials(task: Task, prepared: list[Any], tell: Tell) -> None:
         options["num_samples"] = task.missing
     else:
         param_space = {"point": tune.grid_search([text_of(point) for point in task.points])}
-    budget = how.max_cpu_seconds
     spent = sum(one["train_cpu_seconds"] or 0.0 for one in task.ended)
+    budget = None if how.max_cpu_seconds is None else Budget(how.max_cpu_seconds, spent)
     # Nothing is read back from what Tune stores: records are plain JSON, and Tune's own state is pickles.
     storage = tempfile.mkdtemp(prefix="recbole-logq-tune-")
     relay = _Relay(tell)
@@ -100,12 +100,13 @@ def tune_trials(task: Task, prepared: list[Any], tell: Tell) -> None:
                 name="sweep",
                 storage_path=storage,
                 callbacks=[relay],
-                stop=None if budget is None else Budget(budget, spent),
+                stop=budget,
                 failure_config=tune.FailureConfig(max_failures=LOST),
                 verbose=0,
             ),
         ).fit()
-        relay.end_what_runs()
+        if budget is not None and budget.stop_all():
+            relay.end_what_runs()
     finally:
         shutil.rmtree(storage, ignore_errors=True)
 
@@ -146,6 +147,8 @@ class _Relay(tune.Callback):
         error = None
         with contextlib.suppress(Exception):
             error = trial.get_pickled_error()
+        if trial.trial_id not in self.running:  # it could not even be started
+            self.on_trial_start(iteration, trials, trial)
         said = f"its process was lost: {reason(error)}" if error else "its process was lost (out of memory?)"
         self._ended(trial, said)
 
