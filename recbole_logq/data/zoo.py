@@ -183,4 +183,4 @@ def _unknown(name: str, data_path: Path) -> str:
     names = {PACKAGED, *known_datasets(), *(entry for entry in local if not entry.startswith("."))}
     near = difflib.get_close_matches(name.lower(), sorted(names), n=3, cutoff=0.5)
     hint = f"; did you mean {' or '.join(near)}?" if near else ""
-    return f"no data set {name!r}{hint} Own files go to {data_path / name / name}.inter"
+    return f"no data set {name!r}{hint or '.'} Own files go to {data_path / name / name}.inter"

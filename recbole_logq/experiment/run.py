@@ -15,7 +15,7 @@ from time import perf_counter
 from typing import Any, NamedTuple
 
 from recbole_logq import compat
-from recbole_logq.errors import RequestError, WorkError
+from recbole_logq.errors import RequestError, WorkError, out_of_memory
 from recbole_logq.experiment.processes import join
 from recbole_logq.ranks import rank, wait_for_all
 from recbole_logq.training import checkpoint
@@ -93,8 +93,11 @@ def begin(config: Any, phases: Phases, prepared: Any = None) -> Begun:
     init_seed(config["seed"], config["reproducibility"])
     try:
         network = config.model_class(config, parts[0]).to(config["device"])
-    except (TypeError, ValueError, KeyError, AttributeError, AssertionError, IndexError) as error:
-        raise RequestError(f"{config['model']} cannot be built with these settings: {error!r}") from error
+    except (TypeError, ValueError, LookupError, AttributeError, AssertionError, ArithmeticError, RuntimeError) as error:
+        if out_of_memory(error):
+            raise
+        reason = str(error).splitlines()[0] if str(error) else repr(error)
+        raise RequestError(f"{config['model']} cannot be built with these settings: {reason}") from error
     logger.info(network)
     trainer = create_trainer(config, network)
     trainer.fingerprint, trainer.id_fingerprint = fingerprint, ids

@@ -166,4 +166,7 @@ class RetrievalTrainer(Trainer):
             raise RequestError(
                 f"epochs={self.epochs}: the {self.config['lr_schedule']} schedule was laid over {epochs}"
             )
-        self._schedule_state = self._resumed["schedule"] if self._resumed else None
+
+    def _take_up(self, state: dict[str, Any]) -> None:
+        super()._take_up(state)
+        self._schedule_state = state["schedule"]

@@ -274,12 +274,22 @@ class Trainer(RecBoleTrainer):
                 raise RequestError(f"{key}={value!r}: {resume_file} was trained with {state['config'].get(key)!r}")
         if (state["fingerprint"], state["id_fingerprint"]) != (self.fingerprint, self.id_fingerprint):
             raise RequestError(f"{resume_file} was trained on another split of {self.config['dataset']}")
-        best = Path(resume_file).with_name(state["best_file"])
+        best = Path(resume_file).parent / state["best_file"]
         if not best.is_file():
             raise RequestError(f"{resume_file} needs {best}, the best model so far, beside it")
+        checkpoint.load(best)  # it will be written over, and tested after training
         checkpoint.load_weights(self.model, state, resume_file)
         self.saved_model_file = str(best)
-        self.optimizer.load_state_dict(state["optimizer"])
+        try:
+            self._take_up(state)
+        except checkpoint.DAMAGE as error:
+            raise RequestError(f"{resume_file} is damaged: {' '.join(str(error).split())[:300]}") from error
+        self.logger.info(f"Checkpoint loaded. Resume training from epoch {self.start_epoch}")
+
+    def _take_up(self, state: dict[str, Any]) -> None:
+        if min(state["epoch"], state["cur_step"]) < 0:
+            raise ValueError("it counts below 0")
+        checkpoint.load_optimizer(self.optimizer, state["optimizer"])
         self.start_epoch, self.cur_step = state["epoch"] + 1, state["cur_step"]
         self.best_valid_score = state["best_valid_score"]
         self.best_valid_result = state["best_valid_result"] or None
@@ -287,15 +297,17 @@ class Trainer(RecBoleTrainer):
         self.history = list(state["history"])
         self.train_seconds, self.train_cpu_seconds, self.positives = state["spent"]
         self._resumed = state
-        self.logger.info(f"Checkpoint loaded. Resume training from epoch {self.start_epoch}")
 
     def _restore_random_state(self, train_data: Any) -> None:
         # Right before the first epoch: everything built until here has drawn from the generators.
         if self._resumed is None:
             return
-        checkpoint.set_random_state(self._resumed["random"])
-        for generator, saved in zip(_generators(train_data), self._resumed["loader"], strict=True):
-            generator.set_state(saved.cpu())
+        try:
+            checkpoint.set_random_state(self._resumed["random"])
+            for generator, saved in zip(_generators(train_data), self._resumed["loader"], strict=True):
+                generator.set_state(saved.cpu())
+        except checkpoint.DAMAGE as error:
+            raise RequestError(f"the checkpoint is damaged, its random state cannot be set: {error}") from error
         self._resumed = None
 
 
