@@ -56,7 +56,10 @@ def _read(path: str, **options: Any) -> pd.DataFrame:
     except UnicodeError:
         raise
     except ValueError as error:
-        raise RequestError(f"{path}: {no_number(path, **options) or error}") from error
+        reason = no_number(path, **options) or str(error)
+        if "expected after" in reason or reason == "unexpected end of data":
+            reason = "a field starts with a quotation mark and does not end with one; take the mark out"
+        raise RequestError(f"{path}: {reason}") from error
 
 
 class LeanMixin(_Base):

@@ -19,7 +19,7 @@ from recbole_logq.data.features import check_files
 from recbole_logq.data.header import declared, not_text
 from recbole_logq.data.ranking_loader import RankingLoader
 from recbole_logq.data.temporal_split import is_temporal
-from recbole_logq.data.zoo import ensure_dataset
+from recbole_logq.data.zoo import address_of, ensure_dataset
 from recbole_logq.errors import RequestError, WorkError
 
 _DATASET_OF_TYPE = {
@@ -77,8 +77,12 @@ def _reason(error: Exception, config: Any) -> str:
     return text
 
 
-def fetch(config: Any) -> None:
+def fetch(config: Any, missing: bool = True) -> None:
     """Make sure that the atomic files are there and start with a header.
+
+    Args:
+        config: The checked settings.
+        missing: Whether to fetch what is known and not there; else it is only looked at, which takes no time.
 
     Raises:
         RequestError: No such dataset, or its files are not what RecBole reads.
@@ -86,8 +90,7 @@ def fetch(config: Any) -> None:
     """
     folder = Path(config["data_path"])  # with the dataset's name at its end
     try:
-        if config["dataset"] != "ml-100k":
-            ensure_dataset(config["dataset"], folder.parent)
+        (ensure_dataset if missing else address_of)(config["dataset"], folder.parent)
         for file in folder.glob("*.inter"):
             declared(file, config)
     except OSError as error:

@@ -67,17 +67,10 @@ def ensure_dataset(name: str, data_path: str | Path) -> None:
         UnknownDatasetError: There are no such files and no known address for them.
         DatasetError: The data set is known, but no source delivered a whole copy.
     """
-    folder = Path(data_path) / name
-    if name == PACKAGED or _has_interactions(folder, name):
-        return
-    url = known_datasets().get(name)
+    url = address_of(name, data_path)
     if url is None:
-        raise UnknownDatasetError(_unknown(name, Path(data_path)))
-    if folder.is_dir() and any(folder.iterdir()):
-        raise UnknownDatasetError(
-            f"{folder} exists but holds no {name}.inter: put that file there, or remove the folder to have the data "
-            "set fetched"
-        )
+        return
+    folder = Path(data_path) / name
     try:
         Path(data_path).mkdir(parents=True, exist_ok=True)
         # In the same parent, so that the last step is one rename; removed on success, failure and Ctrl-C alike.
@@ -87,6 +80,26 @@ def ensure_dataset(name: str, data_path: str | Path) -> None:
     except OSError as error:
         raise DatasetError(f"data set {name!r} could not be written under {data_path}: {error}") from error
     logging.getLogger().info("Data set %s is in %s", name, folder)
+
+
+def address_of(name: str, data_path: str | Path) -> str | None:
+    """Where a data set has to be fetched from; None if it is there.
+
+    Raises:
+        UnknownDatasetError: It is not there, and there is no known address.
+    """
+    folder = Path(data_path) / name
+    if name == PACKAGED or _has_interactions(folder, name):
+        return None
+    url = known_datasets().get(name)
+    if url is None:
+        raise UnknownDatasetError(_unknown(name, Path(data_path)))
+    if folder.is_dir() and any(folder.iterdir()):
+        raise UnknownDatasetError(
+            f"{folder} exists but holds no {name}.inter: put that file there, or remove the folder to have the data "
+            "set fetched"
+        )
+    return url
 
 
 @cache

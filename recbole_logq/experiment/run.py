@@ -7,7 +7,7 @@ import platform
 import resource
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from importlib.metadata import PackageNotFoundError, version
 from logging import getLogger
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from recbole_logq import compat
 from recbole_logq.errors import RequestError, WorkError, out_of_memory
+from recbole_logq.experiment.files import sole_writer
 from recbole_logq.experiment.processes import join
 from recbole_logq.ranks import rank, wait_for_all
 from recbole_logq.training import checkpoint
@@ -62,6 +63,8 @@ def begin(config: Any, phases: Phases, prepared: Any = None) -> Begun:
     from recbole_logq.training.create import create_trainer
 
     init_seed(config["seed"], config["reproducibility"])
+    if prepared is None:
+        fetch(config, missing=False)  # what is wrong is said before the log is opened
     try:
         Path(config["checkpoint_dir"]).mkdir(parents=True, exist_ok=True)
         start_log(config)
@@ -93,6 +96,8 @@ def begin(config: Any, phases: Phases, prepared: Any = None) -> Begun:
     init_seed(config["seed"], config["reproducibility"])
     try:
         network = config.model_class(config, parts[0]).to(config["device"])
+    except RequestError:
+        raise
     except (TypeError, ValueError, LookupError, AttributeError, AssertionError, ArithmeticError, RuntimeError) as error:
         if out_of_memory(error):
             raise
@@ -134,30 +139,37 @@ def run(
         WorkError: Training failed or was interrupted.
     """
     compat.apply()
-    from recbole.utils import init_seed, set_color
-
     from recbole_logq.config import Config
-    from recbole_logq.data.protocol import protocol_of
 
     config = Config(model, dataset, config_file_list, config_dict)
     join(config)
     if resume is not None:
         _check_resumable(resume, config)
     phases = Phases()
-    trainer, loaders, parts = begin(config, phases)
-    logger = getLogger()
+    begun = begin(config, phases)
+    trainer = begun.trainer
     if resume is not None:
         trainer.resume_checkpoint(resume)
     if callback is not None:
-        callback(trainer, loaders)
-    show = config["show_progress"]
+        callback(trainer, begun.loaders)
     try:
-        with phases("train"):
-            score, valid_result = trainer.fit(loaders[0], loaders[1], saved=saved, show_progress=show)
+        with sole_writer(trainer.saved_model_file) if saved and rank() == 0 else nullcontext():
+            return _train_and_test(config, begun, phases, saved)
     except KeyboardInterrupt as error:
         last = getattr(trainer, "last_file", "")
         kept = f"go on with --resume={last}" if os.path.exists(last) else "no epoch was finished, nothing is kept"
         raise WorkError(f"interrupted; {kept}") from error
+
+
+def _train_and_test(config: Any, begun: Begun, phases: Phases, saved: bool) -> dict[str, Any]:
+    from recbole.utils import init_seed, set_color
+
+    from recbole_logq.data.protocol import protocol_of
+
+    trainer, loaders, parts = begun
+    logger, show = getLogger(), config["show_progress"]
+    with phases("train"):
+        score, valid_result = trainer.fit(loaders[0], loaders[1], saved=saved, show_progress=show)
     # RecBole draws the negatives of uniN evaluation from the global generator: `evaluate` must draw the same.
     init_seed(config["seed"], config["reproducibility"])
     with phases("test"):

@@ -87,14 +87,21 @@ def load(path: str | Path, device: torch.device | str = "cpu") -> dict[str, Any]
     except MemoryError:
         raise
     except Exception as error:  # a damaged file can fail anywhere in torch's reader
-        raise RequestError(f"{path} is damaged or not a checkpoint") from error
+        raise RequestError(f"{path} is damaged or not a checkpoint; give another one") from error
     if not isinstance(content, dict) or not {"config", "state_dict", "given"} <= set(content):
         raise RequestError(f"{path} is not a checkpoint of recbole_logq")
     wrong = [key for key, kind in CONTENT.items() if not isinstance(content.get(key, ...), kind)]
-    wrong += [key for key in ("model", "dataset") if not isinstance(content["config"].get(key), str)]
-    if wrong or _checksums_fail(path):
-        raise RequestError(f"{path} is damaged{': ' + wrong[0] + ' is not what it should be' if wrong else ''}")
+    wrong = wrong or [key for key in ("model", "dataset") if not isinstance(content["config"].get(key), str)]
+    if wrong:
+        raise damaged(path, f"{wrong[0]} is not what it should be")
+    if _checksums_fail(path):
+        raise damaged(path, "its checksums do not fit")
     return content
+
+
+def damaged(path: str | Path, reason: object) -> RequestError:
+    """The error for a checkpoint whose content cannot be meant."""
+    return RequestError(f"{path} is damaged: {' '.join(str(reason).split())[:300]}; give another checkpoint")
 
 
 def _checksums_fail(path: str | Path) -> bool:
@@ -117,7 +124,7 @@ def load_weights(model: Any, state: dict[str, Any], path: str) -> None:
         raise RequestError(f"{path} does not fit the model: {reason}") from error
     for name, parameter in model.named_parameters():
         if not torch.isfinite(parameter).all():
-            raise RequestError(f"{path} is damaged: {name} has values that are no finite numbers")
+            raise damaged(path, f"{name} has values that are no finite numbers")
 
 
 def plain(value: Any) -> Any:

@@ -283,7 +283,7 @@ class Trainer(RecBoleTrainer):
         try:
             self._take_up(state)
         except checkpoint.DAMAGE as error:
-            raise RequestError(f"{resume_file} is damaged: {' '.join(str(error).split())[:300]}") from error
+            raise checkpoint.damaged(resume_file, error) from error
         self.logger.info(f"Checkpoint loaded. Resume training from epoch {self.start_epoch}")
 
     def _take_up(self, state: dict[str, Any]) -> None:
@@ -307,7 +307,7 @@ class Trainer(RecBoleTrainer):
             for generator, saved in zip(_generators(train_data), self._resumed["loader"], strict=True):
                 generator.set_state(saved.cpu())
         except checkpoint.DAMAGE as error:
-            raise RequestError(f"the checkpoint is damaged, its random state cannot be set: {error}") from error
+            raise checkpoint.damaged(self.last_file, f"its random state cannot be set, {error}") from error
         self._resumed = None
 
 
