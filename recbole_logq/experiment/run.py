@@ -154,6 +154,9 @@ def run(
         callback(trainer, begun.loaders)
     try:
         with sole_writer(trainer.saved_model_file) if saved and rank() == 0 else nullcontext():
+            if resume is not None and rank() == 0:  # nobody else is writing them now
+                for file in (trainer.saved_model_file, trainer.last_file):
+                    checkpoint.remove_half_written(file)
             return _train_and_test(config, begun, phases, saved)
     except KeyboardInterrupt as error:
         last = getattr(trainer, "last_file", "")

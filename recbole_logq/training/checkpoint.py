@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import pickle
 import random
@@ -64,6 +65,13 @@ def save(content: dict[str, Any], path: str | Path) -> None:
     finally:
         if temporary and os.path.exists(temporary):
             os.unlink(temporary)
+
+
+def remove_half_written(path: str | Path) -> None:
+    """Take away what processes that were killed while they wrote this checkpoint have left."""
+    path = Path(path)
+    for file in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        file.unlink(missing_ok=True)
 
 
 def _umask() -> int:
