@@ -92,9 +92,8 @@ class ExactTimeMixin(LeanMixin):
                 if self.field2type.get(name) not in (FeatureType.FLOAT, FeatureType.FLOAT_SEQ):
                     continue
                 values = tables[suffix][name]
-                if self.field2type[name] == FeatureType.FLOAT_SEQ:
-                    values = np.concatenate([np.asarray(row, dtype=np.float64) for row in values])
-                if np.isinf(values).any():
+                rows = values if self.field2type[name] == FeatureType.FLOAT_SEQ else [values]
+                if any(np.isinf(np.asarray(row, dtype=np.float64)).any() for row in rows):
                     raise RequestError(f"{key}: {name} of {self.dataset_name} has infinite values; take them out")
 
     def _check_weights(self) -> None:

@@ -12,10 +12,11 @@ import torch
 from recbole.trainer import Trainer as RecBoleTrainer
 from recbole.utils import calculate_valid_score, dict2str, early_stopping, set_color
 
-from recbole_logq.errors import RequestError, WorkError
+from recbole_logq.errors import RequestError
 from recbole_logq.ranks import from_first, gather_rows, own_share, rank, sum_over_ranks, wait_for_all
 from recbole_logq.training import checkpoint, ranking
 from recbole_logq.training.clock import Clock
+from recbole_logq.training.numbers import gone_wrong, not_finite
 from recbole_logq.training.other_parameter import encode
 
 # What may differ when a run is resumed: how it is watched and how long it goes on, not what is trained.
@@ -66,6 +67,7 @@ class Trainer(RecBoleTrainer):
         self.train_seconds = 0.0
         self.positives = 0
         self._stopped = False
+        self._steps = 0
         self._resumed: dict[str, Any] | None = None
 
     # --- one run --------------------------------------------------------------------------------------------------
@@ -127,7 +129,10 @@ class Trainer(RecBoleTrainer):
 
     def _train_one_epoch(self, train_data: Any, epoch: int, verbose: bool, show_progress: bool) -> dict[str, Any]:
         start, cpu = perf_counter(), process_time()
+        self._steps = 0
         loss = self._train_epoch(train_data, epoch, show_progress=show_progress)
+        if not_finite(self.model):  # the last step has had no loss after it that would tell
+            raise gone_wrong(self, "what training has made", epoch, None)
         end = perf_counter()
         self.train_seconds += end - start
         # Of all processes together: a budget ends for all of them at once.
@@ -205,11 +210,11 @@ class Trainer(RecBoleTrainer):
         return budget is not None and self.train_cpu_seconds >= budget
 
     def _check_nan(self, loss: torch.Tensor) -> None:
+        # Called by RecBole's loops in every step.
+        self._steps += 1
         if not torch.isfinite(loss):
-            raise WorkError(
-                f"the training loss of {self.config['model']} became {loss.item()}: lower learning_rate "
-                f"(now {self.learning_rate}) or set clip_grad_norm; the last good checkpoint is kept"
-            )
+            epoch = len(self.history) if type(self).fit is Trainer.fit else None
+            raise gone_wrong(self, "the training loss", epoch, self._steps)
 
     # --- checkpoints ----------------------------------------------------------------------------------------------
 
