@@ -61,7 +61,11 @@ def save(content: dict[str, Any], path: str | Path) -> None:
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
     except (OSError, RuntimeError) as error:
-        raise WorkError(f"cannot write the checkpoint {path}: {error}") from error
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise WorkError(
+            f"cannot write the checkpoint {path}: {reason}; free some space or set --checkpoint_dir=FOLDER, what was "
+            "written before is untouched"
+        ) from error
     finally:
         if temporary and os.path.exists(temporary):
             os.unlink(temporary)

@@ -5,10 +5,14 @@ uv run pytest -n0 tests/reliability --write-docs    # write the tables anew
 
 from __future__ import annotations
 
+import json
 import random
 import re
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -83,3 +87,20 @@ def interactions(users: int = 60, items: int = 40, each: int = 12, seed: int = 1
 def tiny() -> str:
     """60 users with 12 of 40 items each, as the text of an atomic file."""
     return interactions()
+
+
+@pytest.fixture(scope="session")
+def killer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[dict[str, Any]], dict[str, Any]]]:
+    """Kills and resumes one run after the other; everything is imported once."""
+    folder = tmp_path_factory.mktemp("killer")
+    command = [sys.executable, str(Path(__file__).with_name("killer.py"))]
+    with subprocess.Popen(command, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+
+        def ask(job: dict[str, Any]) -> dict[str, Any]:
+            print(json.dumps(job), file=process.stdin, flush=True)
+            return json.loads(process.stdout.readline())  # type: ignore[union-attr]
+
+        yield ask
+        process.stdin.close()
