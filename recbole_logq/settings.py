@@ -81,6 +81,7 @@ class CommonSettings(BaseModel):
     enable_amp: bool
     log_wandb: bool
     data_path: str
+    encoding: str | None = None
     checkpoint_dir: str
     worker: CountOrZero
     state: str | None
@@ -194,6 +195,10 @@ def check_keys(given: dict[str, Any], known: set[str]) -> None:
             raise RequestError(f"unknown setting {key}{nearest(key, known)}")
 
 
+# Texts that may look like numbers to YAML.
+NAMES = frozenset({"model", "dataset", "gpu_id"})
+
+
 def check_kinds(given: dict[str, Any], defaults: dict[str, Any], checked: set[str]) -> None:
     """Hold what RecBole's own models read, which has no schema, against the kind of its default.
 
@@ -213,6 +218,8 @@ def check_kinds(given: dict[str, Any], defaults: dict[str, Any], checked: set[st
         if isinstance(default, bool):
             if value not in (True, False):
                 raise RequestError(f"{key}={value!r}: true or false")
+        elif isinstance(default, str) and key not in NAMES and not isinstance(value, str):
+            raise RequestError(f"{key}={value!r}: a text, such as its default {default!r}")
         elif isinstance(default, int | float) and (isinstance(value, bool) or not number):
             raise RequestError(f"{key}={value!r}: a number, such as its default {default}")
 

@@ -148,11 +148,11 @@ def run(
     phases = Phases()
     begun = begin(config, phases)
     trainer = begun.trainer
-    if resume is not None:
-        trainer.resume_checkpoint(resume)
-    if callback is not None:
-        callback(trainer, begun.loaders)
     try:
+        if resume is not None:
+            trainer.resume_checkpoint(resume)
+        if callback is not None:
+            callback(trainer, begun.loaders)
         with sole_writer(trainer.saved_model_file) if saved and rank() == 0 else nullcontext():
             if resume is not None and rank() == 0:  # nobody else is writing them now
                 for file in (trainer.saved_model_file, trainer.last_file):
@@ -162,6 +162,14 @@ def run(
         last = getattr(trainer, "last_file", "")
         kept = f"go on with --resume={last}" if os.path.exists(last) else "no epoch was finished, nothing is kept"
         raise WorkError(f"interrupted; {kept}") from error
+    finally:
+        close(trainer)
+
+
+def close(trainer: Any) -> None:
+    """End the thread of tensorboard's writer, which every trainer of RecBole's starts and none ends."""
+    if (end := getattr(getattr(trainer, "tensorboard", None), "close", None)) is not None:
+        end()
 
 
 def _train_and_test(config: Any, begun: Begun, phases: Phases, saved: bool) -> dict[str, Any]:
