@@ -18,6 +18,7 @@ import encoder_ml1m
 import evaluation
 import flat_in_catalogue
 import full_softmax
+import fuzz
 import laboratory
 import many_users
 import order_of_time
@@ -27,6 +28,7 @@ import quality_sparse
 import quality_sports
 import recipes_ml100k
 import sequential_training
+import soak
 
 ROOT = Path(__file__).parent.parent
 
@@ -53,6 +55,8 @@ def main() -> int:
         "cold-start": cold_start.table(),
         "evaluation": evaluation.table(),
         "sparse-quality": quality_sparse.table(),
+        "soak": soak.table(),
+        "fuzz": fuzz.table(),
     }
     stale = []
     for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):

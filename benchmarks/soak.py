@@ -38,10 +38,13 @@ def write_dataset(name: str, users: int, items: int, interactions: int) -> None:
     popularity = 1 / np.arange(1, items + 1)
     chosen = draw.choice(items, interactions, p=popularity / popularity.sum())
     chosen[:items] = draw.permutation(items)[:interactions]
-    rows = [f"u{user}\ti{item}\n" for user, item in zip(draw.integers(0, users, interactions), chosen, strict=True)]
+    who = draw.integers(0, users, interactions)
+    rows = [f"u{user}\ti{item}\t{n}\n" for n, (user, item) in enumerate(zip(who, chosen, strict=True))]
     folder = Path("data") / name
     folder.mkdir(parents=True)
-    (folder / f"{name}.inter").write_text("user_id:token\titem_id:token\n" + "".join(rows), encoding="utf-8")
+    (folder / f"{name}.inter").write_text(
+        "user_id:token\titem_id:token\ttimestamp:float\n" + "".join(rows), encoding="utf-8"
+    )
 
 
 def look(at: int) -> dict[str, int]:

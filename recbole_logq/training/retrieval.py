@@ -16,7 +16,7 @@ from recbole_logq.ranks import rank, sum_over_ranks, world_size
 from recbole_logq.training.gradients import average_gradients
 from recbole_logq.training.lazy_adam import LazyAdam, merge_rows
 from recbole_logq.training.numbers import FirstBadLoss, gone_wrong, temperature_warning
-from recbole_logq.training.schedule import create_schedule
+from recbole_logq.training.schedule import create_schedule, load_schedule
 from recbole_logq.training.trainer import Trainer
 
 
@@ -99,7 +99,7 @@ class RetrievalTrainer(Trainer):
             name, warmup = self.config["lr_schedule"], self.config["warmup_steps"]
             self.schedule = create_schedule(self.optimizer, name, warmup, steps * self.epochs)
             if self._schedule_state is not None:
-                self.schedule.load_state_dict(self._schedule_state)
+                load_schedule(self.schedule, self._schedule_state, self.last_file)
                 # Building a schedule sets the rate of its first step; loading its state does not set it back.
                 for group, rate in zip(self.optimizer.param_groups, self.schedule.get_last_lr(), strict=True):
                     group["lr"] = rate
