@@ -1,11 +1,12 @@
 """Long training, many runs in one process, a sweep: what stays in memory, open or running.
 
-    uv run benchmarks/soak.py [--part=steps|runs|sweep]
+    uv run benchmarks/soak.py [--part=steps|runs|sweeps]
 
 One thread. **steps**: TwoTowerCorrectedLogQ on made-up data with 100,000 items, 2,000 steps of 512 interactions with an
 evaluation after every 500; looked at every 100 steps. Warm-up is everything until after the first evaluation. **runs**:
-50 runs of two epochs one after the other, warm-up is the first 10. **sweep**: Ray with two trials, then what is left.
-Memory is the resident size of the process.
+50 runs of two epochs one after the other, warm-up is the first 10. **sweeps**: three of them, each
+with a Ray of its own and two trials, warm-up is the first. Memory is the resident size of the process, after Python's
+garbage is collected where a part is made of runs.
 """
 
 from __future__ import annotations
@@ -97,17 +98,21 @@ def runs(n_runs: int) -> dict[str, Any]:
     return {"runs": n_runs, "warm_up": min(WARM_RUNS, n_runs // 2), "looks": found}
 
 
-def after_a_sweep() -> dict[str, Any]:
+def after_sweeps() -> dict[str, Any]:
     """What Ray leaves."""
     import ray
 
     from recbole_logq.experiment.sweep.sweep import sweep
 
     write_dataset("swept", 300, 200, 4_000)
-    before = look(0)
+    looks = []
     options = {"model": "BPR", "dataset": "swept", "trials": 2, "epochs": 2, "data_path": str(Path("data").absolute())}
-    sweep(None, {**options, "space": {"learning_rate": [0.01, 0.001]}})
-    return {"before": before, "after": look(1), "ray_is_running": ray.is_initialized()}
+    for number in range(1, 4):
+        sweep(
+            None, {**options, "space": {"learning_rate": [0.01, 0.001]}}, folder=str(Path(f"sweep{number}").absolute())
+        )
+        looks.append(look(number))
+    return {"sweeps": len(looks), "warm_up": 1, "looks": looks, "ray_is_running": ray.is_initialized()}
 
 
 def common() -> dict[str, Any]:
@@ -127,7 +132,7 @@ def table() -> str:
     stored = json.loads(RESULT.read_text(encoding="utf-8"))
     lines = ["| | warm-up | memory then | at the end | growth | more open files, threads, processes, log handlers |"]
     lines += ["|---|---|---|---|---|---|"]
-    for name in ("steps", "runs"):
+    for name in ("steps", "runs", "sweeps"):
         part = stored[name]
         more = growth(part)
         warm = next(one for one in part["looks"] if one["at"] >= part["warm_up"])
@@ -137,11 +142,9 @@ def table() -> str:
             f"| {part[name]:,} {name}{size} | {warm['at']} {name} | {warm['memory_bytes'] / 1e6:.0f} MB | "
             f"{part['looks'][-1]['memory_bytes'] / 1e6:.0f} MB | {more['memory']:+.1%} | {counts} |"
         )
-    if "sweep" in stored:
-        before, after = stored["sweep"]["before"], stored["sweep"]["after"]
-        left = after["children"] - before["children"]
-        ray = "still running" if stored["sweep"]["ray_is_running"] else "stopped, with all its actors"
-        lines += ["", f"After a sweep of two trials Ray is {ray}, and {left} of its processes are left."]
+    ray = "running" if stored["sweeps"]["ray_is_running"] else "stopped"
+    left = stored["sweeps"]["looks"][-1]["children"]
+    lines += ["", f"After the last sweep Ray is {ray}, and {left} of its processes (actors among them) are left."]
     made = stored["made"]
     lines += ["", f"`{made['command']}`, {made['date']}, torch {made['versions']['torch']}, seed {SEED}."]
     return "\n".join(lines)
@@ -149,7 +152,7 @@ def table() -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--part", choices=["steps", "runs", "sweep"])
+    parser.add_argument("--part", choices=["steps", "runs", "sweeps"])
     parser.add_argument("--steps", type=int, default=STEPS)
     parser.add_argument("--items", type=int, default=ITEMS)
     parser.add_argument("--runs", type=int, default=RUNS)
@@ -160,7 +163,7 @@ def main() -> None:
     parts = {
         "steps": lambda: steps(asked.steps, asked.items),
         "runs": lambda: runs(asked.runs),
-        "sweep": after_a_sweep,
+        "sweeps": after_sweeps,
     }
     target = asked.result.absolute()
     before = Path.cwd()
@@ -169,8 +172,7 @@ def main() -> None:
             os.chdir(scratch)
             stored[name] = parts[name]()
             os.chdir(before)
-        if name != "sweep":
-            print(name, {key: round(value, 4) for key, value in growth(stored[name]).items()})
+        print(name, {key: round(value, 4) for key, value in growth(stored[name]).items()})
     stored["made"] = {"command": "uv run benchmarks/soak.py", "date": str(date.today()), "versions": versions()}
     target.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
 
