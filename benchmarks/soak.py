@@ -3,10 +3,9 @@
     uv run benchmarks/soak.py [--part=steps|runs|sweeps]
 
 One thread. **steps**: TwoTowerCorrectedLogQ on made-up data with 100,000 items, 2,000 steps of 512 interactions with an
-evaluation after every 500; looked at every 100 steps. Warm-up is everything until after the first evaluation. **runs**:
-50 runs of two epochs one after the other, warm-up is the first 10. **sweeps**: three of them, each
-with a Ray of its own and two trials, warm-up is the first. Memory is the resident size of the process, after Python's
-garbage is collected where a part is made of runs.
+evaluation after every epoch of some 600, looked at every 100 steps; warm-up is everything until after the first
+evaluation. **runs**: 50 runs of two epochs one after the other, warm-up is the first 10. **sweeps**: three of them, each
+with a Ray of its own and two trials, warm-up is the first. Memory is the resident size of the process.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from recbole_logq import run
 from recbole_logq.experiment.run import versions
 
 RESULT = Path(__file__).parent / "results" / "soak.json"
-SEED, ITEMS, USERS, BATCH, STEPS, EVERY = 1, 100_000, 20_000, 512, 2_000, 100
+SEED, ITEMS, USER_SHARE, BATCH, STEPS, EVERY = 1, 100_000, 5, 512, 2_000, 100
 RUNS, WARM_RUNS = 50, 10
 
 
@@ -63,7 +62,7 @@ def look(at: int) -> dict[str, int]:
 
 def steps(n_steps: int, items: int) -> dict[str, Any]:
     """One long run."""
-    write_dataset("large", USERS, items, (n_steps // 4) * BATCH * 10 // 8)
+    write_dataset("large", items // USER_SHARE, items, (n_steps // 4) * BATCH * 10 // 8)
     found: list[dict[str, int]] = []
     epochs: list[int] = []
 
@@ -81,7 +80,7 @@ def steps(n_steps: int, items: int) -> dict[str, Any]:
 
         trainer._train_batch = watched
 
-    settings = {**common(), "train_batch_size": BATCH, "epochs": 5, "diagnostics": False}
+    settings = {**common(), "train_batch_size": BATCH, "epochs": 4, "diagnostics": False}
     run("TwoTowerCorrectedLogQ", "large", config_dict=settings, callback=watch)
     return {"items": items, "steps": n_steps, "warm_up": epochs[0] + EVERY, "looks": found}
 
