@@ -3,9 +3,9 @@
     uv run benchmarks/soak.py [--part=steps|runs|sweeps]
 
 One thread. **steps**: TwoTowerCorrectedLogQ on made-up data with 100,000 items, 2,000 steps of 512 interactions with an
-evaluation after every epoch of some 600, looked at every 100 steps; warm-up is everything until after the first
-evaluation. **runs**: 50 runs of two epochs one after the other, warm-up is the first 10. **sweeps**: three of them, each
-with a Ray of its own and two trials, warm-up is the first. Memory is the resident size of the process.
+evaluation after every epoch of some 600, looked at every 100 steps; warm-up is all until after the first evaluation.
+**runs**: 50 runs of two epochs one after the other, warm-up is the first 10. **sweeps**: three of them, each with a Ray
+of its own and two trials, warm-up is the first. Memory is the resident size of the process.
 """
 
 from __future__ import annotations

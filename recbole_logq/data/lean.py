@@ -59,7 +59,7 @@ def _read(path: str, **options: Any) -> pd.DataFrame:
         reason = no_number(path, **options) or str(error)
         if "expected after" in reason or reason == "unexpected end of data":
             reason = "a field starts with a quotation mark and does not end with one; take the mark out"
-        raise RequestError(f"{path}: {reason}") from error
+        raise ValueError(f"{path}: {reason}") from error
 
 
 class LeanMixin(_Base):

@@ -53,7 +53,6 @@ def create_dataset(config: Any, dataset_class: type[Dataset] | None = None) -> D
         raise WorkError(f"cannot read {config['dataset']}: {error}") from error
     _check_named_columns(dataset, config)
     _check_columns(dataset, config)
-    _check_labels(dataset, config)
     _check_size(dataset, config)
     return dataset
 
@@ -113,7 +112,12 @@ def _check_columns(dataset: Dataset, config: Any) -> None:
             raise RequestError(f"load_col: the .{suffix} file of {config['dataset']} has no column {missing[0]!r}")
 
 
-def _check_labels(dataset: Any, config: Any) -> None:
+def check_labels(dataset: Any, config: Any) -> None:
+    """Whether a model that is trained on labels finds them.
+
+    Raises:
+        RequestError: It does not.
+    """
     label, sampled = config["LABEL_FIELD"], config["train_neg_sample_args"]["distribution"] != "none"
     if config["MODEL_TYPE"] == ModelType.CONTEXT and not sampled and label not in dataset.inter_feat:
         raise RequestError(

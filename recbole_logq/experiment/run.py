@@ -58,7 +58,7 @@ def begin(config: Any, phases: Phases, prepared: Any = None) -> Begun:
     from recbole.utils import init_seed
 
     from recbole_logq.data.fingerprint import id_fingerprint, split_fingerprint
-    from recbole_logq.data.prepare import create_dataset, create_loaders, fetch, split_dataset
+    from recbole_logq.data.prepare import check_labels, create_dataset, create_loaders, fetch, split_dataset
     from recbole_logq.experiment.logs import start_log
     from recbole_logq.training.create import create_trainer
 
@@ -92,6 +92,7 @@ def begin(config: Any, phases: Phases, prepared: Any = None) -> Begun:
             fingerprint, ids = prepared.fingerprint, prepared.id_fingerprint
         logger.info(data)
         logger.info(f"split fingerprint: {fingerprint}")
+        check_labels(data, config)
         loaders = create_loaders(config, data, parts)
     init_seed(config["seed"], config["reproducibility"])
     try:
