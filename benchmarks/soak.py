@@ -3,7 +3,7 @@
     uv run benchmarks/soak.py [--part=steps|runs|sweeps]
 
 One thread. **steps**: TwoTowerCorrectedLogQ on made-up data with 100,000 items, 2,000 steps of 512 interactions with an
-evaluation after every epoch of some 600, looked at every 100 steps; warm-up is all until after the first evaluation.
+evaluation after every epoch of some 175, looked at every 100 steps; warm-up is all until after the second evaluation.
 **runs**: 50 runs of two epochs one after the other, warm-up is the first 10. **sweeps**: three of them, each with a Ray
 of its own and two trials, warm-up is the first. Memory is the resident size of the process.
 """
@@ -62,7 +62,7 @@ def look(at: int) -> dict[str, int]:
 
 def steps(n_steps: int, items: int) -> dict[str, Any]:
     """One long run."""
-    write_dataset("large", items // USER_SHARE, items, (n_steps // 4) * BATCH * 10 // 8)
+    write_dataset("large", items // USER_SHARE, items, (n_steps // 10) * BATCH * 10 // 8)
     found: list[dict[str, int]] = []
     epochs: list[int] = []
 
@@ -80,9 +80,9 @@ def steps(n_steps: int, items: int) -> dict[str, Any]:
 
         trainer._train_batch = watched
 
-    settings = {**common(), "train_batch_size": BATCH, "epochs": 4, "diagnostics": False}
+    settings = {**common(), "train_batch_size": BATCH, "epochs": 12, "diagnostics": False}
     run("TwoTowerCorrectedLogQ", "large", config_dict=settings, callback=watch)
-    return {"items": items, "steps": n_steps, "warm_up": epochs[0] + EVERY, "looks": found}
+    return {"items": items, "steps": n_steps, "warm_up": 2 * epochs[0] + 1, "looks": found}
 
 
 def runs(n_runs: int) -> dict[str, Any]:
