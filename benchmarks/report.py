@@ -20,6 +20,7 @@ import evaluation
 import exact_serving
 import flat_in_catalogue
 import full_softmax
+import fuzz
 import laboratory
 import many_users
 import order_of_time
@@ -31,6 +32,7 @@ import recipes_ml100k
 import retrieval_scale
 import sequential_training
 import serving_walkthrough
+import soak
 import sweep_overhead
 import sweep_times
 
@@ -69,6 +71,8 @@ def main() -> int:
         "retrieval-scale": retrieval_scale.table(),
         "sweep-overhead": sweep_overhead.table(),
         "sweep-times": sweep_times.table(),
+        "soak": soak.table(),
+        "fuzz": fuzz.table(),
     }
     stale = []
     for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):

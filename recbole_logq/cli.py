@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from recbole_logq import __version__
-from recbole_logq.errors import RequestError, WorkError
+from recbole_logq.errors import RequestError, WorkError, out_of_memory
 from recbole_logq.experiment.files import write_json, write_text
 from recbole_logq.parsing import parse_arguments
 from recbole_logq.settings import check_keys, nearest
@@ -82,9 +82,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not int(os.environ.get("RANK", 0)):
             print("error: interrupted", file=sys.stderr)
         return 1
-    except MemoryError as error:
-        return _fail(error, 1, debug, "out of memory: lower train_batch_size, eval_batch_size or negatives.count")
     except Exception as error:
+        if out_of_memory(error):
+            sizes = "train_batch_size, eval_batch_size, negatives.count or embedding_size"
+            return _fail(error, 1, debug, f"out of memory: lower {sizes}")
         return _fail(error, 1, debug, f"unexpected {type(error).__name__}: {error} (--debug=true shows where)")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import os
 import re
 from functools import cache
@@ -16,7 +17,7 @@ from recbole_logq.data.observed import observed_field
 from recbole_logq.data.temporal_split import check_temporal, is_temporal
 from recbole_logq.errors import RequestError
 from recbole_logq.parsing import nest, parse_value, read_yaml
-from recbole_logq.settings import check_keys, check_types
+from recbole_logq.settings import check_keys, check_kinds, check_types
 
 compat.apply()
 
@@ -118,6 +119,7 @@ class Config(RecBoleConfig):
         final = _merge(internal, external)
         final |= {"model": self.model, "dataset": self.dataset}
         final.update(check_types(final, schema))
+        check_kinds(external, internal, set(schema.model_fields))
         self._count_processes(final)
         if is_temporal(final["eval_args"]) and "order" not in (external.get("eval_args") or {}):
             final["eval_args"]["order"] = "TO"  # a split by time has no other
@@ -234,6 +236,12 @@ def _check_combinations(values: dict[str, Any], model_class: type, external: dic
     for key in PICKLED:
         if values.get(key):
             raise RequestError(f"{key}: it stands for a pickle, which can run code when loaded; leave it out")
+    if "device" in external:
+        raise RequestError("device is worked out: set use_gpu and gpu_id")
+    sampling = values.get("train_neg_sample_args") or {}
+    drawn = sampling.get("sample_num", 1)
+    if isinstance(drawn, bool) or not isinstance(drawn, int) or drawn < 1:
+        raise RequestError(f"train_neg_sample_args.sample_num={drawn!r}: a whole number, 1 or more")
     _check_evaluation(values)
     own = getattr(model_class, "check_settings", None)
     if values["nproc"] > 1 and own is None:
@@ -249,12 +257,18 @@ def _check_evaluation(values: dict[str, Any]) -> None:
     if unknown := set(arguments) - set(known):
         raise RequestError(f"unknown setting eval_args.{min(unknown)} (eval_args has {', '.join(known)})")
     order = arguments.get("order", "RO")
-    if order not in {"RO", "TO"}:
+    if order not in ("RO", "TO"):
         raise RequestError(f"eval_args.order={order!r}: RO (random) or TO (by time)")
     if sequential and order != "TO":
         raise RequestError("eval_args.order=RO: a sequential model is evaluated in time order, set order: TO")
-    if arguments.get("group_by", "user") not in {"user", "none", "None", None}:
+    if arguments.get("group_by", "user") not in ("user", "none", "None", None):
         raise RequestError(f"eval_args.group_by={arguments['group_by']!r}: user or none")
+    modes = arguments.get("mode", "full")
+    for mode in modes.values() if isinstance(modes, dict) else [modes]:
+        if mode not in ("full", "labeled") and not re.fullmatch(r"(uni|pop)[1-9]\d*", str(mode)):
+            raise RequestError(
+                f"eval_args.mode={mode!r}: full, labeled, or so many drawn items, such as uni100 or pop100"
+            )
     if temporal:
         _check_temporal(values)
     elif "split" in arguments and values.get("benchmark_filename") is None:
@@ -264,9 +278,10 @@ def _check_evaluation(values: dict[str, Any]) -> None:
 
 def _check_split(split: Any, order: str) -> None:
     kind, how = next(iter(split.items())) if isinstance(split, dict) and len(split) == 1 else (None, None)
-    if kind == "LS" and how in {"valid_and_test", "test_only"}:
+    if kind == "LS" and how in ("valid_and_test", "test_only"):
         return
     parts = how if isinstance(how, list) and all(isinstance(part, int | float) for part in how) else []
+    parts = parts if all(map(math.isfinite, parts)) else []
     if kind in {"RS", "TS"} and len(parts) == 3 and parts[0] > 0 and parts[1] >= 0 and parts[2] > 0:
         if kind == "TS" and order != "TO":
             raise RequestError("eval_args.split=TS needs eval_args.order=TO")

@@ -18,3 +18,11 @@ class WorkError(RuntimeError):
     """
 
     exit_status = 1
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory was asked for and not there; torch has no class for that on the CPU."""
+    return isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError)
+        and (type(error).__name__ == "OutOfMemoryError" or "DefaultCPUAllocator" in str(error))
+    )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import math
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -21,11 +23,24 @@ def _lower(value: Any) -> Any:
     return value.lower() if isinstance(value, str) else value
 
 
-Count = Annotated[int, BeforeValidator(_no_bool), Field(ge=1)]
-CountOrZero = Annotated[int, BeforeValidator(_no_bool), Field(ge=0)]
+def _interval(value: Any) -> Any:
+    for part in str(value).split(";"):
+        found = re.fullmatch(r"\s*[\[(](.+),(.+)[\])]\s*", part)
+        try:
+            low, high = map(float, found.groups() if found else ())
+        except ValueError:
+            low, high = math.nan, math.nan
+        if not low <= high:
+            raise ValueError('expected an interval such as "[5,inf)"')
+    return value
+
+
+# Beyond 2^53 no size of anything is meant, and torch would say so in the middle of the work.
+Count = Annotated[int, BeforeValidator(_no_bool), Field(ge=1, le=2**53)]
+CountOrZero = Annotated[int, BeforeValidator(_no_bool), Field(ge=0, le=2**53)]
 Positive = Annotated[float, BeforeValidator(_no_bool), Field(gt=0, allow_inf_nan=False)]
 PositiveOrZero = Annotated[float, BeforeValidator(_no_bool), Field(ge=0, allow_inf_nan=False)]
-Interval = Annotated[str, Field(pattern=r"^[\[(]\s*[-+\w.]+\s*,\s*[-+\w.]+\s*[\])](\s*;.*)?$")]
+Interval = Annotated[str, BeforeValidator(_interval)]
 Share = Annotated[float, BeforeValidator(_no_bool), Field(ge=0, lt=1)]
 
 
@@ -54,8 +69,8 @@ class CommonSettings(BaseModel):
     eval_step: CountOrZero
     stopping_step: CountOrZero
     clip_grad_norm: ClipSettings | None = None
-    topk: Count | list[Count]
-    metrics: str | list[str]
+    topk: Count | Annotated[list[Count], Field(min_length=1)]
+    metrics: str | Annotated[list[str], Field(min_length=1)]
     valid_metric: str
     metric_decimal_place: CountOrZero
     eval_args: dict[str, Any]
@@ -66,6 +81,7 @@ class CommonSettings(BaseModel):
     enable_amp: bool
     log_wandb: bool
     data_path: str
+    encoding: str | None = None
     checkpoint_dir: str
     worker: CountOrZero
     state: str | None
@@ -76,6 +92,7 @@ class CommonSettings(BaseModel):
     user_inter_num_interval: Interval | None = None
     item_inter_num_interval: Interval | None = None
     val_interval: dict[str, Any] | None = None
+    benchmark_filename: Annotated[list[str], Field(min_length=3, max_length=3)] | None = None
     train_neg_sample_args: dict[str, Any] | None = None
     MAX_ITEM_LIST_LENGTH: Count = 50
     nproc: Count = 1
@@ -176,6 +193,35 @@ def check_keys(given: dict[str, Any], known: set[str]) -> None:
             )
         if key not in known:
             raise RequestError(f"unknown setting {key}{nearest(key, known)}")
+
+
+# Texts that may look like numbers to YAML.
+NAMES = frozenset({"model", "dataset", "gpu_id"})
+
+
+def check_kinds(given: dict[str, Any], defaults: dict[str, Any], checked: set[str]) -> None:
+    """Hold what RecBole's own models read, which has no schema, against the kind of its default.
+
+    Args:
+        given: What the user set.
+        defaults: Of all settings.
+        checked: Settings that a schema has checked.
+
+    Raises:
+        RequestError: Naming the key and its default.
+    """
+    for key, value in given.items():
+        default = defaults.get(key)
+        if key in checked or value is None:
+            continue
+        number = isinstance(value, int | float) and math.isfinite(value)
+        if isinstance(default, bool):
+            if value not in (True, False):
+                raise RequestError(f"{key}={value!r}: true or false")
+        elif isinstance(default, str) and key not in NAMES and not isinstance(value, str):
+            raise RequestError(f"{key}={value!r}: a text, such as its default {default!r}")
+        elif isinstance(default, int | float) and (isinstance(value, bool) or not number):
+            raise RequestError(f"{key}={value!r}: a number, such as its default {default}")
 
 
 def check_types(values: dict[str, Any], schema: type[BaseModel]) -> dict[str, Any]:

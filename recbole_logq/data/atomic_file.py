@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 LARGEST_EXACT = 2.0**53
@@ -44,6 +45,26 @@ def read_table(path: str, **options: Any) -> pd.DataFrame:
             if not ((numbers.max() > LARGEST_EXACT) | (numbers.min() < -LARGEST_EXACT)).any():
                 return table
     return pd.read_csv(path, **options)
+
+
+def no_number(path: str, **options: Any) -> str | None:
+    """Where a column of numbers holds something else, in words; None if that is not what is wrong.
+
+    Args:
+        path: The file.
+        options: As for :func:`read_table`, which has failed with them.
+    """
+    numbers = [name for name, kind in options["dtype"].items() if kind is np.float64]
+    try:
+        table = pd.read_csv(path, **{**options, "dtype": str})
+    except ValueError:
+        return None
+    for name in numbers:
+        texts = table[name]
+        wrong = texts[pd.to_numeric(texts, errors="coerce").isna() & texts.notna()]
+        if len(wrong):
+            return f"row {wrong.index[0] + 1} has {wrong.iloc[0]!r} in {name}, which is no number"
+    return None
 
 
 def count_rows(path: str, encoding: str | None, expected: int) -> int:

@@ -70,6 +70,7 @@ class ExactTimeMixin(LeanMixin):
             self.inter_feat = self.observed.positives
         if self.config["weight_field"]:
             self._check_weights()
+        self._check_features()
         super()._fill_nan()
 
     def _normalize(self) -> None:
@@ -83,6 +84,17 @@ class ExactTimeMixin(LeanMixin):
         super()._normalize()
         for table, name, values in kept:
             table[name] = values
+
+    def _check_features(self) -> None:
+        tables = {"user": self.user_feat, "item": self.item_feat, "inter": self.inter_feat}
+        for key, suffix in SUFFIX.items():
+            for name in feature_names(self.config, key):
+                if self.field2type.get(name) not in (FeatureType.FLOAT, FeatureType.FLOAT_SEQ):
+                    continue
+                values = tables[suffix][name]
+                rows = values if self.field2type[name] == FeatureType.FLOAT_SEQ else [values]
+                if any(np.isinf(np.asarray(row, dtype=np.float64)).any() for row in rows):
+                    raise RequestError(f"{key}: {name} of {self.dataset_name} has infinite values; take them out")
 
     def _check_weights(self) -> None:
         """Before RecBole puts means in place of what is missing."""

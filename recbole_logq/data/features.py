@@ -9,14 +9,13 @@ from typing import Any
 import torch
 from recbole.utils import FeatureType
 
-from recbole_logq.data.header import first_line
+from recbole_logq.data.header import TYPES, declared
 from recbole_logq.data.observed import observed_field
 from recbole_logq.errors import RequestError
 from recbole_logq.modules.features import Column
 
 SUFFIX = {"user_features": "user", "item_features": "item", "context_features": "inter"}
 """Setting to the file whose columns it names."""
-TYPES = ("token", "token_seq", "float", "float_seq")
 CONTEXT_TYPES = ("token", "float")
 
 
@@ -129,10 +128,7 @@ def header(file: Path, config: Any, key: str) -> dict[str, str]:
     """
     if not file.is_file():
         raise RequestError(f"{key}: {file} does not exist")
-    columns = first_line(file, config, errors="replace")
-    if not all(":" in column for column in columns):
-        raise RequestError(f"{key}: the first line of {file} must declare the columns as name:type")
-    return dict(column.split(":", 1) for column in columns)
+    return declared(file, config)
 
 
 def _ids(config: Any) -> tuple[str, str]:

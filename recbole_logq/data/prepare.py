@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 from logging import getLogger
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,10 @@ from recbole.utils import FeatureType, ModelType, set_color
 
 from recbole_logq.data.exact_time import ExactTimeMixin
 from recbole_logq.data.features import check_files
-from recbole_logq.data.header import first_line
+from recbole_logq.data.header import declared, not_text
 from recbole_logq.data.ranking_loader import RankingLoader
 from recbole_logq.data.temporal_split import is_temporal
-from recbole_logq.data.zoo import ensure_dataset
+from recbole_logq.data.zoo import address_of, ensure_dataset
 from recbole_logq.errors import RequestError, WorkError
 
 _DATASET_OF_TYPE = {
@@ -44,14 +45,10 @@ def create_dataset(config: Any, dataset_class: type[Dataset] | None = None) -> D
         dataset = (dataset_class or (own_class() if own_class else _exact_class(config)))(config)
     except RequestError:
         raise
-    except KeyError as error:
-        name = str(error.args[0]) if error.args else "?"
-        raise RequestError(
-            f"cannot load {config['dataset']}: no column or field {name!r}; compare USER_ID_FIELD, ITEM_ID_FIELD, "
-            "load_col and the first line of the file"
-        ) from error
+    except UnicodeError as error:
+        raise RequestError(not_text(config["data_path"], config)) from error
     except (ValueError, LookupError, TypeError, NotImplementedError, AssertionError) as error:
-        raise RequestError(f"cannot load {config['dataset']}: {str(error).strip() or repr(error)}") from error
+        raise RequestError(f"cannot load {config['dataset']}: {_reason(error, config)}") from error
     except OSError as error:
         raise WorkError(f"cannot read {config['dataset']}: {error}") from error
     _check_named_columns(dataset, config)
@@ -60,8 +57,31 @@ def create_dataset(config: Any, dataset_class: type[Dataset] | None = None) -> D
     return dataset
 
 
-def fetch(config: Any) -> None:
+def _reason(error: Exception, config: Any) -> str:
+    """What RecBole says, in words that name what to do."""
+    text = str(error).strip() or repr(error)
+    absent = str(error.args[0]) if isinstance(error, KeyError) and error.args else None
+    if found := re.match(r"Field \[(.+?)\] not ", text):
+        absent = found[1]
+    if absent is not None:
+        return (
+            f"no column or field {absent!r}; compare USER_ID_FIELD, ITEM_ID_FIELD, load_col and the first line of the "
+            "file"
+        )
+    if text.startswith("Some feat is empty"):
+        return (
+            "no row with a user and an item is left; look at the rows of its files, at field_separator="
+            f"{config['field_separator']!r} and at the filters (val_interval, ..._inter_num_interval)"
+        )
+    return text
+
+
+def fetch(config: Any, missing: bool = True) -> None:
     """Make sure that the atomic files are there and start with a header.
+
+    Args:
+        config: The checked settings.
+        missing: Whether to fetch what is known and not there; else it is only looked at, which takes no time.
 
     Raises:
         RequestError: No such dataset, or its files are not what RecBole reads.
@@ -69,20 +89,9 @@ def fetch(config: Any) -> None:
     """
     folder = Path(config["data_path"])  # with the dataset's name at its end
     try:
-        if config["dataset"] != "ml-100k":
-            ensure_dataset(config["dataset"], folder.parent)
+        (ensure_dataset if missing else address_of)(config["dataset"], folder.parent)
         for file in folder.glob("*.inter"):
-            columns = first_line(file, config)
-            if not all(":" in column for column in columns):
-                head = config["field_separator"].join(columns)
-                raise RequestError(
-                    f"{file}: the first line must declare the columns as name:type, separated by "
-                    f"{config['field_separator']!r}, such as user_id:token; found {head[:60]!r}"
-                )
-    except UnicodeDecodeError as error:
-        raise RequestError(f"{folder} is not text in {config['encoding'] or 'utf-8'}: set --encoding=NAME") from error
-    except LookupError as error:
-        raise RequestError(f"encoding={config['encoding']}: no such encoding") from error
+            declared(file, config)
     except OSError as error:
         raise WorkError(f"cannot read or write {folder}: {error.strerror}") from error
 
@@ -90,7 +99,7 @@ def fetch(config: Any) -> None:
 def header_of(config: Any) -> list[str]:
     """Names of the columns of the ``.inter`` file (of its first part, where there are several)."""
     file = min(Path(config["data_path"]).glob("*.inter"))
-    return [column.split(":")[0] for column in first_line(file, config)]
+    return list(declared(file, config))
 
 
 def _check_columns(dataset: Dataset, config: Any) -> None:
@@ -101,6 +110,20 @@ def _check_columns(dataset: Dataset, config: Any) -> None:
         # A time column that is missing is named where order needs it.
         if missing and missing != [config["TIME_FIELD"]]:
             raise RequestError(f"load_col: the .{suffix} file of {config['dataset']} has no column {missing[0]!r}")
+
+
+def check_labels(dataset: Any, config: Any) -> None:
+    """Whether a model that is trained on labels finds them.
+
+    Raises:
+        RequestError: It does not.
+    """
+    label, sampled = config["LABEL_FIELD"], config["train_neg_sample_args"]["distribution"] != "none"
+    if config["MODEL_TYPE"] == ModelType.CONTEXT and not sampled and label not in dataset.inter_feat:
+        raise RequestError(
+            f"{config['model']} learns labels, and {config['dataset']} has no column {label!r}: set "
+            "--threshold.rating=3 and load the rating (--load_col), or --LABEL_FIELD=NAME"
+        )
 
 
 def _check_named_columns(dataset: Any, config: Any) -> None:

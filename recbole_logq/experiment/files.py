@@ -44,6 +44,32 @@ def write_json(target: str | Path, content: Any) -> None:
 
 
 @contextmanager
+def sole_writer(target: str | Path) -> Iterator[None]:
+    """Keep a second process from writing a file that is written again and again, such as a run's checkpoint.
+
+    Raises:
+        RequestError: Another process is at it.
+        WorkError: The folder cannot be written.
+    """
+    path = Path(target)
+    place = path.with_name(f".{path.name}.lock")
+    try:
+        lock = place.open("w")
+    except OSError as error:
+        raise WorkError(f"cannot write {place}: {error.strerror}") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise RequestError(f"another run is writing {path}: wait for it, or stop it") from error
+        try:
+            yield
+        finally:
+            with suppress(OSError):
+                place.unlink()
+
+
+@contextmanager
 def alone_in(folder: Path, what: str) -> Iterator[None]:
     """Keep a second piece of work out of a folder, which is made where it is not there.
 

@@ -7,7 +7,7 @@ import platform
 import resource
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from importlib.metadata import PackageNotFoundError, version
 from logging import getLogger
 from pathlib import Path
@@ -17,7 +17,8 @@ from typing import Any, NamedTuple
 import torch
 
 from recbole_logq import __version__, compat
-from recbole_logq.errors import RequestError, WorkError
+from recbole_logq.errors import RequestError, WorkError, out_of_memory
+from recbole_logq.experiment.files import sole_writer
 from recbole_logq.experiment.processes import join
 from recbole_logq.ranks import rank, wait_for_all
 from recbole_logq.training import checkpoint
@@ -59,11 +60,13 @@ def begin(config: Any, phases: Phases, prepared: Any = None) -> Begun:
     from recbole.utils import init_seed
 
     from recbole_logq.data.fingerprint import id_fingerprint, split_fingerprint
-    from recbole_logq.data.prepare import create_dataset, create_loaders, fetch, split_dataset
+    from recbole_logq.data.prepare import check_labels, create_dataset, create_loaders, fetch, split_dataset
     from recbole_logq.experiment.logs import start_log
     from recbole_logq.training.create import create_trainer
 
     init_seed(config["seed"], config["reproducibility"])
+    if prepared is None:
+        fetch(config, missing=False)  # what is wrong is said before the log is opened
     try:
         Path(config["checkpoint_dir"]).mkdir(parents=True, exist_ok=True)
         start_log(config)
@@ -91,12 +94,18 @@ def begin(config: Any, phases: Phases, prepared: Any = None) -> Begun:
             fingerprint, ids = prepared.fingerprint, prepared.id_fingerprint
         logger.info(data)
         logger.info(f"split fingerprint: {fingerprint}")
+        check_labels(data, config)
         loaders = create_loaders(config, data, parts)
     init_seed(config["seed"], config["reproducibility"])
     try:
         network = config.model_class(config, parts[0]).to(config["device"])
-    except (TypeError, ValueError, KeyError, AttributeError, AssertionError, IndexError) as error:
-        raise RequestError(f"{config['model']} cannot be built with these settings: {error!r}") from error
+    except RequestError:
+        raise
+    except (TypeError, ValueError, LookupError, AttributeError, AssertionError, ArithmeticError, RuntimeError) as error:
+        if out_of_memory(error):
+            raise
+        reason = str(error).splitlines()[0] if str(error) else repr(error)
+        raise RequestError(f"{config['model']} cannot be built with these settings: {reason}") from error
     logger.info(network)
     trainer = create_trainer(config, network)
     trainer.fingerprint, trainer.id_fingerprint = fingerprint, ids
@@ -133,30 +142,48 @@ def run(
         WorkError: Training failed or was interrupted.
     """
     compat.apply()
-    from recbole.utils import init_seed, set_color
-
     from recbole_logq.config import Config
-    from recbole_logq.data.protocol import protocol_of
 
     config = Config(model, dataset, config_file_list, config_dict)
     join(config)
     if resume is not None:
         _check_resumable(resume, config)
     phases = Phases()
-    trainer, loaders, parts = begin(config, phases)
-    logger = getLogger()
-    if resume is not None:
-        trainer.resume_checkpoint(resume)
-    if callback is not None:
-        callback(trainer, loaders)
-    show = config["show_progress"]
+    begun = begin(config, phases)
+    trainer = begun.trainer
     try:
-        with phases("train"):
-            score, valid_result = trainer.fit(loaders[0], loaders[1], saved=saved, show_progress=show)
+        if resume is not None:
+            trainer.resume_checkpoint(resume)
+        if callback is not None:
+            callback(trainer, begun.loaders)
+        with sole_writer(trainer.saved_model_file) if saved and rank() == 0 else nullcontext():
+            if resume is not None and rank() == 0:  # nobody else is writing them now
+                for file in (trainer.saved_model_file, trainer.last_file):
+                    checkpoint.remove_half_written(file)
+            return _train_and_test(config, begun, phases, saved)
     except KeyboardInterrupt as error:
         last = getattr(trainer, "last_file", "")
         kept = f"go on with --resume={last}" if os.path.exists(last) else "no epoch was finished, nothing is kept"
         raise WorkError(f"interrupted; {kept}") from error
+    finally:
+        close(trainer)
+
+
+def close(trainer: Any) -> None:
+    """End the thread of tensorboard's writer, which every trainer of RecBole's starts and none ends."""
+    if (end := getattr(getattr(trainer, "tensorboard", None), "close", None)) is not None:
+        end()
+
+
+def _train_and_test(config: Any, begun: Begun, phases: Phases, saved: bool) -> dict[str, Any]:
+    from recbole.utils import init_seed, set_color
+
+    from recbole_logq.data.protocol import protocol_of
+
+    trainer, loaders, parts = begun
+    logger, show = getLogger(), config["show_progress"]
+    with phases("train"):
+        score, valid_result = trainer.fit(loaders[0], loaders[1], saved=saved, show_progress=show)
     # RecBole draws the negatives of uniN evaluation from the global generator: `evaluate` must draw the same.
     init_seed(config["seed"], config["reproducibility"])
     with phases("test"):

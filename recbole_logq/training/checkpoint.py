@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import pickle
 import random
 import tempfile
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,31 @@ import torch
 
 from recbole_logq.errors import RequestError, WorkError
 from recbole_logq.training.other_parameter import decode
+
+CONTENT: dict[str, Any] = {
+    "config": dict,
+    "given": dict,
+    "fingerprint": dict,
+    "id_fingerprint": str,
+    "epoch": int,
+    "cur_step": int,
+    "best_valid_score": float,
+    "best_valid_result": dict,
+    "best_epoch": int | None,
+    "stopped": bool,
+    "best_file": str,
+    "history": list,
+    "spent": tuple,
+    "state_dict": dict,
+    "other_parameter": dict,
+    "optimizer": dict,
+    "random": dict,
+    "loader": list,
+}
+"""What every checkpoint holds, and of which kind."""
+
+DAMAGE = (RuntimeError, LookupError, TypeError, AttributeError, ValueError, ArithmeticError)
+"""What code that takes a checkpoint's values for what they should be raises where they are something else."""
 
 
 def save(content: dict[str, Any], path: str | Path) -> None:
@@ -34,10 +61,21 @@ def save(content: dict[str, Any], path: str | Path) -> None:
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
     except (OSError, RuntimeError) as error:
-        raise WorkError(f"cannot write the checkpoint {path}: {error}") from error
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        raise WorkError(
+            f"cannot write the checkpoint {path}: {reason}; free some space or set --checkpoint_dir=FOLDER, what was "
+            "written before is untouched"
+        ) from error
     finally:
         if temporary and os.path.exists(temporary):
             os.unlink(temporary)
+
+
+def remove_half_written(path: str | Path) -> None:
+    """Take away what processes that were killed while they wrote this checkpoint have left."""
+    path = Path(path)
+    for file in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        file.unlink(missing_ok=True)
 
 
 def _umask() -> int:
@@ -61,10 +99,32 @@ def load(path: str | Path, device: torch.device | str = "cpu") -> dict[str, Any]
     except MemoryError:
         raise
     except Exception as error:  # a damaged file can fail anywhere in torch's reader
-        raise RequestError(f"{path} is damaged or not a checkpoint") from error
+        raise RequestError(f"{path} is damaged or not a checkpoint; give another one") from error
     if not isinstance(content, dict) or not {"config", "state_dict", "given"} <= set(content):
         raise RequestError(f"{path} is not a checkpoint of recbole_logq")
+    wrong = [key for key, kind in CONTENT.items() if not isinstance(content.get(key, ...), kind)]
+    wrong = wrong or [key for key in ("model", "dataset") if not isinstance(content["config"].get(key), str)]
+    if wrong:
+        raise damaged(path, f"{wrong[0]} is not what it should be")
+    if _checksums_fail(path):
+        raise damaged(path, "its checksums do not fit")
     return content
+
+
+def damaged(path: str | Path, reason: object) -> RequestError:
+    """The error for a checkpoint whose content cannot be meant."""
+    return RequestError(f"{path} is damaged: {' '.join(str(reason).split())[:300]}; give another checkpoint")
+
+
+def _checksums_fail(path: str | Path) -> bool:
+    # torch writes them and does not look at them: a flipped bit would be another weight.
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is not None
+    except MemoryError:
+        raise
+    except Exception:  # torch's reader and this one stumble over different things
+        return True
 
 
 def load_weights(model: Any, state: dict[str, Any], path: str) -> None:
@@ -76,9 +136,12 @@ def load_weights(model: Any, state: dict[str, Any], path: str) -> None:
     try:
         model.load_state_dict(state["state_dict"])
         model.load_other_parameter(decode(state["other_parameter"]))
-    except (RuntimeError, KeyError) as error:
+    except DAMAGE as error:
         reason = " ".join(str(error).split())[:300]
         raise RequestError(f"{path} does not fit the model: {reason}") from error
+    for name, parameter in model.named_parameters():
+        if not torch.isfinite(parameter).all():
+            raise damaged(path, f"{name} has values that are no finite numbers")
 
 
 def plain(value: Any) -> Any:
@@ -108,6 +171,20 @@ def random_state() -> dict[str, Any]:
     if torch.cuda.is_available():
         state["cuda"] = torch.cuda.get_rng_state_all()
     return state
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> None:
+    """Put a checkpoint's state into an optimizer.
+
+    Raises:
+        ValueError: It is that of other parameters; torch itself compares their number alone.
+    """
+    optimizer.load_state_dict(state)
+    for parameter, values in optimizer.state.items():
+        for name, value in values.items():
+            # Of numbers per parameter, such as a count of steps, torch keeps one and LazyAdam one a row.
+            if isinstance(value, torch.Tensor) and value.dim() and len(value) != len(parameter):
+                raise ValueError(f"{name} of the optimizer is of shape {list(value.shape)}")
 
 
 def set_random_state(state: dict[str, Any]) -> None:

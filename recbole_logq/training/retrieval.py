@@ -15,7 +15,8 @@ from recbole_logq.evaluation.diagnostics import MAX_CATALOGUE, diagnose
 from recbole_logq.ranks import rank, sum_over_ranks, world_size
 from recbole_logq.training.gradients import average_gradients
 from recbole_logq.training.lazy_adam import LazyAdam, merge_rows
-from recbole_logq.training.schedule import create_schedule
+from recbole_logq.training.numbers import FirstBadLoss, gone_wrong, temperature_warning
+from recbole_logq.training.schedule import create_schedule, load_schedule
 from recbole_logq.training.trainer import Trainer
 
 
@@ -60,11 +61,16 @@ class RetrievalTrainer(Trainer):
         batches = train_data
         if show_progress:
             batches = tqdm(train_data, ncols=100, desc=set_color(f"Train {epoch_idx:>5}", "pink"))
-        total = torch.zeros((), device=self.device)
-        for batch in batches:
-            total += self._train_batch(batch, scaler, schedule)
+        total, bad = torch.zeros((), device=self.device), FirstBadLoss(self.device)
+        for step, batch in enumerate(batches, 1):
+            loss = self._train_batch(batch, scaler, schedule)
+            total += loss
+            # A process that stopped alone would leave the others waiting for it.
+            if bad.add(step, loss) and world_size() == 1 and bad.step():
+                break
         total = sum_over_ranks(total) / world_size()
-        self._check_nan(total)
+        if not torch.isfinite(total):
+            raise gone_wrong(self, "the training loss", epoch_idx, bad.step())
         self._report(epoch_idx, train_data, batch)
         return float(total) / len(train_data)
 
@@ -93,7 +99,7 @@ class RetrievalTrainer(Trainer):
             name, warmup = self.config["lr_schedule"], self.config["warmup_steps"]
             self.schedule = create_schedule(self.optimizer, name, warmup, steps * self.epochs)
             if self._schedule_state is not None:
-                self.schedule.load_state_dict(self._schedule_state)
+                load_schedule(self.schedule, self._schedule_state, self.last_file)
                 # Building a schedule sets the rate of its first step; loading its state does not set it back.
                 for group, rate in zip(self.optimizer.param_groups, self.schedule.get_last_lr(), strict=True):
                     group["lr"] = rate
@@ -127,8 +133,10 @@ class RetrievalTrainer(Trainer):
         if self.model.scorer.mode != "fixed":
             self._record["temperature"] = round(self.model.scorer.temperature, 6)
             self.logger.info(f"epoch {epoch} temperature [{self.model.scorer.temperature:.4f}]")
+        if warning := temperature_warning(self.model.scorer):
+            self.logger.warning(f"epoch {epoch}: {warning}")
         if self.config["diagnostics"] and rank() == 0 and len(self.model.target_counts) <= MAX_CATALOGUE:
-            self._record["diagnostics"] = found = self._diagnose(batch)
+            self._record["diagnostics"] = found = self._diagnose(epoch, batch)
             self.logger.info(
                 f"epoch {epoch} diagnostics [{', '.join(f'{name}: {value}' for name, value in found.items())}]"
             )
@@ -137,12 +145,13 @@ class RetrievalTrainer(Trainer):
                     self.tensorboard.add_scalar(f"Diagnostics/{name}", value, epoch)
 
     @torch.no_grad()
-    def _diagnose(self, batch: Any) -> dict[str, float | None]:
+    def _diagnose(self, epoch: int, batch: Any) -> dict[str, float | None]:
         """Of the epoch's last batch, without dropout, so that nothing is drawn."""
         model = self.model.eval()
         rows, items = model.rows(batch.to(self.device)), model.item_vectors(None)
         query = model.scorer.query(rows.query)
-        self._check_nan(query.sum() + items.sum())  # the last step of the epoch has had no loss yet that would tell
+        if not torch.isfinite(query.sum() + items.sum()):  # the last step has had no loss after it that would tell
+            raise gone_wrong(self, "a vector", epoch, None)
         found = diagnose(query, rows.positives, items, model.target_counts)
         model.train()
         return found
@@ -166,4 +175,7 @@ class RetrievalTrainer(Trainer):
             raise RequestError(
                 f"epochs={self.epochs}: the {self.config['lr_schedule']} schedule was laid over {epochs}"
             )
-        self._schedule_state = self._resumed["schedule"] if self._resumed else None
+
+    def _take_up(self, state: dict[str, Any]) -> None:
+        super()._take_up(state)
+        self._schedule_state = state["schedule"]

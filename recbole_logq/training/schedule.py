@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
+
+from recbole_logq.training import checkpoint
 
 
 def create_schedule(optimizer: Optimizer, name: str, warmup_steps: int, total_steps: int) -> LambdaLR:
@@ -27,3 +30,29 @@ def create_schedule(optimizer: Optimizer, name: str, warmup_steps: int, total_st
         return 1.0 - done if name == "linear" else 0.5 * (1.0 + math.cos(math.pi * done))
 
     return LambdaLR(optimizer, factor)
+
+
+def load_schedule(schedule: LambdaLR, state: Any, file: str) -> None:
+    """Put a checkpoint's state into a schedule.
+
+    Args:
+        schedule: Of the same optimizer.
+        state: What ``state_dict`` gave, or whatever a checkpoint holds in its place.
+        file: The checkpoint, for messages.
+
+    Raises:
+        RequestError: It is no such state; torch itself takes in anything.
+    """
+    known = schedule.state_dict()
+    try:
+        for key, value in known.items():
+            if type(state[key]) is not type(value) or (isinstance(value, list) and len(state[key]) != len(value)):
+                raise ValueError(f"{key} of the schedule is not what it should be")
+        if not all(math.isfinite(rate) for rate in (*state["base_lrs"], *state["_last_lr"])):
+            raise ValueError("a learning rate of the schedule is no finite number")
+        schedule.load_state_dict(
+            {key: state[key] for key in known if key != "lr_lambdas"}
+            | {"lr_lambdas": [None] * len(known["lr_lambdas"])}
+        )
+    except checkpoint.DAMAGE as error:
+        raise checkpoint.damaged(file, error) from error

@@ -12,10 +12,11 @@ import torch
 from recbole.trainer import Trainer as RecBoleTrainer
 from recbole.utils import calculate_valid_score, dict2str, early_stopping, set_color
 
-from recbole_logq.errors import RequestError, WorkError
+from recbole_logq.errors import RequestError
 from recbole_logq.ranks import from_first, gather_rows, own_share, rank, sum_over_ranks, wait_for_all
 from recbole_logq.training import checkpoint, ranking
 from recbole_logq.training.clock import Clock
+from recbole_logq.training.numbers import gone_wrong, not_finite
 from recbole_logq.training.other_parameter import encode
 
 # What may differ when a run is resumed: how it is watched and how long it goes on, not what is trained.
@@ -66,6 +67,7 @@ class Trainer(RecBoleTrainer):
         self.train_seconds = 0.0
         self.positives = 0
         self._stopped = False
+        self._steps = 0
         self._resumed: dict[str, Any] | None = None
 
     # --- one run --------------------------------------------------------------------------------------------------
@@ -127,7 +129,10 @@ class Trainer(RecBoleTrainer):
 
     def _train_one_epoch(self, train_data: Any, epoch: int, verbose: bool, show_progress: bool) -> dict[str, Any]:
         start, cpu = perf_counter(), process_time()
+        self._steps = 0
         loss = self._train_epoch(train_data, epoch, show_progress=show_progress)
+        if not_finite(self.model):  # the last step has had no loss after it that would tell
+            raise gone_wrong(self, "what training has made", epoch, None)
         end = perf_counter()
         self.train_seconds += end - start
         # Of all processes together: a budget ends for all of them at once.
@@ -205,11 +210,11 @@ class Trainer(RecBoleTrainer):
         return budget is not None and self.train_cpu_seconds >= budget
 
     def _check_nan(self, loss: torch.Tensor) -> None:
+        # Called by RecBole's loops in every step.
+        self._steps += 1
         if not torch.isfinite(loss):
-            raise WorkError(
-                f"the training loss of {self.config['model']} became {loss.item()}: lower learning_rate "
-                f"(now {self.learning_rate}) or set clip_grad_norm; the last good checkpoint is kept"
-            )
+            epoch = len(self.history) if type(self).fit is Trainer.fit else None
+            raise gone_wrong(self, "the training loss", epoch, self._steps)
 
     # --- checkpoints ----------------------------------------------------------------------------------------------
 
@@ -274,12 +279,22 @@ class Trainer(RecBoleTrainer):
                 raise RequestError(f"{key}={value!r}: {resume_file} was trained with {state['config'].get(key)!r}")
         if (state["fingerprint"], state["id_fingerprint"]) != (self.fingerprint, self.id_fingerprint):
             raise RequestError(f"{resume_file} was trained on another split of {self.config['dataset']}")
-        best = Path(resume_file).with_name(state["best_file"])
+        best = Path(resume_file).parent / state["best_file"]
         if not best.is_file():
             raise RequestError(f"{resume_file} needs {best}, the best model so far, beside it")
+        checkpoint.load(best)  # it will be written over, and tested after training
         checkpoint.load_weights(self.model, state, resume_file)
         self.saved_model_file = str(best)
-        self.optimizer.load_state_dict(state["optimizer"])
+        try:
+            self._take_up(state)
+        except checkpoint.DAMAGE as error:
+            raise checkpoint.damaged(resume_file, error) from error
+        self.logger.info(f"Checkpoint loaded. Resume training from epoch {self.start_epoch}")
+
+    def _take_up(self, state: dict[str, Any]) -> None:
+        if min(state["epoch"], state["cur_step"]) < 0:
+            raise ValueError("it counts below 0")
+        checkpoint.load_optimizer(self.optimizer, state["optimizer"])
         self.start_epoch, self.cur_step = state["epoch"] + 1, state["cur_step"]
         self.best_valid_score = state["best_valid_score"]
         self.best_valid_result = state["best_valid_result"] or None
@@ -287,15 +302,17 @@ class Trainer(RecBoleTrainer):
         self.history = list(state["history"])
         self.train_seconds, self.train_cpu_seconds, self.positives = state["spent"]
         self._resumed = state
-        self.logger.info(f"Checkpoint loaded. Resume training from epoch {self.start_epoch}")
 
     def _restore_random_state(self, train_data: Any) -> None:
         # Right before the first epoch: everything built until here has drawn from the generators.
         if self._resumed is None:
             return
-        checkpoint.set_random_state(self._resumed["random"])
-        for generator, saved in zip(_generators(train_data), self._resumed["loader"], strict=True):
-            generator.set_state(saved.cpu())
+        try:
+            checkpoint.set_random_state(self._resumed["random"])
+            for generator, saved in zip(_generators(train_data), self._resumed["loader"], strict=True):
+                generator.set_state(saved.cpu())
+        except checkpoint.DAMAGE as error:
+            raise checkpoint.damaged(self.last_file, f"its random state cannot be set, {error}") from error
         self._resumed = None
 
 

