@@ -154,5 +154,5 @@ def _check_encoder(values: dict[str, Any]) -> None:
     if values["scale_embedding"] and values["input_norm"] and values["positions"] != "learned":
         raise RequestError(
             "scale_embedding=true: without learned positions the input norm divides the factor out again; set "
-            "input_norm=false"
+            "input_norm=false, or positions=learned"
         )

@@ -36,7 +36,7 @@ def columns(model: Any, sizes: list[int]) -> dict[str, torch.Tensor]:
         ("TwoTowerLogQ", {"mlp_sizes": [32, 8], "dropout": 0.2, "temperature_mode": "learned"}),
         ("TwoTowerLogQ", {"temperature_mode": "scheduled", "temperature_end": 0.05, "temperature_steps": 9}),
         ("TwoTowerLogQ", HISTORY_USERS),
-        ("SASRecLogQ", {"n_layers": 1, "similarity": "cosine", "temperature": 0.1}),
+        ("SASRecLogQ", {"n_layers": 1, "positions": "learned", "similarity": "cosine", "temperature": 0.1}),
         ("SASRecLogQ", {"n_layers": 1, "block": "ligr", "feed_forward": "swiglu", "positions": "rotary"}),
         (
             "SASRecLogQ",
