@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any
 
 from recbole_logq.errors import RequestError
+from recbole_logq.experiment.ray_address import CLIENT
 
 # Set before the import of Ray, which reads them once.
 _QUIET = {
@@ -17,6 +19,8 @@ _QUIET = {
     "RAY_worker_niceness": "0",  # else what it runs gives way to everything else on the machine
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
+# The head starts a process for each client, which ends at once where another program took its port in between.
+_CLIENT_TRIES = 3
 
 
 def require_ray(for_what: str, *packages: str) -> None:
@@ -61,11 +65,15 @@ def ray_session(address: str | None = None, **options: Any) -> Iterator[Any]:
         options = {"address": address}
     else:
         options = {"address": "local", "include_dashboard": False, **options}
-    try:
-        ray.init(log_to_driver=False, logging_level="ERROR", **options)
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        where = f"address={address}" if address else "Ray could not be started here"
-        raise RequestError(f"{where}: {_said(error)}") from error
+    for left in reversed(range(_CLIENT_TRIES if (address or "").startswith(CLIENT) else 1)):
+        try:
+            ray.init(log_to_driver=False, logging_level="ERROR", **options)
+            break
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            if not left:
+                where = f"address={address}" if address else "Ray could not be started here"
+                raise RequestError(f"{where}: {_said(error)}") from error
+            time.sleep(1)
     try:
         yield ray
     finally:
