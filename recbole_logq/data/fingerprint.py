@@ -31,8 +31,9 @@ def split_fingerprint(
     items = _token_hashes(first, first.iid_field, rename.get(first.iid_field, {}))
     prints = {}
     for name, part in zip(("train", "valid", "test"), parts, strict=True):
-        ids = (part.inter_feat[field].numpy() for field in (part.uid_field, part.iid_field))
-        rows = np.sort(_mix(users[next(ids)], items[next(ids)]))
+        # As arrays: a tensor of one id would be taken for a number.
+        user_ids, item_ids = (part.inter_feat[field].numpy() for field in (part.uid_field, part.iid_field))
+        rows = np.sort(_mix(users[user_ids], items[item_ids]))
         prints[name] = hashlib.sha256(rows.astype("<u8").tobytes()).hexdigest()[:16]
     return prints
 
