@@ -280,6 +280,8 @@ class Trainer(RecBoleTrainer):
         if (state["fingerprint"], state["id_fingerprint"]) != (self.fingerprint, self.id_fingerprint):
             raise RequestError(f"{resume_file} was trained on another split of {self.config['dataset']}")
         best = Path(resume_file).parent / state["best_file"]
+        if best.name != state["best_file"]:  # it will be written over: never a file elsewhere
+            raise checkpoint.damaged(resume_file, "best_file is not a file beside it")
         if not best.is_file():
             raise RequestError(f"{resume_file} needs {best}, the best model so far, beside it")
         checkpoint.load(best)  # it will be written over, and tested after training

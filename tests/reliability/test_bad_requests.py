@@ -218,6 +218,7 @@ CASES = [
     Case("a checkpoint of other rows", RESUME, "another split of tiny", {"own.pth": {}, INTER: row("^u1\t", "u2\t")}),
     own("another learning rate", [*RESUME, "--learning_rate=0.5"], "was trained with 0.001"),
     own("its best model is gone", RESUME, "the best model so far, beside it", best_file="gone.pth"),
+    own("its best model is elsewhere", RESUME, "not a file beside it", best_file="data/own.pth"),
     own("text for the epoch", RESUME, "own.pth is damaged: epoch", epoch="three"),
     own("an epoch below 0", RESUME, "own.pth is damaged", epoch=-3),
     own("no optimizer", RESUME, "own.pth is damaged", optimizer={}),
