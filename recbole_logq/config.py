@@ -280,8 +280,8 @@ def _check_split(split: Any, order: str) -> None:
     kind, how = next(iter(split.items())) if isinstance(split, dict) and len(split) == 1 else (None, None)
     if kind == "LS" and how in ("valid_and_test", "test_only"):
         return
-    parts = how if isinstance(how, list) and all(isinstance(part, int | float) for part in how) else []
-    parts = parts if all(map(math.isfinite, parts)) else []
+    parts = how if isinstance(how, list) else []
+    parts = parts if all(isinstance(part, int | float) and math.isfinite(part) for part in parts) else []
     if kind in {"RS", "TS"} and len(parts) == 3 and parts[0] > 0 and parts[1] >= 0 and parts[2] > 0:
         if kind == "TS" and order != "TO":
             raise RequestError("eval_args.split=TS needs eval_args.order=TO")

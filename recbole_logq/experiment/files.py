@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from recbole_logq.errors import RequestError, WorkError
 
@@ -44,6 +44,17 @@ def write_json(target: str | Path, content: Any) -> None:
 
 
 @contextmanager
+def _held(lock: TextIO, taken: str) -> Iterator[None]:
+    """Have a lock file to oneself, and close it in the end; ``taken`` is said where another process has it."""
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise RequestError(taken) from error
+        yield
+
+
+@contextmanager
 def sole_writer(target: str | Path) -> Iterator[None]:
     """Keep a second process from writing a file that is written again and again, such as a run's checkpoint.
 
@@ -57,11 +68,7 @@ def sole_writer(target: str | Path) -> Iterator[None]:
         lock = place.open("w")
     except OSError as error:
         raise WorkError(f"cannot write {place}: {error.strerror}") from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise RequestError(f"another run is writing {path}: wait for it, or stop it") from error
+    with _held(lock, f"another run is writing {path}: wait for it, or stop it"):
         try:
             yield
         finally:
@@ -85,9 +92,5 @@ def alone_in(folder: Path, what: str) -> Iterator[None]:
         lock = (folder / ".lock").open("w")
     except OSError as error:
         raise RequestError(f"cannot write {folder}: {error.strerror}; set --folder=FOLDER") from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise RequestError(f"another {what} is at work in {folder}: wait for it, or set --folder=FOLDER") from error
+    with _held(lock, f"another {what} is at work in {folder}: wait for it, or set --folder=FOLDER"):
         yield

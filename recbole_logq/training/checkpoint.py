@@ -15,6 +15,7 @@ import numpy as np
 import torch
 
 from recbole_logq.errors import RequestError, WorkError
+from recbole_logq.training.numbers import not_finite
 from recbole_logq.training.other_parameter import decode
 
 CONTENT: dict[str, Any] = {
@@ -139,9 +140,8 @@ def load_weights(model: Any, state: dict[str, Any], path: str) -> None:
     except DAMAGE as error:
         reason = " ".join(str(error).split())[:300]
         raise RequestError(f"{path} does not fit the model: {reason}") from error
-    for name, parameter in model.named_parameters():
-        if not torch.isfinite(parameter).all():
-            raise damaged(path, f"{name} has values that are no finite numbers")
+    if names := not_finite(model):
+        raise damaged(path, f"{names[0]} has values that are no finite numbers")
 
 
 def plain(value: Any) -> Any:
