@@ -11,6 +11,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from recbole_logq.errors import RequestError
 
+DATA_PATH = "datasets"
+"""Where datasets lie, one folder each, unless ``data_path`` says another place."""
+
 
 def _no_bool(value: Any) -> Any:
     # bool is an int to Python, but `epochs: yes` is a mistake.

@@ -105,7 +105,7 @@ def evaluate(
 
 
 def _some_metric(values: dict[str, Any]) -> str:
-    from recbole_logq.config import WHOLE_LIST_METRICS
+    from recbole_logq.evaluation_settings import WHOLE_LIST_METRICS
 
     metric = values["metrics"][0] if isinstance(values["metrics"], list) else str(values["metrics"])
     cutoff = values["topk"][0] if isinstance(values["topk"], list) else values["topk"]

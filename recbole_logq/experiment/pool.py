@@ -16,8 +16,8 @@ from typing import Any
 from recbole_logq.experiment.files import write_json
 from recbole_logq.experiment.plan import PlannedRun
 from recbole_logq.experiment.processes import child_environment
+from recbole_logq.settings import DATA_PATH
 
-DATA_PATH = "datasets"
 Record = dict[str, Any]
 Report = Callable[[PlannedRun, Record], None]
 
@@ -63,8 +63,8 @@ class Process:
         folder = store.file(run).with_suffix("")
         folder.mkdir(parents=True, exist_ok=True)
         spec = folder / "spec.json"
-        settings = {**run.settings, "data_path": str(Path(run.settings.get("data_path", DATA_PATH)).absolute())}
-        write_json(spec, {**asdict(run), "settings": settings, "command": run.command})
+        data = Path(run.settings.get("data_path", DATA_PATH)).absolute()  # the process stands in another folder
+        write_json(spec, {**asdict(run), "data_path": str(data), "command": run.command})
         self.log = folder / "output.log"
         with self.log.open("a", encoding="utf-8") as log:
             self.process = subprocess.Popen(

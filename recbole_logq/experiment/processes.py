@@ -10,12 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from recbole_logq.errors import RequestError
+from recbole_logq.launcher import started_by_launcher
 from recbole_logq.ranks import rank, world_size
-
-
-def started_by_launcher() -> bool:
-    """Whether this process is one of several that torchrun (or ``--nproc``) has started."""
-    return "RANK" in os.environ and "WORLD_SIZE" in os.environ
 
 
 def child_environment() -> dict[str, str]:

@@ -15,6 +15,7 @@ from typing import Any
 
 from recbole_logq.errors import RequestError, WorkError
 from recbole_logq.experiment.files import write_json
+from recbole_logq.settings import DATA_PATH
 
 DEEPEST = (100, 500)
 """Cut-offs of measures beside ``topk``."""
@@ -24,7 +25,8 @@ def execute(spec: dict[str, Any]) -> dict[str, Any]:
     """Train and test; returns the record.
 
     Args:
-        spec: ``name``, ``model``, ``dataset``, ``seed``, ``settings``, ``command`` of a planned run.
+        spec: ``name``, ``model``, ``dataset``, ``seed``, ``settings``, ``command`` of a planned run, and ``data_path``:
+            where the data lies on this machine.
     """
     from recbole_logq.experiment.run import run
 
@@ -34,9 +36,12 @@ def execute(spec: dict[str, Any]) -> dict[str, Any]:
         watched.update(trainer=trainer, training=loaders[0], test=loaders[2])
 
     interrupted = sorted(Path("saved").glob("*-last.pth"))
-    settings = {**spec["settings"], "show_progress": False}
+    settings = {**spec["settings"], "data_path": spec["data_path"], "show_progress": False}
     resume = str(interrupted[-1]) if interrupted else None
     result = run(spec["model"], spec["dataset"], config_dict=settings, resume=resume, callback=watch)
+    # A record goes to others: it says where the data was as the plan does, not where this machine has it.
+    asked = str(spec["settings"].get("data_path", DATA_PATH))
+    result["parameters"]["data_path"], result["given"]["data_path"] = str(Path(asked) / spec["dataset"]), asked
     for file in Path("saved").glob("*-last.pth"):
         file.unlink()  # the run is over, and its best epoch is kept
     record = {key: spec[key] for key in ("name", "model", "dataset", "seed", "command")}

@@ -28,8 +28,10 @@ def options(ml100k_cut: Path) -> dict[str, Any]:
 
 @pytest.mark.slow
 def test_a_failed_run_is_reported_and_the_rest_goes_on(
-    in_tmp: Path, options: dict[str, Any], capsys: pytest.CaptureFixture[str]
+    in_tmp: Path, ml100k_cut: Path, options: dict[str, Any], capsys: pytest.CaptureFixture[str]
 ) -> None:
+    (in_tmp / "data").symlink_to(ml100k_cut)
+    options["data_path"] = "data"
     models = [
         "TwoTowerLogQ",
         "BPR",
@@ -46,6 +48,8 @@ def test_a_failed_run_is_reported_and_the_rest_goes_on(
     assert "training loss" in failed["error"]
     assert "FAILED" in capsys.readouterr().out
     done = next(one for one in found["records"] if one["name"] == "TwoTowerLogQ")
+    assert done["result"]["parameters"]["data_path"] == "data/cut"
+    assert str(in_tmp) not in json.dumps(done)  # a record goes to others: it names no place of this machine
     users = done["per_user"]["ndcg@5"]
     assert sum(users) / len(users) == pytest.approx(done["result"]["test_result"]["ndcg@5"], abs=1e-4)
     assert done["measures"]["recall@10"] == pytest.approx(done["result"]["test_result"]["recall@10"], abs=1e-4)

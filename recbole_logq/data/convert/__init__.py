@@ -8,6 +8,7 @@ from recbole_logq.data.convert.report import Report
 from recbole_logq.data.convert.sources import SEPARATORS, open_sequences, open_table
 from recbole_logq.data.convert.writing import write_atomic
 from recbole_logq.errors import RequestError, WorkError
+from recbole_logq.settings import DATA_PATH
 
 FORMATS = ("csv", "parquet", "sequences")
 
@@ -16,7 +17,7 @@ def convert(
     source: str | Path,
     dataset: str,
     *,
-    data_path: str | Path = "datasets",
+    data_path: str | Path = DATA_PATH,
     format: str | None = None,
     user: str | None = None,
     item: str | None = None,

@@ -12,11 +12,11 @@ from typing import Any
 
 from recbole_logq.errors import RequestError, WorkError
 from recbole_logq.experiment.files import alone_in, folder_name, write_json, write_text
-from recbole_logq.experiment.pool import DATA_PATH
 from recbole_logq.experiment.ray_address import check_address
 from recbole_logq.experiment.ray_session import ray_session, require_ray
 from recbole_logq.experiment.sweep.plan import Search, SweepPlan, make_sweep
 from recbole_logq.experiment.sweep.records import Record, Records
+from recbole_logq.settings import DATA_PATH
 
 OVER = "over.json"
 """Says that all trials of a search are over."""

@@ -1,0 +1,30 @@
+"""What a dataset's test set really is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from recbole_logq.commands.options import check_writable, config_files, write_page, write_result
+from recbole_logq.errors import RequestError
+
+USAGE = """\
+  audit          what a dataset's test set really is:  --dataset=NAME [--output=FILE.json] [--page=FILE.html]
+                                  [--any_filter=value ...]
+"""
+
+
+def execute(options: dict[str, Any]) -> None:
+    """Run the command."""
+    output, html = options.pop("output", None), options.pop("page", None)
+    if "dataset" not in options:
+        raise RequestError("no dataset given: set --dataset=NAME")
+    for flag, path in (("output", output), ("page", html)):
+        check_writable(flag, path)
+    files = config_files(options)
+    from recbole_logq.experiment.audit import audit
+    from recbole_logq.experiment.audit_page import page, print_audit
+
+    report = audit(options.pop("dataset"), files, options)
+    print_audit(report)
+    write_result(output, report)
+    write_page(html, page(report) if html else "")

@@ -1,0 +1,34 @@
+"""Train models with several seeds, or set stored results side by side."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from recbole_logq.commands.options import config_files
+from recbole_logq.errors import RequestError
+from recbole_logq.settings import check_keys
+
+USAGE = """\
+  compare        train models with several seeds and report the differences:  --models=A,B --dataset=NAME [--seeds=3]
+                 or --config_files=FILE.yaml  [--processes=2] [--address=auto] [--folder=FOLDER] [--any_setting=value];
+                 or results of `run --output` side by side:  --results="a.json b.json"
+"""
+
+
+def execute(options: dict[str, Any]) -> None:
+    """Run the command."""
+    if "results" in options:
+        check_keys(options, {"results"})
+        from recbole_logq.experiment.compare import compare_files
+
+        print(compare_files(str(options["results"] or "").split()))
+        return
+    files = config_files(options)
+    folder, processes, address = (options.pop(key, None) for key in ("folder", "processes", "address"))
+    if processes is not None and (isinstance(processes, bool) or not isinstance(processes, int) or processes < 1):
+        raise RequestError(f"processes={processes!r}: how many runs at a time, 1 or more")
+    from recbole_logq.experiment.comparison import compare
+
+    found = compare(files, options, folder, processes or 1, address)
+    print(next(path for path in found["report"] if path.suffix == ".md").read_text(encoding="utf-8"))
+    print(f"report: {next(path for path in found['report'] if path.suffix == '.html')}")

@@ -1,0 +1,58 @@
+"""The best items for users."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from recbole_logq.commands.options import check_flag, check_writable
+from recbole_logq.errors import RequestError
+from recbole_logq.settings import check_keys
+
+USAGE = """\
+  recommend      the best items, from such a folder (or a checkpoint):  --model=FOLDER --users=a,b, or
+                 --history="item1,item2" of a visitor, or --input=users.csv --output=top.parquet
+                 [--k=10] [--exclude_history=true] [--context="hour=12,device=web"] [--index=exact]
+                 [--index_options.ef_search=128]
+"""
+
+
+def execute(options: dict[str, Any]) -> None:
+    """Run the command."""
+    ways = {"users", "history", "input"}
+    known = {"model", "output", "k", "exclude_history", "context", "index", "index_options", "show_progress"}
+    check_keys(options, known | ways)
+    if not options.get("model"):
+        raise RequestError("no model given: set --model=FOLDER, made by export, or --model=FILE.pth")
+    if len(given := sorted(ways & options.keys())) != 1:
+        found = " and ".join(f"--{key}" for key in given) or "none"
+        raise RequestError(f"recommend takes one of --users=a,b, --history=item1,item2 and --input=FILE, found {found}")
+    for key in ("exclude_history", "show_progress"):
+        check_flag(options, key)
+    k, output = options.get("k", 10), options.get("output")
+    if isinstance(k, bool) or not isinstance(k, int) or k < 1:
+        raise RequestError(f"k={k!r}: a whole number, 1 or more")
+    if output is not None and "input" not in options:
+        raise RequestError("--output is for --input; a few users are printed")
+    if "context" in options and "input" in options:
+        raise RequestError("--context is for --users and --history; the rows of --input have columns of it")
+    check_writable("output", output)
+    from recbole_logq.serving.recommend import check_files, opened, recommend_file, show, split_context, split_tokens
+
+    if "input" in options:
+        check_files(options["input"], output)
+    rows = split_tokens(str(options.get("users", "")))
+    history = split_tokens(str(options.get("history", "")))
+    if "users" in options and not rows:
+        raise RequestError("--users is empty: --users=a,b")
+    context = split_context(str(options["context"])) if "context" in options else None
+    excluded = options.get("exclude_history", False)
+    with opened(options["model"], options.get("index"), options.get("index_options")) as retriever:
+        if "input" in options:
+            shown = options.get("show_progress", True)
+            n = recommend_file(retriever, options["input"], str(output), k, excluded, show_progress=shown)
+            print(f"{output}: the best {k} items of {n:,} rows")
+            return
+        who: dict[str, Any] = {"users": rows} if "users" in options else {"histories": [history]}
+        names = rows or ["visitor"]
+        contexts = None if context is None else [context] * len(names)
+        show(retriever.recommend(**who, k=k, exclude_history=excluded, contexts=contexts), names)

@@ -1,0 +1,111 @@
+"""Which protocols of evaluation make sense."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+from recbole.utils import ModelType
+
+from recbole_logq.data.temporal_split import check_temporal, is_temporal
+from recbole_logq.errors import RequestError
+
+# Metrics that RecBole reports without a cut-off.
+WHOLE_LIST_METRICS = {"gauc", "auc", "rmse", "mae", "logloss"}
+
+
+def check_evaluation(values: dict[str, Any]) -> None:
+    """Check ``eval_args``, ``metrics``, ``topk``, ``valid_metric`` and ``filter_history`` against each other.
+
+    Args:
+        values: The final settings, with RecBole's ``MODEL_TYPE``.
+
+    Raises:
+        RequestError: In one line, what does not go together and what to write instead.
+    """
+    arguments, sequential = values["eval_args"], values["MODEL_TYPE"] == ModelType.SEQUENTIAL
+    temporal = is_temporal(arguments)
+    known = ("split", "order", "group_by", "mode", *(("targets", "unseen") if temporal else ()))
+    if unknown := set(arguments) - set(known):
+        raise RequestError(f"unknown setting eval_args.{min(unknown)} (eval_args has {', '.join(known)})")
+    order = arguments.get("order", "RO")
+    if order not in ("RO", "TO"):
+        raise RequestError(f"eval_args.order={order!r}: RO (random) or TO (by time)")
+    if sequential and order != "TO":
+        raise RequestError("eval_args.order=RO: a sequential model is evaluated in time order, set order: TO")
+    if arguments.get("group_by", "user") not in ("user", "none", "None", None):
+        raise RequestError(f"eval_args.group_by={arguments['group_by']!r}: user or none")
+    modes = arguments.get("mode", "full")
+    for mode in modes.values() if isinstance(modes, dict) else [modes]:
+        if mode not in ("full", "labeled") and not re.fullmatch(r"(uni|pop)[1-9]\d*", str(mode)):
+            raise RequestError(
+                f"eval_args.mode={mode!r}: full, labeled, or so many drawn items, such as uni100 or pop100"
+            )
+    if temporal:
+        _check_temporal(values)
+    elif "split" in arguments and values.get("benchmark_filename") is None:
+        _check_split(arguments["split"], order)
+    _check_metrics(values)
+
+
+def _check_split(split: Any, order: str) -> None:
+    kind, how = next(iter(split.items())) if isinstance(split, dict) and len(split) == 1 else (None, None)
+    if kind == "LS" and how in ("valid_and_test", "test_only"):
+        return
+    parts = how if isinstance(how, list) else []
+    parts = parts if all(isinstance(part, int | float) and math.isfinite(part) for part in parts) else []
+    if kind in {"RS", "TS"} and len(parts) == 3 and parts[0] > 0 and parts[1] >= 0 and parts[2] > 0:
+        if kind == "TS" and order != "TO":
+            raise RequestError("eval_args.split=TS needs eval_args.order=TO")
+        return
+    raise RequestError(
+        f"eval_args.split={split!r}: give RS: [0.8, 0.1, 0.1] (training and test above 0), LS: valid_and_test, "
+        "LS: test_only, or GTS: [0.8, 0.1, 0.1] (by time, over all users)"
+    )
+
+
+def _check_temporal(values: dict[str, Any]) -> None:
+    check_temporal(values["eval_args"])
+    if values["eval_args"].get("order") != "TO":
+        raise RequestError("eval_args.split.GTS needs eval_args.order=TO")
+    if values.get("rm_dup_inter") == "last":
+        raise RequestError(
+            "rm_dup_inter=last with eval_args.split.GTS: an interaction after the cut would take one before it out of "
+            "training; set rm_dup_inter=first"
+        )
+    if values["TIME_FIELD"] in (values.get("numerical_features") or []):
+        raise RequestError(
+            f"numerical_features: {values['TIME_FIELD']} is what eval_args.split.GTS splits by, leave it out"
+        )
+    if values["recbole_order"]:
+        raise RequestError("recbole_order=true: RecBole has no GTS split to be equal to; leave one of them out")
+    if values.get("benchmark_filename") is not None:
+        raise RequestError("benchmark_filename is a ready-made split: leave out eval_args.split.GTS")
+    if values["MODEL_TYPE"] not in {ModelType.GENERAL, ModelType.TRADITIONAL, ModelType.SEQUENTIAL}:
+        raise RequestError(f"eval_args.split.GTS: general and sequential models only, not {values['model']}")
+
+
+def _check_metrics(values: dict[str, Any]) -> None:
+    metrics = values["metrics"] if isinstance(values["metrics"], list) else [values["metrics"]]
+    cutoffs = values["topk"] if isinstance(values["topk"], list) else [values["topk"]]
+    chosen = values["valid_metric"]
+    metric, at, cutoff = chosen.partition("@")
+    if metric.lower() not in {name.lower() for name in metrics}:
+        raise RequestError(f"valid_metric={chosen}: {metric} is not among metrics={metrics}")
+    whole_list = metric.lower() in WHOLE_LIST_METRICS
+    if whole_list and at:
+        raise RequestError(f"valid_metric={chosen}: {metric} has no cut-off, write valid_metric={metric}")
+    if not whole_list and cutoff not in {str(k) for k in cutoffs}:
+        raise RequestError(
+            f"valid_metric={chosen}: {cutoff or 'no cut-off'} is not among topk={cutoffs}, write "
+            f"valid_metric={metric}@{cutoffs[0]}"
+        )
+    modes = values["eval_args"].get("mode")
+    if "labeled" in (modes.values() if isinstance(modes, dict) else [modes]) and not whole_list:
+        raise RequestError(f"eval_args.mode=labeled: {metric} ranks items, use metrics such as AUC and LogLoss")
+    if values["filter_history"] is not None and modes not in ("full", {"valid": "full", "test": "full"}):
+        raise RequestError(
+            f"filter_history={values['filter_history']}: it is about full ranking and eval_args.mode={modes} ranks a "
+            "sample; leave it out or set mode: full"
+        )
