@@ -17,7 +17,7 @@ from recbole_logq.data.temporal_split import is_temporal
 from recbole_logq.errors import RequestError
 from recbole_logq.launcher import launched_local_rank, launched_processes, started_by_launcher
 from recbole_logq.parsing import nest, parse_value, read_yaml
-from recbole_logq.settings import DATA_PATH, check_keys, check_kinds, check_types
+from recbole_logq.settings import DATA_PATH, check_keys, check_kinds, check_magnitudes, check_types
 
 compat.apply()
 
@@ -114,6 +114,7 @@ class Config(RecBoleConfig):
         if not set(external) <= known:
             known |= _keys_read_by(self.model_class)
         check_keys(external, known)
+        check_magnitudes(external)
         final = _merge(internal, external)
         final |= {"model": self.model, "dataset": self.dataset}
         final.update(check_types(final, schema))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import math
 import re
+import sys
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -200,6 +201,19 @@ def check_keys(given: dict[str, Any], known: set[str]) -> None:
 
 # Texts that may look like numbers to YAML.
 NAMES = frozenset({"model", "dataset", "gpu_id"})
+
+
+def check_magnitudes(given: Any, path: str = "") -> None:
+    """Refuse whole numbers that no float holds, wherever they stand: arithmetic would overflow in the middle of work.
+
+    Raises:
+        RequestError: Naming the setting.
+    """
+    parts = given.items() if isinstance(given, dict) else enumerate(given) if isinstance(given, list | tuple) else ()
+    for key, value in parts:
+        check_magnitudes(value, f"{path}.{key}" if path else str(key))
+    if isinstance(given, int) and abs(given) > sys.float_info.max:
+        raise RequestError(f"{path}: a whole number of more than 300 digits; give a smaller one")
 
 
 def check_kinds(given: dict[str, Any], defaults: dict[str, Any], checked: set[str]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from recbole_logq.experiment.files import write_json
 from recbole_logq.experiment.plan import PlannedRun
 from recbole_logq.experiment.pool import Process, Record, Report, Store, failed
-from recbole_logq.experiment.ray_session import ray_session
+from recbole_logq.experiment.ray_session import ray_session, said
 
 
 def run_on_cluster(store: Store, runs: Sequence[PlannedRun], address: str, report: Report) -> None:
@@ -35,7 +35,7 @@ def run_on_cluster(store: Store, runs: Sequence[PlannedRun], address: str, repor
             try:
                 record = ray.get(done)
             except ray.exceptions.RayError as error:
-                record = failed(run, f"{type(error).__name__}: {' '.join(str(error).split())[:200]}")
+                record = failed(run, f"{type(error).__name__}: {said(error)}")
             write_json(store.file(run), record)
             report(run, record)
 

@@ -39,10 +39,10 @@ def _needed(packages: tuple[str, ...]) -> list[str]:
     return ['"ray[tune]"', *packages]
 
 
-def _said(error: Exception) -> str:
-    """One line; of a traceback from the other side, what it ends with."""
-    text = str(error).strip()
-    return text.splitlines()[-1] if "Traceback" in text else " ".join(text.split())[:200]
+def said(error: Exception) -> str:
+    """An error of Ray's in one line; of a traceback from the other side, what it ends with."""
+    text = str(error).strip() or type(error).__name__
+    return (text.splitlines()[-1] if "Traceback" in text else " ".join(text.split()))[:300]
 
 
 @contextmanager
@@ -72,7 +72,7 @@ def ray_session(address: str | None = None, **options: Any) -> Iterator[Any]:
         except (ConnectionError, ValueError, RuntimeError) as error:
             if not left:
                 where = f"address={address}" if address else "Ray could not be started here"
-                raise RequestError(f"{where}: {_said(error)}") from error
+                raise RequestError(f"{where}: {said(error)}") from error
             time.sleep(1)
     try:
         yield ray

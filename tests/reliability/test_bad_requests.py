@@ -123,6 +123,8 @@ CASES = [
     bad("no negatives", [*RUN, "--negatives.count=0"], "negatives.count=0"),
     bad("a length of zero", [*SEQUENTIAL, "--MAX_ITEM_LIST_LENGTH=0"], "MAX_ITEM_LIST_LENGTH=0"),
     bad("a size beyond all bounds", [*RUN, "--train_batch_size=99999999999999999999"], "less than or equal to"),
+    bad("a number that no float holds", [*BPR, f"--embedding_size=1{'0' * 400}"], "embedding_size: a whole number"),
+    bad("such a share", [*RUN, f"--eval_args.split.RS=[1{'0' * 400},1,1]"], "eval_args.split.RS.0: a whole number"),
     bad("a negative size, RecBole's model", [*BPR, "--embedding_size=-4"], "cannot be built with these settings"),
     bad("text for a number, RecBole's model", [*BPR, "--embedding_size=abc"], "such as its default 64"),
     bad("no negatives, RecBole's model", [*BPR, "--train_neg_sample_args.sample_num=0"], "1 or more"),
@@ -357,7 +359,7 @@ def test_one_line_says_what_is_wrong(
     assert status == case.status
     assert {name: after.get(name) for name in before} == before  # nothing is written over
     assert all(name.startswith(("log/", "log_tensorboard/", "saved/")) for name in after.keys() - before.keys())
-    shown = shlex.join(word for word in case.words if word not in QUIET)
+    shown = re.sub("0{100,}", "0...0", shlex.join(word for word in case.words if word not in QUIET))
     seen("bad-requests", case.name, code(shown), str(status), code(said.strip()))
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from recbole_logq.errors import RequestError, WorkError
 from recbole_logq.experiment.files import folder_name
+from recbole_logq.experiment.ray_session import said
 from recbole_logq.experiment.sweep.plan import Search, SweepSettings
 from recbole_logq.experiment.sweep.progress import Progress
 from recbole_logq.experiment.sweep.records import Records
@@ -84,8 +85,7 @@ def _run(ray: Any, task: Any, prepared: Any, watch: Watch) -> None:
                 tell(event)
         ray.get(work)
     except (ray.exceptions.RayError, ConnectionError) as error:
-        said = str(error).strip().splitlines()[-1:] or [type(error).__name__]
-        raise WorkError(f"the search ended on the cluster: {said[0][:300]}; --resume goes on") from error
+        raise WorkError(f"the search ended on the cluster: {said(error)}; --resume goes on") from error
 
 
 def _elsewhere(task: Any, prepared: list[Any], queue: Any) -> None:
