@@ -4,7 +4,7 @@
         --folder=benchmarks/results/ml-1m-256
 
 runs what is missing there; this only reads. A comparison that is under way has the lines of the runs that have ended.
-"train s" is wall-clock, with other runs beside it.
+"train s" is wall-clock, with other runs beside it; "train CPU s" is not.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ from recbole_logq.experiment.report.summary import summarise
 from recbole_logq.experiment.report.tables import results
 
 ROOT = Path(__file__).parent.parent
-COLUMNS = ("run", "seeds", "ndcg@10", "verdict", "recall@10", "recall@100", "coverage@10", "popularity@10", "train s")
+MEASURED = ("run", "seeds", "ndcg@10", "verdict", "recall@10", "recall@100", "coverage@10", "popularity@10")
+"""What a table has beside a column of time."""
 
 
-def table(title: str) -> str:
-    """The runs of ``config/experiment/<title>.yaml`` that are stored, the best first."""
+def table(title: str, time: str = "train s") -> str:
+    """The runs of ``config/experiment/<title>.yaml`` that are stored, the best first; ``time`` is one of COSTS."""
     plan = make_plan([str(ROOT / "config" / "experiment" / f"{title}.yaml")], {})
     store = Store(Path(__file__).parent / "results" / title)
     records = [record for run in plan.runs if (record := store.read(run)) is not None]
@@ -31,7 +32,7 @@ def table(title: str) -> str:
         return "No run is stored yet."
     (summary,) = summarise(done, differences(plan, done))
     head, lines = results(summary)
-    places = [head.index(column) for column in COLUMNS if column in head]
+    places = [head.index(column) for column in (*MEASURED, time) if column in head]
     rows = [[head[place] for place in places], ["---"] * len(places)]
     rows += [[f"{line[place].text} {line[place].note}".strip() for place in places] for line in lines]
     prints = ", ".join(dict.fromkeys(f"`{one['test']}`" for one in summary.fingerprints()))

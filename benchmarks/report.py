@@ -35,6 +35,7 @@ import serving_walkthrough
 import soak
 import sweep_overhead
 import sweep_times
+import sweeps
 
 ROOT = Path(__file__).parent.parent
 
@@ -58,6 +59,8 @@ def main() -> int:
         "device-step": device_step.table(),
         "encoder": encoder_ml1m.table(),
         "ml-1m-256": comparisons.table("ml-1m-256"),
+        "two-tower-ml-1m": comparisons.table("two-tower-ml-1m", "train CPU s"),
+        "general-ml-1m": sweeps.table("general-ml-1m"),
         "preparation": preparation.table(),
         "cold-start": cold_start.table(),
         "evaluation": evaluation.table(),

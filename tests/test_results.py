@@ -9,6 +9,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
+
+from recbole_logq.experiment.plan import make_plan
 
 ROOT = Path(__file__).parent.parent
 
@@ -27,6 +30,23 @@ def test_there_is_something_to_hold() -> None:
     )
     assert len(marked) > 10
     assert {name for name in marked if f"<!-- {name} -->" not in pages} == set()  # no table is written nowhere
+
+
+def test_the_general_models_have_what_their_tuning_chose(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    import sweeps
+
+    plan = make_plan([str(ROOT / "config" / "experiment" / "two-tower-ml-1m.yaml")], {})
+    runs = {run.name: run.settings for run in plan.runs}
+    tuned = sweeps.trials("general-ml-1m")
+    assert len(tuned) == 6
+    for name, trials in tuned.items():
+        _, searched = sweeps.best(trials)
+        assert searched
+        for key, value in searched.items():
+            chosen = yaml.safe_load(value)  # the file has four digits of it
+            expected = pytest.approx(chosen, rel=1e-3) if isinstance(chosen, float) else chosen
+            assert runs[name].get(key) == expected, f"{name}: {key}"
 
 
 @pytest.mark.slow

@@ -1,0 +1,66 @@
+"""What sweeps of several models found, from their ``results.csv`` under benchmarks/results/<title>/.
+
+    OMP_NUM_THREADS=1 uv run run_recbole_logq.py sweep --config_files=config/sweep/general-ml-1m.yaml --concurrent=2
+    cp sweeps/general-ml-1m/results.csv benchmarks/results/general-ml-1m/
+
+"CPU s" is that of training, all trials together, validation not counted.
+"""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+RESULTS = Path(__file__).parent / "results"
+# Columns of a trial's line that are no setting.
+_FIXED = {"name", "model", "dataset", "number", "status", "best_score", "best_epoch", "epochs", "train_cpu_seconds"}
+_FIXED |= {"seconds", "winner", "error"}
+
+
+def trials(title: str) -> dict[str, list[dict[str, str]]]:
+    """The trials of each model, as texts; none where the sweep is not stored."""
+    file = RESULTS / title / "results.csv"
+    found: dict[str, list[dict[str, str]]] = {}
+    if file.is_file():
+        with file.open(encoding="utf-8", newline="") as lines:
+            for line in csv.DictReader(lines):
+                found.setdefault(line["name"], []).append(line)
+    return found
+
+
+def best(of_model: list[dict[str, str]]) -> tuple[dict[str, str], dict[str, str]]:
+    """The line of the best by validation, and what was searched of it.
+
+    A trial that the budget cut off counts as it stood then; ``sweep`` itself prefers one that trained to its end.
+    """
+    line = max((line for line in of_model if line["best_score"]), key=lambda line: float(line["best_score"]))
+    return line, {key: value for key, value in line.items() if key not in _FIXED and value}
+
+
+def table(title: str) -> str:
+    """A line for each model: what was tried, what it took, what won."""
+    found = trials(title)
+    if not found:
+        return "Not run yet."
+    rows = [["model", "trials: done + stopped + failed", "CPU s", "validation score of the best", "its settings"]]
+    rows.append(["---"] * len(rows[0]))
+    for name, lines in found.items():
+        chosen, searched = best(lines)
+        counts = (sum(line["status"] == status for line in lines) for status in ("done", "stopped", "failed"))
+        spent = sum(float(line["train_cpu_seconds"] or 0) for line in lines)
+        settings = " ".join(f"`{key}={_short(value)}`" for key, value in searched.items())
+        score = f"{float(chosen['best_score']):.4f} after {chosen['epochs']} epochs"
+        rows.append([name, " + ".join(map(str, counts)), f"{spent:,.0f}", score, settings])
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _short(value: str) -> str:
+    try:
+        return value if value.isdigit() else f"{float(value):.4g}"
+    except ValueError:
+        return value
+
+
+if __name__ == "__main__":
+    for file in sorted(RESULTS.glob("*/results.csv")):
+        print(f"{file.parent.name}\n\n{table(file.parent.name)}\n")
