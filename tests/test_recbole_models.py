@@ -57,3 +57,13 @@ def test_one_epoch(in_tmp: Path, ml100k_cut: Path, model: str, settings: dict[st
     # What was stored is the whole model: a fresh one filled from it gives the same result.
     again = evaluate(result["checkpoint"])
     assert again["test_result"] == result["test_result"]
+
+
+@pytest.mark.parametrize("model", ["Pop", "EASE"])
+def test_a_model_of_one_epoch_is_validated_whatever_eval_step_is(in_tmp: Path, ml100k_cut: Path, model: str) -> None:
+    quiet = {"data_path": str(ml100k_cut), "show_progress": False, "state": "WARNING"}
+    result = run(model, "cut", config_dict={**quiet, "epochs": 10, "eval_step": 3, "stopping_step": 2})
+    assert result["best_epoch"] == 0
+    usual = run(model, "cut", config_dict={**quiet, "epochs": 1, "eval_step": 1})
+    assert result["best_valid_result"] == usual["best_valid_result"]
+    assert result["test_result"] == usual["test_result"]

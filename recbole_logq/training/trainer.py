@@ -102,12 +102,12 @@ class Trainer(RecBoleTrainer):
             # Resumed after its end: training on would change the result.
             return self.best_valid_score, self.best_valid_result
         clock = Clock(self.epochs - self.start_epoch)
-        stop = False
+        stop, eval_step = False, min(self.eval_step, self.epochs)  # Pop, ItemKNN and their like have one epoch
         for epoch in range(self.start_epoch, self.epochs):
             record = self._train_one_epoch(train_data, epoch, verbose, show_progress)
             out_of_budget = self._out_of_budget()
-            due = self.eval_step > 0 and ((epoch + 1) % self.eval_step == 0 or out_of_budget)
-            improved = not valid_data or self.eval_step <= 0  # nothing to compare with: the latest epoch counts
+            due = eval_step > 0 and ((epoch + 1) % eval_step == 0 or out_of_budget)
+            improved = not valid_data or eval_step <= 0  # nothing to compare with: the latest epoch counts
             if valid_data and due:
                 stop, improved = self._validate(valid_data, epoch, record, verbose, show_progress)
             self.history.append(record)
