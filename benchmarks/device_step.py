@@ -1,4 +1,4 @@
-"""A training step on a device: float32 and bfloat16, as written and compiled, sampled and full softmax.
+"""A training step on a device: float32, TF32 and bfloat16, as written and compiled, sampled and full softmax.
 
     uv run benchmarks/device_step.py [--device=cuda] [--windows=128] [--items=1000000] [--repeats=7]
 
@@ -6,7 +6,7 @@ The encoder of the corrected-logQ paper (width 128, two blocks, one head, dropou
 lengths with items by popularity; 256 in-batch negatives with corrected logQ and sparse gradients, or the full softmax
 over all items with dense ones. "compiled" is torch.compile, for any number of tokens, on what treats positions alone: a
 block's feed-forward layer with its norm. cut-cross-entropy (Wijmans et al. 2025) stands beside on a GPU where it is
-installed.
+installed; its backward pass takes bfloat16 alone. TF32 is torch.set_float32_matmul_precision("high").
 
 Rates are positives per second of wall-clock on an accelerator and per CPU second of one thread on the CPU, where the
 defaults are 16 windows and 20,000 items; each variant has its own model and all are measured in turn. Memory is the
@@ -37,16 +37,18 @@ from recbole_logq.samplers import any_column, get_sampler, mask_function
 from recbole_logq.training.lazy_adam import LazyAdam
 
 RESULTS = Path(__file__).parent / "results" / "device_step"
-SIZE, LENGTH, NEGATIVES, STEPS = 128, 200, 256, 3
+SIZE, LENGTH, NEGATIVES, STEPS, LEAST = 128, 200, 256, 3, 0.5
 SAMPLED, FULL, CUT = "corrected logQ, 256 in-batch", "full softmax", "full softmax, cut-cross-entropy"
 
 
 class Variant:
     """One way of taking a step, ready to be measured."""
 
-    def __init__(self, loss: str, bf16: bool, compiled: bool, device: torch.device, windows: int, items: int) -> None:
+    def __init__(
+        self, loss: str, precision: str, compiled: bool, device: torch.device, windows: int, items: int
+    ) -> None:
         torch.manual_seed(0)
-        self.device, self.windows, self.loss_name, self.bf16 = device, windows, loss, bf16
+        self.device, self.windows, self.loss_name, self.precision = device, windows, loss, precision
         sampled = loss == SAMPLED
         self.table = torch.nn.Embedding(items + 1, SIZE, padding_idx=0, sparse=sampled, device=device)
         torch.nn.init.normal_(self.table.weight, std=0.02)
@@ -78,8 +80,7 @@ class Variant:
         if self.loss_name == CUT:
             from cut_cross_entropy import linear_cross_entropy
 
-            dtype = torch.bfloat16 if self.bf16 else torch.float32
-            return linear_cross_entropy(query.to(dtype), self.table.weight.to(dtype), targets)
+            return linear_cross_entropy(query.bfloat16(), self.table.weight.bfloat16(), targets)
         if self.loss_name == FULL:
             vectors = self.table.weight[1:]
             return get_loss("full_softmax").from_vectors(query, self.table(targets), vectors).mean()
@@ -91,20 +92,26 @@ class Variant:
         values = loss.from_vectors(query, self.table(targets), self.table(pool.ids), valid=valid, **terms)
         return mean_over_rows(values, any_column(mask, len(targets)))
 
-    def measure(self) -> float:
-        """Positives per second over some steps."""
-        batches = [self.batch() for _ in range(STEPS)]
+    def measure(self, least: float = 0.0) -> float:
+        """Positives per second over some steps, and over more of them until ``least`` seconds are measured."""
+        rows, seconds = 0, 0.0
         clock = process_time if self.device.type == "cpu" else perf_counter
-        self._wait()
-        start = clock()
-        for inputs, targets, packing in batches:
-            self.optimizer.zero_grad(set_to_none=True)
-            with torch.autocast(self.device.type, dtype=torch.bfloat16) if self.bf16 else nullcontext():
-                loss = self.losses(self.encoder(self.table(inputs), packing), targets)
-            loss.backward()
-            self.optimizer.step()
-        self._wait()
-        return sum(packing.n_tokens for _, _, packing in batches) / (clock() - start)
+        bf16 = self.precision == "bfloat16"
+        torch.set_float32_matmul_precision("high" if self.precision == "TF32" else "highest")
+        while not rows or seconds < least:
+            batches = [self.batch() for _ in range(STEPS)]
+            self._wait()
+            start = clock()
+            for inputs, targets, packing in batches:
+                self.optimizer.zero_grad(set_to_none=True)
+                with torch.autocast(self.device.type, dtype=torch.bfloat16) if bf16 else nullcontext():
+                    loss = self.losses(self.encoder(self.table(inputs), packing), targets)
+                loss.backward()
+                self.optimizer.step()
+            self._wait()
+            seconds += clock() - start
+            rows += sum(packing.n_tokens for _, _, packing in batches)
+        return rows / seconds
 
     def memory(self) -> float | None:
         """Peak memory of the accelerator over a few steps, MB; other variants must not be alive."""
@@ -136,13 +143,15 @@ def main() -> None:
     small = device.type == "cpu"
     windows, items = arguments.windows or (16 if small else 128), arguments.items or (20_000 if small else 1_000_000)
     losses = [SAMPLED, FULL] + ([CUT] if not small and find_spec("cut_cross_entropy") else [])
-    ways = [(loss, bf16, compiled) for loss in losses for bf16 in (False, True) for compiled in (False, True)]
+    precisions = ("float32", "bfloat16") if small else ("float32", "TF32", "bfloat16")
+    ways = [(loss, precision, compiled) for loss in losses for precision in precisions for compiled in (False, True)]
+    ways = [way for way in ways if way[0] != CUT or way[1] == "bfloat16"]  # its backward pass takes 16 bits alone
     memory = {way: Variant(*way, device, windows, items).memory() for way in ways}
     variants = {way: Variant(*way, device, windows, items) for way in ways}
     rates: dict[Any, list[float]] = {way: [] for way in ways}
     for repeat in range(arguments.repeats + 1):
         for way, variant in variants.items():
-            rate = variant.measure()
+            rate = variant.measure(LEAST)
             if repeat:  # the first compiles
                 rates[way].append(rate)
     name = "cpu" if small else torch.cuda.get_device_name()
@@ -154,9 +163,9 @@ def main() -> None:
         "windows": windows,
         "items": items,
         "rows": [
-            {"loss": loss, "bf16": bf16, "compiled": compiled, "rates": rates[way], "memory_mb": memory[way]}
+            {"loss": loss, "precision": precision, "compiled": compiled, "rates": rates[way], "memory_mb": memory[way]}
             for way in ways
-            for loss, bf16, compiled in [way]
+            for loss, precision, compiled in [way]
         ],
     }
     (RESULTS / f"{name.replace(' ', '-')}.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
@@ -178,10 +187,7 @@ def table() -> str:
         for row in stored["rows"]:
             rates = row["rates"]
             memory = "-" if row["memory_mb"] is None else f"{row['memory_mb'] / 1000:.1f} GB"
-            precision, compiled = (
-                "bfloat16" if row["bf16"] else "float32",
-                "compiled" if row["compiled"] else "as written",
-            )
+            precision, compiled = row["precision"], "compiled" if row["compiled"] else "as written"
             span = f"{min(rates):,.0f} - {max(rates):,.0f}"
             lines.append(
                 f"| {row['loss']} | {precision} | {compiled} | {statistics.median(rates):,.0f} | {span} | {memory} |"
