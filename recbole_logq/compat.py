@@ -121,6 +121,30 @@ def autograd_mode_kept() -> Iterator[None]:
         torch.autograd.set_detect_anomaly(before)
 
 
+def counting_pop(pop: type) -> type:
+    """RecBole's Pop, counting interactions.
+
+    RecBole 1.2.1's adds one to an item for each batch that holds it, however often it does, and counts the sampled
+    negatives too (its issues 1844 and 2198): its ranking depends on the size of a batch. Obsolete once it does not.
+    """
+    import torch
+
+    class Pop(pop):
+        def __init__(self, config: Any, dataset: Any) -> None:
+            super().__init__(config, dataset)
+            self.label_field = config["LABEL_FIELD"]
+
+        def calculate_loss(self, interaction: Any) -> torch.Tensor:
+            items = interaction[self.ITEM_ID]
+            if self.label_field in interaction:
+                items = items[interaction[self.label_field] > 0]
+            self.item_cnt += torch.bincount(items, minlength=self.n_items)[:, None]
+            self.max_cnt = self.item_cnt.max(dim=0)[0]
+            return torch.zeros(1, device=self.device, requires_grad=True)  # what the trainer asks for
+
+    return Pop
+
+
 def _quiet_known_warnings() -> None:
     # Deprecations inside RecBole that a user can do nothing about and that would bury the log lines.
     for message, category in (

@@ -74,12 +74,6 @@ def begin(config: Any, phases: Phases, prepared: Any = None) -> Begun:
         raise RequestError(f"cannot write {error.filename}: {error.strerror}; set --checkpoint_dir=FOLDER") from error
     logger = getLogger()
     logger.info(config)
-    sampled = config["train_neg_sample_args"]["distribution"] != "none"
-    if config["model"] == "Pop" and (config["train_batch_size"] > 1 or sampled):
-        logger.warning(
-            "RecBole's Pop counts the batches that hold an item, sampled negatives included; to count interactions set "
-            "--train_batch_size=1 --train_neg_sample_args=None"
-        )
     with phases("data"):
         if prepared is None:
             if rank() == 0:

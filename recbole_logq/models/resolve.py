@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from recbole_logq.compat import autograd_mode_kept, recbole_folder
+from recbole_logq.compat import autograd_mode_kept, counting_pop, recbole_folder
 from recbole_logq.errors import RequestError
 from recbole_logq.parsing import read_yaml
 from recbole_logq.settings import SETTINGS, CommonSettings, nearest
@@ -77,7 +77,8 @@ def resolve_model(model: str) -> type:
 
     try:
         with autograd_mode_kept():
-            return get_model(model)
+            found = get_model(model)
+        return counting_pop(found) if model == "Pop" else found
     except ImportError as error:
         raise RequestError(f"{model} needs a package that is not installed: {error.name or error}") from error
     except (ValueError, AttributeError) as error:  # its boosted trees are there under another name than their settings

@@ -38,8 +38,8 @@ def expected(ranks: list[int], k: int) -> dict[str, float]:
     return {f"{name}@{k}": value for name, value in values.items()}
 
 
-@pytest.mark.parametrize("history", [None, True, False])
-def test_pop(in_tmp: Path, write_dataset: Callable[..., Path], history: bool | None) -> None:
+@pytest.mark.parametrize(("history", "batch"), [(None, 2048), (True, 2), (False, 5)])
+def test_pop(in_tmp: Path, write_dataset: Callable[..., Path], history: bool | None, batch: int) -> None:
     rows = [(user, item, float(time)) for user, items in SEQUENCES.items() for time, item in enumerate(items)]
     settings: dict[str, Any] = {
         "data_path": str(write_dataset("tiny", rows[::-1])),  # file order is not time order
@@ -50,9 +50,7 @@ def test_pop(in_tmp: Path, write_dataset: Callable[..., Path], history: bool | N
         "filter_history": history,
         "show_progress": False,
         "epochs": 1,
-        # RecBole 1.2.1's Pop counts the batches an item is in, not its interactions, and the sampled negatives too.
-        "train_batch_size": 1,
-        "train_neg_sample_args": None,
+        "train_batch_size": batch,
     }
     result = run("Pop", "tiny", config_dict=settings)
     ranks = WHOLE if history is False else FILTERED  # RecBole filters the history of general models
@@ -62,16 +60,3 @@ def test_pop(in_tmp: Path, write_dataset: Callable[..., Path], history: bool | N
             for name, value in expected(ranks[part], k).items():
                 assert found[name] == pytest.approx(value, abs=1e-6), (part, name)
     assert result["protocol"]["filter_history"] is (history is not False)
-
-
-def test_pop_as_recbole_has_it_is_warned_about(
-    in_tmp: Path, write_dataset: Callable[..., Path], caplog: pytest.LogCaptureFixture
-) -> None:
-    rows = [(user, item, float(time)) for user, items in SEQUENCES.items() for time, item in enumerate(items)]
-    settings: dict[str, Any] = {"data_path": str(write_dataset("tiny", rows)), "topk": [1], "valid_metric": "MRR@1"}
-    settings |= {"show_progress": False, "epochs": 1, "train_neg_sample_args": None}
-    settings["eval_args"] = {"split": {"LS": "valid_and_test"}, "order": "TO"}
-    run("Pop", "tiny", config_dict={**settings, "train_batch_size": 1})
-    assert "Pop counts" not in caplog.text
-    run("Pop", "tiny", config_dict=settings)
-    assert "Pop counts the batches" in caplog.text
