@@ -60,7 +60,7 @@ def main() -> int:
         "encoder": encoder_ml1m.table(),
         "ml-1m-256": comparisons.table("ml-1m-256"),
         "two-tower-ml-1m": comparisons.table("two-tower-ml-1m", "train CPU s"),
-        "general-ml-1m": sweeps.table("general-ml-1m"),
+        "general-ml-1m": sweeps.table("general-ml-1m", "user-vectors-ml-1m"),
         "preparation": preparation.table(),
         "cold-start": cold_start.table(),
         "evaluation": evaluation.table(),

@@ -37,9 +37,9 @@ def best(of_model: list[dict[str, str]]) -> tuple[dict[str, str], dict[str, str]
     return line, {key: value for key, value in line.items() if key not in _FIXED and value}
 
 
-def table(title: str) -> str:
-    """A line for each model: what was tried, what it took, what won."""
-    found = trials(title)
+def table(*titles: str) -> str:
+    """A line for each model of some sweeps: what was tried, what it took, what won."""
+    found = {name: lines for title in titles for name, lines in trials(title).items()}
     if not found:
         return "Not run yet."
     rows = [["model", "trials: done + stopped + failed", "CPU s", "validation score of the best", "its settings"]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -49,6 +50,19 @@ class Store:
         return [run for run in runs if (self.read(run) or {}).get("status") != "done"]
 
 
+def why(log: Path, status: int) -> str:
+    """Why a process failed, in one line: what it wrote, and the exit status, negative for a signal."""
+    lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    said = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+    if said and status in {1, 2}:
+        return said[-1]
+    if status < 0:
+        return f"killed by signal {-status} (out of memory?); last line of {log}: {(lines or ['-'])[-1][:200]}"
+    # CUDA's errors have lines of advice after the one that says what went wrong.
+    raised = [line for line in lines if re.match(r"[\w.]*(Error|Exception): ", line)]
+    return f"exit status {status}; {log} says: {(raised or lines or ['-'])[-1][:200]}"
+
+
 class Process:
     """A run in a process of its own, in a folder of its own.
 
@@ -83,17 +97,9 @@ class Process:
             return None
         found = self.store.read(self.run) if status == 0 else None
         if found is None:
-            found = failed(self.run, self._reason(status))
+            found = failed(self.run, why(self.log, status))
             write_json(self.store.file(self.run), found)
         return found
-
-    def _reason(self, status: int) -> str:
-        lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
-        said = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
-        if said and status in {1, 2}:
-            return said[-1]
-        how = f"killed by signal {-status} (out of memory?)" if status < 0 else f"exit status {status}"
-        return f"{how}; last line of {self.log}: {lines[-1][:200] if lines else '-'}"
 
     def stop(self) -> None:
         """End it; its last checkpoint stays."""
