@@ -178,8 +178,9 @@ def table() -> str:
     for path in sorted(RESULTS.glob("*.json")):
         stored = json.loads(path.read_text(encoding="utf-8"))
         unit = "CPU s" if stored["device"] == "cpu" else "s"
+        title = f"{stored['device']}, torch {stored['torch']}, {stored['windows']} windows, {stored['items']:,} items"
         lines = [
-            f"{stored['device']}, torch {stored['torch']}, {stored['windows']} windows, {stored['items']:,} items:",
+            f"{title}{'; ' + note if (note := stored.get('note')) else ''}:",
             "",
             f"| loss | precision | | positives / {unit}, median | lowest - highest | memory |",
             "|---|---|---|---|---|---|",

@@ -1,7 +1,8 @@
 """Every shim that RecBole 1.2.1 needs on today's numpy, scipy, pandas and torch.
 
 Each shim names the version that made it necessary and what would make it obsolete. Importing this module changes
-nothing; :func:`apply` does, once, before the first import from ``recbole``.
+nothing; :func:`apply` does, once, before the first import from ``recbole``. What mends a single model is put in place
+where its class is looked up (``models/resolve.py``).
 """
 
 from __future__ import annotations
@@ -122,22 +123,24 @@ def autograd_mode_kept() -> Iterator[None]:
 
 
 def counting_pop(pop: type) -> type:
-    """RecBole's Pop, counting interactions.
+    """RecBole's Pop, counting interactions; not part of :func:`apply`, since RecBole's models take seconds to import.
 
-    RecBole 1.2.1's adds one to an item for each batch that holds it, however often it does, and counts the sampled
-    negatives too (its issues 1844 and 2198): its ranking depends on the size of a batch. Obsolete once it does not.
+    RecBole 1.2.1's adds one to an item for each batch that holds it, however often it does (its issues 1844 and 2198),
+    and counts sampled negatives: its ranking depends on the size of a batch. Obsolete once it does neither.
     """
     import torch
 
     class Pop(pop):
         def __init__(self, config: Any, dataset: Any) -> None:
             super().__init__(config, dataset)
-            self.label_field = config["LABEL_FIELD"]
+            # Where negatives are sampled, the loader marks them; a column of the data by that name is no such mark.
+            sampled = config["train_neg_sample_args"]["distribution"] != "none"
+            self.mark_of_positives = config["LABEL_FIELD"] if sampled else None
 
         def calculate_loss(self, interaction: Any) -> torch.Tensor:
             items = interaction[self.ITEM_ID]
-            if self.label_field in interaction:
-                items = items[interaction[self.label_field] > 0]
+            if self.mark_of_positives is not None:
+                items = items[interaction[self.mark_of_positives] > 0]
             self.item_cnt += torch.bincount(items, minlength=self.n_items)[:, None]
             self.max_cnt = self.item_cnt.max(dim=0)[0]
             return torch.zeros(1, device=self.device, requires_grad=True)  # what the trainer asks for

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 import sys
 import time
@@ -50,17 +49,28 @@ class Store:
         return [run for run in runs if (self.read(run) or {}).get("status") != "done"]
 
 
-def why(log: Path, status: int) -> str:
-    """Why a process failed, in one line: what it wrote, and the exit status, negative for a signal."""
-    lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+def why(log: Path, start: int, status: int) -> str:
+    """Why a process failed, in one line.
+
+    Args:
+        log: What it wrote, after what earlier attempts did.
+        start: Where its own part begins, bytes.
+        status: How it ended; negative for a signal.
+    """
+    lines = [line for line in log.read_bytes()[start:].decode(errors="replace").splitlines() if line.strip()]
+    last = lines[-1] if lines else "-"
     said = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
     if said and status in {1, 2}:
         return said[-1]
     if status < 0:
-        return f"killed by signal {-status} (out of memory?); last line of {log}: {(lines or ['-'])[-1][:200]}"
-    # CUDA's errors have lines of advice after the one that says what went wrong.
-    raised = [line for line in lines if re.match(r"[\w.]*(Error|Exception): ", line)]
-    return f"exit status {status}; {log} says: {(raised or lines or ['-'])[-1][:200]}"
+        how = f"killed by signal {-status}" + (" (out of memory?)" if status == -9 else "")
+    else:
+        how = f"exit status {status}"
+        # CUDA's errors have lines of advice after the one that says what went wrong.
+        traceback = [place for place, line in enumerate(lines) if line.startswith("Traceback (most recent call last)")]
+        after = lines[traceback[-1] + 1 :] if traceback else []
+        last = next((line for line in after if not line[0].isspace()), last)
+    return f"{how}; {log} ends with: {last[:200]}"
 
 
 class Process:
@@ -80,7 +90,8 @@ class Process:
         data = Path(run.settings.get("data_path", DATA_PATH)).absolute()  # the process stands in another folder
         write_json(spec, {**asdict(run), "data_path": str(data), "command": run.command})
         self.log = folder / "output.log"
-        with self.log.open("a", encoding="utf-8") as log:
+        with self.log.open("ab") as log:
+            self.start = log.tell()
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "recbole_logq.experiment.single", str(spec), str(store.file(run))],
                 cwd=folder,
@@ -97,7 +108,7 @@ class Process:
             return None
         found = self.store.read(self.run) if status == 0 else None
         if found is None:
-            found = failed(self.run, why(self.log, status))
+            found = failed(self.run, why(self.log, self.start, status))
             write_json(self.store.file(self.run), found)
         return found
 

@@ -60,3 +60,40 @@ def test_pop(in_tmp: Path, write_dataset: Callable[..., Path], history: bool | N
             for name, value in expected(ranks[part], k).items():
                 assert found[name] == pytest.approx(value, abs=1e-6), (part, name)
     assert result["protocol"]["filter_history"] is (history is not False)
+
+
+@pytest.mark.parametrize("batch", [1, 7, 2048])
+@pytest.mark.parametrize("sampled", [True, False])
+@pytest.mark.parametrize("rated", [True, False])
+def test_pop_counts_interactions(
+    in_tmp: Path, write_dataset: Callable[..., Path], batch: int, sampled: bool, rated: bool
+) -> None:
+    rows = [(user, item, float(time)) for user, items in SEQUENCES.items() for time, item in enumerate(items)]
+    folder = write_dataset("tiny", rows)
+    settings: dict[str, Any] = {
+        "data_path": str(folder),
+        "eval_args": {"split": {"LS": "valid_and_test"}, "order": "TO"},
+        "metrics": ["MRR"],
+        "topk": [1],
+        "valid_metric": "MRR@1",
+        "show_progress": False,
+        "epochs": 1,
+        "train_batch_size": batch,
+    }
+    if not sampled:
+        settings["train_neg_sample_args"] = None
+    if rated:  # an item that was disliked was had all the same
+        file = folder / "tiny" / "tiny.inter"
+        head, *lines = file.read_text(encoding="utf-8").splitlines()
+        rating = [f"{line}\t{place % 5 + 1}" for place, line in enumerate(lines)]
+        file.write_text("\n".join([f"{head}\trating:float", *rating]) + "\n", encoding="utf-8")
+        settings["load_col"] = {"inter": ["user_id", "item_id", "timestamp", "rating"]}
+        settings["threshold"] = {"rating": 4}
+    held: dict[str, Any] = {}
+
+    def hold(trainer: Any, loaders: Any) -> None:
+        held["model"], held["names"] = trainer.model, loaders[0].dataset.field2id_token["item_id"]
+
+    run("Pop", "tiny", config_dict=settings, callback=hold)
+    counts = {name: int(held["model"].item_cnt[place]) for place, name in enumerate(held["names"]) if place}
+    assert counts == {"i1": 4, "i2": 3, "i3": 2, "i4": 1, "i5": 0, "i6": 7}
