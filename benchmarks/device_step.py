@@ -144,8 +144,13 @@ def main() -> None:
     windows, items = arguments.windows or (16 if small else 128), arguments.items or (20_000 if small else 1_000_000)
     losses = [SAMPLED, FULL] + ([CUT] if not small and find_spec("cut_cross_entropy") else [])
     precisions = ("float32", "bfloat16") if small else ("float32", "TF32", "bfloat16")
-    ways = [(loss, precision, compiled) for loss in losses for precision in precisions for compiled in (False, True)]
-    ways = [way for way in ways if way[0] != CUT or way[1] == "bfloat16"]  # its backward pass takes 16 bits alone
+    ways = [
+        (loss, precision, compiled)
+        for loss in losses
+        for precision in precisions
+        for compiled in (False, True)
+        if loss != CUT or precision == "bfloat16"  # its backward pass takes 16 bits alone
+    ]
     memory = {way: Variant(*way, device, windows, items).memory() for way in ways}
     variants = {way: Variant(*way, device, windows, items) for way in ways}
     rates: dict[Any, list[float]] = {way: [] for way in ways}

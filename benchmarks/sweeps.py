@@ -17,14 +17,15 @@ _FIXED = {"name", "model", "dataset", "number", "status", "best_score", "best_ep
 _FIXED |= {"seconds", "winner", "error"}
 
 
-def trials(title: str) -> dict[str, list[dict[str, str]]]:
-    """The trials of each model, as texts; none where the sweep is not stored."""
-    file = RESULTS / title / "results.csv"
+def trials(*titles: str) -> dict[str, list[dict[str, str]]]:
+    """The trials of each model of some sweeps, as texts; none where a sweep is not stored."""
     found: dict[str, list[dict[str, str]]] = {}
-    if file.is_file():
-        with file.open(encoding="utf-8", newline="") as lines:
-            for line in csv.DictReader(lines):
-                found.setdefault(line["name"], []).append(line)
+    for title in titles:
+        file = RESULTS / title / "results.csv"
+        if file.is_file():
+            with file.open(encoding="utf-8", newline="") as lines:
+                for line in csv.DictReader(lines):
+                    found.setdefault(line["name"], []).append(line)
     return found
 
 
@@ -39,7 +40,7 @@ def best(of_model: list[dict[str, str]]) -> tuple[dict[str, str], dict[str, str]
 
 def table(*titles: str) -> str:
     """A line for each model of some sweeps: what was tried, what it took, what won."""
-    found = {name: lines for title in titles for name, lines in trials(title).items()}
+    found = trials(*titles)
     if not found:
         return "Not run yet."
     rows = [["model", "trials: done + stopped + failed", "CPU s", "validation score of the best", "its settings"]]

@@ -38,7 +38,7 @@ def test_the_general_models_have_what_their_tuning_chose(monkeypatch: pytest.Mon
 
     plan = make_plan([str(ROOT / "config" / "experiment" / "two-tower-ml-1m.yaml")], {})
     runs = {run.name: run.settings for run in plan.runs}
-    tuned = sweeps.trials("general-ml-1m") | sweeps.trials("user-vectors-ml-1m")
+    tuned = sweeps.trials("general-ml-1m", "user-vectors-ml-1m")
     assert len(tuned) == 7
     for name, trials in tuned.items():
         _, searched = sweeps.best(trials)

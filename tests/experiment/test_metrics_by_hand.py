@@ -20,6 +20,12 @@ SEQUENCES = {
     # One interaction is training. Nobody above has had i6, which everybody is recommended first.
     **{f"z{n}": ["i6"] for n in range(7)},
 }
+ROWS = [(user, item, float(time)) for user, items in SEQUENCES.items() for time, item in enumerate(items)]
+SETTINGS: dict[str, Any] = {
+    "eval_args": {"split": {"LS": "valid_and_test"}, "order": "TO"},
+    "show_progress": False,
+    "epochs": 1,
+}
 # The target's rank, user by user, with the history taken out of the ranking and left in.
 FILTERED = {"valid": [2, 3, 2, 3], "test": [3, 2, 2, 2]}
 WHOLE = {"valid": [4, 6, 3, 5], "test": [6, 5, 6, 4]}
@@ -40,16 +46,13 @@ def expected(ranks: list[int], k: int) -> dict[str, float]:
 
 @pytest.mark.parametrize(("history", "batch"), [(None, 2048), (True, 2), (False, 5)])
 def test_pop(in_tmp: Path, write_dataset: Callable[..., Path], history: bool | None, batch: int) -> None:
-    rows = [(user, item, float(time)) for user, items in SEQUENCES.items() for time, item in enumerate(items)]
-    settings: dict[str, Any] = {
-        "data_path": str(write_dataset("tiny", rows[::-1])),  # file order is not time order
-        "eval_args": {"split": {"LS": "valid_and_test"}, "order": "TO"},
+    settings = {
+        **SETTINGS,
+        "data_path": str(write_dataset("tiny", ROWS[::-1])),  # file order is not time order
         "topk": [1, 2, 3, 5],
         "valid_metric": "MRR@3",
         "metric_decimal_place": 6,
         "filter_history": history,
-        "show_progress": False,
-        "epochs": 1,
         "train_batch_size": batch,
     }
     result = run("Pop", "tiny", config_dict=settings)
@@ -68,16 +71,13 @@ def test_pop(in_tmp: Path, write_dataset: Callable[..., Path], history: bool | N
 def test_pop_counts_interactions(
     in_tmp: Path, write_dataset: Callable[..., Path], batch: int, sampled: bool, rated: bool
 ) -> None:
-    rows = [(user, item, float(time)) for user, items in SEQUENCES.items() for time, item in enumerate(items)]
-    folder = write_dataset("tiny", rows)
-    settings: dict[str, Any] = {
+    folder = write_dataset("tiny", ROWS)
+    settings = {
+        **SETTINGS,
         "data_path": str(folder),
-        "eval_args": {"split": {"LS": "valid_and_test"}, "order": "TO"},
         "metrics": ["MRR"],
         "topk": [1],
         "valid_metric": "MRR@1",
-        "show_progress": False,
-        "epochs": 1,
         "train_batch_size": batch,
     }
     if not sampled:
