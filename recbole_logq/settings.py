@@ -85,7 +85,8 @@ class CommonSettings(BaseModel):
     enable_amp: bool
     log_wandb: bool
     data_path: str
-    encoding: str | None = None
+    # RecBole's own default is what the machine likes best.
+    encoding: Annotated[str, BeforeValidator(lambda value: "utf-8" if value is None else value)] = "utf-8"
     checkpoint_dir: str
     worker: CountOrZero
     state: str | None

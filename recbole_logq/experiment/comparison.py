@@ -12,7 +12,8 @@ import numpy as np
 from recbole_logq.data.protocol import require_common
 from recbole_logq.errors import RequestError, WorkError
 from recbole_logq.experiment.cluster import run_on_cluster
-from recbole_logq.experiment.files import alone_in, folder_name
+from recbole_logq.experiment.files import folder_name
+from recbole_logq.experiment.locks import alone_in
 from recbole_logq.experiment.plan import Plan, PlannedRun, make_plan
 from recbole_logq.experiment.pool import Record, Store, run_in_processes
 from recbole_logq.experiment.ray_address import check_address

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import resource
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -18,7 +17,7 @@ import torch
 
 from recbole_logq import __version__, compat
 from recbole_logq.errors import RequestError, WorkError, out_of_memory
-from recbole_logq.experiment.files import sole_writer
+from recbole_logq.experiment.locks import sole_writer
 from recbole_logq.experiment.processes import join
 from recbole_logq.ranks import rank, wait_for_all
 from recbole_logq.training import checkpoint
@@ -253,5 +252,12 @@ def device_facts(device: torch.device) -> dict[str, Any]:
 
 def peak_memory_mb() -> float:
     """Largest resident size of this process so far, in MB."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        import psutil
+
+        memory = psutil.Process().memory_info()
+        return round(getattr(memory, "peak_wset", memory.rss) / 1e6, 1)
     unit = 1 if sys.platform == "darwin" else 1024
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6, 1)

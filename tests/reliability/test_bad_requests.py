@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import io
 import os
 import re
@@ -17,6 +16,7 @@ from typing import Any
 
 import pytest
 import torch
+from filelock import FileLock
 
 from recbole_logq import run
 from recbole_logq.cli import main
@@ -323,8 +323,7 @@ def lock(path: str | None) -> Iterator[None]:
         yield
         return
     Path(path).parent.mkdir(exist_ok=True)
-    with open(path, "w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with FileLock(path):
         yield
 
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from recbole_logq.errors import RequestError, WorkError
-from recbole_logq.experiment.files import alone_in, folder_name, write_json, write_text
+from recbole_logq.experiment.files import folder_name, write_json, write_text
+from recbole_logq.experiment.locks import alone_in
 from recbole_logq.experiment.ray_address import check_address
 from recbole_logq.experiment.ray_session import ray_session, require_ray
 from recbole_logq.experiment.sweep.plan import Search, SweepPlan, make_sweep

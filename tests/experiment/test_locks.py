@@ -1,0 +1,65 @@
+"""Locks between processes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+
+from recbole_logq.errors import RequestError, WorkError
+from recbole_logq.experiment.locks import alone_in, sole_writer
+
+# Holds the lock until it is killed; the package's own module would take seconds to import.
+HOLDER = """
+import sys, time
+from filelock import FileLock
+lock = FileLock(sys.argv[1])
+lock.acquire(blocking=False)
+print("held", flush=True)
+time.sleep(600)
+"""
+Lock = Callable[[Path], AbstractContextManager[None]]
+
+
+@pytest.mark.parametrize(
+    ("lock", "place", "says"),
+    [
+        (lambda folder: sole_writer(folder / "a.pth"), ".a.pth.lock", "another run is writing"),
+        (lambda folder: alone_in(folder, "sweep"), ".lock", "another sweep is at work in"),
+    ],
+    ids=["file", "folder"],
+)
+def test_one_process_at_a_time_and_none_after_it_was_killed(lock: Lock, place: str, says: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", HOLDER, str(tmp_path / place)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        try:
+            assert holder.stdout.readline() == "held\n"
+            with pytest.raises(RequestError, match=says), lock(tmp_path):
+                pass
+        finally:
+            holder.kill()
+    with lock(tmp_path):  # what the killed one has left is no obstacle
+        assert (tmp_path / place).exists()
+        with pytest.raises(RequestError, match=says), lock(tmp_path):  # nor is one's own process an exception
+            pass
+    with lock(tmp_path):
+        pass
+
+
+def test_no_lock_file_stays_beside_a_checkpoint(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), sole_writer(tmp_path / "a.pth"):
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_where_nothing_can_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(WorkError, match="cannot write"), sole_writer(tmp_path / "file" / "a.pth"):
+        pass
+    with pytest.raises(RequestError, match="set --folder=FOLDER"), alone_in(tmp_path / "file", "sweep"):
+        pass
