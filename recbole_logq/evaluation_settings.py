@@ -101,6 +101,7 @@ def _check_metrics(values: dict[str, Any]) -> None:
             f"valid_metric={chosen}: {cutoff or 'no cut-off'} is not among topk={cutoffs}, write "
             f"valid_metric={metric}@{cutoffs[0]}"
         )
+    _check_tail(values.get("tail_ratio"))
     modes = values["eval_args"].get("mode")
     if "labeled" in (modes.values() if isinstance(modes, dict) else [modes]) and not whole_list:
         raise RequestError(f"eval_args.mode=labeled: {metric} ranks items, use metrics such as AUC and LogLoss")
@@ -108,4 +109,13 @@ def _check_metrics(values: dict[str, Any]) -> None:
         raise RequestError(
             f"filter_history={values['filter_history']}: it is about full ranking and eval_args.mode={modes} ranks a "
             "sample; leave it out or set mode: full"
+        )
+
+
+def _check_tail(ratio: Any) -> None:
+    whole = isinstance(ratio, int) and not isinstance(ratio, bool) and ratio >= 1
+    if ratio is not None and not whole and not (isinstance(ratio, float) and 0 < ratio <= 1):
+        raise RequestError(
+            f"tail_ratio={ratio!r}: the long tail is a share of the items, above 0 and up to 1.0, or the items with at "
+            "most a whole number of training interactions"
         )

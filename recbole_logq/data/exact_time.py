@@ -17,6 +17,7 @@ from recbole.utils import FeatureType, ModelType
 
 from recbole_logq.data.features import SUFFIX, feature_names
 from recbole_logq.data.grouping import order_by, stable_order
+from recbole_logq.data.item_counts import depends_on_times
 from recbole_logq.data.lean import LeanMixin
 from recbole_logq.data.observed import ObservedNegatives, observed_field, refused
 from recbole_logq.data.temporal_split import TemporalSplit, is_temporal
@@ -33,10 +34,12 @@ class ExactTimeMixin(LeanMixin):
         flat_users, flat_items: All interactions ordered by user, then time; int64 ``[interactions]``. Set where the
             split goes by time, together with a column ``HISTORY_END`` of ``inter_feat``: the row's own position in
             them, before which its user's history ends.
+        flat_times: Their times, where a sequential model's split depends on them; None elsewhere.
     """
 
     flat_users: torch.Tensor
     flat_items: torch.Tensor
+    flat_times: torch.Tensor | None = None
     observed: ObservedNegatives | None = None
     training_negatives: tuple[torch.Tensor, torch.Tensor]
     inter_feat: Any
@@ -202,6 +205,8 @@ class ExactTimeMixin(LeanMixin):
     def _keep_sequences(self, order: torch.Tensor) -> None:
         self.flat_users = self.inter_feat[self.uid_field][order]
         self.flat_items = self.inter_feat[self.iid_field][order]
+        if self.config["MODEL_TYPE"] == ModelType.SEQUENTIAL and depends_on_times(self.config["eval_args"]):
+            self.flat_times = self.inter_feat[self.time_field][order]
 
     def _target_positions(self) -> torch.Tensor:
         """Where the targets of a sequential model lie in ``flat_items``: everywhere but at a user's first item."""

@@ -7,10 +7,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from recbole_logq.experiment.files import write_json
 from recbole_logq.experiment.plan import PlannedRun
-from recbole_logq.experiment.pool import Process, Record, Report, Store, failed
+from recbole_logq.experiment.pool import Process, Report, Store, failed
 from recbole_logq.experiment.ray_session import ray_session, said
+from recbole_logq.experiment.run_record import Record, write_record
 
 
 def run_on_cluster(store: Store, runs: Sequence[PlannedRun], address: str, report: Report) -> None:
@@ -36,7 +36,7 @@ def run_on_cluster(store: Store, runs: Sequence[PlannedRun], address: str, repor
                 record = ray.get(done)
             except ray.exceptions.RayError as error:
                 record = failed(run, f"{type(error).__name__}: {said(error)}")
-            write_json(store.file(run), record)
+            write_record(store.file(run), record)
             report(run, record)
 
 

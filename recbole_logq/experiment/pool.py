@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -11,14 +10,13 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from recbole_logq.experiment.files import write_json
 from recbole_logq.experiment.plan import PlannedRun
 from recbole_logq.experiment.processes import child_environment
+from recbole_logq.experiment.run_record import Record, read_record, write_record
 from recbole_logq.settings import DATA_PATH
 
-Record = dict[str, Any]
 Report = Callable[[PlannedRun, Record], None]
 
 
@@ -37,12 +35,8 @@ class Store:
         return self.folder / "runs" / f"{run.key}.json"
 
     def read(self, run: PlannedRun) -> Record | None:
-        """The record of a finished run; None if there is none, or none that can be read."""
-        try:
-            record = json.loads(self.file(run).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return None
-        return record if isinstance(record, dict) and "status" in record else None
+        """See :func:`recbole_logq.experiment.run_record.read_record`."""
+        return read_record(self.file(run), run)
 
     def missing(self, runs: Sequence[PlannedRun]) -> list[PlannedRun]:
         """Runs that are not done; one that failed may have been repaired since and is tried again."""
@@ -109,7 +103,7 @@ class Process:
         found = self.store.read(self.run) if status == 0 else None
         if found is None:
             found = failed(self.run, why(self.log, self.start, status))
-            write_json(self.store.file(self.run), found)
+            write_record(self.store.file(self.run), found)
         return found
 
     def stop(self) -> None:
@@ -126,7 +120,7 @@ class Process:
 def failed(run: PlannedRun, reason: str) -> Record:
     """The record of a run that did not end well."""
     kept = {"name": run.name, "model": run.model, "dataset": run.dataset, "seed": run.seed, "command": run.command}
-    return {**kept, "status": "failed", "error": reason, "result": None, "measures": {}, "per_user": {}}
+    return {**kept, "status": "failed", "error": reason, "result": None, "measures": {}, "users": [], "per_user": {}}
 
 
 def run_in_processes(store: Store, runs: Sequence[PlannedRun], processes: int, report: Report) -> None:
