@@ -88,9 +88,17 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
 
 
 def nest(flat: dict[str, Any]) -> dict[str, Any]:
-    """Turn dotted keys into nested ones: ``{"negatives.count": 64}`` to ``{"negatives": {"count": 64}}``."""
+    """Turn dotted keys into nested ones: ``{"negatives.count": 64}`` to ``{"negatives": {"count": 64}}``.
+
+    A section may be given in parts, ``negatives.count`` beside ``negatives``; what is given stays as it is.
+
+    Raises:
+        RequestError: A name is no text, or has two values.
+    """
     nested: dict[str, Any] = {}
     for key, value in flat.items():
+        if not isinstance(key, str):
+            raise RequestError(f"{key!r}: the name of a setting is a text")
         *path, last = key.split(".")
         branch = nested
         for step in path:
@@ -98,8 +106,19 @@ def nest(flat: dict[str, Any]) -> dict[str, Any]:
             if not isinstance(inner, dict):
                 raise RequestError(f"{key} cannot be set: {step} is already given as {inner!r}")
             branch = inner
-        branch[last] = value
+        _put(branch, last, value, key)
     return nested
+
+
+def _put(branch: dict[str, Any], last: str, value: Any, key: str) -> None:
+    if isinstance(value, dict) and isinstance(branch.get(last, {}), dict):
+        section = branch.setdefault(last, {})
+        for name, inner in value.items():
+            _put(section, name, inner, f"{key}.{name}")
+    elif last in branch:
+        raise RequestError(f"{key} is given twice, as {branch[last]!r} and {value!r}: keep one")
+    else:
+        branch[last] = value
 
 
 def parse_arguments(arguments: Sequence[str]) -> dict[str, Any]:

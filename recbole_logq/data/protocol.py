@@ -70,7 +70,7 @@ def require_common(results: Sequence[dict[str, Any]]) -> None:
             if one != two:
                 raise RequestError(f"{pair} were measured differently: {key} is {one} and {two}; {_REMEDY[key]}")
         # A random split depends on the seed: each seed has its own test set, which all models of that seed share.
-        peer = same_seed.setdefault(other["seed"], other) if first["protocol"]["order"] == "random" else first
+        peer = same_seed.setdefault(other["seed"], other) if first["protocol"].get("order") == "random" else first
         one, two = peer["fingerprint"]["test"], other["fingerprint"]["test"]
         if one != two:
             raise RequestError(

@@ -14,6 +14,7 @@ from recbole_logq.experiment.files import folder_name
 from recbole_logq.experiment.locks import alone_in
 from recbole_logq.experiment.plan import Plan, PlannedRun, make_plan
 from recbole_logq.experiment.pool import Store, run_in_processes
+from recbole_logq.experiment.processes import of_one_process
 from recbole_logq.experiment.ray_address import check_address
 from recbole_logq.experiment.ray_session import require_ray
 from recbole_logq.experiment.report import write_report
@@ -141,7 +142,7 @@ def _check(plan: Plan) -> None:
         if run.seed != plan.runs[0].seed:
             continue
         try:
-            config = Config(run.model, run.dataset, None, run.settings)
+            config = of_one_process(Config(run.model, run.dataset, None, run.settings))
         except RequestError as error:
             raise RequestError(f"{run.name}: {error}") from error
         if run.dataset not in protocols:

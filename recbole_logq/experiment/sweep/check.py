@@ -52,7 +52,7 @@ def configuration(search: Search, point: Point, gpus: float, own: dict[str, Any]
 
 def settings_of(search: Search, point: Point, gpus: float) -> dict[str, Any]:
     """Everything that is set in a trial, except for where it writes."""
-    return {"use_gpu": gpus > 0, **merged(search.settings, point), "show_progress": False}
+    return {"use_gpu": gpus > 0, "show_progress": False, **merged(search.settings, point)}
 
 
 def _check(search: Search, gpus: float) -> Any:

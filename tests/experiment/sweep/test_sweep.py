@@ -22,7 +22,7 @@ import yaml
 
 from recbole_logq import run
 from recbole_logq.cli import main
-from recbole_logq.experiment.plan import PROTOCOL
+from recbole_logq.experiment.plan_layers import PROTOCOL
 
 pytest.importorskip("ray")
 pytest.importorskip("optuna")
