@@ -118,12 +118,14 @@ def _refuse_one_file(runs: Sequence[PlannedRun]) -> None:
 
 def _seeds(value: Any) -> list[int]:
     seeds = parse_value("seeds", value) if isinstance(value, str) else value
-    if isinstance(seeds, int) and not isinstance(seeds, bool) and 0 < seeds <= MAX_SEEDS:
+    if isinstance(seeds, int) and not isinstance(seeds, bool) and seeds > 0:
+        if seeds > MAX_SEEDS:
+            raise RequestError(f"seeds={seeds}: how many, {MAX_SEEDS:,} at most; one seed is a list, seeds=[{seeds}]")
         return list(range(1, seeds + 1))
     if isinstance(seeds, str) and re.fullmatch(r"\s*\d+\s*(,\s*\d+\s*)+", seeds):
         seeds = [int(seed) for seed in seeds.split(",")]
     seeds = list(seeds) if isinstance(seeds, list | tuple) else []
     numbers = all(isinstance(seed, int) and not isinstance(seed, bool) and 0 <= seed < 2**32 for seed in seeds)
     if not seeds or not numbers or len(set(seeds)) < len(seeds):
-        raise RequestError(f"seeds={value!r}: how many (up to {MAX_SEEDS:,}), or a list of different whole numbers")
+        raise RequestError(f"seeds={value!r}: how many, or a list of different whole numbers")
     return seeds

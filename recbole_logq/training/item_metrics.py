@@ -60,7 +60,7 @@ class ShannonEntropy(theirs.ShannonEntropy):
     def get_entropy(self, item_matrix: Items) -> float:
         shown = _shown(item_matrix)
         share = shown / max(shown.sum(), 1)
-        return float(share @ -np.log(share))
+        return 0.0 - float(share @ np.log(share))
 
 
 class GiniIndex(theirs.GiniIndex):
@@ -81,7 +81,7 @@ def _means(values: NDArray[np.float64], items: Items) -> NDArray[np.float64]:
 
 
 def _by_id(count_items: dict[int, int], items: Items) -> NDArray[np.int64]:
-    counts = np.zeros(max(int(items.max(initial=0)), *count_items, 0) + 1, dtype=np.int64)
+    counts = np.zeros(max(int(items.max(initial=0)), max(count_items, default=0)) + 1, dtype=np.int64)
     counts[list(count_items)] = list(count_items.values())
     return counts
 

@@ -13,7 +13,7 @@ import torch
 
 from recbole_logq import run
 from recbole_logq.errors import RequestError
-from recbole_logq.experiment.comparison import differences
+from recbole_logq.experiment.comparison import _say_what_is_not_tested, differences
 from recbole_logq.experiment.plan import make_plan
 from recbole_logq.experiment.single import _measured
 from recbole_logq.experiment.user_values import CommonUsers, mean_by_user
@@ -167,6 +167,21 @@ def test_other_users_are_refused(change: Callable[[Any], Any], message: str) -> 
     with pytest.raises(RequestError, match=message) as error:
         differences(PLAN, records)
     assert "\n" not in str(error.value)
+
+
+def test_what_is_not_tested_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    unranked = {"name": "C", "dataset": "d", "seed": 1, "users": [], "per_user": {}, "unranked": "C scores pairs only"}
+    records = [record("A", seed, BASE) for seed in (1, 2)] + [record("B", 1, BASE), unranked]
+    records += [record("D", seed, BASE) for seed in (1, 2)]
+    plan = make_plan([], {"models": "A,B,C,D", "dataset": "d", "seeds": 2})
+    _say_what_is_not_tested(plan, records, differences(plan, records))
+    assert capsys.readouterr().out.splitlines() == [
+        "d: no verdict on B: it or the reference lacks seeds, users or values of users",
+        "d: no verdict on C: C scores pairs only",
+    ]
+    records = [record(name, seed, dict(list(BASE.items())[seed:])) for name in "AB" for seed in (1, 2)]
+    _say_what_is_not_tested(plan, records, differences(plan, records))
+    assert capsys.readouterr().out == "d: 1 users are tested under some seeds only and left out\n"
 
 
 def test_a_hundred_thousand_users_are_joined_in_no_time() -> None:
