@@ -93,7 +93,7 @@ def _say_what_is_not_tested(plan: Plan, done: Sequence[Record], comparisons: Seq
                 lines[dataset, record["name"]] = f"{dataset}: no verdict on {record['name']}: {reason}"
         left_out = {row["users_left_out"] for row in comparisons if row["dataset"] == dataset}
         if any(left_out):
-            lines[dataset, ""] = f"{dataset}: {max(left_out):,} users are tested under some seeds only and left out"
+            lines[dataset, ""] = f"{dataset}: users tested under some seeds only, who are left out: {max(left_out):,}"
     if lines:
         print("\n".join(lines.values()), flush=True)
 

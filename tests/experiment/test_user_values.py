@@ -181,7 +181,7 @@ def test_what_is_not_tested_is_said(capsys: pytest.CaptureFixture[str]) -> None:
     ]
     records = [record(name, seed, dict(list(BASE.items())[seed:])) for name in "AB" for seed in (1, 2)]
     _say_what_is_not_tested(plan, records, differences(plan, records))
-    assert capsys.readouterr().out == "d: 1 users are tested under some seeds only and left out\n"
+    assert capsys.readouterr().out == "d: users tested under some seeds only, who are left out: 1\n"
 
 
 def test_a_hundred_thousand_users_are_joined_in_no_time() -> None:

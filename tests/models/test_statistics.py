@@ -26,7 +26,7 @@ def test_mean_and_deciles() -> None:
     )
 
 
-@pytest.mark.parametrize("weight", [0.9995, 1.0, 0.3, 0.0])
+@pytest.mark.parametrize("weight", [0.9995, 1.0])
 def test_weights_count_beyond_what_single_precision_counts_to(weight: float) -> None:
     statistics = StepStatistics()
     rows = torch.full((2**21,), weight)
