@@ -47,8 +47,7 @@ class PlannedRun:
         """The run by hand, but for the folder it writes to."""
         words = [f"--model={self.model}", f"--dataset={self.dataset}"]
         for key, value in self.settings.items():
-            text = shlex.quote(value) if isinstance(value, str) else f"{shlex.quote(json.dumps(value))}"
-            words.append(f"--{key}={text}")
+            words.append(f"--{key}={shlex.quote(value if isinstance(value, str) else json.dumps(value))}")
         return " ".join(["run_recbole_logq.py", *words])
 
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
+from recbole_logq.errors import RequestError
 from recbole_logq.experiment.files import write_json
 from recbole_logq.experiment.plan import PlannedRun
 from recbole_logq.experiment.processes import child_environment
@@ -100,9 +101,13 @@ class Process:
         status = self.process.poll()
         if status is None:
             return None
-        found = self.store.read(self.run) if status == 0 else None
+        reason = None
+        try:
+            found = self.store.read(self.run) if status == 0 else None
+        except RequestError as error:  # the others go on
+            found, reason = None, str(error)
         if found is None:
-            found = failed(self.run, why(self.log, self.start, status))
+            found = failed(self.run, reason or why(self.log, self.start, status))
             write_record(self.store.file(self.run), found)
         return found
 
