@@ -26,6 +26,10 @@ TEXT_KEYS = frozenset(
 FLAGS = frozenset({"folding", "sample-weights", "resume"})
 
 
+# Settings whose values are compared with the text of a file: YAML would make false of NO, 8 of 010 and 1000.0 of 1e3.
+AS_WRITTEN = "val_interval"
+
+
 class _Loader(yaml.SafeLoader):
     """SafeLoader that reads 1e-3 as a number (YAML 1.1 asks for a dot), no dates, and refuses a key given twice."""
 
@@ -37,7 +41,12 @@ class _Loader(yaml.SafeLoader):
                 raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is given twice", key_node.start_mark)
             if isinstance(key, str | int | float):
                 seen.add(key)
-        return super().construct_mapping(node, deep)
+        content: dict[Any, Any] = super().construct_mapping(node, deep)
+        for key_node, value_node in node.value:
+            key = getattr(key_node, "value", None)
+            if _is_as_written(key) and key in content and not _is_null(value_node):
+                content[key] = as_written(value_node)
+        return content
 
 
 # YAML turns 2020-01-01 into a date; configuration knows only text and numbers.
@@ -52,6 +61,23 @@ _Loader.add_implicit_resolver(
 )
 
 
+def _is_as_written(key: Any) -> bool:
+    return isinstance(key, str) and (key == AS_WRITTEN or key.startswith(f"{AS_WRITTEN}."))
+
+
+def _is_null(node: yaml.Node) -> bool:
+    return bool(node.tag == "tag:yaml.org,2002:null")
+
+
+def as_written(node: yaml.Node) -> Any:
+    """The lists and mappings of a YAML node, with the text of its scalars as it stands there."""
+    if isinstance(node, yaml.MappingNode):
+        return {key.value: as_written(value) for key, value in node.value}
+    if isinstance(node, yaml.SequenceNode):
+        return [as_written(value) for value in node.value]
+    return node.value
+
+
 def parse_value(key: str, text: str) -> Any:
     """Read one value as YAML; text that is no YAML (``[5,inf)``) stays text."""
     if key in TEXT_KEYS:
@@ -59,7 +85,8 @@ def parse_value(key: str, text: str) -> Any:
     if text == "None":  # what RecBole's documentation writes for "not set"
         return None
     try:
-        return yaml.load(text, Loader=_Loader)
+        value = yaml.load(text, Loader=_Loader)
+        return as_written(yaml.compose(text, Loader=_Loader)) if _is_as_written(key) and value is not None else value
     except yaml.YAMLError:
         return text
 

@@ -6,6 +6,7 @@ Each method stands in for one of RecBole's, and leaves what it does not speed up
 from __future__ import annotations
 
 import importlib
+import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,7 +19,7 @@ import pandas as pd
 import torch
 from pandas.api.types import union_categoricals
 
-from recbole_logq.data.atomic_file import count_rows, no_number, read_table
+from recbole_logq.data.atomic_file import count_rows, missing_values, no_number, read_table, uneven_lines
 from recbole_logq.data.grouping import Groups, order_by, take
 from recbole_logq.data.header import declared
 from recbole_logq.errors import RequestError
@@ -51,6 +52,9 @@ def lent_to_recbole(**names: Any) -> Iterator[None]:
 
 
 def _read(path: str, **options: Any) -> pd.DataFrame:
+    options |= missing_values(options["usecols"])
+    if len(options["delimiter"]) > 1:  # of which pandas makes a pattern
+        options["delimiter"] = re.escape(options["delimiter"])
     try:
         return read_table(path, **options)
     except UnicodeError:
@@ -69,6 +73,7 @@ class LeanMixin(_Base):
 
     def _load_feat(self, filepath: str, source: Any) -> Any:
         declared(Path(filepath), self.config)
+        self._check_lines(filepath)
         with lent_to_recbole(pd=SimpleNamespace(read_csv=_read)):
             table = super()._load_feat(filepath, source)
         if table is None:
@@ -82,7 +87,24 @@ class LeanMixin(_Base):
             if filepath.endswith(".inter"):
                 raise RequestError(message)
             self.logger.warning(message)  # features are missing then, no interaction is
+        self._say_missing(filepath, table)
         return table
+
+    def _check_lines(self, filepath: str) -> None:
+        uneven = uneven_lines(filepath, self.config["encoding"], self.config["field_separator"])
+        if uneven is None:
+            return
+        if filepath.endswith(".inter"):
+            raise RequestError(f"{filepath}: {uneven[1]}; mend it, or take the line out")
+        self.logger.warning(f"{filepath}: {uneven[1]}, as {uneven[0] - 1:,} more lines have not; read as far as they go")
+
+    def _say_missing(self, filepath: str, table: pd.DataFrame) -> None:
+        """Numbers that are missing, in whose place RecBole puts the mean of the others."""
+        for field in table.select_dtypes("number"):
+            if missing := int(table[field].isna().sum()):
+                self.logger.warning(
+                    f"{filepath}: {missing:,} of {len(table):,} rows have no {field} (an empty field, or a word such as NA)"
+                )
 
     def _filter_by_inter_num(self) -> None:
         with lent_to_recbole(Counter=TokenCounter):
