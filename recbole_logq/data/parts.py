@@ -138,10 +138,8 @@ class ReadyMadeMixin(FilterMixin):
 
     def sort(self, by: Any, ascending: Any = True) -> None:
         """See RecBole's ``Dataset.sort``; sequences of a ready-made split are in the order of its parts, then of time."""
-        if self.part_of_row is None:
+        if self.part_of_row is None or by != [self.uid_field, self.time_field]:
             return super().sort(by, ascending)
-        if by != [self.uid_field, self.time_field]:
-            raise RequestError(f"{self.config['model']} sorts by {by}, which a ready-made split has no order for")
         order = self._by_part(self.uid_field)
         self.inter_feat, self.part_of_row = take(self.inter_feat, order), self.part_of_row[order]
 
@@ -149,7 +147,8 @@ class ReadyMadeMixin(FilterMixin):
         assert self.part_of_row is not None
         if len(self.part_of_row) != len(self.inter_feat):
             raise RequestError(f"{self.config['model']} makes rows of its own, which are of no part of a ready-made split")
-        return self._parts_of([(self.part_of_row == number).nonzero().flatten() for number in range(len(PARTS))])
+        numbers, self.part_of_row = self.part_of_row, None  # a part may be sorted as its reader likes
+        return self._parts_of([(numbers == number).nonzero().flatten() for number in range(len(PARTS))])
 
     def _say_parts(self) -> None:
         """What a reader of the results should know of the parts, in whole rows."""

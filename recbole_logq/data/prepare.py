@@ -95,10 +95,10 @@ def fetch(config: Any, missing: bool = True) -> None:
     """
     folder = Path(config["data_path"])  # with the dataset's name at its end
     try:
-        (ensure_dataset if missing else address_of)(config["dataset"], folder.parent)
+        absent = (ensure_dataset if missing else address_of)(config["dataset"], folder.parent)
         for file in folder.glob("*.inter"):
             declared(file, config)
-        if missing:
+        if not absent:
             check_parts(config)
     except OSError as error:
         raise WorkError(f"cannot read or write {folder}: {error.strerror}") from error

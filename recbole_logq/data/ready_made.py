@@ -54,18 +54,20 @@ def check_ready_made(values: dict[str, Any], external: dict[str, Any]) -> None:
 
 
 def check_parts(config: Any) -> None:
-    """Look at the headers of the parts before anything is read.
+    """Look at the files of interactions and their headers before anything is read.
 
     Raises:
         RequestError: A file is missing, or a column is in one part and not in another.
     """
-    if config["benchmark_filename"] is None:
-        return
-    files = interaction_files(config)
+    files, ready_made = interaction_files(config), config["benchmark_filename"] is not None
     for file in files:
         if not file.is_file():
             there = ", ".join(sorted(other.name for other in file.parent.glob("*.inter"))) or "none"
-            raise RequestError(f"benchmark_filename: {file} does not exist; the .inter files there are {there}")
+            hint = "" if ready_made else "; of a ready-made split, name the parts by --benchmark_filename=[train,valid,test]"
+            key = "benchmark_filename: " if ready_made else ""
+            raise RequestError(f"{key}{file} does not exist; the .inter files there are {there}{hint}")
+    if not ready_made:
+        return
     first, *others = (declared(file, config) for file in files)
     for file, types in zip(files[1:], others, strict=True):
         for name in sorted(first.keys() ^ types.keys()):

@@ -137,7 +137,7 @@ def test_tokens_of_several_columns_share_ids_in_recboles_order(tmp_path: Path) -
     with recboles_methods():
         theirs = prepare("TwoTowerCorrectedLogQ", tmp_path, "net", **settings)
     assert_same(ours, theirs)
-    assert list(ours[0][0].field2id_token["user_id"]) == ["[PAD]", "b", "a", "f", "c", "d", "e"]
+    assert list(ours[0][0].field2id_token["user_id"]) == ["[PAD]", "b", "a", "c", "f", "d", "e"]
 
 
 def test_names_that_recbole_had_are_given_back(write_dataset: Callable[..., Path]) -> None:
