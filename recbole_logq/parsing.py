@@ -41,12 +41,10 @@ class _Loader(yaml.SafeLoader):
                 raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is given twice", key_node.start_mark)
             if isinstance(key, str | int | float):
                 seen.add(key)
-        content: dict[Any, Any] = super().construct_mapping(node, deep)
         for key_node, value_node in node.value:
-            key = getattr(key_node, "value", None)
-            if _is_as_written(key) and key in content and not _is_null(value_node):
-                content[key] = as_written(value_node)
-        return content
+            if _is_as_written(key_node.value):
+                _keep_text(value_node)
+        return super().construct_mapping(node, deep)
 
 
 # YAML turns 2020-01-01 into a date; configuration knows only text and numbers.
@@ -65,17 +63,20 @@ def _is_as_written(key: Any) -> bool:
     return isinstance(key, str) and (key == AS_WRITTEN or key.startswith(f"{AS_WRITTEN}."))
 
 
-def _is_null(node: yaml.Node) -> bool:
-    return bool(node.tag == "tag:yaml.org,2002:null")
-
-
-def as_written(node: yaml.Node) -> Any:
-    """The lists and mappings of a YAML node, with the text of its scalars as it stands there."""
-    if isinstance(node, yaml.MappingNode):
-        return {key.value: as_written(value) for key, value in node.value}
-    if isinstance(node, yaml.SequenceNode):
-        return [as_written(value) for value in node.value]
-    return node.value
+def _keep_text(node: yaml.Node | None) -> None:
+    """Make texts of all scalars of a node, as they stand there; a null in the place of the whole stays one."""
+    todo, done = [] if node is None or node.tag == "tag:yaml.org,2002:null" else [node], set()
+    while todo:
+        node = todo.pop()
+        if id(node) in done:  # an alias
+            continue
+        done.add(id(node))
+        if isinstance(node, yaml.ScalarNode):
+            node.tag = "tag:yaml.org,2002:str"
+        elif isinstance(node, yaml.SequenceNode):
+            todo += node.value
+        elif isinstance(node, yaml.MappingNode):
+            todo += [part for pair in node.value for part in pair]
 
 
 def parse_value(key: str, text: str) -> Any:
@@ -85,8 +86,11 @@ def parse_value(key: str, text: str) -> Any:
     if text == "None":  # what RecBole's documentation writes for "not set"
         return None
     try:
-        value = yaml.load(text, Loader=_Loader)
-        return as_written(yaml.compose(text, Loader=_Loader)) if _is_as_written(key) and value is not None else value
+        loader = _Loader(text)
+        node = loader.get_single_node()
+        if _is_as_written(key):
+            _keep_text(node)
+        return None if node is None else loader.construct_document(node)
     except yaml.YAMLError:
         return text
 

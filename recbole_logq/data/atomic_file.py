@@ -18,8 +18,8 @@ import pandas as pd
 LARGEST_EXACT = 2.0**53
 _BLOCK = 1 << 22
 # What pandas takes for a missing number.
-_NO_NUMBER = ["", "NA", "N/A", "n/a", "NaN", "nan", "-NaN", "-nan", "NULL", "null", "None", "<NA>", "#NA", "#N/A"]
-_NO_NUMBER += ["#N/A N/A", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN"]
+NO_NUMBER = ["", "NA", "N/A", "n/a", "NaN", "nan", "-NaN", "-nan", "NULL", "null", "None", "<NA>", "#NA", "#N/A"]
+NO_NUMBER += ["#N/A N/A", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN"]
 # "high" is how the parser in Python converts numbers; in pieces the categories of each would be sorted and merged.
 _IN_C = {"engine": "c", "float_precision": "high", "low_memory": False}
 
@@ -61,7 +61,7 @@ def missing_values(columns: list[str]) -> dict[str, Any]:
         Options that leave nothing but an empty field missing in a column of text; in one of numbers, what pandas takes
         for missing.
     """
-    missing = {column: _NO_NUMBER if column.endswith(":float") else [""] for column in columns}
+    missing = {column: NO_NUMBER if column.endswith(":float") else [""] for column in columns}
     return {"keep_default_na": False, "na_values": missing}
 
 
@@ -108,6 +108,20 @@ def uneven_lines(path: str, encoding: str | None, delimiter: str) -> tuple[int, 
         return None
     line = int(uneven.argmax()) + 1
     return int(uneven.sum()), f"line {line + 1} has {numbers[line]} of {numbers[0]} fields"
+
+
+def quoted_lines(path: str, encoding: str | None, delimiter: str) -> int:
+    """How many lines have a field that starts with a quotation mark, which a reader of atomic files takes off.
+
+    Args:
+        path: The file.
+        encoding: Of the file; UTF-8 for None.
+        delimiter: Between fields.
+    """
+    if not any(b'"' in block for block in _blocks(path)):
+        return 0
+    with open(path, encoding=encoding or "utf-8") as lines:
+        return sum(line.startswith('"') or f'{delimiter}"' in line for line in lines)
 
 
 def _is_ascii_wide(encoding: str | None) -> bool:

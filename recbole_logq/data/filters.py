@@ -95,9 +95,15 @@ class FilterMixin(LeanMixin):
             self.left_out[reason] = self.left_out.get(reason, 0) + lost
 
     def _data_filtering(self) -> None:
+        self._check_ids()
         self.left_out, read = {}, len(self.inter_feat)
         super()._data_filtering()
         self.logger.info(f"{len(self.inter_feat):,} of {read:,} interactions of {self.dataset_name} are used{self._lost()}")
+
+    def _check_ids(self) -> None:
+        for field in (self.uid_field, self.iid_field):
+            if (kind := self.field2type[field]) != FeatureType.TOKEN:
+                raise RequestError(f"{field} of {self.dataset_name} is typed {kind.value}: declare it as {field}:token")
 
     def _lost(self) -> str:
         said = ", ".join(f"{count:,} by {reason}" for reason, count in self.left_out.items())

@@ -11,6 +11,7 @@ import torch
 from recbole.utils import FeatureType
 from torch import Tensor
 
+from recbole_logq.data.atomic_file import NO_NUMBER
 from recbole_logq.data.features import feature_names, header
 from recbole_logq.errors import RequestError
 
@@ -37,19 +38,21 @@ def read_new_items(file: str | Path, dataset: Any) -> tuple[list[str], list[Tens
             raise RequestError(f"item_features: {file} must have the column {name}:{wanted}, as in training")
     if dataset.iid_field not in types:
         raise RequestError(f"{file} has no column {dataset.iid_field}")
-    table = pd.read_csv(file, sep=config["field_separator"], dtype=str, quoting=3, encoding=config["encoding"])
+    given = {"sep": config["field_separator"], "encoding": config["encoding"]}
+    table = pd.read_csv(file, dtype=str, quoting=3, keep_default_na=False, **given)  # NA is a name like any other
     table.columns = list(types)
     try:
-        columns = [_values(table[name].fillna(""), name, dataset) for name in names]
+        columns = [_values(table[name], name, dataset) for name in names]
     except ValueError as error:
         raise RequestError(f"{file} has something else than numbers in a column of numbers: {error}") from error
-    return table[dataset.iid_field].astype(str).tolist(), columns
+    return table[dataset.iid_field].tolist(), columns
 
 
 def _values(texts: pd.Series, name: str, dataset: Any) -> Tensor:
     kind = dataset.field2type[name]
     if kind == FeatureType.FLOAT:
-        return torch.from_numpy(pd.to_numeric(texts.replace("", "nan")).to_numpy(np.float64))
+        missing = texts.isin(NO_NUMBER)
+        return torch.from_numpy(pd.to_numeric(texts.mask(missing, "nan")).to_numpy(np.float64))
     if kind == FeatureType.TOKEN:
         number = dataset.field2token_id[name]
         return torch.tensor([number.get(text, 0) for text in texts], dtype=torch.int64)

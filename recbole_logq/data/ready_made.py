@@ -6,6 +6,7 @@ counts and records are those of every data set, and only the cutting is left out
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from recbole.utils import ModelType
@@ -30,6 +31,9 @@ def check_ready_made(values: dict[str, Any], external: dict[str, Any]) -> None:
     Raises:
         RequestError: In one line, naming what to leave out or to set.
     """
+    user, item = values["USER_ID_FIELD"], values["ITEM_ID_FIELD"]
+    if not user or not item or user == item:
+        raise RequestError(f"USER_ID_FIELD={user}, ITEM_ID_FIELD={item}: the names of two columns")
     names = values.get("benchmark_filename")
     if names is None:
         return
@@ -66,6 +70,7 @@ def check_parts(config: Any) -> None:
             hint = "" if ready_made else "; of a ready-made split, name the parts by --benchmark_filename=[train,valid,test]"
             key = "benchmark_filename: " if ready_made else ""
             raise RequestError(f"{key}{file} does not exist; the .inter files there are {there}{hint}")
+    _check_ids(files[0], config)
     if not ready_made:
         return
     first, *others = (declared(file, config) for file in files)
@@ -82,6 +87,19 @@ def check_parts(config: Any) -> None:
                     f"benchmark_filename: {name} is typed {first[name]} in {files[0].name} and {kind} in {file.name}"
                 )
     _check_prefixes(config, first)
+
+
+def _check_ids(file: Path, config: Any) -> None:
+    there, loaded = declared(file, config), (config["load_col"] or {}).get("inter", "*")
+    for key in ("USER_ID_FIELD", "ITEM_ID_FIELD"):
+        name = config[key]
+        if name not in there:
+            raise RequestError(
+                f"{key}={name}: {file} has no such column, but {', '.join(there)}; compare USER_ID_FIELD, ITEM_ID_FIELD, "
+                "load_col and the first line of the file"
+            )
+        if isinstance(loaded, list) and name not in loaded:
+            raise RequestError(f"load_col.inter={loaded}: {key}={name} is not among them, and is needed")
 
 
 def holds_prefixes(config: Any, types: dict[str, str]) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 from recbole_logq.data.fingerprint import id_fingerprint, split_fingerprint
 from recbole_logq.data.prepare import create_dataset, create_loaders, split_dataset
 from recbole_logq.errors import RequestError
+from recbole_logq.experiment.earlier import earlier_given
 from recbole_logq.experiment.processes import of_one_process
 from recbole_logq.training import checkpoint
 
@@ -73,9 +74,10 @@ def trained_with(state: dict[str, Any]) -> dict[str, Any]:
     from recbole_logq.settings import CommonSettings
 
     stored = state["config"]
+    given = earlier_given(state)
     own = settings_of(stored["model"]).model_fields.keys() - CommonSettings.model_fields.keys()
     return {
-        **{key: value for key, value in state["given"].items() if key not in {"model", "dataset"}},
+        **{key: value for key, value in given.items() if key not in {"model", "dataset"}},
         **{key: stored[key] for key in own if stored.get(key) is not None},
     }
 

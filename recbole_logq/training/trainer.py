@@ -30,6 +30,7 @@ CHANGEABLE = frozenset(
         "wandb_project",
         "eval_batch_size",
         "loss_decimal_place",
+        "filter_inter_by_user_or_item",  # whether it has changed anything, the fingerprints of data and split say
         "diagnostics",
     }
 )
