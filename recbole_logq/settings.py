@@ -34,7 +34,9 @@ def _interval(value: Any) -> Any:
 
 def _three_parts(names: list[str]) -> list[str]:
     if len(names) != 3:
-        raise ValueError("three names, of the training, the validation and the test part (a part's file may hold no rows)")
+        raise ValueError(
+            "three names, of the training, the validation and the test part (a part's file may hold no rows)"
+        )
     return names
 
 

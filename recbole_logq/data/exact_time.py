@@ -171,8 +171,6 @@ class ExactTimeMixin(ReadyMadeMixin):
 
     def _order_parts(self) -> None:
         self._say_parts()
-        if self._order_matters():
-            self._say_order()
         if self._ranks_users():
             self._keep_order(self._by_part(self.uid_field))
         elif self._is_sequential and not self._prefixes:

@@ -4,75 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from recbole.utils import FeatureType
 
-from recbole_logq.data.header import declared, interaction_files
-from recbole_logq.data.intervals import parse_intervals, within
+from recbole_logq.data.intervals import within
 from recbole_logq.data.lean import LeanMixin
+from recbole_logq.data.value_filter import intervals_of, tokens_of
 from recbole_logq.errors import RequestError
-
-
-def check_filters(config: Any) -> None:
-    """Hold ``val_interval`` against the columns of the files before anything is read.
-
-    Raises:
-        RequestError: No such column, one that is not loaded, or values that such a column cannot have.
-    """
-    wanted = config["val_interval"] or {}
-    types: dict[str, tuple[str, str]] = {}  # column to its file's suffix and its type
-    folder, name = Path(config["data_path"]), config["dataset"]
-    files = {"inter": interaction_files(config)[0]} | {suffix: folder / f"{name}.{suffix}" for suffix in ("user", "item")}
-    if not wanted:
-        return
-    for suffix, file in files.items():
-        if file.is_file():
-            types = {column: (suffix, kind) for column, kind in declared(file, config).items()} | types
-    for column, value in wanted.items():
-        key = f"val_interval.{column}"
-        if column not in types:
-            have = ", ".join(types)
-            raise RequestError(f"{key}: the files of {name} have no such column; they have {have}")
-        suffix, kind = types[column]
-        if not _is_loaded(config, suffix, column):
-            raise RequestError(f"{key}: the column is in the .{suffix} file and not loaded; name it in --load_col.{suffix}")
-        if kind == "float":
-            _intervals(key, value)
-        elif kind == "token":
-            _tokens(key, value)
-        else:
-            raise RequestError(f"{key}: the column is typed {kind}, and a filter takes one of token or float")
-
-
-def _is_loaded(config: Any, suffix: str, column: str) -> bool:
-    if column in ((config["unload_col"] or {}).get(suffix) or []):
-        return False
-    if config["load_col"] is None:
-        return True
-    loaded = config["load_col"].get(suffix) or []
-    return loaded == "*" or column in loaded
-
-
-def _intervals(key: str, value: Any) -> list[Any]:
-    # "[3,5]" is a list to YAML, which knows no other intervals.
-    text = f"[{value[0]},{value[1]}]" if isinstance(value, list) and len(value) == 2 else value
-    try:
-        return parse_intervals(text)
-    except ValueError as error:
-        raise RequestError(f"{key}={value!r}: {error}") from error
-
-
-def _tokens(key: str, value: Any) -> list[str]:
-    if not isinstance(value, list) or not value:
-        raise RequestError(f"{key}={value!r}: the column holds names, so give a list of them, such as [SE,NO]")
-    for token in value:
-        if isinstance(token, bool | float) or not isinstance(token, str | int):
-            raise RequestError(f"{key}: {token!r} is no text; write it in quotation marks, as the file has it")
-    return [str(token) for token in value]
 
 
 class FilterMixin(LeanMixin):
@@ -98,7 +38,8 @@ class FilterMixin(LeanMixin):
         self._check_ids()
         self.left_out, read = {}, len(self.inter_feat)
         super()._data_filtering()
-        self.logger.info(f"{len(self.inter_feat):,} of {read:,} interactions of {self.dataset_name} are used{self._lost()}")
+        used = f"{len(self.inter_feat):,} of {read:,} interactions of {self.dataset_name} are used"
+        self.logger.info(f"{used}{self._lost()}")
 
     def _check_ids(self) -> None:
         for field in (self.uid_field, self.iid_field):
@@ -146,9 +87,9 @@ class FilterMixin(LeanMixin):
             with self._counted(key):
                 for table in self.field2feats(field):
                     if self.field2type[field] == FeatureType.FLOAT:
-                        kept = within(table[field], _intervals(key, value))
+                        kept = within(table[field], intervals_of(key, value))
                     else:
-                        names = _tokens(key, value)
+                        names = tokens_of(key, value)
                         kept = table[field].isin(names).to_numpy()
                         self._say_absent(key, names, table[field])
                     table.drop(table.index[~kept], inplace=True)
@@ -159,18 +100,18 @@ class FilterMixin(LeanMixin):
             self.logger.warning(f"{key}: no row has {', '.join(sorted(absent))}")
 
     def _filter_inter_by_user_or_item(self) -> None:
-        """RecBole's where it is asked for; else interactions of ids without features stay, whose features are missing."""
+        """RecBole's where it is asked for; else interactions of ids without a line of features stay."""
         asked = self.config["filter_inter_by_user_or_item"]
         for table, field, kind in self._feature_tables():
-            lines, left = self._lines[field], table[field]
             ids = self.inter_feat[field]
-            without = ~ids.isin(lines)
+            without, gone = ~ids.isin(self._lines[field]), ~ids.isin(table[field])
             if asked is None and (count := int(without.sum())):
                 self.logger.warning(
                     f"{ids[without].nunique():,} of {ids.nunique():,} {kind}s have no line in the .{kind} file: their "
                     f"{count:,} interactions stay, without features (filter_inter_by_user_or_item=true leaves them out)"
                 )
-            gone = ~ids.isin(left) if asked else np.zeros(len(ids), bool) if asked is False else ~without & ~ids.isin(left)
+            if not asked:  # false filters features alone; unset, ids go with the lines that a filter took
+                gone &= False if asked is False else ~without
             reason = "filter_inter_by_user_or_item" if asked else f"val_interval, through the .{kind} file"
             with self._counted(reason):
                 self.inter_feat.drop(self.inter_feat.index[gone], inplace=True)
@@ -181,5 +122,3 @@ class FilterMixin(LeanMixin):
 
     def _filter_by_counts(self) -> None:
         super()._filter_by_inter_num()
-
-

@@ -30,7 +30,7 @@ def check_threshold(values: dict[str, Any], model_class: type) -> None:
 
 
 def say_unread_labels(config: Any) -> None:
-    """Say of a model of RecBole that ``threshold`` changes nothing for it: labels come from sampling, or nobody asks."""
+    """Say of a model of RecBole that ``threshold`` changes nothing for it: its labels come from sampling, if any."""
     if not config["threshold"] or "labeled" in config["eval_args"]["mode"].values():
         return
     pointwise = getattr(config.model_class, "input_type", None) == InputType.POINTWISE
@@ -39,8 +39,8 @@ def say_unread_labels(config: Any) -> None:
         return
     field, least = next(iter(config["threshold"].items()))
     getLogger().warning(
-        f"threshold.{field}={least}: {config['model']} takes every interaction for a positive here, whatever its label; "
-        f"{_filter_of(field, least)} keeps those from {least} up alone"
+        f"threshold.{field}={least}: {config['model']} takes every interaction for a positive here, whatever its "
+        f"label; {_filter_of(field, least)} keeps those from {least} up alone"
     )
 
 

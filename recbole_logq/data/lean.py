@@ -21,9 +21,10 @@ import torch
 from pandas.api.types import union_categoricals
 from recbole.utils import FeatureType
 
-from recbole_logq.data.atomic_file import count_rows, missing_values, no_number, quoted_lines, read_table, uneven_lines
+from recbole_logq.data.atomic_file import missing_values, no_number, read_table
 from recbole_logq.data.grouping import Groups, order_by, take
 from recbole_logq.data.header import declared
+from recbole_logq.data.lines import count_rows, quoted_lines, uneven_lines
 from recbole_logq.errors import RequestError
 
 _HELD_OUT = {"valid_and_test": 2, "test_only": 1}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,13 +13,14 @@ from pandas.api.types import union_categoricals
 from recbole.data.interaction import Interaction
 from recbole.utils import FeatureSource, FeatureType, ModelType
 
-from recbole_logq.data.atomic_file import count_rows
 from recbole_logq.data.features import feature_names
 from recbole_logq.data.filters import FilterMixin
 from recbole_logq.data.grouping import order_by, take
 from recbole_logq.data.header import declared, interaction_files
 from recbole_logq.data.histories import max_history
 from recbole_logq.data.intervals import no_bound, parse_intervals, within
+from recbole_logq.data.lines import count_rows
+from recbole_logq.data.part_facts import facts_of_parts, overlap_in_time
 from recbole_logq.data.ready_made import PARTS, holds_prefixes
 from recbole_logq.errors import RequestError
 
@@ -31,6 +33,7 @@ class ReadyMadeMixin(FilterMixin):
     """
 
     part_of_row: torch.Tensor | None = None
+    field2seqlen: dict[str, int]
     _prefixes = False
 
     def _get_preset(self) -> None:
@@ -48,7 +51,8 @@ class ReadyMadeMixin(FilterMixin):
             return super()._load_inter_feat(token, dataset_path)
         files = interaction_files(self.config)
         self._prefixes = holds_prefixes(self.config, declared(files[0], self.config))
-        tables, lengths = [], {}
+        tables: list[Any] = []
+        lengths: dict[str, int] = {}
         for file, part in zip(files, PARTS, strict=True):
             if part == "validation" and not count_rows(str(file), self.config["encoding"], 0):
                 tables.append(tables[0].iloc[:0])
@@ -109,13 +113,16 @@ class ReadyMadeMixin(FilterMixin):
         return bool(self.config["MODEL_TYPE"] == ModelType.SEQUENTIAL)
 
     def _is_timed(self) -> bool:
-        numbers = self.field2type.get(self.time_field) == FeatureType.FLOAT
-        return numbers and self.time_field in self.inter_feat and self.time_field not in (self.config["numerical_features"] or [])
+        if self.time_field not in self.inter_feat or self.time_field in (self.config["numerical_features"] or []):
+            return False
+        return bool(self.field2type[self.time_field] == FeatureType.FLOAT)
 
     def _order_matters(self) -> bool:
         """Whether the model reads what came before within a ready-made split."""
-        reads = self._is_sequential or max_history(self.config) > 0 or bool(feature_names(self.config, "context_features"))
-        return self.is_ready_made and not self._prefixes and reads
+        if not self.is_ready_made or self._prefixes:
+            return False
+        reads = max_history(self.config) > 0 or feature_names(self.config, "context_features")
+        return self._is_sequential or bool(reads)
 
     def _part_of_targets(self, rows: torch.Tensor) -> None:
         """Keep the parts of the rows (by number) that a sequential model makes a target of."""
@@ -128,16 +135,13 @@ class ReadyMadeMixin(FilterMixin):
 
     def _by_part(self, *fields: str) -> torch.Tensor:
         """Row numbers in the order of fields, then parts, then times where there are any; int64 ``[interactions]``."""
-        columns = {field: self.inter_feat[field] for field in fields}
-        names = [*fields, "part"]
-        columns["part"] = self.part_of_row
+        columns = {field: self.inter_feat[field] for field in fields} | {"part": self.part_of_row}
         if self._is_timed():
             columns["time"] = self.inter_feat[self.time_field]
-            names.append("time")
-        return order_by(Interaction(columns), names)
+        return order_by(Interaction(columns), list(columns))
 
     def sort(self, by: Any, ascending: Any = True) -> None:
-        """See RecBole's ``Dataset.sort``; sequences of a ready-made split are in the order of its parts, then of time."""
+        """See RecBole's ``Dataset.sort``; sequences of a ready-made split go by part, then by time."""
         if self.part_of_row is None or by != [self.uid_field, self.time_field]:
             return super().sort(by, ascending)
         order = self._by_part(self.uid_field)
@@ -146,44 +150,26 @@ class ReadyMadeMixin(FilterMixin):
     def _ready_made_parts(self) -> list[Any]:
         assert self.part_of_row is not None
         if len(self.part_of_row) != len(self.inter_feat):
-            raise RequestError(f"{self.config['model']} makes rows of its own, which are of no part of a ready-made split")
+            raise RequestError(
+                f"benchmark_filename: {self.config['model']} makes rows of its own, which are of no part"
+            )
         numbers, self.part_of_row = self.part_of_row, None  # a part may be sorted as its reader likes
         return self._parts_of([(numbers == number).nonzero().flatten() for number in range(len(PARTS))])
 
     def _say_parts(self) -> None:
-        """What a reader of the results should know of the parts, in whole rows."""
-        part = self.part_of_row
-        users, items = self.inter_feat[self.uid_field], self.inter_feat[self.iid_field]
-        pairs = users * self.item_num + items
-        training = part == 0
-        first = torch.full((self.user_num,), len(PARTS)).scatter_reduce(0, users, part, "amin")
-        for number, name in enumerate(PARTS[1:], 1):
-            rows = part == number
-            facts = {
-                "of users": int((~torch.isin(users[rows], users[training])).sum()),
-                "of items": int((~torch.isin(items[rows], items[training])).sum()),
-            }
-            said = [f"{count:,} are {what} without a training interaction" for what, count in facts.items() if count]
-            if again := int(torch.isin(pairs[rows], pairs[part < number]).sum()):
-                said.append(f"{again:,} are in an earlier part too (rm_dup_inter=first takes them out)")
-            if self._is_sequential and not self._prefixes and (new := int((first == number).sum())):
-                said.append(f"{new:,} are no targets, since a sequential model has none for a user's first interaction")
-            text = f"{name} part: {int(rows.sum()):,} interactions" + (f"; {', '.join(said)}" if said else "")
-            self.logger.log(30 if said else 20, text)
-
-    def _say_order(self) -> None:
-        """Whether the parts come one after the other in time, where a model reads what came before."""
+        part, users = self.part_of_row, self.inter_feat[self.uid_field]
+        assert part is not None
+        first_has_no_target = self._is_sequential and not self._prefixes
+        for text, noteworthy in facts_of_parts(users, self.inter_feat[self.iid_field], part, first_has_no_target):
+            self.logger.log(logging.WARNING if noteworthy else logging.INFO, text)
+        if not self._order_matters():
+            return
         if not self._is_timed():
-            self.logger.info(f"no column {self.time_field!r} is loaded: interactions of a part are in the order of its file")
+            self.logger.info(f"no column {self.time_field!r}: interactions of a part are in the order of its file")
             return
         order = self._by_part(self.uid_field)
-        users, times = self.inter_feat[self.uid_field][order], self.inter_feat[self.time_field][order]
-        back = (users[1:] == users[:-1]) & (times[1:] < times[:-1])
-        if count := len(users[1:][back].unique()):
-            self.logger.warning(
-                f"{count:,} of {len(users.unique()):,} users have interactions that are later than some of a later part: "
-                "here parts go before time, so a target's history is all of the earlier parts"
-            )
+        if overlap := overlap_in_time(users[order], self.inter_feat[self.time_field][order]):
+            self.logger.warning(overlap)
 
 
 def _stacked(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
@@ -196,5 +182,3 @@ def _stacked(tables: Sequence[pd.DataFrame]) -> pd.DataFrame:
         else:
             columns[str(name)] = pd.concat([table[name] for table in tables], ignore_index=True)
     return pd.DataFrame(columns)
-
-

@@ -16,12 +16,12 @@ from recbole.utils import FeatureType, ModelType, set_color
 
 from recbole_logq.data.exact_time import ExactTimeMixin
 from recbole_logq.data.features import check_files
-from recbole_logq.data.filters import check_filters
 from recbole_logq.data.header import declared, interaction_files, not_text
 from recbole_logq.data.labels import say_unread_labels
 from recbole_logq.data.ranking_loader import RankingLoader
 from recbole_logq.data.ready_made import check_parts
 from recbole_logq.data.temporal_split import is_temporal
+from recbole_logq.data.value_filter import check_filters
 from recbole_logq.data.zoo import address_of, ensure_dataset
 from recbole_logq.errors import RequestError, WorkError
 
@@ -189,7 +189,9 @@ def split_dataset(config: Any, dataset: Dataset) -> list[Dataset]:
         raise RequestError(f"the {split} of {config['dataset']} leaves nothing to train on{_left_out(dataset)}")
     if len(parts[2]) == 0:
         temporal = getattr(dataset, "temporal_split", None)
-        reason = f" ({temporal}; eval_args.unseen=keep keeps unseen users and items)" if temporal else _left_out(dataset)
+        reason = (
+            f" ({temporal}; eval_args.unseen=keep keeps unseen users and items)" if temporal else _left_out(dataset)
+        )
         raise RequestError(f"the {split} of {config['dataset']} leaves nothing to test on{reason}")
     return parts
 

@@ -45,11 +45,13 @@ def check_ready_made(values: dict[str, Any], external: dict[str, Any]) -> None:
     for key in _OF_A_CUT:
         if key in (external.get("eval_args") or {}):
             raise RequestError(
-                f"eval_args.{key} beside benchmark_filename: the files are the split; leave out one of the two (mode is "
-                "the only key of eval_args that a ready-made split has)"
+                f"eval_args.{key} beside benchmark_filename: the files are the split; leave out one of the two (of "
+                "eval_args, a ready-made split has mode alone)"
             )
     if values["recbole_order"]:
-        raise RequestError("recbole_order=true beside benchmark_filename: RecBole orders no ready-made split; leave it out")
+        raise RequestError(
+            "recbole_order=true beside benchmark_filename: RecBole orders no ready-made split; leave it out"
+        )
     if values.get("rm_dup_inter") == "last":
         raise RequestError(
             "rm_dup_inter=last beside benchmark_filename: an interaction of the test part would take one out of "
@@ -67,9 +69,10 @@ def check_parts(config: Any) -> None:
     for file in files:
         if not file.is_file():
             there = ", ".join(sorted(other.name for other in file.parent.glob("*.inter"))) or "none"
-            hint = "" if ready_made else "; of a ready-made split, name the parts by --benchmark_filename=[train,valid,test]"
-            key = "benchmark_filename: " if ready_made else ""
-            raise RequestError(f"{key}{file} does not exist; the .inter files there are {there}{hint}")
+            message = f"{file} does not exist; the .inter files there are {there}"
+            if ready_made:
+                raise RequestError(f"benchmark_filename: {message}")
+            raise RequestError(f"{message}; a ready-made split is named by --benchmark_filename=[train,valid,test]")
     _check_ids(files[0], config)
     if not ready_made:
         return
@@ -95,8 +98,8 @@ def _check_ids(file: Path, config: Any) -> None:
         name = config[key]
         if name not in there:
             raise RequestError(
-                f"{key}={name}: {file} has no such column, but {', '.join(there)}; compare USER_ID_FIELD, ITEM_ID_FIELD, "
-                "load_col and the first line of the file"
+                f"{key}={name}: {file} has no such column, but {', '.join(there)}; compare USER_ID_FIELD, "
+                "ITEM_ID_FIELD, load_col and the first line of the file"
             )
         if isinstance(loaded, list) and name not in loaded:
             raise RequestError(f"load_col.inter={loaded}: {key}={name} is not among them, and is needed")

@@ -90,8 +90,8 @@ def audit(
     config = Config("Pop", dataset, config_file_list, given)
     if config["benchmark_filename"] is not None:
         raise RequestError(
-            "benchmark_filename: an audit is about one file of interactions under leave-one-out, and a ready-made split "
-            "has another; leave it out"
+            "benchmark_filename: an audit is about one file of interactions under leave-one-out, and a ready-made "
+            "split is another; leave it out"
         )
     fetch(config)
     timed = config["TIME_FIELD"] in header_of(config)

@@ -183,7 +183,7 @@ def test_the_record_is_true(write_parts: Callable[..., str], prepare: Callable[.
     assert again["test_result"] == result["test_result"]
     assert again["protocol"] == made
     assert again["same_protocol"]
-    with pytest.raises(RequestError, match="eval_args.split beside benchmark_filename"):
+    with pytest.raises(RequestError, match=r"eval_args\.split beside benchmark_filename"):
         evaluate(result["checkpoint"], config_dict={"eval_args": {"split": {"RS": [8, 1, 1]}}})
     with pytest.raises(RequestError, match="an audit is about one file"):
         audit("tiny", config_dict={"data_path": path, **PARTS})
