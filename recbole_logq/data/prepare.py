@@ -75,6 +75,7 @@ def _reason(error: Exception, config: Any) -> str:
         )
     if text.startswith("Some feat is empty"):
         lost = text.removeprefix("Some feat is empty").removesuffix(", please check the filtering settings.")
+        lost = f" ({lost[2:]})" if lost else ""
         return (
             f"no row with a user and an item is left{lost}; look at the rows of its files, at field_separator="
             f"{config['field_separator']!r} and at the filters (val_interval, ..._inter_num_interval)"

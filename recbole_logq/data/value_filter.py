@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from recbole_logq.data.header import declared, interaction_files
-from recbole_logq.data.intervals import Interval
+from recbole_logq.data.intervals import Interval, parse_intervals
 from recbole_logq.errors import RequestError
 
 

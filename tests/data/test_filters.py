@@ -91,7 +91,7 @@ def test_what_is_no_filter_is_refused(
 
 def test_a_name_that_no_row_has_is_said(lands: str, prepare: Callable[..., Any], caplog: Any) -> None:
     with pytest.raises(
-        RequestError, match=r"no row with a user and an item is left; left out: \d+ by val_interval\.land"
+        RequestError, match=r"no row with a user and an item is left \(left out: \d+ by val_interval\.land\)"
     ):
         prepare("BPR", lands, **LOADED, val_interval={"land": ["SE"]})
     assert "val_interval.land: no row has SE" in caplog.text
