@@ -34,11 +34,13 @@ class ExactTimeMixin(ReadyMadeMixin):
         flat_users, flat_items: All interactions ordered by user, then time; int64 ``[interactions]``. Set where the
             split goes by time, together with a column ``HISTORY_END`` of ``inter_feat``: the row's own position in
             them, before which its user's history ends.
+        flat_parts: Numbers of their parts in a ready-made split, int64 ``[interactions]``; None elsewhere.
         flat_times: Their times, where a sequential model's split depends on them; None elsewhere.
     """
 
     flat_users: torch.Tensor
     flat_items: torch.Tensor
+    flat_parts: torch.Tensor | None = None
     flat_times: torch.Tensor | None = None
     observed: ObservedNegatives | None = None
     training_negatives: tuple[torch.Tensor, torch.Tensor]
@@ -214,7 +216,9 @@ class ExactTimeMixin(ReadyMadeMixin):
     def _keep_sequences(self, order: torch.Tensor) -> None:
         self.flat_users = self.inter_feat[self.uid_field][order]
         self.flat_items = self.inter_feat[self.iid_field][order]
-        if self.config["MODEL_TYPE"] == ModelType.SEQUENTIAL and depends_on_times(self.config["eval_args"]):
+        if self.part_of_row is not None:
+            self.flat_parts = self.part_of_row[order]
+        elif self.config["MODEL_TYPE"] == ModelType.SEQUENTIAL and depends_on_times(self.config["eval_args"]):
             self.flat_times = self.inter_feat[self.time_field][order]
 
     def _target_positions(self) -> torch.Tensor:

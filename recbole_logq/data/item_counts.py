@@ -29,16 +29,18 @@ def item_counts(training: Any) -> Tensor:
 
     Args:
         training: Training part of a dataset. Where the rows of a sequential model were made of whole sequences, these
-            are split again, as those of a general model; a ready-made split is taken as it is.
+            are split again, as those of a general model.
     """
     return torch.bincount(_training_items(training), minlength=training.item_num)
 
 
 def _training_items(training: Any) -> Tensor:
     config, items = training.config, training.iid_field
-    sequences = config["MODEL_TYPE"] == ModelType.SEQUENTIAL and training.benchmark_filename_list is None
-    if not sequences:
+    if config["MODEL_TYPE"] != ModelType.SEQUENTIAL:
         return training.inter_feat[items]
+    if training.is_ready_made:
+        parts = training.flat_parts  # none where the files hold prefixes
+        return training.inter_feat[items] if parts is None else training.flat_items[parts == 0]
     times = training.flat_times
     kind, how = next(iter(config["eval_args"]["split"].items()))
     if kind == "GTS":

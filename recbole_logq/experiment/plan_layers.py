@@ -41,7 +41,7 @@ def read_plan(
         RequestError: A file has another key, ``settings`` is no mapping, or something is given twice in one place.
     """
     plan: Layer = {}
-    settings = PROTOCOL
+    settings: Layer = {}
     options = nest(options)
     own = {key: value for key, value in options.items() if key in keys}
     for place, layer in [*((file, _content(file, keys)) for file in files), ("", more or {}), ("", own)]:
@@ -49,7 +49,13 @@ def read_plan(
         plan = _on_top(plan, {key: value for key, value in layer.items() if key != "settings"}, place, sections or {})
     bare = {key: value for key, value in options.items() if key not in keys}
     _refuse_two_values(_settings(options.get("settings"), ""), bare)
-    return plan, over(settings, bare)
+    return plan, _with_protocol(over(settings, bare))
+
+
+def _with_protocol(settings: Layer) -> Layer:
+    if settings.get("benchmark_filename") is None:
+        return over(PROTOCOL, settings)
+    return over({**PROTOCOL, "eval_args": {"mode": "full"}}, settings)  # the files are the split
 
 
 def _content(file: str, keys: frozenset[str]) -> Layer:

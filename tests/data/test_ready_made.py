@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from recbole_logq import evaluate, run
 from recbole_logq.config import Config
 from recbole_logq.data.fingerprint import split_fingerprint
 from recbole_logq.data.histories import HISTORY
+from recbole_logq.data.item_counts import item_counts
 from recbole_logq.data.protocol import protocol_of, require_common
 from recbole_logq.errors import RequestError
 from recbole_logq.experiment.audit import audit
@@ -245,3 +247,16 @@ def test_a_validation_part_may_be_empty(
     assert len(parts[1]) == 0
     assert loaders[1] is None
     assert protocol_of(data.config, parts)["split"] == "ready-made"
+
+
+def test_popularity_is_counted_in_the_training_file(
+    write_parts: Callable[..., str], prepare: Callable[..., Any]
+) -> None:
+    path, counted = write_parts(), []
+    for model in ("TwoTowerLogQ", "SASRecLogQ"):
+        data, parts, _ = prepare(model, path, **PARTS)
+        names, counts = data.id2token("item_id", range(data.item_num)), item_counts(parts[0]).tolist()
+        counted.append(dict(zip(names, counts, strict=True)))
+    rows = (Path(path) / "tiny" / "tiny.train.inter").read_text(encoding="utf-8").splitlines()[1:]
+    expected = Counter(row.split("\t")[1] for row in rows)
+    assert [{name: count for name, count in one.items() if count} for one in counted] == [expected, expected]
