@@ -13,7 +13,7 @@ from pyarrow import parquet
 
 from recbole_logq.config import Config
 from recbole_logq.data.convert import Report, convert
-from recbole_logq.data.convert import sources as module
+from recbole_logq.data.convert import rows as module
 from recbole_logq.data.prepare import create_dataset
 from recbole_logq.errors import RequestError
 
@@ -72,9 +72,12 @@ def test_times_become_seconds(tmp_path: Path, times: list[str], expected: list[s
 def test_ids_stay_as_they_are_written(tmp_path: Path) -> None:
     text = 'user_id,item_id,timestamp\n007,1e5,1\n12.50,"a, b",2\nNA,null,3\n"x\ty",z,4\n'
     lines, report = converted(tmp_path, "ids.csv", text)
-    assert lines[1:] == ["007\t1e5\t1", "12.50\ta, b\t2", "NA_\tnull_\t3", "x y\tz\t4"]
+    assert lines[1:] == ["007\t1e5\t1", "12.50\ta, b\t2", "NA_\tnull_\t3", "x\\ty\tz\t4"]
     assert report.dropped == {}
-    assert any(note.startswith("tabs and line breaks in user_id became spaces") for note in report.notes)
+    assert any(
+        note.startswith("names in user_id that RecBole would misread are written in another way: 2")
+        for note in report.notes
+    )
 
 
 def test_parquet(tmp_path: Path) -> None:
@@ -131,7 +134,7 @@ def test_sequences_streamed_in_small_batches(tmp_path: Path, monkeypatch: pytest
 
 
 def test_a_large_csv_comes_in_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "CSV_BLOCK", 1 << 10)
+    monkeypatch.setattr(module, "ROWS_PER_BATCH", 30)
     text = "user_id,item_id,timestamp\n" + "".join(f"u{n},i{n % 7},{n}\n" for n in range(500))
     lines, report = converted(tmp_path, "big.csv", text)
     assert report.written == 500
@@ -152,11 +155,11 @@ def test_a_large_csv_comes_in_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyP
         ("a.csv", "user,item\n1,2\n", {"keep": {"item": "int"}}, "one of token, float"),
         ("a.parquet", "nothing", {}, "not a readable Parquet file"),
         ("a.txt", "1 a\n1 b c\n", {}, "user '1' has two lines"),
-        ("a.csv.gz", b"\x1f\x8b\x08", {}, "is compressed"),
+        ("a.csv.gz", b"\x1f\x8b\x08", {}, "cannot be unpacked (gzip)"),
         ("a.csv", "user,item,user\n1,2,3\n", {}, "has 2 columns called user"),
         ("a.csv", "user,item\n1,2\n", {"encoding": "utf-16"}, "not text in utf-16"),
         ("a.bin", "one word", {}, "cannot tell what"),
-        ("a.csv", "user,item\n1,2\n", {"format": "json"}, "one of csv, parquet, sequences"),
+        ("a.csv", "user,item\n1,2\n", {"format": "xml"}, "one of csv, json, parquet, sequences"),
         ("a.txt", "1 a\n2 b c\n", {"user": "x"}, "has no columns"),
     ],
     ids=str,
