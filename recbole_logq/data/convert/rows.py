@@ -11,7 +11,7 @@ import numpy as np
 
 from recbole_logq.data.convert.columns import Column
 from recbole_logq.data.convert.names import Names
-from recbole_logq.data.convert.numbers import floats, written
+from recbole_logq.data.convert.number_text import floats, written
 from recbole_logq.data.convert.report import Report
 from recbole_logq.data.convert.times import Clock
 from recbole_logq.data.tables import Table

@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.types as kinds
 
-from recbole_logq.data.convert.numbers import floats
+from recbole_logq.data.convert.number_text import floats
 from recbole_logq.data.convert.report import Report
 from recbole_logq.data.tables.cell_text import plain
 from recbole_logq.errors import RequestError

@@ -48,6 +48,7 @@ def open_table(
     separator: str | None = None,
     quote: str | None = None,
     encoding: str | None = None,
+    has_options: bool = True,
 ) -> Table:
     """Look at a file.
 
@@ -59,6 +60,7 @@ def open_table(
         quote: What stands around fields: ``double``, ``single`` or ``none``. When None, ``double``, but ``none`` in
             text that is separated by tabs, where a quotation mark is a letter like any other.
         encoding: Of text; UTF-8 when None, and always what a byte order mark says.
+        has_options: Whether the user can set ``--quote``, for errors.
 
     Raises:
         RequestError: It is no such file, or no table.
@@ -73,7 +75,7 @@ def open_table(
         return ParquetTable(content.path)
     if kind == "json":
         return JsonLines(content, bad_row)
-    return Delimited(content, separator, quote, bad_row)
+    return Delimited(content, separator, quote, bad_row, has_options)
 
 
 def kind_of(content: Content) -> str:

@@ -24,12 +24,20 @@ class Delimited:
         separator: Between columns, one character or several; by the header when None.
         quote: One of :data:`QUOTES`; by the separator when None.
         bad_row: Called with rows that do not have the header's number of columns.
+        has_options: Whether the user can set ``--quote``, for errors.
 
     Raises:
         RequestError: There is no header, or the options make no sense.
     """
 
-    def __init__(self, content: Content, separator: str | None, quote: str | None, bad_row: BadRow) -> None:
+    def __init__(
+        self,
+        content: Content,
+        separator: str | None,
+        quote: str | None,
+        bad_row: BadRow,
+        has_options: bool = True,
+    ) -> None:
         self.content, self.bad_row, self.notes = content, bad_row, []
         self.path = content.path
         if quote is not None and quote not in QUOTES:
@@ -41,7 +49,7 @@ class Delimited:
             raise RequestError(f"separator={separator!r}: one or more characters that are no quotation marks")
         if len(self.separator) > 1 and quote not in (None, "none"):
             raise RequestError(f"quote={quote}: with a separator of several characters, marks are text: --quote=none")
-        self.chosen = quote is not None
+        self.chosen, self.has_options = quote is not None, has_options
         self.quote = QUOTES[quote or ("none" if self.separator == "\t" or len(self.separator) > 1 else "double")]
         with content.text() as lines:
             header = next((row for _, row in self._rows(lines)), None)
@@ -106,19 +114,23 @@ class Delimited:
                 first = reader.line_num + 1
                 taken.clear()
         except csv.Error as error:
-            raise RequestError(
-                f"{self.path}, line {first}: {_reason(error)}; set --quote=none where quotation marks are part of names"
-            ) from error
+            raise RequestError(f"{self.path}, line {first}: {_reason(error)}; {self._advice()}") from error
 
     def _check_lines(self, lines: list[str], width: int, first: int) -> None:
         """Refuse a field over several lines where the lines are whole rows each, had the marks been text."""
         ends = [line.count(self.separator) + 1 for line in (lines[0], lines[-1])]
         if width > 1 and ends == [width, width]:
+            last = first + len(lines) - 1
             raise RequestError(
-                f"{self.path}, line {first}: a quotation mark opens a field that goes on to line "
-                f"{first + len(lines) - 1}; set --quote=none where quotation marks are part of names, or "
-                "--quote=double where fields have line breaks"
+                f"{self.path}, line {first}: a quotation mark opens a field that goes on to line {last}; "
+                + self._advice()
+                + (", or --quote=double where fields have line breaks" if self.has_options else "")
             )
+
+    def _advice(self) -> str:
+        if self.has_options:
+            return "set --quote=none where quotation marks are part of names"
+        return "a field with quotation marks of its own stands between two, and has each of its own twice"
 
 
 def _kept(lines: Iterable[str], taken: list[str]) -> Iterator[str]:
