@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -49,9 +50,10 @@ class AtomicText:
 
     def _fields(self, line: str, number: int) -> list[str]:
         fields = line.split(self.separator)
-        if '"' in line and len(self.separator) == 1:
-            quoted = next(csv.reader([line], delimiter=self.separator))
-            fields = quoted if len(quoted) == len(self.types) else fields
+        if '"' in line and len(self.separator) == 1:  # with several characters, marks are text to RecBole as well
+            with suppress(csv.Error):
+                quoted = next(csv.reader([line], delimiter=self.separator, strict=True))
+                fields = quoted if len(quoted) == len(self.types) else fields
         if len(fields) != len(self.types):
             raise RequestError(
                 f"{self.file}, line {number}: {len(fields)} fields, and there are {len(self.types)} columns"

@@ -113,10 +113,11 @@ def look_at(path: Path, encoding: str | None = None) -> Content:
     encoding = marked or encoding or "utf-8"
     encoding = "utf-8-sig" if encoding.lower().replace("_", "-") in UTF8 else encoding
     try:
+        _decoded(io.BytesIO(), encoding)  # which takes encodings of text alone
         text = codecs.getincrementaldecoder(encoding)().decode(head)
     except (UnicodeError, LookupError) as error:
         raise not_text(path, encoding) from error
-    if not isinstance(text, str) or "\0" in text:
+    if "\0" in text:
         raise not_text(path, encoding)
     return Content(path, "text", packed, encoding, text)
 

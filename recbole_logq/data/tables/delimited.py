@@ -152,7 +152,7 @@ def _reason(error: csv.Error) -> str:
 
 def _guess(content: Content) -> str:
     head = next((line for line in content.head.splitlines() if line.strip()), "")
-    if content.suffix in {".tsv", ".tab"} and "\t" in head:
+    if content.suffix in {".tsv", ".tab"}:
         return "\t"
     widths = {}
     for separator in SEPARATORS:
@@ -160,4 +160,5 @@ def _guess(content: Content) -> str:
             widths[separator] = len(next(csv.reader([head], delimiter=separator), []))
         except csv.Error:
             widths[separator] = 0
-    return max(SEPARATORS, key=widths.__getitem__)
+    best = max(SEPARATORS, key=widths.__getitem__)
+    return best if widths[best] > 1 else ","
