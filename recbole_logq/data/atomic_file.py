@@ -7,7 +7,6 @@ numbers beyond 2^53; such files, and those it refuses, go to the parser in Pytho
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any
@@ -35,10 +34,7 @@ def read_table(path: str, **options: Any) -> pd.DataFrame:
     Raises:
         ValueError: As pandas' parser in Python says it.
     """
-    delimiter = options["delimiter"]
-    if len(delimiter) > 1:  # several characters are a pattern to pandas, and text to whoever sets them
-        return pd.read_csv(path, **{**options, "delimiter": re.escape(delimiter)})
-    if _is_plain(path, options["encoding"], delimiter):
+    if _is_plain(path, options["encoding"], options["delimiter"]):
         kinds = {name: "category" if name.endswith(":token") else kind for name, kind in options["dtype"].items()}
         try:
             table = pd.read_csv(path, **{**options, "dtype": kinds, **_IN_C})
@@ -59,8 +55,6 @@ def no_number(path: str, **options: Any) -> str | None:
         options: As for :func:`read_table`, which has failed with them.
     """
     numbers = [name for name, kind in options["dtype"].items() if kind is np.float64]
-    if len(options["delimiter"]) > 1:
-        options = {**options, "delimiter": re.escape(options["delimiter"])}
     try:
         table = pd.read_csv(path, **{**options, "dtype": str})
     except ValueError:

@@ -6,6 +6,7 @@ Each method stands in for one of RecBole's, and leaves what it does not speed up
 from __future__ import annotations
 
 import importlib
+import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -51,6 +52,8 @@ def lent_to_recbole(**names: Any) -> Iterator[None]:
 
 
 def _read(path: str, **options: Any) -> pd.DataFrame:
+    if len(options["delimiter"]) > 1:  # of which pandas makes a pattern
+        options["delimiter"] = re.escape(options["delimiter"])
     try:
         return read_table(path, **options)
     except UnicodeError:

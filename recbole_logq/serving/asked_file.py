@@ -58,7 +58,9 @@ class AskedFile:
                 raise RequestError(f"{self.file}: a row has no user")
             histories = self._histories(batch["history"]) if "history" in batch else None
             known = zip(*(self._values(name, batch[name]) for name in self.context), strict=True)
-            contexts = [dict(zip(self.context, row, strict=True)) for row in known] if self.context else None
+            contexts: list[Context] | None = None
+            if self.context:
+                contexts = [dict(zip(self.context, row, strict=True)) for row in known]
             yield [str(user) for user in users], histories, contexts
 
     def _histories(self, cells: Any) -> list[list[str]]:

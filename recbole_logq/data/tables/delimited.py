@@ -38,8 +38,8 @@ class Delimited:
         bad_row: BadRow,
         has_options: bool = True,
     ) -> None:
-        self.content, self.bad_row, self.notes = content, bad_row, []
-        self.path = content.path
+        self.content, self.bad_row, self.path = content, bad_row, content.path
+        self.notes: list[str] = []
         if quote is not None and quote not in QUOTES:
             raise RequestError(f"quote={quote!r}: one of {', '.join(QUOTES)}")
         if separator is not None:

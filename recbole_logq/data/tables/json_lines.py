@@ -29,8 +29,9 @@ class JsonLines:
     """
 
     def __init__(self, content: Content, bad_row: BadRow) -> None:
-        self.content, self.bad_row, self.notes = content, bad_row, []
-        self.path, self.names = content.path, []
+        self.content, self.bad_row, self.path = content, bad_row, content.path
+        self.names: list[str] = []
+        self.notes: list[str] = []
         with content.text() as lines:
             for number, (line, record) in enumerate(_records(lines)):
                 if not number and record is None:

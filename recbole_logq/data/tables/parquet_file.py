@@ -23,7 +23,8 @@ class ParquetTable:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path, self.notes = path, []
+        self.path = path
+        self.notes: list[str] = []
         try:
             with pq.ParquetFile(path) as file:
                 self.names = list(file.schema_arrow.names)
