@@ -162,6 +162,14 @@ def test_times_of_every_type(tmp_path: Path, column: Any, expected: list[str]) -
     assert report.dropped == ({"no readable time": 1} if len(expected) == 1 else {})
 
 
+def test_a_batch_without_times_decides_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "ROWS_PER_BATCH", 2)
+    text = "user,item,time\na,x,\nb,x,\nc,x,1700000000123\nd,x,\ne,x,1700000000456\n"
+    lines, report = converted(tmp_path, "t.csv", text)
+    assert [line.split("\t")[2] for line in lines[1:]] == ["1700000000.123", "1700000000.456"]
+    assert report.dropped == {"no readable time": 3}
+
+
 def test_lists_and_further_columns(tmp_path: Path) -> None:
     table = {"user": ["a"], "item": ["x"], "genres": [["Action", "Sci-Fi"]], "a:b": [True], "v": [[1.0, 2.5]]}
     parquet.write_table(pyarrow.table(table), tmp_path / "in.parquet")

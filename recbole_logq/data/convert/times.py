@@ -48,7 +48,8 @@ class Clock:
             cells = cells.cast(pa.timestamp("s"))
         if kinds.is_date(kind) or kinds.is_timestamp(kind):
             return self._of_dates(cells)
-        if kinds.is_duration(kind) or kinds.is_time(kind) or kinds.is_boolean(kind) or kinds.is_nested(kind):
+        text = kinds.is_string(kind) or kinds.is_large_string(kind) or kinds.is_null(kind)
+        if not (text or kinds.is_integer(kind) or kinds.is_floating(kind) or kinds.is_decimal(kind)):
             raise RequestError(f"{self.source}: the times are {kind}; name another column with --time=COLUMN")
         numbers = floats(cells)
         if self.divisor is None:
@@ -68,24 +69,26 @@ class Clock:
         return np.where(missing, np.nan, found)
 
     def _decide(self, cells: Any, numbers: np.ndarray) -> None:
-        self.divisor = 1.0
-        if np.isnan(numbers).all() and len(numbers):
+        if np.isnan(numbers).all():
             texts = _series(cells).dropna()
             texts = texts[texts.str.strip() != ""]
-            self.dates = True
-            if len(texts) and pd.to_datetime(texts, utc=True, errors="coerce", format="ISO8601").isna().all():
+            if not len(texts):  # the next batch decides
+                return
+            if pd.to_datetime(texts, utc=True, errors="coerce", format="ISO8601").isna().all():
                 raise RequestError(
                     f"{self.source}: times such as {texts.iloc[0][:40]!r} are neither numbers nor ISO 8601 dates; "
                     "name another column with --time=COLUMN"
                 )
+            self.divisor, self.dates = 1.0, True
             self.report.note("dates became seconds since 1970, UTC")
             return
+        self.divisor = 1.0
         if kinds.is_float16(cells.type) or kinds.is_float32(cells.type):
             step = float(np.spacing(np.float32(np.nanmax(np.abs(numbers)))))
             self.report.note(
                 f"the file has times as {cells.type}, whose steps are about {step:g} here: ties follow the file"
             )
-        size = float(np.nanmedian(np.abs(numbers))) if len(numbers) else 0.0
+        size = float(np.nanmedian(np.abs(numbers)))
         for least, divisor, name in UNITS:
             if size >= least:
                 self.divisor = divisor

@@ -73,6 +73,8 @@ def plain(cells: Any) -> Any:
             cells = cells.dictionary_decode()
         elif kinds.is_run_end_encoded(kind):
             cells = pc.run_end_decode(cells)
+        elif str(kind) == "string_view":
+            cells = cells.cast(pa.large_string())
         elif isinstance(kind, pa.BaseExtensionType):
             if kind.extension_name == "arrow.uuid":
                 return pa.array([None if value is None else str(value) for value in cells.to_pylist()], pa.string())

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from recbole_logq.data.tables import BadRow
 
 SEPARATORS = ("\t", ",", ";", "|")
+_LONGEST = 1 << 24
+csv.field_size_limit(max(csv.field_size_limit(), _LONGEST))
 QUOTES = {"double": '"', "single": "'", "none": None}
 
 
@@ -146,7 +148,7 @@ def _reason(error: csv.Error) -> str:
     if "unexpected end" in text:
         return "a quotation mark opens a field that nothing ends"
     if "field limit" in text:
-        return "a field has more than 131,072 characters, as where a quotation mark opens it and nothing ends it"
+        return f"a field has more than {_LONGEST:,} characters, as where a quotation mark opens it and nothing ends it"
     return text
 
 
