@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 
 from recbole_logq import __version__
 from recbole_logq.commands import audit, compare, convert, evaluate, export, lab, models, recommend, run, sweep
@@ -43,6 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = False
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a name that the terminal's encoding lacks is written out, not a failure
+            stream.reconfigure(errors="backslashreplace")
     try:
         if any(word in {"-h", "--help", "help"} for word in words):
             print(usage(), end="")

@@ -17,7 +17,7 @@ TEXT_KEYS = frozenset(
     | {"seq_separator", "user_inter_num_interval", "item_inter_num_interval", "entity_kg_num_interval"}
     | {"relation_kg_num_interval", "valid_metric"}
     | {"checkpoint", "estimators", "stage"}  # of lab
-    | {"input", "format", "user", "item", "time", "separator"}  # of convert
+    | {"input", "format", "user", "item", "time", "separator", "quote"}  # of convert
     | {"folder", "address", "params_file", "title"}  # of sweep and compare
     | {"users", "history", "context", "index", "item_title_field"}  # of export and recommend
 )

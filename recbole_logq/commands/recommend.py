@@ -36,7 +36,8 @@ def execute(options: dict[str, Any]) -> None:
     if "context" in options and "input" in options:
         raise RequestError("--context is for --users and --history; the rows of --input have columns of it")
     check_writable("output", output)
-    from recbole_logq.serving.recommend import check_files, opened, recommend_file, show, split_context, split_tokens
+    from recbole_logq.serving.recommend import check_files, opened, recommend_file, show
+    from recbole_logq.serving.tokens import split_context, split_tokens
 
     if "input" in options:
         check_files(options["input"], output)

@@ -12,7 +12,8 @@ from recbole.utils import FeatureType
 from torch import Tensor
 
 from recbole_logq.data.atomic_file import NO_NUMBER
-from recbole_logq.data.features import feature_names, header
+from recbole_logq.data.atomic_text import AtomicText
+from recbole_logq.data.features import feature_names
 from recbole_logq.errors import RequestError
 
 
@@ -28,24 +29,31 @@ def read_new_items(file: str | Path, dataset: Any) -> tuple[list[str], list[Tens
         Tokens that the dataset does not have count as none.
 
     Raises:
-        RequestError: There is no such file, or a feature is not among its columns or not what the dataset has.
+        RequestError: There is no such file, a feature is not among its columns or not what the dataset has, or a line
+            has no item or one that another line has.
     """
-    config = dataset.config
-    types, names = header(Path(file), config, "item_features"), feature_names(config, "item_features")
+    config, names = dataset.config, feature_names(dataset.config, "item_features")
+    if not Path(file).is_file():
+        raise RequestError(f"item_features: {file} does not exist")
+    lines = AtomicText(Path(file), config)
+    types = lines.types
     for name in names:
         wanted = dataset.field2type[name].value
         if types.get(name) != wanted:
             raise RequestError(f"item_features: {file} must have the column {name}:{wanted}, as in training")
     if dataset.iid_field not in types:
         raise RequestError(f"{file} has no column {dataset.iid_field}")
-    given = {"sep": config["field_separator"], "encoding": config["encoding"]}
-    table = pd.read_csv(file, dtype=str, quoting=3, keep_default_na=False, **given)  # NA is a name like any other
-    table.columns = list(types)
+    # An item may be called NA or null, which pandas would take for nothing.
+    table = pd.DataFrame(list(lines.rows()), columns=list(types), dtype=object)
+    items = table[dataset.iid_field]
+    if (items == "").any() or items.duplicated().any():
+        wrong = "a line without an item" if (items == "").any() else f"{items[items.duplicated()].iloc[0]} twice"
+        raise RequestError(f"{file} has {wrong}")
     try:
         columns = [_values(table[name], name, dataset) for name in names]
     except ValueError as error:
         raise RequestError(f"{file} has something else than numbers in a column of numbers: {error}") from error
-    return table[dataset.iid_field].tolist(), columns
+    return items.tolist(), columns
 
 
 def _values(texts: pd.Series, name: str, dataset: Any) -> Tensor:
