@@ -7,7 +7,8 @@ from pathlib import Path
 from recbole_logq.data.convert.report import Report
 from recbole_logq.data.convert.sources import SEPARATORS, open_sequences, open_table
 from recbole_logq.data.convert.writing import write_atomic
-from recbole_logq.errors import RequestError, WorkError
+from recbole_logq.errors import RequestError
+from recbole_logq.files import failed_write, not_written, same_file
 from recbole_logq.settings import DATA_PATH
 
 FORMATS = ("csv", "parquet", "sequences")
@@ -62,6 +63,8 @@ def convert(
         if raw.read(2) == b"\x1f\x8b":
             raise RequestError(f"input={source} is compressed: unpack it first (gunzip)")
     target = folder / f"{dataset}.inter"
+    if same_file(source, target):
+        raise RequestError(f"input={source} is what would be written: give another --dataset")
     if folder.exists() and any(folder.iterdir()) and not (overwrite and target.exists()):
         raise RequestError(f"{folder} exists already: give another --dataset, or set --overwrite=true to replace it")
     format = format or _guess_format(source, encoding)
@@ -78,7 +81,7 @@ def convert(
     try:
         write_atomic(folder, target, header, batches, report)
     except OSError as error:
-        raise WorkError(f"cannot write {folder}: {error.strerror or error}") from error
+        raise not_written(folder, failed_write(error) or error, "set --data_path=FOLDER") from error
     return report
 
 

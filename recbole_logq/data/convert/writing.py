@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,16 +11,14 @@ import pandas as pd
 
 from recbole_logq.data.convert.report import Report
 from recbole_logq.errors import RequestError
+from recbole_logq.files import scratch_folder
 
 
 def write_atomic(
     folder: Path, target: Path, header: list[str], batches: Iterator[pd.DataFrame], report: Report
 ) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
-        complete = Path(scratch) / folder.name
-        complete.mkdir()
-        file = complete / target.name
+    with scratch_folder(folder.parent, folder.name) as scratch:
+        file = scratch / target.name
         with file.open("w", encoding="utf-8", newline="") as out:
             out.write("\t".join(header) + "\n")
             for batch in batches:
