@@ -10,8 +10,7 @@ from typing import Any
 from recbole_logq.data.protocol import require_common
 from recbole_logq.errors import RequestError, WorkError
 from recbole_logq.experiment.cluster import run_on_cluster
-from recbole_logq.experiment.files import folder_name
-from recbole_logq.experiment.locks import alone_in
+from recbole_logq.experiment.locks import alone_in, refuse_other_content
 from recbole_logq.experiment.plan import Plan, PlannedRun, make_plan
 from recbole_logq.experiment.pool import Store, run_in_processes
 from recbole_logq.experiment.processes import of_one_process
@@ -21,6 +20,9 @@ from recbole_logq.experiment.report import write_report
 from recbole_logq.experiment.run_record import Record
 from recbole_logq.experiment.statistics import compare_with
 from recbole_logq.experiment.user_values import CommonUsers
+from recbole_logq.files import folder_name
+
+_FILES = {".lock", "runs", *(f"report.{suffix}" for suffix in ("html", "md", "csv", "json"))}
 
 
 def compare(
@@ -53,6 +55,7 @@ def compare(
         check_address(address)
     _check(plan)
     store = Store(folder or Path("comparisons") / folder_name(plan.title))
+    refuse_other_content(store.folder, "comparison", _FILES, ".lock", "runs")
     with alone_in(store.folder, "comparison"):
         missing = store.missing(plan.runs)
         print(

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from recbole_logq.errors import RequestError
-from recbole_logq.experiment.files import folder_name
 from recbole_logq.experiment.plan_layers import entry_of, listed, over, read_plan, refuse_reserved, text
+from recbole_logq.files import folder_name
 from recbole_logq.parsing import parse_value
 
 PLAN_KEYS = frozenset({"title", "models", "dataset", "datasets", "seeds", "reference", "settings"})

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from recbole_logq.errors import RequestError
-from recbole_logq.experiment.files import folder_name
+from recbole_logq.files import folder_name
 from recbole_logq.parsing import nest, read_yaml
 from recbole_logq.settings import nearest
 

@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from recbole_logq.errors import RequestError
-from recbole_logq.experiment.files import write_text
 from recbole_logq.experiment.plan import PlannedRun
+from recbole_logq.files import write_text
 
 Record = dict[str, Any]
 Number = Annotated[float, Field(allow_inf_nan=False)]

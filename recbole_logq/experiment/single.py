@@ -13,8 +13,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from recbole_logq.children import end_with_parent
 from recbole_logq.errors import RequestError, WorkError
 from recbole_logq.experiment.run_record import write_record
+from recbole_logq.interruption import interruptible
 from recbole_logq.settings import DATA_PATH
 
 DEEPEST = (100, 500)
@@ -75,13 +77,16 @@ def _measured(trainer: Any, training: Any, test: Any) -> dict[str, Any]:
 
 def main(words: list[str]) -> int:
     """Read, run, write; failures are one line, as on the command line."""
-    spec = json.loads(Path(words[0]).read_text(encoding="utf-8"))
+    end_with_parent()
     try:
-        record = execute(spec)
+        with interruptible():
+            write_record(words[1], execute(json.loads(Path(words[0]).read_text(encoding="utf-8"))))
     except (RequestError, WorkError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         return error.exit_status
-    write_record(words[1], record)
+    except KeyboardInterrupt:
+        print("error: interrupted", file=sys.stderr)
+        return 1
     return 0
 
 

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import secrets
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
-from recbole_logq.errors import RequestError, WorkError
+from recbole_logq.errors import RequestError
+from recbole_logq.files import failed_write, new_file, not_written, same_file, scratch_folder
 from recbole_logq.serving.asked_file import AskedFile
 from recbole_logq.serving.recommendations import Recommendations
 from recbole_logq.serving.retriever import Retriever
@@ -43,9 +40,9 @@ def opened(
     if path.is_file() and path.suffix == ".pth":
         from recbole_logq.serving.export import export
 
-        with tempfile.TemporaryDirectory(prefix="recommend-") as scratch:
-            export(path, Path(scratch) / "export", index or "exact", index_options)
-            yield Retriever.load(Path(scratch) / "export", verify=False)
+        with scratch_folder(name="recommend") as scratch:
+            export(path, scratch / "export", index or "exact", index_options)
+            yield Retriever.load(scratch / "export", verify=False)
     else:
         yield Retriever.load(path, index=index, index_options=index_options)
 
@@ -62,7 +59,7 @@ def check_files(source: Any, target: Any) -> None:
         raise RequestError(f"--output={target}: a file named .csv or .parquet")
     if not Path(str(source)).is_file():
         raise RequestError(f"--input={source}: no such file")
-    if Path(str(source)).absolute() == Path(str(target)).absolute():
+    if same_file(source, target):
         raise RequestError(f"--output={target} is the input: give another file")
 
 
@@ -139,7 +136,6 @@ def show(found: Recommendations, rows: Sequence[str]) -> None:
 @contextmanager
 def _new_file(target: Path) -> Iterator[Callable[[Any], None]]:
     """Takes tables; the file appears at the end, or not at all."""
-    scratch = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
     writer: Any = None
 
     def write(table: Any) -> None:
@@ -150,15 +146,11 @@ def _new_file(target: Path) -> Iterator[Callable[[Any], None]]:
         writer.write_table(table)
 
     try:
-        yield write
-        if writer is not None:
-            writer.close()
-            os.replace(scratch, target)
+        with new_file(target) as scratch:
+            try:
+                yield write
+            finally:
+                if writer is not None:
+                    writer.close()
     except OSError as error:
-        raise WorkError(f"cannot write {target}: {error.strerror or error}") from error
-    finally:
-        if writer is not None:
-            with suppress(OSError, pa.ArrowException):
-                writer.close()
-        with suppress(OSError):
-            scratch.unlink()
+        raise not_written(target, failed_write(error) or error) from error

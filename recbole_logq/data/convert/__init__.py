@@ -15,7 +15,8 @@ from recbole_logq.data.tables import kind_of, open_table
 from recbole_logq.data.tables.content import Content, look_at
 from recbole_logq.data.tables.delimited import SEPARATORS
 from recbole_logq.data.zoo import PACKAGED
-from recbole_logq.errors import RequestError, WorkError
+from recbole_logq.errors import RequestError
+from recbole_logq.files import failed_write, not_written, same_file
 from recbole_logq.settings import DATA_PATH
 
 FORMATS = ("csv", "json", "parquet", "sequences")
@@ -70,6 +71,8 @@ def convert(
     if not source.is_file():
         raise RequestError(f"input={source}: no such file")
     target = folder / f"{dataset}.inter"
+    if same_file(source, target):
+        raise RequestError(f"input={source} is what would be written: give another --dataset")
     if folder.exists() and any(folder.iterdir()) and not (overwrite and target.exists()):
         raise RequestError(f"{folder} exists already: give another --dataset, or set --overwrite=true to replace it")
     if format is not None and format not in FORMATS:
@@ -109,7 +112,7 @@ def convert(
     try:
         write_atomic(folder, target, header, batches, report)
     except OSError as error:
-        raise WorkError(f"cannot write {folder}: {error.strerror or error}") from error
+        raise not_written(folder, failed_write(error) or error, "set --data_path=FOLDER") from error
     return report
 
 

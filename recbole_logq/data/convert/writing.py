@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
 from recbole_logq.data.convert.report import Report
 from recbole_logq.data.convert.rows import Rows
 from recbole_logq.errors import RequestError
+from recbole_logq.files import scratch_folder
 
 
 def write_atomic(folder: Path, target: Path, header: list[str], batches: Iterable[Rows], report: Report) -> None:
@@ -26,9 +26,8 @@ def write_atomic(folder: Path, target: Path, header: list[str], batches: Iterabl
         RequestError: There is no row.
         OSError: It cannot be written; nothing is left.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
-        file = Path(scratch) / target.name
+    with scratch_folder(folder.parent, folder.name) as scratch:
+        file = scratch / target.name
         with file.open("w", encoding="utf-8", newline="") as out:
             out.write("\t".join(header) + "\n")
             for batch in batches:

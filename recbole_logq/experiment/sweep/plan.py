@@ -9,10 +9,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from recbole_logq.errors import RequestError
-from recbole_logq.experiment.files import folder_name
 from recbole_logq.experiment.plan_layers import entry_of, listed, over, read_plan, refuse_reserved, text
 from recbole_logq.experiment.sweep.params_file import read_params_file
 from recbole_logq.experiment.sweep.space import Parameter, grid, merged_space, parse_space
+from recbole_logq.files import folder_name
 from recbole_logq.parsing import nest
 from recbole_logq.settings import Count, CountOrZero, Positive, PositiveOrZero
 
