@@ -30,7 +30,7 @@ def entity_fields(key: str, config: Any, dataset: Any, std: float) -> EntityFiel
         return None
     columns, (users, items) = columns_of(dataset, key, names), seen_ids(dataset)
     seen = users if key == "user_features" else items
-    return EntityFields(columns, seen, config["embedding_size"], std, partial(sparse_rule, config))
+    return EntityFields.learned(columns, seen, config["embedding_size"], std, partial(sparse_rule, config))
 
 
 def feature_embedding(key: str, config: Any, dataset: Any, std: float) -> FeatureEmbedding | None:
@@ -54,7 +54,7 @@ def context_fields(config: Any, dataset: Any, std: float) -> Fields | None:
     if not names:
         return None
     columns, everywhere = columns_of(dataset, "context_features", names), torch.ones(len(dataset), dtype=torch.bool)
-    return Fields(columns, everywhere, config["embedding_size"], std, partial(sparse_rule, config))
+    return Fields.learned(columns, everywhere, config["embedding_size"], std, partial(sparse_rule, config))
 
 
 def fields_alone(embedding: nn.Embedding | FeatureEmbedding, columns: Sequence[Tensor]) -> Tensor:

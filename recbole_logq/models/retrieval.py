@@ -17,6 +17,7 @@ from recbole_logq.models.rows import Rows
 from recbole_logq.models.statistics import StepStatistics
 from recbole_logq.models.step import losses_from_vectors
 from recbole_logq.modules.packing import DIGIT
+from recbole_logq.modules.query import Request, SequenceQuery, TwoTowerQuery
 from recbole_logq.modules.scorer import Scorer
 from recbole_logq.probability import SegmentFrequency, TargetCounts
 from recbole_logq.ranks import gather_rows, rank, world_size
@@ -27,8 +28,8 @@ from recbole_logq.samplers.observed import Observed
 class RetrievalMixin(nn.Module):
     """Mix into a RecBole recommender.
 
-    The subclass gives :attr:`query_columns`, :meth:`queries`, :meth:`item_vectors`, :meth:`vectors_of_new_items` and
-    :meth:`rows`.
+    The subclass gives :attr:`query_columns`, :meth:`query_encoder`, :meth:`request`, :meth:`item_vectors`,
+    :meth:`vectors_of_new_items` and :meth:`rows`.
     """
 
     _all_items: tuple[Tensor] | None = None  # in a tuple: as an attribute of its own, a table would be a second one
@@ -90,9 +91,17 @@ class RetrievalMixin(nn.Module):
         """Vectors of items ``[..., d]``, prepared for the scorer; the whole table with padding row for None."""
         raise NotImplementedError
 
+    def query_encoder(self) -> TwoTowerQuery | SequenceQuery:
+        """What computes queries, made of the model's own modules: an exported folder has the same without the model."""
+        raise NotImplementedError
+
+    def request(self, interaction: Any) -> Request:
+        """The columns of :attr:`query_columns` by what they mean."""
+        raise NotImplementedError
+
     def queries(self, interaction: Any) -> Tensor:
         """Vectors of rows to rank for ``[batch, d]``, temperature applied: dot products with items are the scores."""
-        raise NotImplementedError
+        return self.query_encoder()(self.request(interaction))
 
     def rows(self, interaction: Any) -> Rows:
         """The encoded rows of a batch."""

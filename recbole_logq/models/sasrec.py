@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from recbole.model.abstract_recommender import SequentialRecommender
 from recbole.utils import InputType
 from torch import Tensor, nn
@@ -20,7 +19,8 @@ from recbole_logq.models.rows import Rows
 from recbole_logq.models.sparse import sparse_rule
 from recbole_logq.modules.feature_embedding import FeatureEmbedding
 from recbole_logq.modules.in_parts import in_parts
-from recbole_logq.modules.packing import Packing, PaddedRows
+from recbole_logq.modules.packing import Packing
+from recbole_logq.modules.query import Request, SequenceQuery
 from recbole_logq.modules.transformer import SequenceEncoder
 from recbole_logq.ranks import world_size
 
@@ -101,12 +101,10 @@ class SASRec(RetrievalMixin, SequentialRecommender):
         """Item ids ``[tokens]`` in the order of a packing to one query each, ``[tokens, d]``."""
         if not packing.n_tokens:  # this process has no share of a small batch
             return next(self.parameters()).new_zeros(0, self.size)
+        states = self.query_encoder().states
         if not self.training or not self.gradient_cache or self.gradient_cache >= len(packing.lengths):
-            return self._encode(tokens, packing)
-        return in_parts(self._encode, [(tokens[part], one) for part, one in packing.parts(self.gradient_cache)])
-
-    def _encode(self, tokens: Tensor, packing: Packing | PaddedRows) -> Tensor:
-        return self.encoder(self.item_embedding(tokens), packing)
+            return states(tokens, packing)
+        return in_parts(states, [(tokens[part], one) for part, one in packing.parts(self.gradient_cache)])
 
     def rows(self, interaction: Any) -> Rows:
         """Rows of a batch of windows, or of RecBole's rows (a history and one target each)."""
@@ -128,16 +126,17 @@ class SASRec(RetrievalMixin, SequentialRecommender):
         """See :attr:`RetrievalMixin.query_columns`."""
         return (self.ITEM_SEQ, self.ITEM_SEQ_LEN)
 
-    def queries(self, interaction: Any) -> Tensor:
-        """See :meth:`RetrievalMixin.queries`."""
-        return self.scorer.query(self._last_states(interaction))
+    def query_encoder(self) -> SequenceQuery:
+        """See :meth:`RetrievalMixin.query_encoder`."""
+        return SequenceQuery(self.item_embedding, self.encoder, self.scorer)
+
+    def request(self, interaction: Any) -> Request:
+        """See :meth:`RetrievalMixin.request`."""
+        return Request(history=interaction[self.ITEM_SEQ], n_items=interaction[self.ITEM_SEQ_LEN])
 
     def _last_states(self, interaction: Any) -> Tensor:
-        sequence, lengths = interaction[self.ITEM_SEQ], interaction[self.ITEM_SEQ_LEN]
-        if torch.compiler.is_exporting():
-            rows = PaddedRows(lengths, sequence.shape[1])
-            return self._encode(rows.pack(sequence), rows)[rows.last]
-        packing = Packing(lengths, sequence.device)
+        sequence = interaction[self.ITEM_SEQ]
+        packing = Packing(interaction[self.ITEM_SEQ_LEN], sequence.device)
         return self.forward(packing.pack(sequence), packing)[packing.last]
 
 

@@ -20,6 +20,7 @@ from recbole_logq.models.sparse import sparse_rule
 from recbole_logq.modules.features import EntityFields, Fields
 from recbole_logq.modules.history_tower import HistoryTower
 from recbole_logq.modules.in_parts import in_parts
+from recbole_logq.modules.query import Request, TwoTowerQuery
 from recbole_logq.modules.tower import Tower
 
 
@@ -86,15 +87,7 @@ class TwoTower(RetrievalMixin, GeneralRecommender):
 
     def _encode_users(self, *columns: Tensor) -> Tensor:
         """Vectors of users, from columns in the order of ``query_columns``."""
-        known = dict(zip(self.query_columns, columns, strict=True))
-        added = None if self.context is None else self.context([known[name] for name in self.context_features])
-        if not isinstance(self.user_tower, HistoryTower):
-            return self.user_tower(known[self.USER_ID], added)
-        if self.user_fields is not None:
-            fields = self.user_fields.of(known[self.USER_ID])
-            added = fields if added is None else added + fields
-        # One table for both towers: half the memory, and every target teaches what the item means in a history.
-        return self.user_tower(known[HISTORY], self.item_tower.embedding, added)
+        return self.query_encoder().vectors(self.request(dict(zip(self.query_columns, columns, strict=True))))
 
     def _encoded(self, tower: Callable[..., Tensor], *columns: Tensor) -> Tensor:
         """A tower's vectors, part by part in training where ``gradient_cache`` asks for it."""
@@ -114,6 +107,13 @@ class TwoTower(RetrievalMixin, GeneralRecommender):
             segment=int(interaction[self.segment_field][0]) if self.segment_field else None,
         )
 
-    def queries(self, interaction: Any) -> Tensor:
-        """See :meth:`RetrievalMixin.queries`."""
-        return self.scorer.query(self._user_vectors(interaction))
+    def query_encoder(self) -> TwoTowerQuery:
+        """See :meth:`RetrievalMixin.query_encoder`."""
+        items = self.item_tower.embedding if isinstance(self.user_tower, HistoryTower) else None
+        return TwoTowerQuery(self.user_tower, self.scorer, items, self.user_fields, self.context)
+
+    def request(self, interaction: Any) -> Request:
+        """See :meth:`RetrievalMixin.request`."""
+        known = {column: interaction[column] for column in self.query_columns}
+        context = [known[column] for column in self.context_features]
+        return Request(user=known.get(self.USER_ID), history=known.get(HISTORY), context=context)

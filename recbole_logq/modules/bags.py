@@ -9,9 +9,7 @@ from torch import Tensor, nn
 
 def mean_of_bags(ids: Tensor, table: nn.Embedding) -> Tensor:
     """Mean of the embeddings of ids ``[rows, length]``, zeros left out, on whichever side; 0 where there are none."""
-    # An exported graph has no sizes that depend on the data.
-    ragged = ids.device.type == "cpu" and not torch.compiler.is_exporting()
-    return (mean_of_real if ragged else mean_by_weight)(ids, table)
+    return (mean_of_real if ids.device.type == "cpu" else mean_by_weight)(ids, table)
 
 
 def mean_of_real(ids: Tensor, table: nn.Embedding) -> Tensor:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from recbole_logq.modules.attention import causal_attention
 from recbole_logq.modules.dropout import Dropout
 from recbole_logq.modules.feed_forward import FEED_FORWARDS
-from recbole_logq.modules.packing import Packing, PaddedRows
+from recbole_logq.modules.packing import Packing
 from recbole_logq.modules.positions import rotate
 
 
@@ -37,7 +37,7 @@ class CausalBlock(nn.Module):
         self.outer = nn.Linear(inner_size, size)
         self.dropout = Dropout(dropout)
 
-    def _attend(self, states: Tensor, packing: Packing | PaddedRows, rotation: Tensor | None) -> Tensor:
+    def _attend(self, states: Tensor, packing: Packing, rotation: Tensor | None) -> Tensor:
         heads = self.query_key_value(states).unflatten(-1, (3, self.n_heads, -1))
         if rotation is not None:
             heads = rotate(heads, rotation)
@@ -46,7 +46,7 @@ class CausalBlock(nn.Module):
     def _feed_forward(self, states: Tensor) -> Tensor:
         return self.outer(self.activation(self.inner(states)))
 
-    def forward(self, states: Tensor, packing: Packing | PaddedRows, rotation: Tensor | None = None) -> Tensor:
+    def forward(self, states: Tensor, packing: Packing, rotation: Tensor | None = None) -> Tensor:
         """States ``[tokens, size]`` to the same shape; ``rotation`` as :func:`rotate` takes it."""
         if self.pre:
             states = states + self.dropout(self._attend(self.attention_norm(states), packing, rotation))
@@ -79,7 +79,7 @@ class LiGRBlock(CausalBlock):
         self.attention_gate = nn.Linear(size, size)
         self.feed_forward_gate = nn.Linear(size, size)
 
-    def forward(self, states: Tensor, packing: Packing | PaddedRows, rotation: Tensor | None = None) -> Tensor:
+    def forward(self, states: Tensor, packing: Packing, rotation: Tensor | None = None) -> Tensor:
         """See :meth:`CausalBlock.forward`."""
         part = self.dropout(self._attend(self.attention_norm(states), packing, rotation))
         states = states + self.attention_gate(states).sigmoid() * part

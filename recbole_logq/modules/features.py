@@ -6,7 +6,7 @@ sum of what is known of it, so one without a history of its own is the sum of th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -34,8 +34,7 @@ class TokenField(nn.Module):
     Tokens that training never sees count as none: their vectors would be what they were drawn as.
 
     Args:
-        column: Of all rows.
-        seen: Rows that training has, bool ``[rows]``.
+        known: What each token counts as: itself, or 0 where training never sees it; int32 ``[tokens]``.
         size: Of the vectors.
         std: Standard deviation of the vectors at the start.
         sparse: Whether the table's gradient holds only the rows that were looked up.
@@ -43,14 +42,25 @@ class TokenField(nn.Module):
 
     known: Tensor
 
-    def __init__(self, column: Column, seen: Tensor, size: int, std: float, sparse: bool) -> None:
+    def __init__(self, known: Tensor, size: int, std: float = 1.0, sparse: bool = False) -> None:
         super().__init__()
+        self.register_buffer("known", known)
+        self.embedding = id_table(len(known), size, std, sparse)
+
+    @classmethod
+    def learned(cls, column: Column, seen: Tensor, size: int, std: float, sparse: bool) -> TokenField:
+        """The field of a column.
+
+        Args:
+            column: Of all rows.
+            seen: Rows that training has, bool ``[rows]``.
+            size, std, sparse: As for the class.
+        """
         known = torch.zeros(column.n_tokens, dtype=torch.int32)
         tokens = column.values[seen].unique()
         known[tokens] = tokens.to(torch.int32)
         known[0] = 0
-        self.register_buffer("known", known)
-        self.embedding = id_table(column.n_tokens, size, std, sparse)
+        return cls(known, size, std, sparse)
 
     def prepare(self, values: Tensor) -> Tensor:
         """What :meth:`forward` takes for values of the column, in small memory."""
@@ -68,28 +78,31 @@ class NumberField(nn.Module):
     What is missing is the mean: a single number that is NaN (RecBole fills it in before), several that are all 0.
 
     Args:
-        column, seen, size, std: As for :class:`TokenField`; ``std`` is that of the whole sum.
-
-    Attributes:
-        mean, scale: What numbers are standardised by, buffers ``[length]``.
+        mean, scale: What numbers are standardised by, ``[length]``.
+        size, std: As for :class:`TokenField`; ``std`` is that of the whole sum.
     """
 
     mean: Tensor
     scale: Tensor
 
-    def __init__(self, column: Column, seen: Tensor, size: int, std: float) -> None:
+    def __init__(self, mean: Tensor, scale: Tensor, size: int, std: float = 1.0) -> None:
         super().__init__()
+        self.register_buffer("mean", mean)
+        self.register_buffer("scale", scale)
+        self.linear = nn.Linear(len(mean), size)
+        nn.init.normal_(self.linear.weight, std=std * max(len(mean), 1) ** -0.5)
+        nn.init.zeros_(self.linear.bias)
+
+    @classmethod
+    def learned(cls, column: Column, seen: Tensor, size: int, std: float) -> NumberField:
+        """The field of a column; arguments as for :meth:`TokenField.learned`."""
         values = column.values[seen].flatten(1) if column.values.dim() > 1 else column.values[seen].double()[:, None]
         length = values.shape[1]
         if length > 1:
             values = values[values.any(1)]
         scale, mean = torch.std_mean(values, dim=0, correction=0)
         usable = scale.isfinite() & (scale > 0)
-        self.register_buffer("mean", mean.nan_to_num())
-        self.register_buffer("scale", torch.where(usable, scale, torch.ones_like(scale)))
-        self.linear = nn.Linear(length, size)
-        nn.init.normal_(self.linear.weight, std=std * max(length, 1) ** -0.5)
-        nn.init.zeros_(self.linear.bias)
+        return cls(mean.nan_to_num(), torch.where(usable, scale, torch.ones_like(scale)), size, std)
 
     def prepare(self, values: Tensor) -> Tensor:
         """What :meth:`forward` takes for values of the column: half precision where there are several in a row."""
@@ -107,21 +120,25 @@ class Fields(nn.Module):
     """Several fields of the same rows.
 
     Args:
-        columns: At least one.
-        seen, size, std: As for :class:`TokenField`.
-        sparse: Says of a number of tokens whether their table has sparse gradients.
+        fields: At least one.
     """
 
-    def __init__(
-        self, columns: Sequence[Column], seen: Tensor, size: int, std: float, sparse: Callable[[int], bool]
-    ) -> None:
+    def __init__(self, fields: Iterable[TokenField | NumberField]) -> None:
         super().__init__()
-        self.fields: Any = nn.ModuleList(
-            TokenField(column, seen, size, std, sparse(column.n_tokens))
-            if column.n_tokens
-            else NumberField(column, seen, size, std)
-            for column in columns
-        )
+        self.fields: Any = nn.ModuleList(fields)
+
+    @classmethod
+    def learned(
+        cls, columns: Sequence[Column], seen: Tensor, size: int, std: float, sparse: Callable[[int], bool]
+    ) -> Fields:
+        """The fields of columns.
+
+        Args:
+            columns: At least one.
+            seen, size, std: As for :meth:`TokenField.learned`.
+            sparse: Says of a number of tokens whether their table has sparse gradients.
+        """
+        return cls(_learned(columns, seen, size, std, sparse))
 
     def forward(self, values: Sequence[Tensor]) -> Tensor:
         """Sums of vectors ``[rows, size]`` of columns as they are in the data, in the order of the fields."""
@@ -139,25 +156,42 @@ class EntityFields(Fields):
     """Fields of numbered entities, whose values are kept: an id is enough to have its vector.
 
     Args:
-        columns, seen, size, std, sparse: As for :class:`Fields`; row 0 is padding.
-
-    Attributes:
-        seen: Entities that training has, buffer ``[entities]``.
+        fields: At least one.
+        seen: Entities that training has, bool ``[entities]``; row 0 is padding.
+        prepared: Values of all entities in each field, as its ``prepare`` gives them.
     """
 
     seen: Tensor
 
-    def __init__(
-        self, columns: Sequence[Column], seen: Tensor, size: int, std: float, sparse: Callable[[int], bool]
-    ) -> None:
-        super().__init__(columns, seen, size, std, sparse)
+    def __init__(self, fields: Iterable[TokenField | NumberField], seen: Tensor, prepared: Sequence[Tensor]) -> None:
+        super().__init__(fields)
         self.n_rows = len(seen)
         self.register_buffer("seen", seen)
-        for position, (field, column) in enumerate(zip(self.fields, columns, strict=True)):
-            prepared = field.prepare(column.values)
-            prepared[0] = 0  # nothing is known of who is nobody: no token, and the mean of the numbers
-            self.register_buffer(f"values_{position}", prepared)
+        for position, values in enumerate(prepared):
+            self.register_buffer(f"values_{position}", values)
+
+    @classmethod
+    def learned(
+        cls, columns: Sequence[Column], seen: Tensor, size: int, std: float, sparse: Callable[[int], bool]
+    ) -> EntityFields:
+        """The fields of columns; arguments as for :meth:`Fields.learned`, row 0 is padding."""
+        fields = _learned(columns, seen, size, std, sparse)
+        prepared = [field.prepare(column.values) for field, column in zip(fields, columns, strict=True)]
+        for values in prepared:
+            values[0] = 0  # nothing is known of who is nobody: no token, and the mean of the numbers
+        return cls(fields, seen, prepared)
 
     def of(self, ids: Tensor) -> Tensor:
         """Vectors ``[rows, size]`` of ids ``[rows]``."""
         return self.of_prepared([getattr(self, f"values_{position}")[ids] for position in range(len(self.fields))])
+
+
+def _learned(
+    columns: Sequence[Column], seen: Tensor, size: int, std: float, sparse: Callable[[int], bool]
+) -> list[TokenField | NumberField]:
+    return [
+        TokenField.learned(column, seen, size, std, sparse(column.n_tokens))
+        if column.n_tokens
+        else NumberField.learned(column, seen, size, std)
+        for column in columns
+    ]

@@ -102,7 +102,6 @@ class Attention(nn.Module):
 def _looked_up(table: nn.Embedding | FeatureEmbedding, ids: Tensor) -> tuple[Tensor, Tensor]:
     if isinstance(table, FeatureEmbedding):
         return table.looked_up(ids)
-    # An exported graph makes no choice by the number of rows.
-    if torch.compiler.is_exporting() or (ids.numel() > table.num_embeddings and not table.sparse):
+    if ids.numel() > table.num_embeddings and not table.sparse:
         return table.weight, ids
     return table(ids.flatten()), torch.arange(ids.numel(), device=ids.device).view(ids.shape)

@@ -88,29 +88,6 @@ class Packing:
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
-class PaddedRows:
-    """The same interface over rows as they are, padding included, for a graph whose sizes depend on no data.
-
-    Args:
-        lengths: Length of each row, at least 1; int64 ``[batch]``.
-        width: To which rows are right-padded.
-    """
-
-    def __init__(self, lengths: Tensor, width: int) -> None:
-        n_rows = lengths.shape[0]  # a graph takes len() for a constant
-        self.shape = (n_rows, width)
-        self.position = torch.arange(width, device=lengths.device).repeat(n_rows)
-        self.last = torch.arange(n_rows, device=lengths.device) * width + lengths - 1
-
-    def pack(self, padded: Tensor) -> Tensor:
-        """See :meth:`Packing.pack`."""
-        return padded.flatten(0, 1)
-
-    def by_bucket(self, function: Callable[[Tensor], Tensor], tokens: Tensor) -> Tensor:
-        """See :meth:`Packing.by_bucket`."""
-        return function(tokens.unflatten(0, self.shape)).flatten(0, 1)
-
-
 class _Bucket:
     """Consecutive sequences, their tokens a slice of all tokens.
 

@@ -57,6 +57,9 @@ class RotaryPositions(NoPositions):
 
     Raises:
         ValueError: The width of a head is odd.
+
+    Attributes:
+        angles: Of every position and pair, float64 ``[max_length, d / 2]``; not stored, since they follow from sizes.
     """
 
     angles: Tensor
@@ -66,8 +69,16 @@ class RotaryPositions(NoPositions):
         width = size // n_heads
         if width % 2:
             raise ValueError(f"a head of {width} dimensions has no pairs to turn")
-        speed = 10000.0 ** (-torch.arange(0, width, 2, dtype=torch.float64) / width)
-        self.register_buffer("angles", torch.outer(torch.arange(max_length), speed), persistent=False)
+        angles = torch.empty(max_length, width // 2, dtype=torch.float64)
+        self.register_buffer("angles", angles, persistent=False)
+        if not angles.is_meta:  # there are no values on that device, only sizes
+            self.work_out()
+
+    def work_out(self) -> None:
+        """Compute the angles; to be called by whoever has made the module on torch's meta device."""
+        max_length, pairs = self.angles.shape
+        speed = 10000.0 ** (-torch.arange(0, 2 * pairs, 2, dtype=torch.float64) / (2 * pairs))
+        self.angles = torch.outer(torch.arange(max_length), speed)
 
     def rotation(self, position: Tensor, dtype: torch.dtype) -> Tensor:
         """See :meth:`NoPositions.rotation`; cosines and sines ``[2, tokens, 1, 1, d / 2]``."""

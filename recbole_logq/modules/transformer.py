@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from recbole_logq.modules.block import BLOCKS
 from recbole_logq.modules.dropout import Dropout
-from recbole_logq.modules.packing import Packing, PaddedRows
+from recbole_logq.modules.packing import Packing
 from recbole_logq.modules.positions import POSITIONS, LearnedPositions, NoPositions
 
 
@@ -61,7 +61,7 @@ class SequenceEncoder(nn.Module):
             if isinstance(module, nn.Linear):
                 nn.init.zeros_(module.bias)
 
-    def forward(self, embedded: Tensor, packing: Packing | PaddedRows) -> Tensor:
+    def forward(self, embedded: Tensor, packing: Packing) -> Tensor:
         """Embedded items ``[tokens, size]`` to states ``[tokens, size]``."""
         if self.scale is not None:
             embedded = embedded * self.scale

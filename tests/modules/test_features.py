@@ -19,23 +19,23 @@ ALL = [TOKEN, TOKENS, NUMBER, NUMBERS]
 
 def fields(columns: list[Column] | None = None, sparse: bool = False) -> EntityFields:
     torch.manual_seed(0)
-    return EntityFields(columns or ALL, SEEN, 3, 0.5, lambda _: sparse).double()
+    return EntityFields.learned(columns or ALL, SEEN, 3, 0.5, lambda _: sparse).double()
 
 
 def test_a_sequence_is_the_mean_of_what_training_knows_of_it() -> None:
-    field = TokenField(TOKENS, SEEN, 3, 0.5, sparse=False)
+    field = TokenField.learned(TOKENS, SEEN, 3, 0.5, sparse=False)
     table = field.embedding.weight
     found = field(field.prepare(TOKENS.values))
     zero = torch.zeros(3)
     # Token 3 is on an unseen row alone: it counts as none, not as a vector that nothing has trained.
     expected = [zero, (table[1] + table[2]) / 2, (2 * table[2] + table[1]) / 3, zero, table[1]]
     torch.testing.assert_close(found, torch.stack(expected))
-    one = TokenField(TOKEN, SEEN, 3, 0.5, sparse=False)
+    one = TokenField.learned(TOKEN, SEEN, 3, 0.5, sparse=False)
     assert not one(one.prepare(TOKEN.values))[[0, 3, 4]].any()
 
 
 def test_numbers_are_standardised_over_what_training_sees() -> None:
-    field = NumberField(NUMBER, SEEN, 3, 0.5)
+    field = NumberField.learned(NUMBER, SEEN, 3, 0.5)
     scale = (8 / 3) ** 0.5
     assert [field.mean.item(), field.scale.item()] == pytest.approx([1992, scale])
     prepared = field.prepare(NUMBER.values)
@@ -45,7 +45,7 @@ def test_numbers_are_standardised_over_what_training_sees() -> None:
 
 
 def test_several_numbers_that_are_missing_are_the_mean_and_constant_ones_say_nothing() -> None:
-    field = NumberField(NUMBERS, SEEN, 3, 0.5)
+    field = NumberField.learned(NUMBERS, SEEN, 3, 0.5)
     torch.testing.assert_close(field.mean, torch.tensor([2.0, -1.0]))
     torch.testing.assert_close(field.scale, torch.ones(2))
     prepared = field.prepare(NUMBERS.values)
@@ -54,7 +54,7 @@ def test_several_numbers_that_are_missing_are_the_mean_and_constant_ones_say_not
 
 
 def test_nothing_that_training_sees_has_a_number() -> None:
-    field = NumberField(Column(torch.zeros(5, 2)), SEEN, 3, 0.5)
+    field = NumberField.learned(Column(torch.zeros(5, 2)), SEEN, 3, 0.5)
     assert torch.isfinite(field(field.prepare(torch.tensor([[0.0, 0.0], [1.0, 2.0]])))).all()
 
 

@@ -125,7 +125,7 @@ def test_attention_starts_as_the_mean_and_weighs_by_query_and_distance() -> None
 def test_histories_of_items_with_features(attention_length: int | None, rows: int) -> None:
     torch.manual_seed(0)
     seen = torch.tensor([False, *[True] * 5, False])
-    fields = EntityFields([Column(torch.tensor([0, 1, 2, 1, 2, 1, 2]), 3)], seen, 3, 0.5, lambda _: False)
+    fields = EntityFields.learned([Column(torch.tensor([0, 1, 2, 1, 2, 1, 2]), 3)], seen, 3, 0.5, lambda _: False)
     items = FeatureEmbedding(fields, 3, 0.5).double()
     tower = HistoryTower(3, attention_length=attention_length).double()
     table = nn.Embedding.from_pretrained(items.whole().detach())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from recbole_logq.modules.packing import Packing, PaddedRows
+from recbole_logq.modules.packing import Packing
 from recbole_logq.modules.transformer import SequenceEncoder
 
 LENGTHS = [[3, 1, 7, 2, 7, 4, 1, 12], [5, 5, 5], [1], [1, 1, 1], [50, 1]]
@@ -66,16 +66,3 @@ def test_an_encoder_sees_each_sequence_alone(norm: str) -> None:
         (expected,) = torch.autograd.grad((alone * weight[own]).sum(), rows)
         torch.testing.assert_close(gradient[row], expected[row], rtol=1e-4, atol=1e-5)
     assert not gradient[0, lengths[0] :].any()
-
-
-@pytest.mark.parametrize("positions", ["learned", "rotary"])
-def test_padded_rows_give_the_same_states(positions: str) -> None:
-    lengths = torch.tensor([3, 1, 9, 2, 9, 4])
-    encoder = SequenceEncoder(
-        size=8, n_layers=2, n_heads=2, inner_size=8, dropout=0.0, norm="pre", max_length=11, initializer_range=0.5,
-        positions=positions,
-    )  # fmt: skip
-    rows = torch.randn(len(lengths), 11, 8, generator=torch.Generator().manual_seed(1))
-    packed, padded = Packing(lengths), PaddedRows(lengths, 11)
-    states = [encoder(one.pack(rows), one)[one.last] for one in (packed, padded)]
-    torch.testing.assert_close(states[0], states[1], rtol=1e-5, atol=1e-5)

@@ -1,0 +1,100 @@
+"""From what is known of a request to its query, for a model and for the folder that it is exported to; torch only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from recbole_logq.modules.feature_embedding import FeatureEmbedding
+from recbole_logq.modules.features import EntityFields, Fields
+from recbole_logq.modules.history_tower import HistoryTower
+from recbole_logq.modules.packing import Packing
+from recbole_logq.modules.scorer import Scorer
+from recbole_logq.modules.tower import Tower
+from recbole_logq.modules.transformer import SequenceEncoder
+
+
+class Request(NamedTuple):
+    """Rows to compute queries of; what the model does not read may be left out.
+
+    Attributes:
+        user: Ids, 0 for a visitor; int64 ``[rows]``.
+        history: Items that each had, in time order, right-padded with 0; int64 ``[rows, length]``.
+        n_items: How many those are; int64 ``[rows]``.
+        context: What else is known, a column ``[rows]`` each.
+    """
+
+    user: Tensor | None = None
+    history: Tensor | None = None
+    n_items: Tensor | None = None
+    context: Sequence[Tensor] = ()
+
+
+class TwoTowerQuery(nn.Module):
+    """The user's side of a two-tower model.
+
+    Args:
+        user_tower: Over ids, or over histories.
+        scorer: Of the model.
+        item_embedding: The items' own, for a tower over histories. One table for both towers: half the memory, and
+            every target teaches what the item means in a history.
+        user_fields: What else is known of users, for a tower over histories.
+        context: What a request knows.
+    """
+
+    def __init__(
+        self,
+        user_tower: Tower | HistoryTower,
+        scorer: Scorer,
+        item_embedding: nn.Embedding | FeatureEmbedding | None = None,
+        user_fields: EntityFields | None = None,
+        context: Fields | None = None,
+    ) -> None:
+        super().__init__()
+        self.user_tower, self.scorer, self.item_embedding = user_tower, scorer, item_embedding
+        self.user_fields, self.context = user_fields, context
+
+    def vectors(self, request: Request) -> Tensor:
+        """Vectors of users, ``[rows, d]``."""
+        added = None if self.context is None else self.context(request.context)
+        if isinstance(self.user_tower, Tower):
+            return self.user_tower(request.user, added)
+        if self.user_fields is not None:
+            assert request.user is not None
+            fields = self.user_fields.of(request.user)
+            added = fields if added is None else added + fields
+        return self.user_tower(request.history, self.item_embedding, added)
+
+    def forward(self, request: Request) -> Tensor:
+        """Queries ``[rows, d]``, prepared by the scorer: their dot products with item vectors are the scores."""
+        return self.scorer.query(self.vectors(request))
+
+
+class SequenceQuery(nn.Module):
+    """The items that a user had, through a transformer.
+
+    Args:
+        item_embedding: Of the items.
+        encoder: Of their sequences.
+        scorer: Of the model.
+    """
+
+    def __init__(
+        self, item_embedding: nn.Embedding | FeatureEmbedding, encoder: SequenceEncoder, scorer: Scorer
+    ) -> None:
+        super().__init__()
+        self.item_embedding, self.encoder, self.scorer = item_embedding, encoder, scorer
+
+    def states(self, tokens: Tensor, packing: Packing) -> Tensor:
+        """Item ids ``[tokens]`` in the order of a packing to one state each, ``[tokens, d]``."""
+        embedded = self.item_embedding(tokens)
+        return self.encoder(embedded, packing) if packing.n_tokens else embedded
+
+    def forward(self, request: Request) -> Tensor:
+        """See :meth:`TwoTowerQuery.forward`; every row has an item at least."""
+        assert request.history is not None
+        assert request.n_items is not None
+        packing = Packing(request.n_items, request.history.device)
+        return self.scorer.query(self.states(packing.pack(request.history), packing)[packing.last])
