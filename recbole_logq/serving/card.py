@@ -5,24 +5,27 @@ from __future__ import annotations
 import shlex
 from typing import Any
 
-from recbole_logq.serving.folder import knows_users_by_id
+from recbole_logq.serving.description import Description
 
 
-def card(manifest: dict[str, Any], user: str, item: str, context: dict[str, Any] | None = None) -> str:
+def card(
+    manifest: dict[str, Any], described: Description, user: str, item: str, context: dict[str, Any] | None = None
+) -> str:
     """Markdown.
 
     Args:
         manifest: Of the folder.
+        described: Its encoder.
         user: A user to show in the example.
         item: An item to show there.
         context: What a request knows there, if the model reads it.
     """
     data, training, index = manifest["data"], manifest["training"], manifest["index"]
-    visitors = not knows_users_by_id(manifest)
+    visitors = described.reads_history
     further = "k=10, exclude_history=True" + (f", contexts=[{context!r}]" if context else "")
     example = [f'found = retriever.recommend(users=["{_quoted(user)}"], {further})']
     example += [f'found = retriever.recommend(histories=[["{_quoted(item)}"]], {further})'] if visitors else []
-    reads = [f"{column['name']} ({column['type']})" for column in manifest["columns"] if column["holds"] == "context"]
+    reads = [f"{column.name} ({column.type})" for column in described.context_columns]
     lines = [
         f"# {manifest['model']} on {data['dataset']}",
         "",
@@ -37,7 +40,7 @@ def card(manifest: dict[str, Any], user: str, item: str, context: dict[str, Any]
         "```",
         "",
         "Scores are inner products of a query and an item, "
-        f"{manifest['dimensions']} numbers each. No log Q is in them: it corrects the training's sampling alone. "
+        f"{described.dimensions} numbers each. No log Q is in them: it corrects the training's sampling alone. "
         + (
             "A visitor who was not in training is served from a history."
             if visitors
@@ -51,8 +54,8 @@ def card(manifest: dict[str, Any], user: str, item: str, context: dict[str, Any]
         f"{data['interactions']:,} interactions",
         f"- fingerprint of the split: {_pairs(data['fingerprint'])}",
         f"- histories in this folder: up to `{data['history']}` ({data['history_interactions']:,} interactions); the "
-        f"model sees the latest {manifest['max_history']}"
-        if manifest["max_history"]
+        f"model sees the latest {described.items_seen}"
+        if described.items_seen
         else f"- histories in this folder: up to `{data['history']}` ({data['history_interactions']:,} interactions)",
         "",
         "## Protocol and metrics",

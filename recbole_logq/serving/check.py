@@ -6,14 +6,16 @@ from typing import Any
 
 import torch
 
+from recbole_logq.data.histories import HISTORY
 from recbole_logq.errors import WorkError
-from recbole_logq.serving.columns import as_read
 from recbole_logq.serving.context import some_contexts
 from recbole_logq.serving.retriever import Retriever
 
 TOLERANCE = 1e-5
 """Largest difference of a number of a query, in units of the largest number of the queries, that float32 explains."""
 N_CHECKED = 512
+MAX_CHECKED = 1 << 21
+"""Items of their histories together, about: fewer rows of very long ones."""
 
 
 @torch.no_grad()
@@ -31,18 +33,18 @@ def check_encoder(retriever: Retriever, network: Any, data: Any) -> float:
     Raises:
         WorkError: It is more than float32 explains.
     """
-    columns, length = retriever.manifest["columns"], retriever.manifest["max_history"]
+    length = retriever.described.items_seen
     generator = torch.Generator().manual_seed(1)
-    n_rows = N_CHECKED if length else min(N_CHECKED, len(retriever.users))
+    n_rows = max(min(N_CHECKED, MAX_CHECKED // length), 8) if length else min(N_CHECKED, len(retriever.users))
     context, given = some_contexts(data, retriever.context.columns, n_rows, generator)
     if length is None:
         ids = torch.randperm(len(retriever.users), generator=generator)[:n_rows] + 1
         found = retriever.queries(users=[retriever.users[int(place) - 1].as_py() for place in ids], contexts=given)
-        holds = {"user": ids}
+        columns = {network.USER_ID: ids}
     else:
         # None, fewer, as many and more than the model sees: what is cut off are the earliest.
         sizes = torch.randint(1, 2 * length + 2, (n_rows,), generator=generator)
-        sizes[:4] = torch.tensor([1 if retriever.manifest["needs_history"] else 0, length, length + 1, 3 * length])
+        sizes[:4] = torch.tensor([1 if retriever.described.needs_history else 0, length, length + 1, 3 * length])
         some = [torch.randint(1, len(retriever.catalogue) + 1, (size,), generator=generator) for size in sizes.tolist()]
         tokens = retriever.catalogue["item"].to_pylist()
         histories = [[tokens[item - 1] for item in one.tolist()] for one in some]
@@ -50,8 +52,10 @@ def check_encoder(retriever: Retriever, network: Any, data: Any) -> float:
         seen = torch.zeros(n_rows, length, dtype=torch.int64)
         for row, one in zip(seen, some, strict=True):
             row[: min(len(one), length)] = one[-length:]
-        holds = {"history": seen, "length": sizes.clamp_max(length), "user": torch.zeros_like(sizes)}
-    expected = network.queries(as_read(columns, holds, context))
+        columns = {network.USER_ID: torch.zeros_like(sizes), HISTORY: seen}
+        if retriever.described.needs_history:
+            columns |= {network.ITEM_SEQ: seen, network.ITEM_SEQ_LEN: sizes.clamp_max(length)}
+    expected = network.queries({**columns, **context})
     difference = float((found - expected).abs().max() / expected.abs().max().clamp_min(1e-30))
     if not difference <= TOLERANCE:
         raise WorkError(f"the exported encoder differs from the model by {difference:.1e}, more than {TOLERANCE}")

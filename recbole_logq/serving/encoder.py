@@ -1,167 +1,174 @@
-"""The user encoder as a program that runs without the model's code: ``torch.export``, and a check before it is loaded.
-
-An archive of ``torch.export`` is code: torch unpickles what the archive declares as pickled, looks operators up by
-name, and evaluates sizes that are written as text. So an archive is read only if nothing in it is pickled, every
-operator is one of :data:`OPERATORS` and every size is a sum of products of symbols and whole numbers.
-"""
+"""The user encoder of a folder: modules of this package, made from a checked description, with weights that fit it."""
 
 from __future__ import annotations
 
 import copy
-import io
-import json
-import pickle
-import re
-import zipfile
-from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from recbole_logq.errors import RequestError
+from recbole_logq.modules.dropout import Dropout
 from recbole_logq.modules.feature_embedding import FeatureEmbedding
+from recbole_logq.modules.features import EntityFields, Fields, NumberField, TokenField
+from recbole_logq.modules.history_tower import HistoryTower
+from recbole_logq.modules.positions import RotaryPositions
+from recbole_logq.modules.query import Request, SequenceQuery, TwoTowerQuery
+from recbole_logq.modules.scorer import Scorer
+from recbole_logq.modules.tower import Tower
+from recbole_logq.modules.transformer import SequenceEncoder
+from recbole_logq.serving import description as describes
+from recbole_logq.serving.description import Description, SequenceDescription, UserDescription
+from recbole_logq.serving.tensors import read_tensors, tensor_shapes, write_tensors
 
-OPERATORS = frozenset(
-    """
-    _assert_scalar _assert_tensor_metadata _embedding_bag _to_copy add alias any arange bitwise_and bitwise_not bmm
-    cat chunk clamp clamp_max clamp_min clone contiguous cos cumsum div dropout embedding embedding_bag eq exp
-    expand expand_as flatten full full_like gather ge gelu gt index index_select layer_norm le lift_fresh_copy
-    linalg_vector_norm linear log logical_and logical_not lt masked_fill matmul mean mm mul nan_to_num ne neg norm
-    ones ones_like permute pow relu repeat reshape rsqrt rsub scalar_tensor scaled_dot_product_attention select sigmoid
-    silu sin slice softmax split split_with_sizes sqrt squeeze stack sub sum sym_numel sym_size t tanh to transpose
-    type_as unbind unflatten unsqueeze view where zeros zeros_like
-    """.split()  # noqa: SIM905
-)
-"""Names of torch's own (aten) operators that an encoder may be made of; none of them touches anything but tensors."""
-
-_FILE = re.compile(
-    r"[^/]+/(data/(weights/(weight_\d+|model_weights_config\.json)|constants/(tensor_\d+|model_constants_config\.json)"
-    r"|sample_inputs/model\.pt)|models/model\.json|archive_format|archive_version|byteorder|\.data/\w+)"
-)
-_OPERATOR = re.compile(r"torch\.ops\.aten\.(\w+?)_?(\.\w+)?|_operator\.(?:getitem|add|sub|mul|floordiv|[gl][et]|eq|ne)")
-_SYMBOL = r"\bs\d+\b|Symbol\('s\d+'(, (positive|integer|nonnegative)=True)*\)"
-_SIZE = re.compile(rf"([-+*, ()]|{_SYMBOL}|\b\d+\b|\bint_oo\b|\b(Mul|Add|Integer)\()*")
+Query = TwoTowerQuery | SequenceQuery
 
 
-class _Queries(nn.Module):
-    def __init__(self, model: Any) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, columns: dict[str, Tensor]) -> Tensor:
-        return self.model.queries(columns)
+def write_encoder(query: Query, file: Path) -> None:
+    """Write the weights of what computes a model's queries, on the CPU, in evaluation mode."""
+    write_tensors(file, _plain(query).state_dict())
 
 
 @torch.no_grad()
-def export_encoder(model: Any, example: dict[str, Tensor], file: Path) -> None:
-    """Write the program that computes ``model.queries``.
-
-    Args:
-        model: A model of this package, on the CPU, in evaluation mode.
-        example: The columns that it reads, ``[rows, ...]`` with 2 rows or more; any number of rows works afterwards.
-        file: Ends in ``.pt2``.
-    """
-    rows = torch.export.Dim("rows", min=1)
-    sizes = ({name: {0: rows} for name in example},)
-    program = torch.export.export(_Queries(_with_plain_tables(model)), (example,), dynamic_shapes=sizes, strict=False)
-    _leave_out_what_is_not_used(program)
-    torch.export.save(program, file)
-
-
-def _with_plain_tables(model: Any) -> Any:
-    """A copy in which ids with features are rows of a table: their vectors are fixed once a model is trained."""
-    if not any(isinstance(module, FeatureEmbedding) for module in model.modules()):
-        return model
-    model = copy.deepcopy(model)
-    for parent in list(model.modules()):
-        for name, child in parent.named_children():
+def _plain(query: Query) -> Query:
+    """The same without dropout, and with a table for ids with features: once a model is trained, theirs are fixed."""
+    own = {id(tensor): tensor for tensor in chain(query.parameters(), query.buffers())}
+    query = copy.deepcopy(query, own)  # tensors are shared with the model
+    for parent in list(query.modules()):
+        for name, child in list(parent.named_children()):
             if isinstance(child, FeatureEmbedding):
                 setattr(parent, name, nn.Embedding.from_pretrained(child.whole(), padding_idx=0))
-    return model
-
-
-def _leave_out_what_is_not_used(program: Any) -> None:
-    """Drop weights that queries do not need (of items, of the sampler), and paths of this machine."""
-    signature, graph = program.graph_signature, program.graph_module.graph
-    placeholders = {node.target: node for node in graph.nodes if node.op == "placeholder"}
-    kept = []
-    for spec in signature.input_specs:
-        node = placeholders[spec.arg.name]
-        if spec.target is not None and not node.users:
-            graph.erase_node(node)
-            program.state_dict.pop(spec.target, None)
-            program.constants.pop(spec.target, None)
-        else:
-            kept.append(spec)
-    signature.input_specs = kept
-    for node in graph.nodes:
-        node.meta.pop("stack_trace", None)
-    program.graph_module.recompile()
+            elif isinstance(child, nn.Sequential):
+                setattr(parent, name, nn.Sequential(*(layer for layer in child if not isinstance(layer, Dropout))))
+    return query
 
 
 class Encoder:
-    """Queries from columns.
+    """Queries from requests.
 
     Args:
-        file: What :func:`export_encoder` wrote.
+        description: What the encoder is made of.
+        file: What :func:`write_encoder` wrote.
+        n_users: Users of the folder.
+        n_items: Its items.
 
     Raises:
-        RequestError: It holds anything else, is damaged, or was written by a torch that this one does not understand.
+        RequestError: The file does not hold exactly the weights that the description asks for.
     """
 
-    def __init__(self, file: Path) -> None:
-        content = file.read_bytes()  # what was checked is what is loaded
-        _check(content, file)
+    def __init__(self, description: Description, file: Path, n_users: int, n_items: int) -> None:
+        n_layers = getattr(description, "n_layers", 0)
+        if n_layers > len(tensor_shapes(file)):  # seconds of making modules for nothing
+            raise RequestError(f"{file} does not belong here: it has no weights of {n_layers} layers; export again")
         try:
-            self._run = torch.export.load(io.BytesIO(content)).module()
-        except Exception as error:  # whatever torch's reader makes of another version's file
-            raise RequestError(f"{file}: torch {torch.__version__} cannot read it, export again with it") from error
+            with torch.device("meta"), _WithoutValues():
+                query = _made(description, n_users + 1, n_items + 1)
+        except (ValueError, RuntimeError) as error:  # sizes that do not go together
+            raise RequestError(f"{file.parent}: no such encoder ({' '.join(str(error).split())[:200]})") from error
+        weights = read_tensors(file, query.state_dict())
+        query.load_state_dict(weights, assign=True)
+        for module in query.modules():
+            if isinstance(module, RotaryPositions):
+                module.work_out()
+        if problem := _problem(query):
+            raise RequestError(f"{file}: {problem}; export again")
+        self._query = query.eval().requires_grad_(False)
 
     @torch.no_grad()
-    def __call__(self, columns: dict[str, Tensor]) -> Tensor:
+    def __call__(self, request: Request) -> Tensor:
         """Queries ``[rows, d]``, prepared by the scorer: their dot products with item vectors are the scores."""
-        return self._run(columns)
+        return self._query(request)
 
 
-def _check(content: bytes, file: Path) -> None:
-    try:
-        archive = zipfile.ZipFile(io.BytesIO(content))
-        texts = {name: archive.read(name) for name in archive.namelist()}
-        described = [json.loads(text) for name, text in texts.items() if name.endswith(".json")]
-        for name, text in texts.items():
-            if name.endswith("sample_inputs/model.pt"):
-                torch.load(io.BytesIO(text), weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise RequestError(f"{file} holds more than values and tensors and is not loaded") from error
-    except Exception as error:
-        raise RequestError(f"{file} is damaged or no encoder: export again") from error
-    strange = [name for name in texts if not _FILE.fullmatch(name)]
-    strange += [part for one in described for part in _not_allowed(one)]
-    if strange:
-        raise RequestError(f"{file} holds more than an encoder of this package and is not loaded: {strange[0]}")
+class _WithoutValues(TorchFunctionMode):
+    """Modules are made without drawing weights, which are there already."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if getattr(func, "__module__", None) == "torch.nn.init":
+            return kwargs["tensor"] if "tensor" in kwargs else args[0]
+        return func(*args, **kwargs)
 
 
-def _not_allowed(value: Any) -> Iterator[str]:
-    """Whatever in the description of a program this package does not write."""
-    if isinstance(value, list):
-        for item in value:
-            yield from _not_allowed(item)
-    if not isinstance(value, dict):
-        return
-    for key, item in value.items():
-        if key == "use_pickle" and item is not False:
-            yield "something pickled"
-        elif key == "path_name" and not re.fullmatch(r"(weight|tensor)_\d+", str(item)):
-            yield f"the file {item}"
-        elif key == "nodes":
-            for node in item:
-                found = _OPERATOR.fullmatch(str(node.get("target")))
-                if not found or (found[1] and found[1] not in OPERATORS):
-                    yield f"the operator {node.get('target')}"
-        elif (key == "expr_str" or (key == "as_expr" and isinstance(item, str))) and not _SIZE.fullmatch(str(item)):
-            yield f"the size {item}"
-        elif key == "range_constraints" and not all(_SIZE.fullmatch(str(name)) for name in item):
-            yield "a size that is no symbol"
-        yield from _not_allowed(item)
+def _made(description: Description, n_users: int, n_items: int) -> Query:
+    size, scorer = description.size, description.scorer.build()
+    if isinstance(description, SequenceDescription):
+        encoder = SequenceEncoder(
+            size=size,
+            n_layers=description.n_layers,
+            n_heads=description.n_heads,
+            inner_size=description.inner_size,
+            dropout=0.0,
+            norm=description.norm,
+            max_length=description.max_history,
+            initializer_range=1.0,
+            block=description.block,
+            feed_forward=description.feed_forward,
+            positions=description.positions,
+            input_norm=description.input_norm,
+            scale_embedding=description.scale_embedding,
+        )
+        return SequenceQuery(nn.Embedding(n_items, size, padding_idx=0), encoder, scorer)
+    context = Fields(_column(one, size) for one in description.context) if description.context else None
+    if isinstance(description, UserDescription):
+        return TwoTowerQuery(Tower(n_users, size, description.mlp_sizes), scorer, context=context)
+    length = description.max_history if description.pooling == "attention" else None
+    tower = HistoryTower(size, description.mlp_sizes, attention_length=length)
+    fields = _user_fields(description.user_fields, n_users, size) if description.user_fields else None
+    return TwoTowerQuery(tower, scorer, nn.Embedding(n_items, size, padding_idx=0), fields, context)
+
+
+def _column(column: describes.TokenColumn | describes.NumberColumn, size: int) -> TokenField | NumberField:
+    if isinstance(column, describes.TokenColumn):
+        return _token_field(column.n_tokens, size)
+    return _number_field(1, torch.float64, size)
+
+
+def _user_fields(fields: list[describes.TokenField | describes.NumberField], n_users: int, size: int) -> EntityFields:
+    made: list[TokenField | NumberField] = []
+    prepared = []
+    for field in fields:
+        several = () if field.length is None else (field.length,)
+        if isinstance(field, describes.TokenField):
+            made.append(_token_field(field.n_tokens, size))
+            prepared.append(torch.empty(n_users, *several, dtype=torch.int32))
+        else:
+            made.append(_number_field(1 if field.length is None else field.length, getattr(torch, field.type), size))
+            dtype = torch.float16 if several else torch.float32
+            prepared.append(torch.empty(n_users, *(several or (1,)), dtype=dtype))
+    return EntityFields(made, torch.empty(n_users, dtype=torch.bool), prepared)
+
+
+def _token_field(n_tokens: int, size: int) -> TokenField:
+    return TokenField(torch.empty(n_tokens, dtype=torch.int32), size)
+
+
+def _number_field(length: int, dtype: torch.dtype, size: int) -> NumberField:
+    return NumberField(torch.empty(length, dtype=dtype), torch.empty(length, dtype=dtype), size)
+
+
+def _problem(query: Query) -> str | None:
+    """What is wrong with numbers that are finite."""
+    for module in query.modules():
+        if isinstance(module, TokenField) and not _within(module.known, len(module.known)):
+            return "a token of a field is none of those that it knows"
+        if isinstance(module, NumberField) and not bool((module.scale > 0).all()):
+            return "numbers of a field have no scale"
+        if isinstance(module, EntityFields):
+            for position, field in enumerate(module.fields):
+                values = getattr(module, f"values_{position}")
+                if isinstance(field, TokenField) and not _within(values, len(field.known)):
+                    return "a user has a token that the field does not know"
+            if int(module.seen.view(torch.uint8).max()) > 1:
+                return "which users were seen is neither true nor false"
+        if isinstance(module, Scorer) and module.mode == "scheduled" and int(module.step) < 0:
+            return "the schedule of the temperature stands before its start"
+    return None
+
+
+def _within(ids: Tensor, end: int) -> bool:
+    return not ids.numel() or bool((ids.min() >= 0) & (ids.max() < end))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -15,12 +16,14 @@ from recbole_logq.errors import RequestError
 from recbole_logq.serving import folder as files
 from recbole_logq.serving.card import card, command_line
 from recbole_logq.serving.check import check_encoder
-from recbole_logq.serving.columns import columns_of, random_rows
 from recbole_logq.serving.context import some_contexts, tokens_of
-from recbole_logq.serving.encoder import export_encoder
+from recbole_logq.serving.describe import describe
+from recbole_logq.serving.encoder import write_encoder
 from recbole_logq.serving.index import APPROXIMATE, ExactIndex, check_index
 from recbole_logq.serving.measure import compare_with_exact
 from recbole_logq.serving.retriever import Retriever
+from recbole_logq.serving.tables import write_context, write_items, write_users
+from recbole_logq.serving.vectors import write_vectors
 from recbole_logq.settings import nearest
 from recbole_logq.training import checkpoint
 
@@ -80,17 +83,14 @@ def export(
     users = [str(token) for token in data.field2id_token[data.uid_field][1:]]
     items = [str(token) for token in data.field2id_token[data.iid_field][1:]]
     titles = titles_of(config, items, item_title_field)
-    columns, max_history = columns_of(network, config, data)
-    context = [column for column in columns if column["holds"] == "context"]
+    described = describe(network, config, data)
+    columns = [{"name": column.name, "type": column.type} for column in described.context_columns]
     known = user_histories(restored.parts, history)
     with torch.no_grad():
         vectors = network.item_vectors(None).detach().float()
     content = {
         "model": model,
-        "dimensions": vectors.shape[1],
-        "columns": columns,
-        "max_history": max_history,
-        "needs_history": any(column["holds"] == "length" for column in columns),
+        "encoder": described.model_dump(),
         "data": {
             "dataset": config["dataset"],
             "users": len(users),
@@ -103,8 +103,8 @@ def export(
         },
         "training": {
             "protocol": protocol_of(config, restored.parts),
-            "test_result": state.get("test_result"),
-            "best_valid_result": state.get("best_valid_result"),
+            "test_result": _results(state.get("test_result")),
+            "best_valid_result": _results(state.get("best_valid_result")),
             "versions": state.get("versions"),
             "command": command_line("", {"model": model, "dataset": config["dataset"], **_shown(state["given"])}),
         },
@@ -116,21 +116,22 @@ def export(
         ),
     }
     with files.new_folder(folder, overwrite) as scratch:
-        files.write_tables(scratch, items, vectors[1:].numpy(), users, known, titles)
-        if context:
-            files.write_context(scratch, tokens_of(data, context))
-        example, given = random_rows(network, columns, max_history, data)
-        export_encoder(network, example, scratch / files.ENCODER)
+        write_vectors(scratch / files.VECTORS, vectors[1:].numpy())
+        write_items(scratch / files.ITEMS, items, titles)
+        write_users(scratch / files.USERS, users, known)
+        if tokens := tokens_of(data, columns):
+            write_context(scratch / files.CONTEXT, tokens)
+        write_encoder(network.query_encoder(), scratch / files.ENCODER)
         (scratch / files.CONFIG).write_text(json.dumps(state["config"], indent=1, default=str) + "\n", encoding="utf-8")
-        content["index"] = {"name": "exact", "options": {}, "measured": {}}
+        content |= {"index": {"name": "exact", "options": {}, "measured": {}}, "largest_difference": None}
         files.write_manifest(scratch, content)
         retriever = Retriever.load(scratch, verify=False)
         content["largest_difference"] = check_encoder(retriever, network, data)
         content["index"] = _build(scratch, retriever, index, options, data)
         manifest = files.write_manifest(scratch, content)
-        (scratch / files.CARD).write_text(
-            card(manifest, users[0], items[0], given[-1] if given else None), encoding="utf-8"
-        )
+        given = some_contexts(data, columns, 3, torch.Generator().manual_seed(0))[1]
+        text = card(manifest, described, users[0], items[0], given[-1] if given else None)
+        (scratch / files.CARD).write_text(text, encoding="utf-8")
         return manifest
 
 
@@ -172,10 +173,15 @@ def _some_queries(retriever: Retriever, data: Any) -> Tensor:
     """Queries of up to a thousand users of the folder."""
     generator = torch.Generator().manual_seed(2)
     order = torch.randperm(len(retriever.users), generator=generator).tolist()
-    able = [place for place in order if not retriever.manifest["needs_history"] or retriever.has_history(place)]
+    able = [place for place in order if not retriever.described.needs_history or retriever.has_history(place)]
     users = [retriever.users[place].as_py() for place in able[:N_MEASURED]]
     contexts = some_contexts(data, retriever.context.columns, len(users), generator)[1]
     return retriever.queries(users=users, contexts=contexts)
+
+
+def _results(measured: dict[str, float] | None) -> dict[str, float | None] | None:
+    """Metrics; None for one that is no finite number."""
+    return measured and {name: value if math.isfinite(value) else None for name, value in measured.items()}
 
 
 def _shown(given: dict[str, Any]) -> dict[str, Any]:

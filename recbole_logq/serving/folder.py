@@ -4,39 +4,36 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
+from pydantic import ValidationError
 
 from recbole_logq import __version__, files
 from recbole_logq.errors import RequestError, WorkError
+from recbole_logq.serving.json_file import read_json
+from recbole_logq.serving.manifest import FORMAT, VERSION, FileSeal, Manifest
+from recbole_logq.serving.plain import first_problem
 
-FORMAT = "recbole_logq export"
-VERSION = 1
 MANIFEST = "manifest.json"
 VECTORS, ITEMS, USERS, ENCODER, CONTEXT, INDEX = (
     "item_vectors.npy",
     "items.parquet",
     "users.parquet",
-    "encoder.pt2",
+    "encoder.safetensors",
     "context.parquet",
-    "index.faiss",
+    "index.safetensors",
 )
 CONFIG, CARD = "config.json", "README.md"
-_TOKENS = ("column", "token")
+SEALED = (VECTORS, ITEMS, USERS, ENCODER, CONFIG)
+"""Files that every folder has and the manifest lists; the card is for people, and is not read."""
+OF_FORMAT_1 = ("encoder.pt2", "index.faiss")
+"""Files of older exports, which are not opened but may be replaced."""
 HISTORIES = {"train": 1, "valid": 2, "all": 3}
 """Up to what a folder knows of users, and how many parts of the split that is: what the model was trained on, what a
 test of it knows, everything."""
-
-
-def knows_users_by_id(manifest: dict[str, Any]) -> bool:
-    """Whether the encoder knows a user by the id alone, so that a visitor with a history cannot be served."""
-    return all(column["holds"] != "history" for column in manifest["columns"])
 
 
 @contextmanager
@@ -79,68 +76,32 @@ def check_target(folder: Path, overwrite: bool) -> None:
 
 def _is_export(folder: Path) -> bool:
     """Whether a folder holds an export and nothing else: many a program's folder has a manifest.json."""
-    known = {MANIFEST, VECTORS, ITEMS, USERS, ENCODER, CONTEXT, INDEX, CONFIG, CARD}
+    known = {MANIFEST, *SEALED, CONTEXT, INDEX, CARD, *OF_FORMAT_1}
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        ours = read_json(folder / MANIFEST).get("format") == FORMAT
+    except RequestError:
         return False
-    ours = isinstance(manifest, dict) and manifest.get("format") == FORMAT
     return ours and all(entry.name in known and not entry.is_dir() for entry in folder.iterdir())
 
 
-def write_tables(
-    folder: Path,
-    items: Sequence[str],
-    vectors: np.ndarray,
-    users: Sequence[str],
-    history: tuple[np.ndarray, np.ndarray],
-    titles: Sequence[str | None] | None = None,
-) -> None:
-    """Write the catalogue and the users.
-
-    Args:
-        folder: An empty one.
-        items: Original tokens; the first has id 1.
-        vectors: float32 ``[n_items, d]``, in the same order.
-        users: Original tokens; the first has id 1.
-        history: Offsets ``[n_users + 1]`` into item ids, in time order.
-        titles: Of the items, None where one has none.
-    """
-    np.save(folder / VECTORS, np.ascontiguousarray(vectors, dtype=np.float32), allow_pickle=False)
-    table = {"item": pa.array(items, pa.string())}
-    if titles is not None:
-        table["title"] = pa.array(titles, pa.string())
-    pq.write_table(pa.table(table), folder / ITEMS)
-    lists = pa.LargeListArray.from_arrays(pa.array(history[0], pa.int64()), pa.array(history[1], pa.int32()))
-    pq.write_table(pa.table({"user": pa.array(users, pa.string()), "history": lists}), folder / USERS)
-
-
-def write_context(folder: Path, tokens: Mapping[str, Sequence[str]]) -> None:
-    """Write the tokens of the columns that the query reads of a request, by column; the first has id 1."""
-    rows = [(name, token) for name, known in tokens.items() for token in known]
-    columns = {name: pa.array([row[place] for row in rows], pa.string()) for place, name in enumerate(_TOKENS)}
-    pq.write_table(pa.table(columns), folder / CONTEXT)
-
-
-def read_context(folder: Path) -> dict[str, list[str]]:
-    """What :func:`write_context` wrote."""
-    found: dict[str, list[str]] = {}
-    columns = pq.read_table(folder / CONTEXT).to_pydict()
-    for name, token in zip(*(columns[name] for name in _TOKENS), strict=True):
-        found.setdefault(name, []).append(token)
-    return found
-
-
 def write_manifest(folder: Path, content: dict[str, Any]) -> dict[str, Any]:
-    """Describe what is in a folder; its files are read and hashed."""
-    names = (VECTORS, ITEMS, USERS, ENCODER, CONTEXT, INDEX)
+    """Describe what is in a folder; its files are read and hashed.
+
+    Raises:
+        RequestError: The content is none that a folder may have.
+    """
+    names = (*SEALED, CONTEXT, INDEX)
     sealed = {name: _seal(folder / name) for name in names if (folder / name).is_file()}
     manifest = {"format": FORMAT, "format_version": VERSION, "recbole_logq": __version__, **content, "files": sealed}
+    try:
+        Manifest.model_validate(manifest)
+    except ValidationError as error:
+        raise RequestError(f"{content['model']} cannot be exported: {first_problem(error)}") from error
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     return manifest
 
 
-def read_manifest(folder: Path, verify: bool = True) -> dict[str, Any]:
+def read_manifest(folder: Path, verify: bool = True) -> Manifest:
     """What is in a folder.
 
     Args:
@@ -154,28 +115,52 @@ def read_manifest(folder: Path, verify: bool = True) -> dict[str, Any]:
         raise RequestError(
             f"no folder at {folder}: `export` makes one" if not folder.exists() else f"{folder} is a file"
         )
-    try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        version, listed = manifest["format_version"], manifest["files"]
-        sealed = {name: (int(one["bytes"]), str(one["sha256"])) for name, one in listed.items()}
-        ours = manifest["format"] == FORMAT
-    except FileNotFoundError as error:
-        raise RequestError(f"{folder} has no {MANIFEST}: it is no folder of `export`") from error
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise RequestError(f"{folder / MANIFEST} is damaged: export again") from error
-    if not ours or version != VERSION:
+    if not (folder / MANIFEST).exists():
+        raise RequestError(f"{folder} has no {MANIFEST}: it is no folder of `export`")
+    _check_place(folder, MANIFEST)
+    content = read_json(folder / MANIFEST)
+    version = content.get("format_version")
+    if content.get("format") != FORMAT or version != VERSION:
+        shown = f" of format {version}" if isinstance(version, int) and abs(version) < 1e9 else " of another kind"
         raise RequestError(
-            f"{folder} is an export of format {version!r}, and recbole_logq {__version__} reads {VERSION}: export again"
+            f"{folder} is an export{shown}, and recbole_logq {__version__} reads format {VERSION}: export again"
         )
-    for name in (VECTORS, ITEMS, USERS, ENCODER):
-        if name not in sealed:
-            raise RequestError(f"{folder / MANIFEST} does not list {name}: export again")
-    for name, (size, digest) in sealed.items():
-        if name != Path(name).name or not (folder / name).is_file():
-            raise RequestError(f"{folder} has no {name}: copy it again, or export again")
-        if (folder / name).stat().st_size != size or (verify and _seal(folder / name)["sha256"] != digest):
-            raise RequestError(f"{folder / name} is not the file that was exported: copy it again, or export again")
+    try:
+        manifest = Manifest.model_validate(content)
+    except ValidationError as error:
+        raise RequestError(f"{folder / MANIFEST} is damaged: {first_problem(error)}; export again") from error
+    expected = {*SEALED, *_further(manifest)}
+    if strange := sorted(manifest.files.keys() ^ expected):
+        verb = "does not list" if strange[0] in expected else "lists"
+        raise RequestError(f"{folder / MANIFEST} {verb} {strange[0]}: export again")
+    for name, seal in manifest.files.items():
+        _check_file(folder, name, seal, verify)
+    config = read_json(folder / CONFIG)
+    if (config.get("model"), config.get("dataset")) != (manifest.model, manifest.data.dataset):
+        raise RequestError(f"{folder / CONFIG} is of another model: export again")
     return manifest
+
+
+def _further(manifest: Manifest) -> Iterator[str]:
+    if any(column.type == "token" for column in manifest.encoder.context_columns):
+        yield CONTEXT
+    if manifest.index.name != "exact":
+        yield INDEX
+
+
+def _check_file(folder: Path, name: str, seal: FileSeal, verify: bool) -> None:
+    _check_place(folder, name)
+    size = (folder / name).stat().st_size
+    if size != seal.bytes or (verify and _seal(folder / name)["sha256"] != seal.sha256):
+        raise RequestError(f"{folder / name} is not the file that was exported: copy it again, or export again")
+
+
+def _check_place(folder: Path, name: str) -> None:
+    path = folder / name
+    if not path.is_file():
+        raise RequestError(f"{folder} has no {name}: copy it again, or export again")
+    if path.resolve().parent != folder.resolve():
+        raise RequestError(f"{path} is a link out of the folder: copy the file itself there")
 
 
 def _seal(file: Path) -> dict[str, Any]:

@@ -15,6 +15,16 @@ from torch import Tensor
 
 from recbole_logq.errors import RequestError
 from recbole_logq.evaluation.top_k import Catalogue, Pairs, TopK
+from recbole_logq.serving.index_arrays import (
+    Arrays,
+    hnsw_arrays,
+    ivfpq_arrays,
+    restore_hnsw,
+    restore_ivfpq,
+    shapes_of_hnsw,
+    shapes_of_ivfpq,
+)
+from recbole_logq.serving.tensors import read_tensors, tensor_shapes, write_tensors
 from recbole_logq.settings import nearest
 
 MAX_FETCHED = 4096
@@ -23,6 +33,9 @@ GATHERED = 1 << 23
 """Numbers of candidates' vectors that are gathered at once, 32 MB."""
 TRAINED_ON = 64
 """Vectors per cell that an IVF-PQ index learns its cells from, at most."""
+MAX_NEIGHBOURS = 1024
+"""Links of an item in HNSW."""
+Shapes = dict[str, tuple[list[int], str]]
 
 
 class Index(Protocol):
@@ -159,23 +172,43 @@ class FaissIndex:
         return len(_faiss().serialize_index(self.index))
 
     def save(self, file: Path) -> None:
-        """Write what faiss keeps."""
-        _faiss().write_index(self.index, str(file))
+        """Write what the index adds to the items, as arrays."""
+        write_tensors(file, {name: torch.from_numpy(array) for name, array in self._arrays().items()})
 
     @classmethod
     def load(cls, items: Tensor, file: Path, **options: int) -> FaissIndex:
-        """Read what :meth:`save` wrote.
+        """Read what :meth:`save` wrote; nothing reaches faiss that was not checked.
+
+        Args:
+            items: Of which the index is.
+            file: Written by :meth:`save`.
+            **options: Of the building and the search.
 
         Raises:
             RequestError: It is damaged, or not of these items.
         """
+        shapes = cls._shapes(len(items) - 1, items.shape[1], tensor_shapes(file))
+        expected = {
+            name: torch.empty(shape, dtype=getattr(torch, dtype), device="meta")
+            for name, (shape, dtype) in shapes.items()
+        }
+        arrays = {name: tensor.numpy() for name, tensor in read_tensors(file, expected).items()}
         try:
-            index = _faiss().read_index(str(file))
-        except RuntimeError as error:
-            raise RequestError(f"{file} is damaged: export again") from error
-        if index.ntotal != len(items) - 1:
-            raise RequestError(f"{file} holds {index.ntotal} items and there are {len(items) - 1}: export again")
-        return cls(items, index, **options)
+            index = cls._restored(items[1:].numpy(), arrays, options)
+        except (ValueError, RuntimeError) as error:
+            raise RequestError(f"{file} does not belong here: {error}; export again") from error
+        return cls(items, index, **{key: options[key] for key in cls.search_options if key in options})
+
+    def _arrays(self) -> Arrays:
+        raise NotImplementedError
+
+    @classmethod
+    def _shapes(cls, n_items: int, dimensions: int, found: dict[str, list[int]]) -> Shapes:
+        raise NotImplementedError
+
+    @classmethod
+    def _restored(cls, vectors: np.ndarray, arrays: Arrays, options: dict[str, int]) -> Any:
+        raise NotImplementedError
 
 
 class HnswIndex(FaissIndex):
@@ -192,15 +225,34 @@ class HnswIndex(FaissIndex):
 
     @classmethod
     def _built(cls, vectors: np.ndarray, **options: int) -> Any:
-        faiss = _faiss()
-        index = faiss.IndexHNSWFlat(vectors.shape[1] + 1, options["neighbours"], faiss.METRIC_L2)
+        index = cls._empty(vectors.shape[1], options["neighbours"])
         index.hnsw.efConstruction = options["ef_construction"]
         index.add(to_l2(vectors))
         return index
 
+    @classmethod
+    def _empty(cls, dimensions: int, neighbours: int) -> Any:
+        check_neighbours(neighbours)
+        faiss = _faiss()
+        return faiss.IndexHNSWFlat(dimensions + 1, neighbours, faiss.METRIC_L2)
+
     def prepare(self) -> None:
         """See :meth:`FaissIndex.prepare`."""
-        self.index.hnsw.efSearch = self.options["ef_search"]
+        self.index.hnsw.efSearch = min(self.options["ef_search"], len(self.items) - 1)
+
+    def _arrays(self) -> Arrays:
+        return hnsw_arrays(self.index, _faiss())
+
+    @classmethod
+    def _shapes(cls, n_items: int, dimensions: int, found: dict[str, list[int]]) -> Shapes:
+        return shapes_of_hnsw(n_items, found)
+
+    @classmethod
+    def _restored(cls, vectors: np.ndarray, arrays: Arrays, options: dict[str, int]) -> Any:
+        neighbours = options.get("neighbours", cls.build_options["neighbours"])
+        index = cls._empty(vectors.shape[1], neighbours)
+        restore_hnsw(index, _faiss(), to_l2(vectors), arrays)
+        return index
 
     def _candidates(self, query: np.ndarray, n: int) -> np.ndarray:
         return super()._candidates(np.pad(query, ((0, 0), (0, 1))), n)
@@ -237,7 +289,18 @@ class IvfPqIndex(FaissIndex):
 
     def prepare(self) -> None:
         """See :meth:`FaissIndex.prepare`."""
-        self.index.nprobe = self.options["probes"]
+        self.index.nprobe = min(self.options["probes"], self.index.nlist)
+
+    def _arrays(self) -> Arrays:
+        return ivfpq_arrays(self.index, _faiss())
+
+    @classmethod
+    def _shapes(cls, n_items: int, dimensions: int, found: dict[str, list[int]]) -> Shapes:
+        return shapes_of_ivfpq(n_items, dimensions, found)
+
+    @classmethod
+    def _restored(cls, vectors: np.ndarray, arrays: Arrays, options: dict[str, int]) -> Any:
+        return restore_ivfpq(_faiss(), arrays)
 
     def _candidates(self, query: np.ndarray, n: int) -> np.ndarray:
         return super()._candidates(query, min(n * self.options["refine"], len(self.items) - 1))
@@ -273,9 +336,17 @@ def check_index(name: Any, options: Any) -> dict[str, int]:
         if key not in known:
             has = f"has {', '.join(sorted(known))}" if known else "has none"
             raise RequestError(f"unknown setting index_options.{key}{nearest(key, known)} ({name} {has})")
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise RequestError(f"index_options.{key}={value!r}: a whole number, 1 or more")
+        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value < 1 << 31:
+            raise RequestError(f"index_options.{key}={value!r}: a whole number, 1 or more, below {1 << 31:,}")
+        if key == "neighbours":
+            check_neighbours(value)
     return options
+
+
+def check_neighbours(n: int) -> None:
+    """Raise ``RequestError`` for a number of links that faiss cannot make: at 1 it ends the process."""
+    if not 2 <= n <= MAX_NEIGHBOURS:
+        raise RequestError(f"index_options.neighbours={n}: from 2 to {MAX_NEIGHBOURS}")
 
 
 def _faiss() -> Any:

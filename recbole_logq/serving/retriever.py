@@ -9,17 +9,20 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
 from recbole_logq.data.histories import last_items
 from recbole_logq.errors import RequestError
+from recbole_logq.modules.query import Request
 from recbole_logq.serving import folder as files
 from recbole_logq.serving.context import Context, ContextColumns
 from recbole_logq.serving.encoder import Encoder
 from recbole_logq.serving.index import APPROXIMATE, ExactIndex, Index, check_index
+from recbole_logq.serving.manifest import Manifest
 from recbole_logq.serving.recommendations import Recommendations
+from recbole_logq.serving.tables import read_context, read_items, read_users
+from recbole_logq.serving.vectors import LARGEST, in_range, read_vectors
 from recbole_logq.settings import nearest
 
 ROWS = 1024
@@ -31,6 +34,7 @@ class Retriever:
 
     Attributes:
         manifest: What the folder says of itself.
+        described: What the encoder is made of.
         users: Original tokens, the first has id 1.
         catalogue: Table of the items, the first has id 1.
         items: Their vectors, float32 ``[1 + n_items, d]``; row 0 is padding.
@@ -40,20 +44,19 @@ class Retriever:
 
     def __init__(
         self,
-        manifest: dict[str, Any],
+        manifest: Manifest,
         catalogue: pa.Table,
         items: Tensor,
-        users: pa.Table,
+        users: tuple[pa.Array, np.ndarray, np.ndarray],
         context: ContextColumns,
         encoder: Encoder,
         index: Index,
     ) -> None:
-        self.manifest, self.catalogue, self.items, self.encoder, self.index = manifest, catalogue, items, encoder, index
+        self.manifest, self.described = manifest.model_dump(), manifest.encoder
+        self.catalogue, self.items, self.encoder, self.index = catalogue, items, encoder, index
         self.context = context
-        self.users = users["user"].combine_chunks()
-        lists = users["history"].combine_chunks()
-        self._offsets = torch.from_numpy(lists.offsets.to_numpy().copy())
-        self._history = torch.from_numpy(lists.values.to_numpy().copy())
+        self.users = users[0]
+        self._offsets, self._history = torch.from_numpy(users[1]), torch.from_numpy(users[2])
         self._exact: ExactIndex | None = index if isinstance(index, ExactIndex) else None
 
     @classmethod
@@ -64,7 +67,7 @@ class Retriever:
         index: str | None = None,
         index_options: dict[str, int] | None = None,
     ) -> Retriever:
-        """Open what `export` wrote, without RecBole and without running anything but torch's own operators.
+        """Open what `export` wrote, without RecBole. It is data: everything in it is checked, nothing in it is run.
 
         Args:
             folder: The exported folder.
@@ -74,28 +77,23 @@ class Retriever:
                 ivfpq.
 
         Raises:
-            RequestError: It is no exported folder, of another version, damaged, or holds what is not loaded.
+            RequestError: It is no exported folder, of another version, damaged, or holds what does not belong there.
         """
         folder = Path(folder)
         manifest = files.read_manifest(folder, verify)
-        try:
-            vectors = np.load(folder / files.VECTORS, allow_pickle=False)
-            catalogue, users = pq.read_table(folder / files.ITEMS), pq.read_table(folder / files.USERS)
-            name, options = manifest["index"]["name"], manifest["index"]["options"]
-            fits = vectors.dtype == np.float32 and vectors.shape == (len(catalogue), manifest["dimensions"])
-            fits = fits and users["user"].null_count == 0 and {"holds", "name"} <= set(manifest["columns"][0])
-            columns = [column for column in manifest["columns"] if column["holds"] == "context"]
-            context = ContextColumns(columns, files.read_context(folder) if columns else {})
-        except (OSError, ValueError, KeyError, TypeError, IndexError, pa.ArrowException) as error:
-            raise RequestError(f"{folder} is damaged: export again") from error
-        if not fits:
-            raise RequestError(f"the files of {folder} do not belong together: export again")
-        items = torch.zeros(len(vectors) + 1, vectors.shape[1])
-        items[1:] = torch.from_numpy(vectors)
+        described, data = manifest.encoder, manifest.data
+        name, options = manifest.index.name, manifest.index.options
         if index not in (None, "exact", name):
             raise RequestError(f"index={index!r}: {folder} has {name}, and exact search always works")
+        check_index(index or name, index_options)
+        items = read_vectors(folder / files.VECTORS, data.items, described.dimensions)
+        catalogue = read_items(folder / files.ITEMS, data.items)
+        users = read_users(folder / files.USERS, data.users, data.items, data.history_interactions)
+        columns = [{"name": column.name, "type": column.type} for column in described.context_columns]
+        sizes = {column.name: column.n_tokens - 1 for column in described.context_columns if column.type == "token"}
+        context = ContextColumns(columns, read_context(folder / files.CONTEXT, sizes) if sizes else {})
+        encoder = Encoder(described, folder / files.ENCODER, data.users, data.items)
         name, given = index or name, index_options or {}
-        check_index(name, given)
         searched: Index
         if name == "exact":
             searched = ExactIndex(items)
@@ -103,9 +101,10 @@ class Retriever:
             kind = APPROXIMATE[name]
             if built := sorted(given.keys() - kind.search_options.keys()):
                 raise RequestError(f"index_options.{built[0]}: of the building, set it at export")
-            kept = {key: value for key, value in options.items() if key in kind.search_options}
-            searched = kind.load(items, folder / files.INDEX, **{**kept, **given})
-        return cls(manifest, catalogue, items, users, context, Encoder(folder / files.ENCODER), searched)
+            if options.keys() != {*kind.build_options, *kind.search_options}:
+                raise RequestError(f"{folder / files.MANIFEST} is damaged: index.options; export again")
+            searched = kind.load(items, folder / files.INDEX, **{**options, **given})
+        return cls(manifest, catalogue, items, users, context, encoder, searched)
 
     def recommend(
         self,
@@ -182,7 +181,7 @@ class Retriever:
         if 0 in ids:
             missing = users[ids.index(0)]
             more = f" and {ids.count(0) - 1} more" if ids.count(0) > 1 else ""
-            hint = "" if files.knows_users_by_id(self.manifest) else "; what a visitor had is given as history"
+            hint = "" if not self.described.reads_history else "; what a visitor had is given as history"
             raise RequestError(f"no user {missing!r}{more} among the {len(self.users)} of the folder{hint}")
         return ids
 
@@ -192,7 +191,7 @@ class Retriever:
         Raises:
             RequestError: One is not known, or the model cannot encode them.
         """
-        if files.knows_users_by_id(self.manifest):
+        if not self.described.reads_history:
             raise RequestError(
                 f"{self.manifest['model']} knows users by their ids, not by histories: train it with "
                 "--user_tower=history, or a SASRec model"
@@ -242,7 +241,7 @@ class Retriever:
             ids, size = torch.zeros(len(found), dtype=torch.int64), torch.tensor([len(one) for one in found]).long()
             offsets = torch.cat([size.new_zeros(1), size.cumsum(0)])
             items = torch.tensor([item for one in found for item in one], dtype=torch.int64)
-        if self.manifest["needs_history"] and not bool(size.all()):
+        if self.described.needs_history and not bool(size.all()):
             row = int((size == 0).nonzero()[0])
             who = "a visitor" if users is None else f"user {users[row]!r}"
             raise RequestError(f"{who} has an empty history: {self.manifest['model']} needs one item at least")
@@ -253,17 +252,18 @@ class Retriever:
     ) -> Tensor:
         """Queries of the rows ``[first, last)``."""
         start, end = offsets[first:last], offsets[first + 1 : last + 1]
-        length = int(self.manifest["max_history"] or 0)
-        columns = {}
-        for column in self.manifest["columns"]:
-            if column["holds"] == "user":
-                columns[column["name"]] = ids[first:last]
-            elif column["holds"] == "context":
-                columns[column["name"]] = context[column["name"]][first:last]
-            elif column["holds"] == "length":
-                columns[column["name"]] = (end - start).clamp_max(length)
-            elif len(items):
-                columns[column["name"]] = last_items(items, start, end, length)
+        history, length = None, None
+        if self.described.items_seen is not None:
+            # No wider than the longest: what a folder says of its length takes no memory.
+            seen = (end - start).clamp_max(self.described.items_seen)
+            width = max(int(seen.max()), 1)
+            if len(items):
+                history, length = last_items(items, start, end, width), seen
             else:
-                columns[column["name"]] = torch.zeros(last - first, length, dtype=torch.int64)
-        return self.encoder(columns)
+                history, length = torch.zeros(last - first, width, dtype=torch.int64), seen
+        columns = [context[column.name][first:last] for column in self.described.context_columns]
+        query = self.encoder(Request(ids[first:last], history, length, columns))
+        if not in_range(query):
+            row = first + int((~(query.abs() <= LARGEST).all(1)).nonzero()[0])
+            raise RequestError(f"row {row + 1}: the encoder gives no finite numbers for it; export again")
+        return query

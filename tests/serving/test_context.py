@@ -164,9 +164,9 @@ def test_a_damaged_context_is_one_line(exported: Exported, tmp_path: Path) -> No
     with pytest.raises(RequestError, match=r"has no context\.parquet"):
         Retriever.load(folder)
     file.write_bytes(content)
-    manifest["columns"][-1]["type"] = "int8"
+    manifest["encoder"]["context"][-1]["type"] = "int8"
     (folder / "manifest.json").write_text(json.dumps(manifest), "utf-8")
-    with pytest.raises(RequestError, match="is damaged: export again"):
+    with pytest.raises(RequestError, match="manifest.json is damaged: encoder"):
         Retriever.load(folder)
 
 

@@ -1,20 +1,23 @@
-"""The exported encoder is the model's, and nothing else is loaded."""
+"""The exported encoder is the model's, made from plain data; it takes no memory that its file does not have."""
 
 from __future__ import annotations
 
-import io
 import json
-import pickle
-import zipfile
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from pydantic import TypeAdapter, ValidationError
+from safetensors.torch import load_file, save_file
 
 from recbole_logq.errors import RequestError
-from recbole_logq.serving.encoder import OPERATORS, Encoder, export_encoder
+from recbole_logq.serving.describe import describe
+from recbole_logq.serving.description import Description, EncoderDescription
+from recbole_logq.serving.encoder import Encoder, write_encoder
 
 LENGTH = 10  # of `build`
 HISTORY_USERS = {"user_tower": "history", "eval_args": {"split": {"LS": "valid_and_test"}, "order": "TO"}}
@@ -30,14 +33,31 @@ def columns(model: Any, sizes: list[int]) -> dict[str, torch.Tensor]:
     return {name: {"user_id": users, "item_length": size}.get(name, items) for name in model.query_columns}
 
 
+def read(values: Any) -> Description:
+    return TypeAdapter(EncoderDescription).validate_python(values)
+
+
+def exported(made: tuple[Any, Any, Any], file: Path) -> tuple[Any, Encoder]:
+    """The model, and its encoder by way of JSON and a file."""
+    model, config, loaders = made[0].eval(), made[1], made[2]
+    described = describe(model, config, loaders[0].dataset)
+    write_encoder(model.query_encoder(), file)
+    known = read(json.loads(json.dumps(described.model_dump())))
+    return model, Encoder(known, file, n_users=model.n_users - 1, n_items=model.n_items - 1)
+
+
 @pytest.mark.parametrize(
     ("name", "settings"),
     [
         ("TwoTowerLogQ", {"mlp_sizes": [32, 8], "dropout": 0.2, "temperature_mode": "learned"}),
         ("TwoTowerLogQ", {"temperature_mode": "scheduled", "temperature_end": 0.05, "temperature_steps": 9}),
         ("TwoTowerLogQ", HISTORY_USERS),
+        ("TwoTowerLogQ", {**HISTORY_USERS, "max_history": LENGTH, "history_pooling": "attention", "mlp_sizes": [8]}),
+        ("TwoTowerLogQ", {**HISTORY_USERS, "user_features": ["age", "occupation"], "item_features": ["class"]}),
+        ("TwoTowerLogQ", {"user_features": ["age"], "use_user_id": False, "similarity": "dot"}),
         ("SASRecLogQ", {"n_layers": 1, "positions": "learned", "similarity": "cosine", "temperature": 0.1}),
         ("SASRecLogQ", {"n_layers": 1, "block": "ligr", "feed_forward": "swiglu", "positions": "rotary"}),
+        ("SASRecLogQ", {"n_layers": 1, "item_features": ["class", "release_year"]}),
         (
             "SASRecLogQ",
             {"n_layers": 1, "norm": "post", "feed_forward": "relu", "positions": "none", "input_norm": False}
@@ -47,105 +67,140 @@ def columns(model: Any, sizes: list[int]) -> dict[str, torch.Tensor]:
     ids=str,
 )
 def test_it_computes_the_models_queries(build: Callable[..., Any], tmp_path: Path, name: str, settings: Any) -> None:
-    model = build(name, **settings)[0].eval()
-    export_encoder(model, columns(model, [3, 1, LENGTH]), tmp_path / "encoder.pt2")
-    encoder = Encoder(tmp_path / "encoder.pt2")
+    model, encoder = exported(build(name, **settings), tmp_path / "encoder.safetensors")
     for sizes in ([1], [LENGTH], [4, 2], [*range(1, LENGTH + 1)] * 30):
         rows = columns(model, sizes)
         with torch.no_grad():
-            torch.testing.assert_close(encoder(rows), model.queries(rows), rtol=1e-5, atol=1e-5)
+            expected = model.queries(rows)
+        assert torch.equal(encoder(model.request(rows)), expected)  # the same modules with the same weights
+    assert not any(torch.is_grad_enabled() and weight.requires_grad for weight in encoder._query.parameters())
+
+
+def test_values_of_users_of_every_kind_are_kept(featured_cut: Path, tmp_path: Path) -> None:
+    from recbole_logq.modules.features import Column, EntityFields
+    from recbole_logq.modules.history_tower import HistoryTower
+    from recbole_logq.modules.query import Request, TwoTowerQuery
+    from recbole_logq.modules.scorer import Scorer
+    from recbole_logq.serving.describe import _user_fields
+
+    draw = torch.Generator().manual_seed(0)
+    seen = torch.tensor([False, True, True, False])
+    fields = [
+        Column(torch.tensor([0, 1, 2, 1]), 3),
+        Column(torch.tensor([[0, 0], [1, 2], [1, 0], [3, 0]]), 4),
+        Column(torch.randn(4, generator=draw)),
+        Column(torch.randn(4, 1, generator=draw)),
+        Column(torch.randn(4, 3, generator=draw).double()),
+    ]
+    entity = EntityFields.learned(fields, seen, 6, 0.5, lambda _: False)
+    query = TwoTowerQuery(HistoryTower(6, [5]), Scorer("cosine", 0.2), torch.nn.Embedding(9, 6, padding_idx=0), entity)
+    write_encoder(query.eval(), tmp_path / "encoder.safetensors")
+    scorer = {"similarity": "cosine", "temperature": 0.2, "mode": "fixed", "end": None, "steps": None}
+    values = {"kind": "history", "size": 6, "scorer": scorer, "mlp_sizes": [5], "context": [], "max_history": 4}
+    values |= {"pooling": "mean", "user_fields": _user_fields(entity)}
+    assert [field["length"] for field in values["user_fields"]] == [None, 2, None, 1, 3]
+    request = Request(torch.tensor([0, 1, 2, 3]), torch.randint(0, 9, (4, 4), generator=draw))
+    encoder = Encoder(read(values), tmp_path / "encoder.safetensors", 3, 8)
+    with torch.no_grad():
+        assert torch.equal(encoder(request), query(request))
 
 
 @pytest.fixture
-def archive(build: Callable[..., Any], tmp_path: Path) -> Path:
-    model = build("SASRecLogQ")[0].eval()
-    export_encoder(model, columns(model, [3, 1, LENGTH]), tmp_path / "encoder.pt2")
-    return tmp_path / "encoder.pt2"
+def sequence(build: Callable[..., Any], tmp_path: Path) -> tuple[dict[str, Any], Path, int]:
+    """A description, its weights and the number of items."""
+    model, config, loaders = build("SASRecLogQ", n_layers=1, embedding_size=8, inner_size=8)
+    file = tmp_path / "encoder.safetensors"
+    write_encoder(model.eval().query_encoder(), file)
+    return describe(model, config, loaders[0].dataset).model_dump(), file, model.n_items - 1
 
 
-def test_it_holds_what_queries_need_and_no_path_of_this_machine(archive: Path) -> None:
-    with zipfile.ZipFile(archive) as opened:
-        weights = json.loads(opened.read("encoder/data/weights/model_weights_config.json"))["config"]
-        program = opened.read("encoder/models/model.json").decode()
-    assert {name.split(".")[1] for name in weights} == {"encoder", "item_embedding"}  # nothing of loss and sampler
-    assert str(Path(__file__).parents[2]) not in program
+def test_it_holds_what_queries_need(sequence: tuple[dict[str, Any], Path, int]) -> None:
+    _, file, n_items = sequence
+    weights = load_file(file)
+    assert {name.split(".")[0] for name in weights} == {"encoder", "item_embedding"}  # nothing of loss and sampler
+    assert len(weights["item_embedding.weight"]) == n_items + 1
 
 
-class Bomb:
-    """Writes a file where it is unpickled."""
-
-    def __init__(self, file: Path) -> None:
-        self.file = file
-
-    def __reduce__(self) -> Any:
-        return Path.write_text, (self.file, "ran")
-
-
-def changed(archive: Path, name: str, change: Callable[[bytes], bytes]) -> Path:
-    """A copy in which one file is another."""
-    copy = archive.with_name("changed.pt2")
-    with zipfile.ZipFile(archive) as old, zipfile.ZipFile(copy, "w") as new:
-        names = old.namelist()
-        for one in names:
-            new.writestr(one, change(old.read(one)) if one.endswith(name) else old.read(one))
-        if not any(one.endswith(name) for one in names):
-            new.writestr("encoder/" + name, change(b""))
-    return copy
-
-
-def pickled(file: Path) -> bytes:
-    buffer = io.BytesIO()
-    torch.save(Bomb(file), buffer)
-    return buffer.getvalue()
-
-
-def test_what_a_stranger_put_in_never_runs(archive: Path, tmp_path: Path) -> None:
-    ran = tmp_path / "ran"
-    # The bomb goes off where torch loads it, so what follows can fail.
-    with pytest.raises(pickle.UnpicklingError):
-        torch.load(io.BytesIO(pickled(ran)), weights_only=True)
-    torch.load(io.BytesIO(pickled(ran)), weights_only=False)
-    ran.unlink()
-    size = f"__import__('pathlib').Path({str(ran)!r}).write_text('ran')"
-
-    def with_pickle(text: bytes) -> bytes:
-        config = json.loads(text)
-        next(iter(config["config"].values()))["use_pickle"] = True
-        return json.dumps(config).encode()
-
-    def with_operator(text: bytes) -> bytes:
-        return text.replace(b"torch.ops.aten.linear.default", b"torch.ops.aten.from_file.default")
-
-    def with_size(text: bytes) -> bytes:
-        program = json.loads(text)
-        sizes = program["graph_module"]["graph"]["tensor_values"]
-        found = next(one for value in sizes.values() for one in value["sizes"] if "as_expr" in one)
-        found["as_expr"]["expr_str"] = size
-        return json.dumps(program).encode()
-
-    attacks = {
-        "data/weights/model_weights_config.json": (with_pickle, "something pickled"),
-        "data/sample_inputs/model.pt": (lambda _: pickled(ran), "more than values and tensors"),
-        "data/constants/opaque_obj_0": (lambda _: pickle.dumps(Bomb(ran)), "opaque_obj_0"),
-        "data/weights/model.pt": (lambda _: pickled(ran), "data/weights/model.pt"),
-        "extra/code.py": (lambda _: b"", "extra/code.py"),
-    }
-    for name, (change, message) in attacks.items():
-        with pytest.raises(RequestError, match=message):
-            Encoder(changed(archive, name, change))
-    for change, message in ((with_operator, "from_file"), (with_size, "the size __import__")):
-        with pytest.raises(RequestError, match=message):
-            Encoder(changed(archive, "models/model.json", change))
-    assert not ran.exists()
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"size": 1 << 16}, "is of shape"),
+        ({"inner_size": 1 << 16}, "is of shape"),
+        ({"n_layers": 1 << 10}, "no weights of 1024 layers"),
+        ({"n_layers": 2}, "it lacks 'encoder.blocks.1"),
+        ({"n_heads": 3}, "size 8 does not divide into 3 heads"),
+        ({"n_heads": 8}, "no pairs to turn"),
+        ({"feed_forward": "swiglu"}, "is of shape"),
+        ({"block": "ligr"}, "it lacks"),
+        ({"block": "ligr", "norm": "post"}, "a LiGR block is pre-norm"),
+        ({"positions": "learned"}, "it lacks 'encoder.positions.weight'"),
+        ({"positions": "learned", "max_history": 1 << 16}, "it lacks 'encoder.positions.weight'"),
+    ],
+    ids=str,
+)
+def test_a_description_that_does_not_fit_takes_no_memory(
+    sequence: tuple[dict[str, Any], Path, int], change: dict[str, Any], message: str
+) -> None:
+    values, file, n_items = sequence
+    with pytest.raises(RequestError) as error:
+        Encoder(read({**values, **change}), file, 10, n_items)
+    assert message in str(error.value)
+    with pytest.raises(RequestError, match="is of shape"):
+        Encoder(read(values), file, 10, 1 << 40)  # items: terabytes
 
 
-@pytest.mark.parametrize("content", [b"", b"PK", b"no archive at all"])
-def test_a_damaged_file_is_one_line(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "encoder.pt2").write_bytes(content)
-    with pytest.raises(RequestError, match="damaged"):
-        Encoder(tmp_path / "encoder.pt2")
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"size": 1 << 17},
+        {"max_history": (1 << 16) + 1},
+        {"n_layers": 1025},
+        {"n_layers": True},
+        {"n_layers": 1.0},
+        {"n_heads": 0},
+        {"block": "os.system"},
+        {"guards_code": "import os"},
+        {"kind": "pickle"},
+        {"input_norm": 1},
+        {"scorer": {"similarity": "dot", "temperature": float("nan"), "mode": "fixed", "end": None, "steps": None}},
+        {"scorer": {"similarity": "dot", "temperature": 1.0, "mode": "scheduled", "end": None, "steps": None}},
+    ],
+    ids=str,
+)
+def test_a_description_lists_everything_that_is_allowed(
+    sequence: tuple[dict[str, Any], Path, int], change: dict[str, Any]
+) -> None:
+    read(sequence[0])
+    with pytest.raises(ValidationError):
+        read({**sequence[0], **change})
 
 
-def test_no_operator_of_the_list_reads_or_writes_files() -> None:
-    assert not {name for name in OPERATORS if "file" in name or "save" in name or "load" in name}
-    assert all(hasattr(torch.ops.aten, name) for name in OPERATORS)
+def test_numbers_that_are_none_are_refused(sequence: tuple[dict[str, Any], Path, int]) -> None:
+    values, file, n_items = sequence
+    weights = load_file(file)
+    weights["encoder.final_norm.bias"][3] = torch.inf
+    save_file(weights, file)
+    with pytest.raises(RequestError, match="no finite numbers"):
+        Encoder(read(values), file, 10, n_items)
+    weights["encoder.final_norm.bias"] = torch.zeros(8, dtype=torch.float64)
+    save_file(weights, file)
+    with pytest.raises(RequestError, match="final_norm.bias is float64, not float32"):
+        Encoder(read(values), file, 10, n_items)
+    file.write_bytes(b"no weights at all")
+    with pytest.raises(RequestError, match="is damaged"):
+        Encoder(read(values), file, 10, n_items)
+
+
+WITHOUT_MORE = """
+import sys
+from recbole_logq.serving import encoder, retriever
+slow = ["recbole", "pandas", "sympy", "torch._dynamo", "torch._export", "pyarrow.dataset", "ray", "faiss", "plotly"]
+import torch
+print([name for name in slow if name in sys.modules and name not in before])
+"""
+
+
+def test_a_retriever_needs_torch_alone(tmp_path: Path) -> None:
+    code = "import sys, torch\nbefore = set(sys.modules)\n" + WITHOUT_MORE
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

@@ -70,11 +70,11 @@ def test_approximate_search(items: torch.Tensor, query: torch.Tensor, name: str,
     torch.testing.assert_close(found.scores, torch.linalg.vecdot(query.unsqueeze(1), items[found.items]))
     assert (found.scores.diff(dim=1) <= 0).all()
 
-    index.save(tmp_path / "index.faiss")
-    again = type(index).load(items, tmp_path / "index.faiss", **index.options).search(query, 10)
+    index.save(tmp_path / "index.safetensors")
+    again = type(index).load(items, tmp_path / "index.safetensors", **index.options).search(query, 10)
     assert torch.equal(again.items, found.items)
-    with pytest.raises(RequestError, match="holds 3000 items and there are 2999"):
-        type(index).load(items[:-1], tmp_path / "index.faiss")
+    with pytest.raises(RequestError, match="levels is of shape|codes is of shape"):
+        type(index).load(items[:-1], tmp_path / "index.safetensors")
 
 
 @pytest.mark.parametrize("name", ["exact", "hnsw", "ivfpq"])

@@ -1,0 +1,83 @@
+"""A model's query encoder in the words of :mod:`recbole_logq.serving.description`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from recbole_logq.errors import RequestError
+from recbole_logq.modules.features import EntityFields, TokenField
+from recbole_logq.modules.history_tower import HistoryTower
+from recbole_logq.modules.query import SequenceQuery
+from recbole_logq.modules.scorer import Scorer
+from recbole_logq.serving.context import TOKEN, type_of
+from recbole_logq.serving.description import Description, EncoderDescription
+from recbole_logq.serving.plain import first_problem
+from recbole_logq.serving.asked_file import COLUMNS
+
+_OF_A_SEQUENCE = ("n_layers", "n_heads", "inner_size", "block", "norm", "feed_forward", "positions")
+
+
+def describe(network: Any, config: Any, data: Any) -> Description:
+    """What computes the queries of a model.
+
+    Args:
+        network: The model.
+        config: Its settings.
+        data: The training part, which has the context.
+
+    Raises:
+        RequestError: It has a size beyond what a folder may have, or a column of the context is called like one of
+            the files that `recommend` reads.
+    """
+    query = network.query_encoder()
+    values: dict[str, Any] = {"size": config["embedding_size"], "scorer": _scorer(network.scorer)}
+    if isinstance(query, SequenceQuery):
+        values |= {"kind": "sequence", "max_history": int(config["MAX_ITEM_LIST_LENGTH"])}
+        values |= {key: config[key] for key in (*_OF_A_SEQUENCE, "input_norm", "scale_embedding")}
+    else:
+        values |= {"mlp_sizes": list(config["mlp_sizes"]), "context": _context(network, data)}
+        if isinstance(query.user_tower, HistoryTower):
+            values |= {
+                "kind": "history",
+                "max_history": int(config["max_history"] or config["MAX_ITEM_LIST_LENGTH"]),
+                "pooling": config["history_pooling"],
+                "user_fields": [] if query.user_fields is None else _user_fields(query.user_fields),
+            }
+        else:
+            values["kind"] = "user"
+    try:
+        return TypeAdapter(EncoderDescription).validate_python(values)
+    except ValidationError as error:
+        raise RequestError(f"{config['model']} cannot be exported, its encoder's {first_problem(error)}") from error
+
+
+def _scorer(scorer: Scorer) -> dict[str, Any]:
+    similarity = "cosine" if scorer.cosine else "dot"
+    arguments = {"temperature": scorer.start, "mode": scorer.mode, "end": scorer.end, "steps": scorer.steps}
+    return {"similarity": similarity, **arguments}
+
+
+def _context(network: Any, data: Any) -> list[dict[str, Any]]:
+    columns: list[dict[str, Any]] = []
+    for name in network.context_features:
+        if name in COLUMNS:
+            raise RequestError(f"context_features: {name} is what `recommend` calls a column of its own; rename it")
+        columns.append({"name": name, "type": type_of(data.inter_feat[name])})
+        if columns[-1]["type"] == TOKEN:
+            columns[-1]["n_tokens"] = len(data.field2id_token[name])
+    return columns
+
+
+def _user_fields(fields: EntityFields) -> list[dict[str, Any]]:
+    described: list[dict[str, Any]] = []
+    for position, field in enumerate(fields.fields):
+        values = getattr(fields, f"values_{position}")
+        if isinstance(field, TokenField):
+            length = values.shape[1] if values.dim() > 1 else None
+            described.append({"type": TOKEN, "n_tokens": len(field.known), "length": length})
+        else:  # several numbers are kept in half precision, one is not
+            length = values.shape[1] if values.element_size() == 2 else None
+            described.append({"type": str(field.mean.dtype).removeprefix("torch."), "length": length})
+    return described

@@ -1,0 +1,152 @@
+"""What an exported encoder is made of: a schema that lists everything it may be."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from recbole_logq.modules.scorer import Scorer
+from recbole_logq.serving.plain import MAX_LENGTH, Large, Name, Plain, Tokens, Width
+
+MAX_HISTORY = 1 << 20
+MAX_LAYERS = 1 << 10
+Float = Literal["float32", "float64"]
+
+
+class ScorerDescription(Plain):
+    """Arguments of :class:`~recbole_logq.modules.scorer.Scorer`."""
+
+    similarity: Literal["dot", "cosine"]
+    temperature: Annotated[float, Field(gt=0, le=Large)]
+    mode: Literal["fixed", "learned", "scheduled"]
+    end: Annotated[float, Field(gt=0, le=Large)] | None
+    steps: Annotated[int, Field(ge=1, le=1 << 53)] | None
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        self.build()
+        return self
+
+    def build(self) -> Scorer:
+        """The scorer; raises ``ValueError`` for arguments that do not go together."""
+        return Scorer(self.similarity, self.temperature, self.mode, self.end, self.steps)
+
+
+class TokenColumn(Plain):
+    """A column of requests that holds one of the tokens of ``context.parquet``."""
+
+    name: Name
+    type: Literal["token"]
+    n_tokens: Tokens
+
+
+class NumberColumn(Plain):
+    """A column of requests that holds numbers."""
+
+    name: Name
+    type: Float
+
+
+class TokenField(Plain):
+    """A field of users: one token each, or up to ``length`` of them."""
+
+    type: Literal["token"]
+    n_tokens: Tokens
+    length: Width | None
+
+
+class NumberField(Plain):
+    """A field of users: one number each, or ``length`` of them."""
+
+    type: Float
+    length: Width | None
+
+
+class _Encoder(Plain):
+    reads_history: ClassVar[bool] = False
+    """Whether a user is what they had, so that a visitor can be served."""
+    needs_history: ClassVar[bool] = False
+    """Whether an empty history has no query."""
+
+    size: Width
+    scorer: ScorerDescription
+
+    @property
+    def dimensions(self) -> int:
+        """Numbers of a query."""
+        return self.size
+
+    @property
+    def context_columns(self) -> list[TokenColumn | NumberColumn]:
+        """What is read of a request beside its user."""
+        return []
+
+    @property
+    def items_seen(self) -> int | None:
+        """Items of a history that the encoder sees, the latest; None where it reads none."""
+        return getattr(self, "max_history", None)
+
+
+class _WithTower(_Encoder):
+    mlp_sizes: Annotated[list[Width], Field(max_length=64)]
+    context: Annotated[list[Annotated[TokenColumn | NumberColumn, Field(discriminator="type")]], Field(max_length=1000)]
+
+    @property
+    def dimensions(self) -> int:
+        """See :attr:`_Encoder.dimensions`."""
+        return self.mlp_sizes[-1] if self.mlp_sizes else self.size
+
+    @property
+    def context_columns(self) -> list[TokenColumn | NumberColumn]:
+        """See :attr:`_Encoder.context_columns`."""
+        return self.context
+
+    @model_validator(mode="after")
+    def _once(self) -> Self:
+        names = [column.name for column in self.context]
+        if len(set(names)) < len(names):
+            raise ValueError("a column of the context twice")
+        return self
+
+
+class UserDescription(_WithTower):
+    """A vector of each user."""
+
+    kind: Literal["user"]
+
+
+class HistoryDescription(_WithTower):
+    """The items that a user had, pooled."""
+
+    reads_history: ClassVar[bool] = True
+
+    kind: Literal["history"]
+    max_history: Annotated[int, Field(ge=1, le=MAX_HISTORY)]
+    pooling: Literal["mean", "attention"]
+    user_fields: Annotated[
+        list[Annotated[TokenField | NumberField, Field(discriminator="type")]], Field(max_length=1000)
+    ]
+
+
+class SequenceDescription(_Encoder):
+    """The items that a user had, through a transformer; keys are the settings of SASRec."""
+
+    reads_history: ClassVar[bool] = True
+    needs_history: ClassVar[bool] = True
+
+    kind: Literal["sequence"]
+    max_history: Annotated[int, Field(ge=1, le=MAX_LENGTH)]
+    n_layers: Annotated[int, Field(ge=1, le=MAX_LAYERS)]
+    n_heads: Width
+    inner_size: Width
+    block: Literal["classic", "ligr"]
+    norm: Literal["pre", "post"]
+    feed_forward: Literal["gelu", "relu", "swiglu"]
+    positions: Literal["learned", "rotary", "none"]
+    input_norm: bool
+    scale_embedding: bool
+
+
+Description = UserDescription | HistoryDescription | SequenceDescription
+EncoderDescription = Annotated[Description, Field(discriminator="kind")]
