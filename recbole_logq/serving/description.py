@@ -12,6 +12,8 @@ from recbole_logq.serving.plain import MAX_LENGTH, Large, Name, Plain, Tokens, W
 MAX_HISTORY = 1 << 20
 MAX_LAYERS = 1 << 10
 Float = Literal["float32", "float64"]
+Length = Annotated[int, Field(ge=0, le=MAX_LENGTH)]
+"""Of several tokens or numbers; 0 where nobody has any."""
 
 
 class ScorerDescription(Plain):
@@ -53,14 +55,18 @@ class TokenField(Plain):
 
     type: Literal["token"]
     n_tokens: Tokens
-    length: Width | None
+    length: Length | None
 
 
 class NumberField(Plain):
     """A field of users: one number each, or ``length`` of them."""
 
     type: Float
-    length: Width | None
+    length: Length | None
+
+
+ContextColumn = Annotated[TokenColumn | NumberColumn, Field(discriminator="type")]
+UserField = Annotated[TokenField | NumberField, Field(discriminator="type")]
 
 
 class _Encoder(Plain):
@@ -90,7 +96,7 @@ class _Encoder(Plain):
 
 class _WithTower(_Encoder):
     mlp_sizes: Annotated[list[Width], Field(max_length=64)]
-    context: Annotated[list[Annotated[TokenColumn | NumberColumn, Field(discriminator="type")]], Field(max_length=1000)]
+    context: Annotated[list[ContextColumn], Field(max_length=1000)]
 
     @property
     def dimensions(self) -> int:
@@ -124,9 +130,7 @@ class HistoryDescription(_WithTower):
     kind: Literal["history"]
     max_history: Annotated[int, Field(ge=1, le=MAX_HISTORY)]
     pooling: Literal["mean", "attention"]
-    user_fields: Annotated[
-        list[Annotated[TokenField | NumberField, Field(discriminator="type")]], Field(max_length=1000)
-    ]
+    user_fields: Annotated[list[UserField], Field(max_length=1000)]
 
 
 class SequenceDescription(_Encoder):

@@ -181,7 +181,9 @@ def _some_queries(retriever: Retriever, data: Any) -> Tensor:
 
 def _results(measured: dict[str, float] | None) -> dict[str, float | None] | None:
     """Metrics; None for one that is no finite number."""
-    return measured and {name: value if math.isfinite(value) else None for name, value in measured.items()}
+    if measured is None:
+        return None
+    return {name: value if math.isfinite(value) else None for name, value in measured.items()}
 
 
 def _shown(given: dict[str, Any]) -> dict[str, Any]:

@@ -35,14 +35,14 @@ class Recommendations:
         return self._column("title") if "title" in self.catalogue.column_names else None
 
     def _column(self, name: str) -> list[list[Any]]:
-        flat = self.catalogue[name].take(pa.array(self.ids[self.ids > 0] - 1)).to_pylist()
+        flat = self.catalogue[name].take(_places(self.ids[self.ids > 0])).to_pylist()
         ends = (self.ids > 0).sum(1).cumsum()
         return [flat[end - size : end] for end, size in zip(ends, (self.ids > 0).sum(1), strict=True)]
 
     def to_table(self, users: Sequence[str]) -> pa.Table:
         """One row per recommendation: ``user``, ``rank`` from 1 on, ``item``, ``score`` and, if known, ``title``."""
         row, place = np.nonzero(self.ids > 0)
-        taken = pa.array(self.ids[row, place] - 1)
+        taken = _places(self.ids[row, place])
         columns = {
             "user": pa.array(users, pa.string()).take(pa.array(row)),
             "rank": pa.array(place + 1, pa.int32()),
@@ -52,3 +52,9 @@ class Recommendations:
         if "title" in self.catalogue.column_names:
             columns["title"] = self.catalogue["title"].take(taken)
         return pa.table(columns)
+
+
+def _places(ids: np.ndarray) -> pa.Array:
+    # From the memory itself: `pa.array` asks whether its argument is of pandas, whose import takes as long as the rest.
+    places = np.ascontiguousarray(ids - 1, dtype=np.int64)
+    return pa.Array.from_buffers(pa.int64(), len(places), [None, pa.py_buffer(places)])

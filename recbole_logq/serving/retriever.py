@@ -82,10 +82,10 @@ class Retriever:
         folder = Path(folder)
         manifest = files.read_manifest(folder, verify)
         described, data = manifest.encoder, manifest.data
-        name, options = manifest.index.name, manifest.index.options
-        if index not in (None, "exact", name):
-            raise RequestError(f"index={index!r}: {folder} has {name}, and exact search always works")
-        check_index(index or name, index_options)
+        own, options = manifest.index.name, manifest.index.options
+        if index not in (None, "exact", own):
+            raise RequestError(f"index={index!r}: {folder} has {own}, and exact search always works")
+        name, given = index or own, check_index(index or own, index_options)
         items = read_vectors(folder / files.VECTORS, data.items, described.dimensions)
         catalogue = read_items(folder / files.ITEMS, data.items)
         users = read_users(folder / files.USERS, data.users, data.items, data.history_interactions)
@@ -93,7 +93,6 @@ class Retriever:
         sizes = {column.name: column.n_tokens - 1 for column in described.context_columns if column.type == "token"}
         context = ContextColumns(columns, read_context(folder / files.CONTEXT, sizes) if sizes else {})
         encoder = Encoder(described, folder / files.ENCODER, data.users, data.items)
-        name, given = index or name, index_options or {}
         searched: Index
         if name == "exact":
             searched = ExactIndex(items)

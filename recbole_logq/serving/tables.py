@@ -53,22 +53,19 @@ def read_users(file: Path, n_users: int, n_items: int, n_interactions: int) -> t
     values = lists.flatten()
     if lists.null_count or values.null_count:
         raise RequestError(f"{file}: a history is missing; export again")
-    ids = values.to_numpy()
+    ids = _numbers(values, np.int32)
     if len(ids) != n_interactions:
         raise RequestError(f"{file} holds {len(ids):,} interactions and not {n_interactions:,}: export again")
     if len(ids) and not 1 <= ids.min() <= ids.max() <= n_items:
         raise RequestError(f"{file}: a history has an item that is none of the {n_items:,}; export again")
-    sizes = pc.list_value_length(lists).to_numpy()
+    sizes = _numbers(pc.list_value_length(lists), np.int64)
     return table[_USER].combine_chunks(), np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)]), ids.copy()
 
 
 def write_context(file: Path, tokens: Mapping[str, Sequence[str]]) -> None:
     """Write the tokens of the columns that the query reads of a request, by column; the first has id 1."""
-    rows = [(name, token) for name, known in tokens.items() for token in known]
-    columns = {
-        name: pa.array([row[place] for row in rows], pa.string()) for place, name in enumerate((_COLUMN, _TOKEN))
-    }
-    _write(file, pa.table(columns))
+    rows = [{_COLUMN: name, _TOKEN: token} for name, known in tokens.items() for token in known]
+    _write(file, pa.Table.from_pylist(rows, pa.schema({_COLUMN: pa.string(), _TOKEN: pa.string()})))
 
 
 def read_context(file: Path, sizes: Mapping[str, int]) -> dict[str, list[str]]:
@@ -134,6 +131,11 @@ def _check_sizes(file: Path, metadata: Any) -> None:
             plain = plain and set(column.encodings) <= {"PLAIN", "RLE", "BIT_PACKED"}
             if not (plain and 0 <= column.total_uncompressed_size <= size and 0 <= column.num_values <= size):
                 raise RequestError(f"{file} is not written as `export` does it, without compression: export again")
+
+
+def _numbers(array: pa.Array, dtype: Any) -> np.ndarray:
+    # `to_numpy` imports pandas, which takes a good part of the time in which a folder is opened.
+    return np.from_dlpack(array) if len(array) else np.empty(0, dtype)
 
 
 def _check_tokens(file: Path, column: pa.ChunkedArray) -> None:

@@ -13,8 +13,11 @@ from recbole_logq.errors import RequestError
 
 
 def write_tensors(file: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Write tensors, each with memory of its own."""
-    save_file({name: tensor.detach().contiguous().clone() for name, tensor in tensors.items()}, file)
+    """Write tensors; none of them may share memory with another."""
+    file.touch()
+    mode = file.stat().st_mode  # the library makes files that nobody else may read
+    save_file({name: tensor.detach().contiguous() for name, tensor in tensors.items()}, file)
+    file.chmod(mode)
 
 
 def tensor_shapes(file: Path) -> dict[str, list[int]]:

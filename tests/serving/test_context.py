@@ -166,7 +166,7 @@ def test_a_damaged_context_is_one_line(exported: Exported, tmp_path: Path) -> No
     file.write_bytes(content)
     manifest["encoder"]["context"][-1]["type"] = "int8"
     (folder / "manifest.json").write_text(json.dumps(manifest), "utf-8")
-    with pytest.raises(RequestError, match="manifest.json is damaged: encoder"):
+    with pytest.raises(RequestError, match=r"manifest\.json is damaged: encoder"):
         Retriever.load(folder)
 
 

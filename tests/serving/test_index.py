@@ -73,7 +73,7 @@ def test_approximate_search(items: torch.Tensor, query: torch.Tensor, name: str,
     index.save(tmp_path / "index.safetensors")
     again = type(index).load(items, tmp_path / "index.safetensors", **index.options).search(query, 10)
     assert torch.equal(again.items, found.items)
-    with pytest.raises(RequestError, match="levels is of shape|codes is of shape"):
+    with pytest.raises(RequestError, match=r"levels is of shape|codes is of shape"):
         type(index).load(items[:-1], tmp_path / "index.safetensors")
 
 
