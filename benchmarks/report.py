@@ -29,6 +29,7 @@ import quality_ml100k
 import quality_sparse
 import quality_sports
 import recipes_ml100k
+import recommend_start
 import retrieval_scale
 import sequential_training
 import serving_walkthrough
@@ -70,6 +71,7 @@ def main() -> int:
         "serving-recommend": serving_walkthrough.table("recommend"),
         "serving-batch": serving_walkthrough.table("batch"),
         "serving-errors": serving_walkthrough.table("errors"),
+        "recommend-start": recommend_start.table(),
         "exact-serving": exact_serving.table(),
         "retrieval-scale": retrieval_scale.table(),
         "sweep-overhead": sweep_overhead.table(),

@@ -52,7 +52,7 @@ COMMANDS: dict[str, list[tuple[str, int]]] = {
         (f"{START} recommend --model={FOLDER} --users=1m_1 --k=0", 1),
         (f"{START} recommend --model={FOLDER} --users=1m_1 --context=hour=12", 1),
         (f"{START} export --checkpoint=CHECKPOINT --folder={FOLDER}", 1),
-        (f"truncate -s 100 {FOLDER}/encoder.pt2", 99),
+        (f"truncate -s 100 {FOLDER}/encoder.safetensors", 99),
         (f"{START} recommend --model={FOLDER} --users=1m_1", 1),
     ],
 }

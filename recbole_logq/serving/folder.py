@@ -120,10 +120,11 @@ def read_manifest(folder: Path, verify: bool = True) -> Manifest:
     _check_place(folder, MANIFEST)
     content = read_json(folder / MANIFEST)
     version = content.get("format_version")
-    if content.get("format") != FORMAT or version != VERSION:
-        shown = f" of format {version}" if isinstance(version, int) and abs(version) < 1e9 else " of another kind"
+    if content.get("format") != FORMAT or type(version) is not int:
+        raise RequestError(f"{folder / MANIFEST} is none that `export` has written: export again")
+    if version != VERSION:
         raise RequestError(
-            f"{folder} is an export{shown}, and recbole_logq {__version__} reads format {VERSION}: export again"
+            f"{folder} is an export of format {version}, and recbole_logq {__version__} reads {VERSION}: export again"
         )
     try:
         manifest = Manifest.model_validate(content)

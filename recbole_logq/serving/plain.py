@@ -38,4 +38,9 @@ def first_problem(error: ValidationError) -> str:
     problem = error.errors(include_url=False, include_context=False)[0]
     where = ".".join(str(part) for part in problem["loc"])
     message = problem["msg"].removeprefix("Value error, ")
-    return f"{where[:200]}: {message[0].lower()}{message[1:300]}"
+    return f"{visible(where, 200)}: {message[0].lower()}{visible(message[1:], 300)}"
+
+
+def visible(text: str, length: int) -> str:
+    """The beginning of a stranger's text, without what would move the cursor or change colours."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text[:length])

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from recbole_logq.errors import RequestError
+from recbole_logq.serving.plain import visible
 
 _ITEM, _TITLE, _USER, _HISTORY, _COLUMN, _TOKEN = "item", "title", "user", "history", "column", "token"
 
@@ -106,7 +107,7 @@ def _read(file: Path, columns: dict[str, Any], optional: dict[str, Any], n_rows:
             for name in names:
                 kind = opened.schema_arrow.field(name).type
                 if kind != {**columns, **optional}[name]:
-                    raise RequestError(f"{file}: {name} is of type {str(kind)[:100]}; export again")
+                    raise RequestError(f"{file}: {name} is of type {visible(str(kind), 100)}; export again")
             if metadata.num_rows != n_rows:
                 raise RequestError(f"{file} has {metadata.num_rows:,} rows and not {n_rows:,}: export again")
             _check_sizes(file, metadata)

@@ -1,0 +1,142 @@
+"""`recommend` for one user from an exported folder, as a whole process: CPU seconds and wall seconds.
+
+    uv run benchmarks/recommend_start.py --before=FOLDER    # against another checkout, with its own .venv
+    uv run benchmarks/recommend_start.py --table            # only what is stored
+
+Every checkout trains the same small model (SASRec on a made-up dataset), exports it and is asked for one user, in turns
+with the others and with a process that does nothing but `import torch`. CPU seconds are user and system time together,
+of the process itself; the result is the median. One thread. A process before the first round warms the disk's cache.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import resource
+import statistics
+import subprocess
+import tempfile
+from datetime import date
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+from recbole_logq.experiment.run import versions
+
+ROOT = Path(__file__).parent.parent
+RESULT = Path(__file__).parent / "results" / "recommend_start.json"
+USERS, ITEMS, EACH = 60, 300, 12
+SETTINGS = ["--model=SASRecLogQ", "--dataset=tiny", "--data_path=data", "--epochs=1", "--state=ERROR", "--seed=1"]
+SETTINGS += ["--show_progress=false", "--checkpoint_dir=saved"]
+RECOMMEND = ["-m", "recbole_logq", "recommend", "--model=served", "--users=u1"]
+NAMES = {"before": "before", "now": "now", "torch": "`import torch` alone"}
+
+
+def main() -> None:
+    """Measure in turns, store and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--before", type=Path, help="checkout of the revision to compare with")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--table", action="store_true", help="measure nothing")
+    parser.add_argument("--output", type=Path, default=RESULT)
+    asked = parser.parse_args()
+    if not asked.table:
+        measure(asked)
+    print(table(asked.output))
+
+
+def measure(asked: argparse.Namespace) -> None:
+    """Export with each checkout, then ask in turns."""
+    checkouts = {"now": ROOT, **({"before": asked.before.resolve()} if asked.before else {})}
+    with tempfile.TemporaryDirectory() as name:
+        commands: dict[str, tuple[Path, Path, list[str]]] = {}
+        for who, checkout in checkouts.items():
+            folder = Path(name) / who
+            write_data(folder / "data" / "tiny")
+            started(checkout, folder, ["-m", "recbole_logq", *SETTINGS])
+            (checkpoint,) = (file for file in (folder / "saved").glob("*.pth") if not file.stem.endswith("-last"))
+            started(checkout, folder, ["-m", "recbole_logq", "export", f"--checkpoint={checkpoint}", "--folder=served"])
+            commands[who] = (checkout, folder, RECOMMEND)
+        commands["torch"] = (ROOT, Path(name), ["-c", "import torch"])
+        for command in commands.values():
+            started(*command)
+        load = os.getloadavg()[0]
+        runs: dict[str, list[dict[str, float]]] = {who: [] for who in commands}
+        for number in range(asked.rounds):
+            for who, command in commands.items():
+                runs[who].append(started(*command))
+                print(f"round {number + 1}, {who}: {runs[who][-1]}", flush=True)
+    revisions = {who: revision(checkout) for who, checkout in checkouts.items()}
+    content = {"date": date.today().isoformat(), "cores": os.cpu_count(), "threads": 1, "versions": versions()}
+    content |= {
+        "revisions": revisions,
+        "seed": 1,
+        "load_before": round(load, 1),
+        "load_after": round(os.getloadavg()[0], 1),
+    }
+    content["median"] = {
+        who: {key: round(statistics.median(one[key] for one in found), 2) for key in found[0]}
+        for who, found in runs.items()
+    }
+    content["runs"] = runs
+    asked.output.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def started(checkout: Path, folder: Path, words: list[str]) -> dict[str, float]:
+    """A process of a checkout's environment, from its start to its end."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(checkout)}
+    used = cpu_seconds()
+    start = perf_counter()
+    subprocess.run(
+        [str(checkout / ".venv" / "bin" / "python"), *words],
+        cwd=folder,
+        env=environment,
+        check=True,
+        capture_output=True,
+    )
+    return {"cpu_seconds": round(cpu_seconds() - used, 2), "wall_seconds": round(perf_counter() - start, 2)}
+
+
+def cpu_seconds() -> float:
+    """Of all processes that were waited for."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def revision(checkout: Path) -> str:
+    """The commit of a checkout."""
+    command = ["git", "rev-parse", "--short", "HEAD"]
+    return subprocess.run(command, cwd=checkout, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def write_data(folder: Path) -> None:
+    """A dataset of a moment's making."""
+    folder.mkdir(parents=True)
+    draw = random.Random(0)
+    lines = ["user_id:token\titem_id:token\ttimestamp:float"]
+    for user in range(USERS):
+        lines += [f"u{user}\ti{item}\t{100 * user + n}" for n, item in enumerate(draw.sample(range(ITEMS), EACH))]
+    (folder / "tiny.inter").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def table(path: Path = RESULT) -> str:
+    """The stored result as Markdown; a line that says so where there is none yet."""
+    if not path.is_file():
+        return "Not measured yet."
+    result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    lines = ["| process | CPU s, median | lowest - highest | wall s, median |", "|---|---|---|---|"]
+    for who in (who for who in NAMES if who in result["median"]):
+        revision = f" (`{result['revisions'][who]}`)" if who in result["revisions"] else ""
+        cpu = [one["cpu_seconds"] for one in result["runs"][who]]
+        median = result["median"][who]
+        lines.append(
+            f"| {NAMES[who]}{revision} | {median['cpu_seconds']:.2f} | {min(cpu):.2f} - {max(cpu):.2f} "
+            f"| {median['wall_seconds']:.2f} |"
+        )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
