@@ -150,14 +150,14 @@ class Parts:
         return torch.from_numpy(np.load(self.scratch / "items.npy"))
 
     def _open(self, name: str, options: dict[str, int]) -> FaissIndex:
-        return APPROXIMATE[name].load(self._items(), self.scratch / f"{name}.faiss", **options)
+        return APPROXIMATE[name].load(self._items(), self.scratch / f"{name}.safetensors", **options)
 
     def _build(self, name: str) -> dict[str, Any]:
         items = self._items()
         before, start, wall = peak_memory_mb(), process_time(), perf_counter()
         index = APPROXIMATE[name].build(items)
         seconds, wall = process_time() - start, perf_counter() - wall
-        file = self.scratch / f"{name}.faiss"
+        file = self.scratch / f"{name}.safetensors"
         index.save(file)
         return {
             "options": index.build_options,

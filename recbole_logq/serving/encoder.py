@@ -68,8 +68,8 @@ class Encoder:
             with torch.device("meta"), _WithoutValues():
                 query = _made(description, n_users + 1, n_items + 1)
         except (ValueError, RuntimeError) as error:  # sizes that do not go together
-            problem = " ".join(str(error).split())[:200]
-            raise RequestError(f"{file.parent}: there is no encoder as described, {problem}; export again") from error
+            reason = " ".join(str(error).split())[:200]
+            raise RequestError(f"{file.parent}: there is no encoder as described, {reason}; export again") from error
         weights = read_tensors(file, query.state_dict())
         query.load_state_dict(weights, assign=True)
         for module in query.modules():

@@ -12,8 +12,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from recbole_logq.errors import RequestError
+from recbole_logq.serving.parquet_layout import check_layout
 from recbole_logq.serving.plain import visible
 
+PLAINLY = {"compression": "NONE", "use_dictionary": False, "write_statistics": False, "store_schema": False}
+"""How tables are written: as large as they are, and what `check_layout` can follow."""
 _ITEM, _TITLE, _USER, _HISTORY, _COLUMN, _TOKEN = "item", "title", "user", "history", "column", "token"
 
 
@@ -48,19 +51,20 @@ def read_users(file: Path, n_users: int, n_items: int, n_interactions: int) -> t
     Raises:
         RequestError: The file is damaged, a user is missing or there twice, or a history holds what is no item.
     """
-    table = _read(file, {_USER: pa.string(), _HISTORY: pa.large_list(pa.int32())}, {}, n_users)
+    table = _read(file, {_USER: pa.string(), _HISTORY: pa.list_(pa.int32())}, {}, n_users)
     _check_tokens(file, table[_USER])
-    lists = table[_HISTORY].combine_chunks()
-    values = lists.flatten()
-    if lists.null_count or values.null_count:
+    lists = table[_HISTORY].chunks  # all in one would count their items in 32 bits
+    values = [part.flatten() for part in lists]
+    if any(part.null_count for part in (*lists, *values)):
         raise RequestError(f"{file}: a history is missing; export again")
-    ids = _numbers(values, np.int32)
+    ids = np.concatenate([_numbers(part, np.int32) for part in values])
     if len(ids) != n_interactions:
         raise RequestError(f"{file} holds {len(ids):,} interactions and not {n_interactions:,}: export again")
     if len(ids) and not 1 <= ids.min() <= ids.max() <= n_items:
         raise RequestError(f"{file}: a history has an item that is none of the {n_items:,}; export again")
-    sizes = _numbers(pc.list_value_length(lists), np.int64)
-    return table[_USER].combine_chunks(), np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)]), ids.copy()
+    sizes = [_numbers(pc.list_value_length(part), np.int32) for part in lists]
+    ends = np.concatenate(sizes).cumsum(dtype=np.int64)
+    return table[_USER].combine_chunks(), np.concatenate([[0], ends]), ids
 
 
 def write_context(file: Path, tokens: Mapping[str, Sequence[str]]) -> None:
@@ -94,44 +98,33 @@ def read_context(file: Path, sizes: Mapping[str, int]) -> dict[str, list[str]]:
 
 
 def _write(file: Path, table: pa.Table) -> None:
-    # As large as it is: what is read takes no more memory than the file has bytes.
-    pq.write_table(table, file, compression="NONE", use_dictionary=False)
+    pq.write_table(table, file, **PLAINLY)
 
 
 def _read(file: Path, columns: dict[str, Any], optional: dict[str, Any], n_rows: int) -> pa.Table:
     try:
+        n_found = check_layout(file)
+        if n_found != n_rows:
+            raise RequestError(f"{file} has {n_found:,} rows and not {n_rows:,}: export again")
         with pq.ParquetFile(file, memory_map=False) as opened:
-            names, metadata = opened.schema_arrow.names, opened.metadata
+            names = opened.schema_arrow.names
             if set(names) - optional.keys() != columns.keys() or len(set(names)) < len(names):
                 raise RequestError(f"{file} has other columns than {', '.join(columns)}: export again")
             for name in names:
                 kind = opened.schema_arrow.field(name).type
                 if kind != {**columns, **optional}[name]:
                     raise RequestError(f"{file}: {name} is of type {visible(str(kind), 100)}; export again")
-            if metadata.num_rows != n_rows:
-                raise RequestError(f"{file} has {metadata.num_rows:,} rows and not {n_rows:,}: export again")
-            _check_sizes(file, metadata)
             table = opened.read(use_threads=False)
         table.validate(full=True)
     except RequestError:
         raise
-    except (OSError, ValueError, OverflowError, MemoryError, pa.ArrowException) as error:
-        raise RequestError(f"{file} is damaged: export again") from error
+    except (OSError, ValueError, OverflowError, pa.ArrowException) as error:
+        # Arrow says it in sentences of its own.
+        reason = f" ({error})" if type(error) is ValueError else ""
+        raise RequestError(f"{file} is not as `export` has written it{reason}: export again") from error
     if len(table) != n_rows:
         raise RequestError(f"{file} is damaged: export again")
     return table
-
-
-def _check_sizes(file: Path, metadata: Any) -> None:
-    """Refuse what would take more memory than the file has bytes: compressed, or told once and meant many times."""
-    size = file.stat().st_size
-    for group in range(metadata.num_row_groups):
-        for place in range(metadata.num_columns):
-            column = metadata.row_group(group).column(place)
-            plain = column.compression == "UNCOMPRESSED" and not column.has_dictionary_page
-            plain = plain and set(column.encodings) <= {"PLAIN", "RLE", "BIT_PACKED"}
-            if not (plain and 0 <= column.total_uncompressed_size <= size and 0 <= column.num_values <= size):
-                raise RequestError(f"{file} is not written as `export` does it, without compression: export again")
 
 
 def _numbers(array: pa.Array, dtype: Any) -> np.ndarray:

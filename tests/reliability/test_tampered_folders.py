@@ -28,6 +28,7 @@ from safetensors.torch import load_file, save
 from recbole_logq import run
 from recbole_logq.cli import main
 from recbole_logq.serving.export import export
+from recbole_logq.serving.tables import PLAINLY
 
 Change = Callable[[Path], None]
 FOLDER = "served"
@@ -213,7 +214,7 @@ def table(file: str, what: str, change: Callable[[dict[str, Any]], Any], **writt
         columns = {name: column.combine_chunks() for name, column in zip_columns(pq.read_table(folder / file))}
         columns = change(columns) or columns
         memory = io.BytesIO()
-        pq.write_table(pa.table(columns), memory, **{"compression": "NONE", "use_dictionary": False, **written})
+        pq.write_table(pa.table(columns), memory, **{**PLAINLY, **written})
         put(folder / file, memory.getvalue())
 
     return Case(f"{file}: {what}", "history", changed)
