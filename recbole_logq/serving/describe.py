@@ -11,10 +11,10 @@ from recbole_logq.modules.features import EntityFields, TokenField
 from recbole_logq.modules.history_tower import HistoryTower
 from recbole_logq.modules.query import SequenceQuery
 from recbole_logq.modules.scorer import Scorer
+from recbole_logq.serving.asked_file import COLUMNS
 from recbole_logq.serving.context import TOKEN, type_of
 from recbole_logq.serving.description import Description, EncoderDescription
 from recbole_logq.serving.plain import first_problem
-from recbole_logq.serving.asked_file import COLUMNS
 
 _OF_A_SEQUENCE = ("n_layers", "n_heads", "inner_size", "block", "norm", "feed_forward", "positions")
 
