@@ -41,7 +41,6 @@ def check_features(values: dict[str, Any]) -> None:
             if name in (values.get("numerical_features") or []):
                 raise RequestError(f"{key}: {name} is among numerical_features, which make another thing of it")
     told_after = {values["LABEL_FIELD"], values["RATING_FIELD"], values["weight_field"], observed_field(values)}
-    told_after |= set(values["threshold"] or {})
     for name in feature_names(values, "context_features"):
         if name in told_after:
             raise RequestError(

@@ -210,3 +210,15 @@ def test_labels_that_nobody_reads_are_said(
     data, *_ = prepare("NeuMF", path, **columns, train_neg_sample_args=None)
     check_labels(data, data.config)
     assert "threshold" not in caplog.text
+
+
+def test_users_without_a_target_are_counted(
+    log: Any, write: Callable[..., str], prepare: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    path = write([("alone", "i1", 3, 1), *log, ("lonely", "i2", 3, 2)])
+    for model in ("SASRecLogQ", "SASRec"):
+        caplog.clear()
+        prepare(model, path, **({"train_neg_sample_args": None} if model == "SASRec" else {}))
+        assert "2 users have one interaction each, which is no target of a sequential model" in caplog.text
+        assert f"{len(log) + 2} of {len(log) + 2} interactions of tiny are used" in caplog.text
