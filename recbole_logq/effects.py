@@ -87,6 +87,12 @@ GENERAL = [
 ]
 """Of every model, RecBole's included."""
 
+
+def _no_layer(values: dict[str, Any]) -> bool:
+    features = ("user_features", "item_features", "context_features")
+    return values.get("mlp_sizes") == [] and values["history_pooling"] == "mean" and not any(map(values.get, features))
+
+
 _GRAPH = "it is about a knowledge graph, which this model does not read; leave it out"
 OWN = [
     *(
@@ -96,6 +102,11 @@ OWN = [
             *("alias_of_entity_id", "alias_of_relation_id", "entity_kg_num_interval", "relation_kg_num_interval"),
             "kg_reverse_r",
         )
+    ),
+    Rule(
+        "enable_amp",
+        _no_layer,
+        "scores and losses stay float32, and there is no layer to compute in bfloat16; set mlp_sizes, or leave it out",
     ),
     Rule("NEG_PREFIX", _always, "it names negatives of RecBole's loaders; these models have pools, leave it out"),
     Rule("POSITION_FIELD", _always, "no column is made of positions; leave it out"),
