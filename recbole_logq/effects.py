@@ -72,7 +72,6 @@ def _features_alone(values: dict[str, Any]) -> bool:
 
 
 GENERAL = [
-    Rule("wandb_project", lambda values: not values["log_wandb"], "it is a project of W&B; set log_wandb=true too"),
     Rule(
         "enable_scaler",
         lambda values: not (values["use_gpu"] and torch.cuda.is_available()),
@@ -114,14 +113,10 @@ OWN = [
     Rule("preload_weight", _always, "vectors from files are not read; name their column in item_features"),
     Rule("additional_feat_suffix", _always, "only the .inter, .user and .item files are read; leave it out"),
     Rule("discretization", _always, "features are read as they are; leave it out"),
-    Rule("numerical_features", _always, "they are of RecBole's context models; set item_features or user_features"),
-    *(
-        Rule(
-            key,
-            lambda values: not values["recbole_order"],
-            "times, weights and features are read in the units of the file, and nothing else is; leave it out",
-        )
-        for key in ("normalize_field", "normalize_all")
+    Rule(
+        "numerical_features",
+        lambda values: not {values["TIME_FIELD"], values["weight_field"]} & set(values["numerical_features"] or []),
+        "they are of RecBole's context models; set item_features or user_features",
     ),
     *(
         Rule(key, _general, "this model makes no column of sequences; leave it out")
@@ -189,8 +184,9 @@ def check_effects(given: dict[str, Any], values: dict[str, Any], defaults: dict[
         RequestError: Naming the setting and the reason.
     """
     for rule in (*GENERAL, *(OWN if own else ())):
-        if rule.key in given and given[rule.key] != defaults.get(rule.key) and rule.idle(values):
-            raise RequestError(f"{rule.key}={given[rule.key]!r}: {rule.reason}")
+        value, default = given.get(rule.key), defaults.get(rule.key)
+        if rule.key in given and value != default and (value or default) and rule.idle(values):
+            raise RequestError(f"{rule.key}={value!r}: {rule.reason}")
     arguments = given.get("eval_args") or {}
     if own and arguments.get("group_by", "user") != "user" and "GTS" in (values["eval_args"].get("split") or {}):
         raise RequestError("eval_args.group_by: a split by time is one over all users; leave it out")
