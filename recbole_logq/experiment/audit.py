@@ -30,7 +30,7 @@ READ = frozenset(
     | {"USER_ID_FIELD", "ITEM_ID_FIELD", "TIME_FIELD", "alias_of_user_id", "alias_of_item_id", "seq_len"}
     | {"rm_dup_inter", "val_interval", "filter_inter_by_user_or_item", "additional_feat_suffix"}
     | {"user_inter_num_interval", "item_inter_num_interval", "normalize_field", "normalize_all", "numerical_features"}
-    | {"benchmark_filename", "state", "show_progress"}
+    | {"state", "show_progress"}
 )
 """Settings that an audit follows, or that every command takes."""
 

@@ -61,6 +61,8 @@ REASONS = {
 """Settings without a line of their own."""
 ELSEWHERE = {
     "MAX_ITEM_LIST_LENGTH, user_tower=id": "no sequences; one value for all models of a comparison passes",
+    "recbole_order, eval_args.order=RO": "there is no order: it is the same either way",
+    "data_path, dataset=ml-100k": "RecBole has that one inside its package",
     "normalize_all, normalize_field, without recbole_order": "RecBole sets it for ml-100k; weights, features and times "
     "stay in the units of the file, which tests/data/test_loaders.py holds",
 }
@@ -106,7 +108,7 @@ UNIFORM = {"negatives.source": "uniform", "negatives.count": 32}
 FEW = {"negatives.count": 4}
 MIXED, UNIQUE, BIR = ({"negatives": {"source": name, "count": 32}} for name in ("mixed", "in_batch_unique", "bir"))
 UNCORRECTED = {"loss": "sampled_softmax"}
-SCE = {"loss": "sce", "negatives": {"source": "catalogue", "count": None}}
+SCE = {"loss": "sce", "negatives.source": "catalogue", "negatives.count": None}
 OBSERVED = {"loss": "bpr", "load_col": COLUMNS, "negatives.source": "observed", "negatives.count": 4}
 JUDGED = {**OBSERVED, "negatives.field": "rating", "negatives.below": 2}
 ITEMS, USERS = {"item_features": ["length"]}, {"user_features": ["age"]}
@@ -214,12 +216,18 @@ LINES: list[Line] = [
     yes("val_interval", {"rating": "[3,inf)"}, "split", load_col=COLUMNS),
     yes("user_inter_num_interval", "[13,inf)", "split", data_path="other"),
     yes("item_inter_num_interval", "[20,inf)", "split"),
-    yes("filter_inter_by_user_or_item", False, "split", load_col={**COLUMNS, "item": ["item_id", "length"]}),
+    Line(
+        *("filter_inter_by_user_or_item", True, "split"),
+        beside={"filter_inter_by_user_or_item": False, "load_col": {**COLUMNS, "item": ["item_id", "length"]}},
+    ),
     no("filter_inter_by_user_or_item", False, "neither is loaded"),
     yes("alias_of_user_id", ["friend"], "ids", load_col=ALL_COLUMNS),
     yes("alias_of_item_id", ["friend"], "ids", load_col=ALL_COLUMNS),
+    no("seq_len", {"gerne": 1}, "no column 'gerne'"),
+    no("unused_col", {"inter": ["rating"]}, "load_col leaves it out"),
+    no("unload_col", {"inter": ["rateing"]}, "no column 'rateing'", load_col=None),
+    no("unload_col", {"itme": ["genre"]}, "no such file", load_col=None),
     yes("benchmark_filename", ["train", "valid", "test"], "split", data_path="parts"),
-    no("benchmark_filename", ["train", "valid", "test"], "whole sequences", "SASRec", data_path="parts"),
     *(
         no(key, value, "a knowledge graph")
         for key, value in {
