@@ -27,14 +27,15 @@ import torch  # noqa: E402
 from recbole.config import Config as RecBoleConfig  # noqa: E402
 from recbole.utils import ModelType  # noqa: E402
 
+from recbole_logq.effects import MISWRITTEN, WORKED_OUT, check_effects, check_worked_out  # noqa: E402
 from recbole_logq.evaluation_settings import check_evaluation  # noqa: E402
 from recbole_logq.models.resolve import model_defaults, resolve_model, settings_of  # noqa: E402
 
 # A user who sets one key of these keeps the other defaults.
 MERGED_KEYS = ("eval_args", "negatives")
 PICKLED = ("save_dataset", "dataset_save_path", "save_dataloaders", "dataloaders_save_path")
-# Set by RecBole's own launcher or written into the result; accepted, never a mistake.
-ALWAYS_KNOWN = {"model", "dataset", "config_files", "nproc", "worker", "encoding", "recbole_order"}
+# In no file of defaults and in no schema; or refused with what to set instead.
+ALWAYS_KNOWN = {"model", "dataset", *MISWRITTEN, *WORKED_OUT}
 
 
 class Config(RecBoleConfig):
@@ -48,6 +49,7 @@ class Config(RecBoleConfig):
         dataset: Dataset name, likewise.
         config_file_list: YAML files, later ones win.
         config_dict: Values that win over the files; dotted keys (``negatives.count``) reach into sections.
+        training: Whether a model is to be trained: then settings of training that would change nothing are refused.
 
     Raises:
         RequestError: Anything above, in one line.
@@ -59,7 +61,9 @@ class Config(RecBoleConfig):
         dataset: str | None = None,
         config_file_list: list[str] | None = None,
         config_dict: dict[str, Any] | None = None,
+        training: bool = True,
     ) -> None:
+        self.for_training = training
         try:
             super().__init__(model, dataset, config_file_list, config_dict)
         except RequestError:
@@ -113,11 +117,7 @@ class Config(RecBoleConfig):
     def _get_final_config_dict(self) -> dict[str, Any]:
         internal, external = self.internal_config_dict, self.external_config_dict
         schema = settings_of(self.model)
-        known = set(internal) | set(schema.model_fields) | ALWAYS_KNOWN
-        known |= {key for keys in self.parameters.values() for key in keys}
-        if not set(external) <= known:
-            known |= _keys_read_by(self.model_class)
-        check_keys(external, known)
+        check_keys(external, self.accepted(set(external)))
         check_magnitudes(external)
         final = _merge(internal, external)
         final |= {"model": self.model, "dataset": self.dataset}
@@ -127,8 +127,27 @@ class Config(RecBoleConfig):
         if is_temporal(final["eval_args"]) and "order" not in (external.get("eval_args") or {}):
             final["eval_args"]["order"] = "TO"  # a split by time has no other
         self._add_columns(final)
+        check_worked_out(external, final)
         _check_combinations(final, self.model_class, external)
+        if self.for_training:
+            own_check = getattr(self.model_class, "check_training", None)
+            if own_check is not None:
+                own_check(final, external)
+            check_effects(external, final, internal, own_check is not None)
         return final
+
+    def accepted(self, given: set[str] | None = None) -> set[str]:
+        """Names of all settings of the model; some of them are refused where they would change nothing.
+
+        Args:
+            given: Stop looking once these are among them; None for the whole.
+        """
+        own = hasattr(self.model_class, "check_settings")
+        known = {*self.internal_config_dict, *settings_of(self.model).model_fields, *ALWAYS_KNOWN}
+        known |= {key for keys in self.parameters.values() for key in keys}
+        if given is None or not given <= known:
+            known |= {"tail_ratio"} if own else _keys_read_by(self.model_class)
+        return known
 
     def _count_processes(self, final: dict[str, Any]) -> None:
         if not started_by_launcher():
@@ -232,15 +251,14 @@ def _plain(value: Any) -> Any:
 
 @cache
 def _keys_read_by(model_class: type) -> set[str]:
-    """Keys that the model's own code or RecBole's data and evaluation ask the configuration for.
+    """Keys that the code of RecBole's model or RecBole's data and evaluation ask the configuration for.
 
     What no YAML default lists may still be a setting; what only other models read is a mistake.
     """
     root = compat.recbole_folder()
     files = {*(root / "data").rglob("*.py"), *(root / "evaluator").rglob("*.py")}
     files |= {Path(inspect.getfile(base)) for base in model_class.__mro__ if base.__module__.startswith("recbole.")}
-    if not hasattr(model_class, "check_settings"):  # the own models build their modules themselves
-        files |= {root / "model" / "layers.py", root / "trainer" / "trainer.py"}
+    files |= {root / "model" / "layers.py", root / "trainer" / "trainer.py"}
     pattern = re.compile(r"""config(?:\.get\(|\[)\s*["'](\w+)["']|["'](\w+)["'] in (?:self\.)?config\b""")
     keys: set[str] = set()
     for file in files:
@@ -252,8 +270,6 @@ def _check_combinations(values: dict[str, Any], model_class: type, external: dic
     for key in PICKLED:
         if values.get(key):
             raise RequestError(f"{key}: it stands for a pickle, which can run code when loaded; leave it out")
-    if "device" in external:
-        raise RequestError("device is worked out: set use_gpu and gpu_id")
     sampling = values.get("train_neg_sample_args") or {}
     drawn = sampling.get("sample_num", 1)
     if isinstance(drawn, bool) or not isinstance(drawn, int) or drawn < 1:

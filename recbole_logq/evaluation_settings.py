@@ -13,6 +13,9 @@ from recbole_logq.errors import RequestError
 
 # Metrics that RecBole reports without a cut-off.
 WHOLE_LIST_METRICS = {"gauc", "auc", "rmse", "mae", "logloss"}
+EVAL_ARGS = ("split", "order", "group_by", "mode")
+OF_TEMPORAL = ("targets", "unseen")
+"""More of ``eval_args``, with a temporal split."""
 
 
 def check_evaluation(values: dict[str, Any]) -> None:
@@ -26,7 +29,7 @@ def check_evaluation(values: dict[str, Any]) -> None:
     """
     arguments, sequential = values["eval_args"], values["MODEL_TYPE"] == ModelType.SEQUENTIAL
     temporal = is_temporal(arguments)
-    known = ("split", "order", "group_by", "mode", *(("targets", "unseen") if temporal else ()))
+    known = (*EVAL_ARGS, *(OF_TEMPORAL if temporal else ()))
     if unknown := set(arguments) - set(known):
         raise RequestError(f"unknown setting eval_args.{min(unknown)} (eval_args has {', '.join(known)})")
     ready_made = values.get("benchmark_filename") is not None

@@ -40,6 +40,15 @@ def _three_parts(names: list[str]) -> list[str]:
     return names
 
 
+def _level(value: Any) -> Any:
+    if value is not None and str(value).upper() not in LEVELS:
+        raise ValueError(f"one of {', '.join(LEVELS)}")
+    return value
+
+
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+"""What ``state`` may be, in any case; another word would be taken for INFO."""
+
 # Beyond 2^53 no size of anything is meant, and torch would say so in the middle of the work.
 Count = Annotated[int, BeforeValidator(_no_bool), Field(ge=1, le=2**53)]
 CountOrZero = Annotated[int, BeforeValidator(_no_bool), Field(ge=0, le=2**53)]
@@ -90,7 +99,7 @@ class CommonSettings(BaseModel):
     encoding: Annotated[str, BeforeValidator(lambda value: "utf-8" if value is None else value)] = "utf-8"
     checkpoint_dir: str
     worker: CountOrZero
-    state: str | None
+    state: Annotated[str | None, BeforeValidator(_level)]
     load_col: dict[str, list[str] | Literal["*"] | None] | None = None
     unload_col: dict[str, list[str]] | None = None
     threshold: dict[str, Any] | None = None

@@ -136,3 +136,18 @@ def test_an_empty_file_sets_nothing(tmp_path: Path) -> None:
     path = tmp_path / "empty.yaml"
     path.write_text("# nothing\n", encoding="utf-8")
     assert read_yaml(path) == {}
+
+
+def test_a_section_and_its_parts_in_any_order() -> None:
+    section = {"source": "uniform"}
+    assert nest({"negatives.count": 5, "negatives": section}) == {"negatives": {"count": 5, "source": "uniform"}}
+    assert nest({"negatives": section, "negatives.count": 5}) == {"negatives": {"count": 5, "source": "uniform"}}
+    assert section == {"source": "uniform"}  # what was given is not written into
+
+
+@pytest.mark.parametrize(
+    "given", [{"negatives.count": 5, "negatives": {"count": 6}}, {"negatives.count": 5, "negatives": 6}], ids=str
+)
+def test_a_part_that_a_section_would_replace_is_refused(given: dict[str, Any]) -> None:
+    with pytest.raises(RequestError, match=r"negatives"):
+        nest(given)

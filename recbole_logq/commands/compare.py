@@ -27,6 +27,8 @@ def execute(options: dict[str, Any]) -> None:
     folder, processes, address = (options.pop(key, None) for key in ("folder", "processes", "address"))
     if processes is not None and (isinstance(processes, bool) or not isinstance(processes, int) or processes < 1):
         raise RequestError(f"processes={processes!r}: how many runs at a time, 1 or more")
+    if processes is not None and address is not None:
+        raise RequestError("--processes is for this machine: with --address the cluster says how many runs fit")
     from recbole_logq.experiment.comparison import compare
 
     found = compare(files, options, folder, processes or 1, address)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from recbole_logq.commands.options import config_files, write_result
+from recbole_logq.commands.options import check_flag, config_files, write_result
 from recbole_logq.commands.outputs import RESULT, check_json
 from recbole_logq.errors import RequestError
 
 USAGE = """\
-  evaluate       test a checkpoint again:  --checkpoint=FILE [--output=FILE.json] [--any_setting=value ...]
+  evaluate       test a checkpoint again:  --checkpoint=FILE [--output=FILE.json] [--allow_other_training=true]
+                                  [--any_setting=value ...]
 """
 
 
@@ -20,10 +21,11 @@ def execute(options: dict[str, Any]) -> None:
         raise RequestError("no checkpoint given: set --checkpoint=FILE")
     check_json("output", output, RESULT)
     files = config_files(options)
+    check_flag(options, "allow_other_training")
     other = options.pop("allow_other_training", False)
     from recbole_logq.experiment.evaluate import evaluate
 
-    result = evaluate(str(file), files, options, allow_other_training=other is True)
+    result = evaluate(str(file), files, options, allow_other_training=other)
     if result["same_protocol"] and result["stored_test_result"] is not None:
         same = result["test_result"] == result["stored_test_result"]
         print("same as the result stored after training" if same else "DIFFERS from the result stored after training")

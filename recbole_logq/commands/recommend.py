@@ -34,6 +34,8 @@ def execute(options: dict[str, Any]) -> None:
         raise RequestError(f"k={k!r}: a whole number, 1 or more")
     if output is not None and "input" not in options:
         raise RequestError("--output is for --input; a few users are printed")
+    if "show_progress" in options and "input" not in options:
+        raise RequestError("--show_progress is for --input; a few users take no time")
     if "context" in options and "input" in options:
         raise RequestError("--context is for --users and --history; the rows of --input have columns of it")
     from recbole_logq.serving.recommend import check_files, opened, recommend_file, show

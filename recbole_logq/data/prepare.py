@@ -18,6 +18,7 @@ from recbole_logq.data.exact_time import ExactTimeMixin
 from recbole_logq.data.features import check_files
 from recbole_logq.data.header import declared, interaction_files, not_text
 from recbole_logq.data.labels import say_unread_labels
+from recbole_logq.data.mentioned import check_mentioned
 from recbole_logq.data.ranking_loader import RankingLoader
 from recbole_logq.data.ready_made import check_parts
 from recbole_logq.data.temporal_split import is_temporal
@@ -58,6 +59,7 @@ def create_dataset(config: Any, dataset_class: type[Dataset] | None = None) -> D
         raise WorkError(f"cannot read {config['dataset']}: {error}") from error
     _check_named_columns(dataset, config)
     _check_columns(dataset, config)
+    check_mentioned(dataset, config)
     _check_size(dataset, config)
     return dataset
 

@@ -14,6 +14,7 @@ from recbole_logq.data.prepare import create_dataset, fetch, header_of
 from recbole_logq.errors import RequestError
 
 Section = dict[str, Any]
+LAST_OUT = {"LS": "valid_and_test"}
 
 _FILTERS = {
     "_filter_nan_user_or_item": "missing ids",
@@ -22,6 +23,16 @@ _FILTERS = {
     "_filter_inter_by_user_or_item": "not in .user or .item",
     "_filter_by_inter_num": "..._inter_num_interval",
 }
+
+
+READ = frozenset(
+    {"dataset", "data_path", "encoding", "field_separator", "seq_separator", "load_col", "unload_col", "recbole_order"}
+    | {"USER_ID_FIELD", "ITEM_ID_FIELD", "TIME_FIELD", "alias_of_user_id", "alias_of_item_id", "seq_len"}
+    | {"rm_dup_inter", "val_interval", "filter_inter_by_user_or_item", "additional_feat_suffix"}
+    | {"user_inter_num_interval", "item_inter_num_interval", "normalize_field", "normalize_all", "numerical_features"}
+    | {"state", "show_progress"}
+)
+"""Settings that an audit follows, or that every command takes."""
 
 
 class _RecordedDataset(ExactTimeMixin, Dataset):
@@ -87,19 +98,20 @@ def audit(
     for key in given:
         if key.split(".")[0] in {"eval_args", "model"}:
             raise RequestError(f"{key}: an audit is about the data under leave-one-out, without a model; leave it out")
-    config = Config("Pop", dataset, config_file_list, given)
+    config = Config("Pop", dataset, config_file_list, given, training=False)
     if config["benchmark_filename"] is not None:
         raise RequestError(
             "benchmark_filename: an audit is about one file of interactions under leave-one-out, and a ready-made "
             "split is another; leave it out"
         )
+    _check_keys(config, set(given) - set(config_dict or {}))
     fetch(config)
     timed = config["TIME_FIELD"] in header_of(config)
     if not timed and "TIME_FIELD" in given:
         raise RequestError(f"TIME_FIELD={config['TIME_FIELD']}: {dataset} has columns {', '.join(header_of(config))}")
     if timed:
-        by_time = {"eval_args": {"split": {"LS": "valid_and_test"}, "order": "TO"}}
-        config = Config("Pop", dataset, config_file_list, {**given, **by_time})
+        by_time = {"eval_args": {"split": LAST_OUT, "order": "TO"}}
+        config = Config("Pop", dataset, config_file_list, {**given, **by_time}, training=False)
     data = create_dataset(config, _RecordedDataset)
     rows = pd.DataFrame(
         {
@@ -116,6 +128,18 @@ def audit(
         report["order"] = _order(rows, normalized)
         report["leakage"] = _leakage(rows, data.positions)
     return report
+
+
+def _check_keys(config: Any, own: set[str]) -> None:
+    # Files too: what is in them and has no part in an audit would look as if it had.
+    for key, value in config.given().items():
+        if key in READ or key in own:
+            continue
+        if key == "eval_args" and value.get("split", LAST_OUT) == LAST_OUT and value.get("order", "TO") == "TO":
+            continue
+        raise RequestError(
+            f"{key}: an audit is about the data under leave-one-out, and nothing is trained; leave it out"
+        )
 
 
 def _size(rows: pd.DataFrame) -> Section:

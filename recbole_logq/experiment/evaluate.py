@@ -74,7 +74,9 @@ def evaluate(
         for key in ("targets", "unseen"):  # they belong to the temporal split that is replaced
             if key not in changes["eval_args"]:
                 sections["eval_args"].pop(key, None)
-    config = of_one_process(Config(stored["model"], stored["dataset"], None, {**given, **changes, **sections}))
+    config = of_one_process(
+        Config(stored["model"], stored["dataset"], None, {**given, **changes, **sections}, training=False)
+    )
     start_log(config)
     logger = getLogger()
     restored = restore(file, state, config, allow_other_training)

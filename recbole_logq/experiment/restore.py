@@ -103,4 +103,6 @@ def restore_own(file: str, **changes: Any) -> Restored:
     if split_name(model) is None:
         raise RequestError(f"{file} is a {model} of RecBole: its training has no pool of negatives to look at")
     settings = {**trained_with(state), **changes}
-    return restore(file, state, of_one_process(Config(model, state["config"]["dataset"], None, settings)))
+    return restore(
+        file, state, of_one_process(Config(model, state["config"]["dataset"], None, settings, training=False))
+    )

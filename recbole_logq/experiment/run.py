@@ -132,7 +132,8 @@ def run(
     Returns:
         RecBole's ``best_valid_score``, ``valid_score_bigger``, ``best_valid_result``, ``test_result``, and ``model``,
         ``dataset``, ``parameters``, ``seed``, ``versions``, ``fingerprint``, ``protocol``, ``seconds``,
-        ``peak_memory_mb``, ``device``, ``positives_per_second``, ``checkpoint``, ``history``.
+        ``peak_memory_mb``, ``device``, ``positives_per_second``, ``checkpoint``, ``history``, and
+        ``negatives_per_step``: what a row was set against on average, in the last epoch (None for RecBole's models).
 
     Raises:
         RequestError: The request cannot be done as stated.
@@ -223,6 +224,7 @@ def _train_and_test(config: Any, begun: Begun, phases: Phases, saved: bool) -> d
         "positives_per_second": round(getattr(trainer, "positives", 0) / max(train_seconds, 1e-9), 1),
         "checkpoint": trainer.saved_model_file if saved else None,
         "best_epoch": getattr(trainer, "best_epoch", None),
+        "negatives_per_step": (getattr(trainer, "history", None) or [{}])[-1].get("negatives_per_step"),
         "history": checkpoint.plain(getattr(trainer, "history", [])),
     }
     if saved and rank() == 0:
@@ -236,6 +238,9 @@ def _check_resumable(path: str, config: Any) -> None:
     for key in ("model", "dataset"):
         if stored[key] != config[key]:
             raise RequestError(f"{path} is of {key} {stored[key]}, not {config[key]}")
+    folder = config.given().get("checkpoint_dir")
+    if folder is not None and Path(folder).resolve() != Path(path).resolve().parent:
+        raise RequestError(f"checkpoint_dir={folder}: a resumed run goes on writing beside {path}; leave it out")
 
 
 def _store_result(path: str, result: dict[str, Any]) -> None:

@@ -13,8 +13,19 @@ from recbole_logq.lab.problem import World
 from recbole_logq.lab.subject import Subject
 from recbole_logq.settings import check_keys
 
-COMMON = {"seed", "show_progress"}
-GRADIENTS = COMMON | {"checkpoint", "estimators", "counts", "rows", "pools", "items", "zipf", "stage", "data_path"}
+COMMON = {"seed"}
+GRADIENTS = COMMON | {
+    "checkpoint",
+    "show_progress",
+    "estimators",
+    "counts",
+    "rows",
+    "pools",
+    "items",
+    "zipf",
+    "stage",
+    "data_path",
+}
 WEIGHTS = COMMON | {"checkpoint", "limit", "top", "data_path"}
 
 

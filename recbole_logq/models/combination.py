@@ -9,6 +9,7 @@ import torch
 
 from recbole_logq.errors import RequestError
 from recbole_logq.losses import Loss, check_pairing, get_loss
+from recbole_logq.models.batch_rules import check_batches
 from recbole_logq.models.sparse import check_sparse
 from recbole_logq.modules.scorer import Scorer
 from recbole_logq.probability.frequency import TargetCounts
@@ -33,7 +34,7 @@ def build_loss(name: str, catalogue_size: int, options: dict[str, Any] | None, s
         ValueError: No such loss or option.
     """
     given, known = dict(options or {}), inspect.signature(losses.get(name)).parameters
-    for key in given.keys() - known.keys():
+    for key in sorted(given.keys() - (known.keys() - {"catalogue_size"})):
         raise ValueError(f"loss_options.{key}: {name} has no such option, leave it out")
     if losses.get(name).needs_catalogue_size:
         given["catalogue_size"] = catalogue_size
@@ -99,14 +100,12 @@ def check_combination(values: dict[str, Any], given: dict[str, Any]) -> None:
         raise RequestError(reason)
     if sampler.kind == "catalogue" and count is not None:
         raise RequestError(f"negatives.count: {loss.name} scores the whole catalogue, leave the count out")
-    if sampler.kind != "catalogue":
-        try:
-            sampler(TargetCounts(SOME_COUNTS), count=count, seed=0, **options)
-        except ValueError as error:
-            raise RequestError(f"negatives: {error}") from error
+    try:
+        sampler(TargetCounts(SOME_COUNTS), count=count, seed=0, **options)
+    except ValueError as error:
+        raise RequestError(f"negatives: {error}") from error
     _check_mask(values, loss)
     _check_scores(values, loss)
-    _check_batches(values, sampler)
     if sampler.kind == "observed":
         _check_observed(values, given)
     if values["worker"]:
@@ -122,6 +121,36 @@ def check_combination(values: dict[str, Any], given: dict[str, Any]) -> None:
         _check_pools(values, sampler)
     if values["nproc"] > 1:
         _check_processes(values, loss, sampler)
+
+
+def check_training(values: dict[str, Any], given: dict[str, Any]) -> None:
+    """Refuse what concerns training alone: batches that a source makes no sense with, and options that nothing reads.
+
+    Checkpoints that were trained with such settings can still be used.
+
+    Args:
+        values: All settings, checked one by one and with each other.
+        given: Those that the user set.
+
+    Raises:
+        RequestError: In one line, naming what to set instead.
+    """
+    source, count, options = sampler_settings(values["negatives"])
+    loss, section = build_loss(values["loss"], 1000, values["loss_options"], 0), given.get("negatives") or {}
+    sampler = samplers.get(source)(TargetCounts(SOME_COUNTS), count=count, seed=0, **options)
+    check_batches(values, given, sampler)
+    if not loss.needs_log_q and (unread := sampler.law_options & section.keys()):
+        raise RequestError(
+            f"negatives.{min(unread)}: it is about the probabilities of {source}, and loss={loss.name} reads none; "
+            "leave it out"
+        )
+    if section.get("buckets") is not None and not options.get("hashes"):
+        raise RequestError(f"negatives.buckets={options['buckets']}: set negatives.hashes too, or leave it out")
+    if values["hits"] not in (None, loss.hits) and sampler.kind == "inclusion":
+        raise RequestError(
+            f"hits={values['hits']} with negatives.source={source}: of distinct ids a row's own is the only hit there "
+            "is; leave hits out"
+        )
 
 
 def _check_pools(values: dict[str, Any], sampler: type[Sampler]) -> None:
@@ -176,15 +205,6 @@ def _check_scores(values: dict[str, Any], loss: Loss) -> None:
         Scorer(values["similarity"], values["temperature"], *schedule)
     except ValueError as error:
         raise RequestError(str(error)) from error
-
-
-def _check_batches(values: dict[str, Any], sampler: type[Sampler]) -> None:
-    if values["segment_field"] and sampler.random_batches:
-        raise RequestError(
-            f"segment_field={values['segment_field']}: the probabilities of negatives.source={sampler.name} are "
-            "those of random batches; set in_batch or mixed, which know them per segment, or a source that no batch "
-            "is in, such as uniform"
-        )
 
 
 def _check_observed(values: dict[str, Any], given: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ from recbole_logq.data.features import check_features
 from recbole_logq.losses import limits, mean_over_rows
 from recbole_logq.losses.corrected_logq import CorrectedLogQ
 from recbole_logq.losses.terms import MaskFunction
-from recbole_logq.models.combination import build_loss, check_combination, sampler_settings
+from recbole_logq.models.combination import build_loss, check_combination, check_training, sampler_settings
 from recbole_logq.models.rows import Rows
 from recbole_logq.models.statistics import StepStatistics
 from recbole_logq.models.step import losses_from_vectors
@@ -157,7 +157,8 @@ class RetrievalMixin(nn.Module):
 
     def _losses(self, rows: Rows, pool: Pool, excluded: Exclusion | None) -> tuple[Tensor, Tensor, int]:
         """The loss of each row, which rows count, and how many columns each has."""
-        columns = getattr(self.loss, "bucket_items", pool.ids.shape[-1])  # of SCE, which looks at a part
+        columns = self.sampler.negatives_of_row(pool)
+        columns = min(getattr(self.loss, "bucket_items", columns), columns)  # of SCE, which looks at a part
         query, positives = self.scorer.query(rows.query), rows.positives
         positive = self.item_vectors(positives)
         if pool.kind == "catalogue":
@@ -215,3 +216,12 @@ class RetrievalMixin(nn.Module):
         """
         check_combination(values, given)
         check_features(values)
+
+    @classmethod
+    def check_training(cls, values: dict[str, Any], given: dict[str, Any]) -> None:
+        """Refuse settings of training that change nothing, or that its negatives make no sense with.
+
+        Raises:
+            RequestError: In one line, naming what to set instead.
+        """
+        check_training(values, given)

@@ -51,6 +51,11 @@ class StepStatistics:
         self._histogram, self._sum = (sum_over_ranks(held.to(device)) for held in (self._histogram, self._sum))
 
     @property
+    def rows(self) -> float:
+        """Rows of a step in all processes together, on average."""
+        return self.positives / max(self._steps, 1)
+
+    @property
     def negatives(self) -> float:
         """Pool columns of a step, on average."""
         return self._columns / max(self._steps, 1)

@@ -33,7 +33,10 @@ class Sampler(nn.Module, ABC):
         kind: Kind of the pools it builds.
         reads: Further keyword arguments of `sample`, out of "users" (int64 `[rows]`) and "segment" (int, the segment
             of the data that all rows come from).
-        random_batches: Whether `log_q` is right only where batches are drawn at random from all training targets.
+        from_batch: Whether columns are positives of the batch, all or some of them: then `log_q` is right only where
+            batches are drawn at random.
+        random_batches: Whether it is right only where they are drawn from all training targets, not from a segment's.
+        law_options: Options that `log_q` alone reads, which a loss without it has no use for.
         resamples: Whether the pool is drawn from once more for every row, by its scores: see `resample`.
         gathers: Whether `sample` itself collects the positives of all processes of a distributed run.
 
@@ -44,7 +47,9 @@ class Sampler(nn.Module, ABC):
     name: ClassVar[str]
     kind: ClassVar[PoolKind]
     reads: ClassVar[tuple[str, ...]] = ()
+    from_batch: ClassVar[bool] = True
     random_batches: ClassVar[bool] = True
+    law_options: ClassVar[frozenset[str]] = frozenset()
     resamples: ClassVar[bool] = False
     gathers: ClassVar[bool] = False
 
@@ -103,6 +108,15 @@ class Sampler(nn.Module, ABC):
             raise ValueError(f"loss {loss.name!r} needs log Q, and nobody knows the law of observed negatives")
         if cls.resamples and not loss.takes_counts:
             raise ValueError(f"loss {loss.name!r} is no sum of exponentials, which resampled columns are counted in")
+
+    @property
+    def asks_of_batch(self) -> int | None:
+        """How many positives of the batch a pool is to have; None for all of them, or where it takes none."""
+        return self.count if self.from_batch else None
+
+    def negatives_of_row(self, pool: Pool) -> int:
+        """How many columns of a pool a row is set against, its own positive's among them."""
+        return pool.ids.shape[-1]
 
     def after_step(self) -> None:
         """Called once after every optimizer step that was applied; for samplers that learn from the stream."""

@@ -42,6 +42,10 @@ class BIR(InBatch):
             self.check_whole(draws=draws)
         self.draws = draws
 
+    def negatives_of_row(self, pool: Pool) -> int:
+        """As `Sampler.negatives_of_row`: what it draws of them."""
+        return self.draws or len(pool.ids)
+
     def resample(self, scores: Tensor, pool: Pool, valid: Tensor | None = None) -> Tensor:
         """As `Sampler.resample`."""
         return resampled(self, scores - pool.log_q_of(pool.ids), valid, self.draws or len(pool.ids)).log()

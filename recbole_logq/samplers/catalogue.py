@@ -21,7 +21,7 @@ class Catalogue(Sampler):
 
     name = "catalogue"
     kind = "catalogue"
-    random_batches = False  # no batch is in its law
+    from_batch = random_batches = False
     ids: Tensor
 
     def __init__(self, counts: TargetCounts, *, count: int | None, seed: int) -> None:

@@ -45,6 +45,10 @@ class Hard(InBatch):
         self.check_whole(hard=hard)
         self.hard = hard
 
+    def negatives_of_row(self, pool: Pool) -> int:
+        """As `Sampler.negatives_of_row`: every column, and the hard draws."""
+        return len(pool.ids) + self.hard
+
     def resample(self, scores: Tensor, pool: Pool, valid: Tensor | None = None) -> Tensor:
         """As `Sampler.resample`: 1 for every column, and the hard draws on top."""
         return (1 + resampled(self, scores - pool.log_q_of(pool.ids), valid, self.hard)).log()

@@ -32,6 +32,7 @@ class Mixed(InBatch):
     """
 
     name = "mixed"
+    law_options = frozenset({"law"})
 
     def __init__(
         self,
@@ -54,6 +55,11 @@ class Mixed(InBatch):
         self.size = count
         self.per_part = law == "per_part"
         self.log_uniform = -math.log(counts.n_items - 1)
+
+    @property
+    def asks_of_batch(self) -> int | None:
+        """As `Sampler.asks_of_batch`."""
+        return self.size - self.n_uniform
 
     def sample(self, positives: Tensor, *, n_units: int | None = None, segment: int | None = None) -> Pool:
         """As `Sampler.sample`; a batch smaller than its part gives all it has."""

@@ -36,7 +36,7 @@ class Observed(Sampler):
     name = "observed"
     kind = "observed"
     reads = ("users",)
-    random_batches = False
+    from_batch = random_batches = False
 
     def __init__(
         self,

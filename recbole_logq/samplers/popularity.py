@@ -30,7 +30,7 @@ class Popularity(Sampler):
 
     name = "popularity"
     kind = "draws"
-    random_batches = False  # no batch is in its law
+    from_batch = random_batches = False
     log_share: Tensor
     cumulative: Tensor
 

@@ -33,6 +33,7 @@ class Streaming(Sampler):
 
     name = "streaming"
     kind = "inclusion"
+    law_options = frozenset({"rate", "hashes", "buckets"})
 
     def __init__(
         self,

@@ -24,7 +24,7 @@ class Uniform(Sampler):
 
     name = "uniform"
     kind = "draws"
-    random_batches = False  # no batch is in its law
+    from_batch = random_batches = False
 
     def __init__(self, counts: TargetCounts, *, count: int | None, seed: int) -> None:
         super().__init__(counts, count=count, seed=seed)

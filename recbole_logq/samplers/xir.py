@@ -84,11 +84,19 @@ class XIR(InBatch):
             groups=((slice(0, n_batch), 1 - self.cache_weight), (slice(n_batch, n), self.cache_weight)),
         )
 
+    def negatives_of_row(self, pool: Pool) -> int:
+        """As `Sampler.negatives_of_row`: what it draws from the two pools."""
+        return 2 * self._draws
+
+    @property
+    def _draws(self) -> int:
+        return max(len(self.cache) // 2, 1)
+
     def resample(self, scores: Tensor, pool: Pool, valid: Tensor | None = None) -> Tensor:
         """As `Sampler.resample`; each of the two pools on its own."""
         assert pool.groups is not None
         (batch, _), (cache, _) = pool.groups
-        draws = max(len(pool.ids[cache]) // 2, 1)
+        draws = self._draws
         counts = [
             resampled(self, scores[:, part] - law[pool.ids[part]], None if valid is None else valid[:, part], draws)
             for part, law in ((batch, self.log_frequency), (cache, self.log_cache_law))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
+from logging import INFO, WARNING
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from tqdm import tqdm
 
 from recbole_logq.errors import RequestError, WorkError
 from recbole_logq.evaluation.diagnostics import MAX_CATALOGUE, diagnose
+from recbole_logq.models.batch_rules import check_data, doubt_about_order, shortfall
 from recbole_logq.ranks import rank, sum_over_ranks, world_size
 from recbole_logq.training.gradients import average_gradients
 from recbole_logq.training.lazy_adam import LazyAdam, merge_rows
@@ -111,9 +113,8 @@ class RetrievalTrainer(Trainer):
         if world_size() > 1:
             statistics.sum_over_ranks()
         if epoch == self.start_epoch:
-            rows = statistics.positives / len(train_data)
             self.logger.info(
-                f"a step has {rows:.0f} positives and {statistics.negatives:.0f} negatives each, on average"
+                f"a step has {statistics.rows:.0f} positives and {statistics.negatives:.0f} negatives each, on average"
             )
         dropped = int(statistics.dropped)
         if dropped == statistics.positives:
@@ -130,7 +131,15 @@ class RetrievalTrainer(Trainer):
             self.logger.info(f"epoch {epoch} sample weight [mean: {weights['mean']:.4f}, deciles: {deciles}]")
             for name, value in weights.items():
                 self.tensorboard.add_scalar(f"SampleWeight/{name}", value, epoch)
-        self._record = {"dropped_rows": dropped, **({"sample_weight": weights} if weights else {})}
+        asked = f"negatives.count={self.config['negatives'].get('count')}"
+        if epoch == self.start_epoch and (short := shortfall(self.model.sampler, statistics)):
+            chosen = (self.config.given().get("negatives") or {}).get("count") is not None
+            self.logger.log(WARNING if chosen else INFO, f"{asked}: {short}")
+        self._record = {
+            "dropped_rows": dropped,
+            "negatives_per_step": round(statistics.negatives, 1),
+            **({"sample_weight": weights} if weights else {}),
+        }
         if self.model.scorer.mode != "fixed":
             self._record["temperature"] = round(self.model.scorer.temperature, 6)
             self.logger.info(f"epoch {epoch} temperature [{self.model.scorer.temperature:.4f}]")
@@ -160,8 +169,12 @@ class RetrievalTrainer(Trainer):
     _record: dict[str, Any] = {}
     _schedule_state: dict[str, Any] | None = None
 
-    def _train_one_epoch(self, *args: Any) -> dict[str, Any]:
-        record = super()._train_one_epoch(*args)
+    def _train_one_epoch(self, train_data: Any, epoch: int, *args: Any) -> dict[str, Any]:
+        if epoch == self.start_epoch:
+            check_data(self.config, self.model, train_data)
+            if doubt := doubt_about_order(self.config, self.model.sampler):
+                self.logger.warning(doubt)
+        record = super()._train_one_epoch(train_data, epoch, *args)
         return record | self._record
 
     def _state(self, epoch: int, train_data: Any) -> dict[str, Any]:

@@ -102,8 +102,9 @@ class Trainer(RecBoleTrainer):
         if self.config["train_neg_sample_args"].get("dynamic", False):
             train_data.get_model(self.model)
         self._restore_random_state(train_data)
-        if self._stopped or (self.start_epoch and self._out_of_budget()):
+        if self.start_epoch and (reason := self._why_over()):
             # Resumed after its end: training on would change the result.
+            self.logger.info(f"Nothing is left to train: {reason}")
             return self.best_valid_score, self.best_valid_result
         clock = Clock(self.epochs - self.start_epoch)
         stop, eval_step = False, min(self.eval_step, self.epochs)  # Pop, ItemKNN and their like have one epoch
@@ -209,6 +210,14 @@ class Trainer(RecBoleTrainer):
         self.wandblogger.log_eval_metrics(result, head="eval")
         return result
 
+    def _why_over(self) -> str | None:
+        """Why a resumed run has no epoch left under the settings of now; None where it goes on."""
+        if self.cur_step > self.stopping_step:
+            return f"{self.cur_step} validations without improvement, stopping_step={self.stopping_step}"
+        if self._out_of_budget():
+            return f"max_train_cpu_seconds={self.config['max_train_cpu_seconds']} are used up"
+        return f"all epochs={self.epochs} are done" if self.start_epoch == self.epochs else None
+
     def _out_of_budget(self) -> bool:
         budget = self.config["max_train_cpu_seconds"]
         return budget is not None and self.train_cpu_seconds >= budget
@@ -295,6 +304,11 @@ class Trainer(RecBoleTrainer):
             self._take_up(state)
         except checkpoint.DAMAGE as error:
             raise checkpoint.damaged(resume_file, error) from error
+        if self.epochs < self.start_epoch:
+            raise RequestError(
+                f"epochs={self.epochs}: {resume_file} has trained {self.start_epoch}, which cannot be taken back; set "
+                "more, or evaluate it"
+            )
         self.logger.info(f"Checkpoint loaded. Resume training from epoch {self.start_epoch}")
 
     def _take_up(self, state: dict[str, Any]) -> None:
@@ -304,7 +318,7 @@ class Trainer(RecBoleTrainer):
         self.start_epoch, self.cur_step = state["epoch"] + 1, state["cur_step"]
         self.best_valid_score = state["best_valid_score"]
         self.best_valid_result = state["best_valid_result"] or None
-        self.best_epoch, self._stopped = state["best_epoch"], state["stopped"]
+        self.best_epoch = state["best_epoch"]
         self.history = list(state["history"])
         self.train_seconds, self.train_cpu_seconds, self.positives = state["spent"]
         self._resumed = state

@@ -138,3 +138,84 @@ def test_the_budget_ends_training_with_a_validation(in_tmp: Path, ml100k_cut: Pa
     result = run("TwoTowerLogQ", "cut", config_dict=settings)
     assert len(result["history"]) == 1
     assert result["best_valid_result"]
+
+
+# Seed and rate with which the best validation score comes at the start, so that early stopping has something to do.
+HASTY: dict[str, Any] = {**SETTINGS, "epochs": 12, "learning_rate": 0.1, "train_batch_size": 512}
+
+
+def last(result: dict[str, Any]) -> str:
+    return str(result["checkpoint"]).replace(".pth", "-last.pth")
+
+
+def told(result: dict[str, Any]) -> list[Any]:
+    """What two runs that are the same have in common."""
+    history = [[row["train_loss"], row.get("valid_result")] for row in result["history"]]
+    return [history, result["best_epoch"], result["best_valid_result"], result["test_result"]]
+
+
+@pytest.mark.parametrize("model", ["TwoTowerLogQ", "BPR"])
+def test_a_raised_stopping_step_goes_on_where_the_lower_one_ended(in_tmp: Path, ml100k_cut: Path, model: str) -> None:
+    settings = {**HASTY, "data_path": str(ml100k_cut)}
+    short = run(model, "cut", config_dict={**settings, "stopping_step": 1})
+    assert len(short["history"]) < 12  # early stopping ended it
+    whole = run(model, "cut", config_dict={**settings, "stopping_step": 3})
+    assert len(whole["history"]) > len(short["history"])
+    resumed = run(model, "cut", config_dict={**settings, "stopping_step": 3}, resume=last(short))
+    assert told(resumed) == told(whole)
+
+
+def test_a_lowered_stopping_step_ends_what_it_would_have_ended(in_tmp: Path, ml100k_cut: Path) -> None:
+    settings = {**HASTY, "data_path": str(ml100k_cut), "epochs": 6, "stopping_step": 9}
+    whole = run("TwoTowerLogQ", "cut", config_dict=settings)
+    lower = run("TwoTowerLogQ", "cut", config_dict={**settings, "epochs": 12, "stopping_step": 0}, resume=last(whole))
+    assert whole["best_epoch"] < 5  # later validations were worse
+    assert told(lower) == told(whole)
+
+
+def test_more_epochs_go_on_and_fewer_than_trained_are_refused(in_tmp: Path, ml100k_cut: Path) -> None:
+    settings = {**HASTY, "data_path": str(ml100k_cut), "epochs": 2, "stopping_step": 9}
+    file = last(run("TwoTowerLogQ", "cut", config_dict=settings))
+    whole = run("TwoTowerLogQ", "cut", config_dict={**settings, "epochs": 4})
+    with pytest.raises(RequestError, match=r"epochs=1: .* has trained 2, which cannot be taken back"):
+        run("TwoTowerLogQ", "cut", config_dict={**settings, "epochs": 1}, resume=file)
+    assert told(run("TwoTowerLogQ", "cut", config_dict={**settings, "epochs": 4}, resume=file)) == told(whole)
+
+
+def test_a_budget_that_is_raised_goes_on(in_tmp: Path, ml100k_cut: Path) -> None:
+    settings = {**HASTY, "data_path": str(ml100k_cut), "epochs": 3, "stopping_step": 9}
+    file = last(run("TwoTowerLogQ", "cut", config_dict={**settings, "max_train_cpu_seconds": 1e-6}))
+    assert told(run("TwoTowerLogQ", "cut", config_dict=settings, resume=file)) == told(
+        run("TwoTowerLogQ", "cut", config_dict=settings)
+    )
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "says"),
+    [
+        ("checkpoint_dir", "elsewhere", "goes on writing beside"),
+        ("eval_step", 2, "was trained with 1"),
+        ("valid_metric", "NDCG@10", "was trained with 'MRR@10'"),
+        ("warmup_steps", 9, "was trained with 0"),
+        ("negatives.count", 9, "was trained with"),
+        ("train_batch_size", 256, "was trained with 512"),
+        ("weight_decay", 0.1, r"was trained with 0\.0"),
+        ("clip_grad_norm", {"max_norm": 1.0}, "was trained with None"),
+    ],
+)
+def test_what_would_be_another_run_is_refused(
+    in_tmp: Path, finished: tuple[str, dict[str, Any]], key: str, value: Any, says: str
+) -> None:
+    file, settings = finished
+    with pytest.raises(RequestError, match=rf"{key.partition('.')[0]}=.*{says}"):
+        run("TwoTowerLogQ", "cut", config_dict={**settings, key: value}, resume=file)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, ml100k_cut: Path) -> tuple[str, dict[str, Any]]:
+    """The last checkpoint of a run of one epoch, and its settings."""
+    folder = tmp_path_factory.mktemp("finished")
+    settings = {**HASTY, "epochs": 1, "data_path": str(ml100k_cut)}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        return str(folder / last(run("TwoTowerLogQ", "cut", config_dict=settings))), settings

@@ -119,6 +119,8 @@ def make_sweep(files: Sequence[str], options: dict[str, Any], params_file: str |
     folders = [folder_name(name).casefold() for name in names]
     if shared_by := [name for name, folder in zip(names, folders, strict=True) if folders.count(folder) > 1]:
         raise RequestError(f"models: {' and '.join(map(repr, shared_by))} would share a folder; rename one of them")
+    if how.search == "grid" and (unread := {"trials", "search_seed"} & given.keys()):
+        raise RequestError(f"{min(unread)}: a grid tries every combination, in its order; leave it out")
     title = given.get("title")
     return SweepPlan(f"{'-'.join(names)}-{dataset}" if title is None else text("title", title), searches, how)
 

@@ -90,6 +90,8 @@ def test_parts_of_sections_are_put_on_top_of_a_file(in_tmp: Path) -> None:
         ({"trials": 0}, "trials=0"),
         ({"search": "bayes"}, "search='bayes'"),
         ({"search": "grid"}, "search=grid: learning_rate is loguniform"),
+        ({"search": "grid", "trials": 4, "space": {"embedding_size": [4, 8]}}, "trials: a grid tries every"),
+        ({"search": "grid", "search_seed": 4, "space": {"embedding_size": [4, 8]}}, "search_seed: a grid tries every"),
         ({"scheduler": "hyperband"}, "scheduler is asha, none"),
         ({"scheduler": {"grace": 1}}, "scheduler.grace"),
         ({"cpus": -1}, "cpus=-1"),

@@ -1,0 +1,127 @@
+"""What a batch can give: its order, its size, and what is asked of both."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from recbole.utils import ModelType
+
+from recbole_logq.errors import RequestError
+from recbole_logq.samplers import Sampler
+
+ASK_LESS = "lower it, or raise train_batch_size"
+
+
+def check_batches(values: dict[str, Any], given: dict[str, Any], sampler: Sampler) -> None:
+    """Refuse batches that a source's probabilities do not hold for, and sizes that no batch has.
+
+    Args:
+        values: The final settings.
+        given: Those that the user set; a default that a small batch cannot fill is reported while training.
+        sampler: Any of the source, with its count and options.
+
+    Raises:
+        RequestError: In one line, naming what to set instead.
+    """
+    _check_order(values, sampler)
+    rows, batch = _rows(values), f"train_batch_size={values['train_batch_size']}"
+    asked = sampler.asks_of_batch
+    if asked is not None and asked > rows and (given.get("negatives") or {}).get("count") is not None:
+        share = "" if asked == sampler.count else f", of which {asked} from the batch"
+        raise RequestError(
+            f"negatives.count={values['negatives']['count']}{share}: a batch of {batch} has at most {rows} positives "
+            f"to take as negatives; {ASK_LESS}"
+        )
+    if values["pools"] > rows:
+        raise RequestError(f"pools={values['pools']}: a batch of {batch} has at most {rows} rows to share; {ASK_LESS}")
+    cache, units = values["gradient_cache"], -(-values["train_batch_size"] // values["nproc"])
+    if cache is not None and cache >= units:
+        processes = f" in {values['nproc']} processes" if values["nproc"] > 1 else ""
+        raise RequestError(
+            f"gradient_cache={cache}: a batch of {batch}{processes} is encoded at once then; set it below {units}, or "
+            "leave it out"
+        )
+
+
+def check_data(config: Any, model: Any, loader: Any) -> None:
+    """Refuse sizes that this data has not got.
+
+    Args:
+        config: The checked settings.
+        model: With its sampler, its loss and ``target_counts``.
+        loader: The training loader.
+
+    Raises:
+        RequestError: In one line, with the numbers.
+    """
+    given, sampler, steps = config.given(), model.sampler, loader.steps_per_epoch * config["epochs"]
+    negatives, options = given.get("negatives") or {}, given.get("loss_options") or {}
+    rows, items = min(_rows(config), loader.n_positives), int((model.target_counts > 0).sum())
+    most, what = (rows, "positives") if sampler.kind != "inclusion" else (min(rows, items), "distinct items")
+    if negatives.get("count") is not None and (sampler.asks_of_batch or 0) > most:
+        raise RequestError(
+            f"negatives.count={negatives['count']}: {config['dataset']} has at most {most:,} {what} in a batch of "
+            f"train_batch_size={config['train_batch_size']} to take as negatives; lower it"
+        )
+    if negatives.get("warmup_steps", 0) >= steps:
+        raise RequestError(
+            f"negatives.warmup_steps={negatives['warmup_steps']}: the run has {steps:,} steps and would never use its "
+            "memory; lower it, or raise epochs"
+        )
+    for option, limit in (("bucket_items", len(model.target_counts) - 1), ("bucket_rows", rows)):
+        if (options.get(option) or 0) > limit:
+            raise RequestError(f"loss_options.{option}={options[option]}: there are at most {limit:,}; lower it")
+
+
+def shortfall(sampler: Sampler, statistics: Any) -> str | None:
+    """What a user should know where the batches gave fewer negatives than were asked for; None where they did not.
+
+    Args:
+        sampler: The source.
+        statistics: Of an epoch.
+    """
+    distinct = sampler.kind == "inclusion"
+    had = statistics.negatives if distinct else statistics.rows
+    if sampler.asks_of_batch is None or had >= sampler.asks_of_batch:
+        return None
+    return (
+        f"a step has {had:.0f} {'distinct items' if distinct else 'positives'} on average and takes no more from the "
+        f"batch; raise train_batch_size to have {sampler.asks_of_batch}"
+    )
+
+
+def doubt_about_order(values: Any, sampler: type[Sampler] | Sampler) -> str | None:
+    """Why log Q does not hold for the order of the batches; None where it does.
+
+    Args:
+        values: The final settings.
+        sampler: The source.
+    """
+    if values["shuffle"] or not sampler.from_batch:
+        return None
+    return (
+        f"shuffle=false with negatives.source={sampler.name}: its probabilities are those of random batches, and rows "
+        "in the order of the file are none"
+    )
+
+
+def _check_order(values: dict[str, Any], sampler: Sampler) -> None:
+    segment = values["segment_field"]
+    if segment and sampler.random_batches:
+        raise RequestError(
+            f"segment_field={segment}: the probabilities of negatives.source={sampler.name} are those of random "
+            "batches; set in_batch or mixed, which know them per segment, or a source that no batch is in, such as "
+            "uniform"
+        )
+    # Who builds batches by segment arranges them, and who asks for what is inconsistent gets it: both are warned.
+    if (doubt := doubt_about_order(values, sampler)) and not segment and not values["allow_crossed"]:
+        raise RequestError(
+            f"{doubt}; set shuffle=true, a source that no batch is in, such as uniform, or allow_crossed=true to train "
+            "on all the same"
+        )
+
+
+def _rows(values: dict[str, Any]) -> int:
+    """Rows that a batch can have at most."""
+    length = values["MAX_ITEM_LIST_LENGTH"] if values["MODEL_TYPE"] == ModelType.SEQUENTIAL else 1
+    return int(values["train_batch_size"] * length)
