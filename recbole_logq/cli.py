@@ -5,6 +5,7 @@ Exit status 0: done; 1: the work failed; 2: the request was wrong. Either failur
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Sequence
 
@@ -14,6 +15,7 @@ from recbole_logq.errors import RequestError, WorkError, out_of_memory
 from recbole_logq.launcher import launched_rank, started_by_launcher
 from recbole_logq.parsing import parse_arguments
 from recbole_logq.settings import nearest
+from recbole_logq.terminal import READER_GONE, VisibleFormatter, reader_gone, visible
 
 COMMANDS = {
     "run": run,
@@ -43,12 +45,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     debug = False
+    if logging.lastResort is not None:  # before a run has opened its log
+        logging.lastResort.setFormatter(VisibleFormatter())
     try:
         if any(word in {"-h", "--help", "help"} for word in words):
-            print(usage(), end="")
+            print(usage(), end="", flush=True)
             return 0
         if words == ["--version"]:
-            print(__version__)
+            print(__version__, flush=True)
             return 0
         name = words.pop(0) if words and not words[0].startswith("-") else "run"
         if name not in COMMANDS:
@@ -58,7 +62,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if name == "run" and options.get("nproc", 1) != 1 and not started_by_launcher():
             return run.launch(options, [word for word in words if not word.startswith("--nproc=")])
         COMMANDS[name].execute(options)
+        sys.stdout.flush()  # a reader that has gone is noticed here, and not when the interpreter ends
         return 0
+    except BrokenPipeError as error:
+        if reader_gone():  # `models | head -n 1`: it has seen enough
+            return READER_GONE
+        return _fail(error, 1, debug, f"unexpected {type(error).__name__}: {error} (--debug=true shows where)")
     except (RequestError, WorkError) as error:
         if launched_rank() and isinstance(error, RequestError):
             return error.exit_status  # the first of several processes says it
@@ -80,5 +89,5 @@ def _fail(error: BaseException, status: int, debug: bool, line: str | None = Non
     if debug:
         raise error
     text = " ".join((line or str(error)).split())
-    print(f"error: {text}", file=sys.stderr)
+    print(f"error: {visible(text)}", file=sys.stderr)
     return status

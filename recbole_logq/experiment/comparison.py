@@ -20,6 +20,7 @@ from recbole_logq.experiment.ray_address import check_address
 from recbole_logq.experiment.ray_session import require_ray
 from recbole_logq.experiment.report import write_report
 from recbole_logq.experiment.statistics import compare_with
+from recbole_logq.terminal import say
 
 
 def compare(
@@ -54,9 +55,7 @@ def compare(
     store = Store(folder or Path("comparisons") / folder_name(plan.title))
     with alone_in(store.folder, "comparison"):
         missing = store.missing(plan.runs)
-        print(
-            f"{len(plan.runs) - len(missing)} of {len(plan.runs)} runs are done; results in {store.folder}", flush=True
-        )
+        say(f"{len(plan.runs) - len(missing)} of {len(plan.runs)} runs are done; results in {store.folder}")
         report = _Progress(len(missing), processes)
         try:
             if missing and address:
@@ -159,4 +158,4 @@ class _Progress:
             outcome = f"FAILED: {record['error']}"
         left = (time.perf_counter() - self.start) / self.ended * (self.total - self.ended)
         rest = f", about {left / 60:.0f} min left" if self.ended < self.total else ""
-        print(f"[{self.ended}/{self.total}] {run.name}, {run.dataset}, seed {run.seed}: {outcome}{rest}", flush=True)
+        say(f"[{self.ended}/{self.total}] {run.name}, {run.dataset}, seed {run.seed}: {outcome}{rest}")

@@ -16,6 +16,7 @@ from typing import Any
 from recbole_logq.errors import RequestError, WorkError
 from recbole_logq.experiment.files import write_json
 from recbole_logq.settings import DATA_PATH
+from recbole_logq.terminal import visible
 
 DEEPEST = (100, 500)
 """Cut-offs of measures beside ``topk``."""
@@ -78,7 +79,7 @@ def main(words: list[str]) -> int:
     try:
         record = execute(spec)
     except (RequestError, WorkError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"error: {visible(' '.join(str(error).split()))}", file=sys.stderr)
         return error.exit_status
     write_json(words[1], record)
     return 0

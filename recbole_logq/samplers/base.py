@@ -36,6 +36,7 @@ class Sampler(nn.Module, ABC):
         random_batches: Whether `log_q` is right only where batches are drawn at random from all training targets.
         resamples: Whether the pool is drawn from once more for every row, by its scores: see `resample`.
         gathers: Whether `sample` itself collects the positives of all processes of a distributed run.
+        id_buffers: Names of buffers that hold ids of items; those of a checkpoint are looked at.
 
     Raises:
         ValueError: `count` is neither None nor a positive integer.
@@ -47,6 +48,7 @@ class Sampler(nn.Module, ABC):
     random_batches: ClassVar[bool] = True
     resamples: ClassVar[bool] = False
     gathers: ClassVar[bool] = False
+    id_buffers: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, counts: TargetCounts, *, count: int | None, seed: int) -> None:
         super().__init__()
