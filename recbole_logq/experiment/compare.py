@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from recbole_logq.data.protocol import require_common
 from recbole_logq.errors import RequestError
+from recbole_logq.parsing import read_json
 
 
 def compare_files(files: Sequence[str | Path]) -> str:
@@ -25,10 +25,7 @@ def compare_files(files: Sequence[str | Path]) -> str:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        result = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RequestError(f"cannot read {path}: {error}") from error
+    result = read_json(path)
     if not isinstance(result, dict):
         raise RequestError(f"{path} is no result of run --output")
     missing = {"model", "dataset", "seed", "test_result", "fingerprint", "protocol"} - set(result)
