@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from html import escape
 from typing import Any
 
 from recbole_logq.experiment.html import frame, row
+from recbole_logq.markup import escape
 from recbole_logq.terminal import cell, console
 
 TITLES = {

@@ -8,6 +8,7 @@ from typing import Any
 
 from recbole_logq.data.protocol import require_common
 from recbole_logq.errors import RequestError
+from recbole_logq.markup import in_markdown
 from recbole_logq.parsing import read_json
 
 
@@ -40,10 +41,10 @@ def _read(path: Path) -> dict[str, Any]:
 def table(results: Sequence[dict[str, Any]]) -> str:
     """Markdown, with protocol and test fingerprint below."""
     metrics = [name for name in results[0]["test_result"] if all(name in one["test_result"] for one in results)]
-    lines = ["| model | seed | " + " | ".join(metrics) + " |", "|---" * (len(metrics) + 2) + "|"]
+    lines = ["| model | seed | " + " | ".join(map(in_markdown, metrics)) + " |", "|---" * (len(metrics) + 2) + "|"]
     for one in results:
         values = " | ".join(f"{one['test_result'][name]:.4f}" for name in metrics)
-        lines.append(f"| {one['model']} | {one['seed']} | {values} |")
+        lines.append(f"| {in_markdown(one['model'])} | {in_markdown(one['seed'])} | {values} |")
     prints = ", ".join(dict.fromkeys(one["fingerprint"]["test"] for one in results))
     protocol = ", ".join(f"{key}: {value}" for key, value in results[0]["protocol"].items())
-    return "\n".join([*lines, "", f"{results[0]['dataset']}; {protocol}; test set {prints}"])
+    return "\n".join([*lines, "", in_markdown(f"{results[0]['dataset']}; {protocol}; test set {prints}")])

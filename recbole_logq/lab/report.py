@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 from recbole_logq.experiment.html import frame, row
+from recbole_logq.markup import escape
 from recbole_logq.terminal import cell, console
 
 WIDTH = 130
@@ -105,10 +107,12 @@ def markdown(report: dict[str, Any]) -> str:
 def gradients_page(report: dict[str, Any]) -> str:
     """The table and its figures: bias and head mass against the number of negatives; opens offline."""
     figures = "".join(_figures(report["estimators"]))
+    scripts = re.findall(r"<script[^>]*>(.*?)</script>", figures, re.DOTALL)  # plotly's, in which names are JSON
     rows = "".join(row(cells(one)) for one in report["estimators"])
     table = f"<div class='wide'><table>{row(HEAD, 'th')}{rows}</table></div>"
-    body = f"<p>{heading(report)}</p><p>{READING}</p>{figures}<h2>Table</h2>{table}"
-    return frame("Estimators of the full softmax", "Estimators of the full softmax", body)
+    body = f"<p>{escape(heading(report))}</p><p>{escape(READING)}</p>{figures}<h2>Table</h2>{table}"
+    title = "Estimators of the full softmax"
+    return frame(title, title, body, scripts=scripts)
 
 
 def _figures(estimators: Sequence[dict[str, Any]]) -> list[str]:
@@ -125,7 +129,7 @@ def _figures(estimators: Sequence[dict[str, Any]]) -> list[str]:
             own = [one for one in estimators if one["estimator"] == name]
             # A bias that is not told apart from 0 stands at the smallest that would be.
             value = [max(one[key] or 0.0, (2 * one["bias_error"]) ** 0.5 if key == "bias" else 1e-4) for one in own]
-            figure.add_scatter(x=[one["n"] for one in own], y=value, name=name, mode="lines+markers")
+            figure.add_scatter(x=[one["n"] for one in own], y=value, name=escape(name), mode="lines+markers")
         if ideal is not None:
             figure.add_hline(y=ideal, line_dash="dot")
         figure.update_layout(
