@@ -7,7 +7,7 @@ import os
 import re
 import select
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -55,11 +55,12 @@ def cell(text: Any) -> Text:
     return Text(visible(str(text)))
 
 
-def console(width: int | None = None) -> Console:
+def console(width: int | None = None, file: IO[str] | None = None) -> Console:
     """Where tables are printed.
 
     Args:
         width: Where there is no terminal that has one.
+        file: Instead of standard output.
     """
     from rich.console import Console
 
@@ -67,8 +68,8 @@ def console(width: int | None = None) -> Console:
         def on_broken_pipe(self) -> None:
             raise BrokenPipeError  # rich would leave with a status of its own
 
-    made = Quiet()
-    return made if made.is_terminal or width is None else Quiet(width=width)
+    made = Quiet(file=file)
+    return made if made.is_terminal or width is None else Quiet(file=file, width=width)
 
 
 def reader_gone() -> bool:

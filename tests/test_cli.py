@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -11,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from recbole_logq.cli import main
+from recbole_logq.terminal import READER_GONE, console, reader_gone
 
 ROOT = Path(__file__).parent.parent
 
@@ -100,3 +103,30 @@ def test_models_and_help(capsys: pytest.CaptureFixture[str]) -> None:
         assert name in listing
     assert main(["--help"]) == 0
     assert "--config_files" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["models"]])
+def test_a_reader_that_stops_is_no_error(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "w") as output, monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", output)
+        assert main(words) == READER_GONE
+        print("said in vain, and written when the interpreter ends")
+    assert capsys.readouterr().err == ""
+
+
+def test_a_table_whose_reader_stops() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    output = os.fdopen(write, "w")
+    with pytest.raises(BrokenPipeError):
+        console(file=output).print("a table")
+    with contextlib.suppress(BrokenPipeError):
+        output.close()
+
+
+def test_standard_output_that_is_read_has_a_reader() -> None:
+    assert not reader_gone()

@@ -41,12 +41,12 @@ def test_suggestions(key: str, known: set[str], says: str) -> None:
 def test_a_large_catalogue_costs_milliseconds(key: str) -> None:
     start = process_time()
     found = nearest(key, TITLES)
-    assert process_time() - start < 0.15
+    assert process_time() - start < 0.3
     if "title" in key:
         assert found
     start = process_time()
     assert not close_names(key, {str(number) for number in range(60_000)})
-    assert process_time() - start < 0.15
+    assert process_time() - start < 0.3
 
 
 def test_names_of_any_length_are_compared_quickly() -> None:
