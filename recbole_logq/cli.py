@@ -15,7 +15,7 @@ from recbole_logq.errors import RequestError, WorkError, out_of_memory
 from recbole_logq.launcher import launched_rank, started_by_launcher
 from recbole_logq.parsing import parse_arguments
 from recbole_logq.settings import nearest
-from recbole_logq.terminal import READER_GONE, VisibleFormatter, reader_gone, visible
+from recbole_logq.terminal import READER_GONE, VisibleFormatter, reader_gone, show_traceback, visible
 
 COMMANDS = {
     "run": run,
@@ -29,6 +29,10 @@ COMMANDS = {
     "recommend": recommend,
     "models": models,
 }
+
+
+LONGEST = 2000
+"""Characters of an error: a value of any size may stand in it."""
 
 
 def usage() -> str:
@@ -87,7 +91,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _fail(error: BaseException, status: int, debug: bool, line: str | None = None) -> int:
     if debug:
+        sys.excepthook = show_traceback
         raise error
     text = " ".join((line or str(error)).split())
-    print(f"error: {visible(text)}", file=sys.stderr)
+    print(f"error: {visible(text if len(text) <= LONGEST else text[:LONGEST] + '...')}", file=sys.stderr)
     return status

@@ -7,9 +7,12 @@ import os
 import re
 import select
 import sys
+import traceback
 from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from rich.console import Console
     from rich.text import Text
 
@@ -41,6 +44,11 @@ class VisibleFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """See :class:`logging.Formatter`."""
         return visible(super().format(record))
+
+
+def show_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """As Python's own, which prints messages as they are."""
+    print(visible("".join(traceback.format_exception(kind, error, trace))), end="", file=sys.stderr)
 
 
 def say(text: str) -> None:

@@ -71,6 +71,10 @@ class BoundedLoader(yaml.SafeLoader):
             if isinstance(key, yaml.ScalarNode):
                 key.tag = f"{_TAG}str"
 
+    def construct_yaml_int(self, node: Any) -> Any:
+        """See PyYAML's SafeConstructor; Python refuses to read and to print what is much longer."""
+        return super().construct_yaml_int(node) if len(node.value) <= 1000 else node.value
+
     def construct_scalar(self, node: Any) -> Any:
         """See PyYAML's SafeConstructor."""
         value = super().construct_scalar(node)
@@ -91,6 +95,7 @@ def _without(*tags: str) -> dict[str, list[tuple[str, re.Pattern[str]]]]:
     }
 
 
+BoundedLoader.add_constructor(f"{_TAG}int", BoundedLoader.construct_yaml_int)
 BoundedLoader.yaml_implicit_resolvers = _without("timestamp", "int", "float")
 _DIGITS = r"[0-9](?:_?[0-9])*"
 _NUMBERS = {

@@ -322,8 +322,9 @@ class Trainer(RecBoleTrainer):
 
 
 def _same_run(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    kept = [{key: value for key, value in state["config"].items() if key not in CHANGEABLE} for state in (one, other)]
-    return kept[0] == kept[1] and one["fingerprint"] == other["fingerprint"]
+    first, second = one["config"], other["config"]
+    keys = (first.keys() | second.keys()) - CHANGEABLE  # a setting that came between the two has its default, None
+    return one["fingerprint"] == other["fingerprint"] and all(first.get(key) == second.get(key) for key in keys)
 
 
 def _generators(train_data: Any) -> list[torch.Generator]:
