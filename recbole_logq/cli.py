@@ -8,11 +8,16 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
+from io import TextIOWrapper
 
 from recbole_logq import __version__
+from recbole_logq.children import end_with_parent
 from recbole_logq.commands import audit, compare, convert, evaluate, export, lab, models, recommend, run, sweep
-from recbole_logq.errors import RequestError, WorkError, out_of_memory
-from recbole_logq.launcher import launched_rank, started_by_launcher
+from recbole_logq.errors import PeerLostError, RequestError, WorkError, out_of_memory
+from recbole_logq.files import write_failure
+from recbole_logq.interruption import interruptible
+from recbole_logq.launcher import launched_processes, launched_rank, report_failure, started_by_launcher
 from recbole_logq.parsing import parse_arguments
 from recbole_logq.settings import nearest
 from recbole_logq.terminal import READER_GONE, VisibleFormatter, reader_gone, show_traceback, visible
@@ -47,10 +52,21 @@ def usage() -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
-    words = list(sys.argv[1:] if arguments is None else arguments)
+    end_with_parent()
+    try:
+        with interruptible():
+            return _command(list(sys.argv[1:] if arguments is None else arguments))
+    except KeyboardInterrupt:
+        return _say("interrupted", 1, follows=True)
+
+
+def _command(words: list[str]) -> int:
     debug = False
     if logging.lastResort is not None:  # before a run has opened its log
         logging.lastResort.setFormatter(VisibleFormatter())
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a name that the terminal's encoding lacks is written out, not a failure
+            stream.reconfigure(errors="backslashreplace")
     try:
         if any(word in {"-h", "--help", "help"} for word in words):
             print(usage(), end="", flush=True)
@@ -64,8 +80,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options = parse_arguments(words)
         debug = bool(options.pop("debug", False))
         if name == "run" and options.get("nproc", 1) != 1 and not started_by_launcher():
-            return run.launch(options, [word for word in words if not word.startswith("--nproc=")])
-        COMMANDS[name].execute(options)
+            run.launch(options, [word for word in words if not word.startswith("--nproc=")])
+        else:
+            COMMANDS[name].execute(options)
         sys.stdout.flush()  # a reader that has gone is noticed here, and not when the interpreter ends
         return 0
     except BrokenPipeError as error:
@@ -73,26 +90,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return READER_GONE
         return _fail(error, 1, debug, f"unexpected {type(error).__name__}: {error} (--debug=true shows where)")
     except (RequestError, WorkError) as error:
-        if launched_rank() and isinstance(error, RequestError):
-            return error.exit_status  # the first of several processes says it
         return _fail(error, error.exit_status, debug)
     except ImportError as error:
         return _fail(error, 2, debug, f"this needs a package that is not installed: {error.name or error}")
-    except KeyboardInterrupt:
-        if not launched_rank():
-            print("error: interrupted", file=sys.stderr)
-        return 1
     except Exception as error:
         if out_of_memory(error):
             sizes = "train_batch_size, eval_batch_size, negatives.count or embedding_size"
             return _fail(error, 1, debug, f"out of memory: lower {sizes}")
+        if (failure := write_failure(error, f"what {name} writes")) is not None:
+            return _fail(failure, 1, debug)
+        if launched_processes() > 1 and _lost_peer(error):
+            return _fail(PeerLostError("another process of this run has ended"), 1, debug)
         return _fail(error, 1, debug, f"unexpected {type(error).__name__}: {error} (--debug=true shows where)")
+
+
+def _lost_peer(error: Exception) -> bool:
+    from recbole_logq.ranks import lost_peer
+
+    return lost_peer(error)
 
 
 def _fail(error: BaseException, status: int, debug: bool, line: str | None = None) -> int:
     if debug:
         sys.excepthook = show_traceback
         raise error
-    text = " ".join((line or str(error)).split())
-    print(f"error: {visible(text if len(text) <= LONGEST else text[:LONGEST] + '...')}", file=sys.stderr)
+    follows = isinstance(error, PeerLostError) or isinstance(error.__cause__, KeyboardInterrupt)
+    return _say(line or str(error), status, follows or (status == 2 and launched_rank() > 0))
+
+
+def _say(line: str, status: int, follows: bool) -> int:
+    """One line on standard error; of several processes the first says what all of them would say."""
+    line = " ".join(line.split())
+    if not report_failure(line, status, follows) and not (follows and launched_rank()):
+        with suppress(OSError):  # the terminal may be gone: that is what HUP says
+            print(f"error: {visible(line if len(line) <= LONGEST else line[:LONGEST] + '...')}", file=sys.stderr)
     return status

@@ -12,7 +12,9 @@ from typing import Any
 
 from recbole_logq import compat
 from recbole_logq.data.features import feature_names, with_features
+from recbole_logq.data.labels import check_threshold
 from recbole_logq.data.observed import observed_field
+from recbole_logq.data.ready_made import check_ready_made
 from recbole_logq.data.temporal_split import is_temporal
 from recbole_logq.errors import RequestError
 from recbole_logq.launcher import launched_local_rank, launched_processes, started_by_launcher
@@ -104,6 +106,8 @@ class Config(RecBoleConfig):
     def _load_internal_config_dict(self, model: str, model_class: type, dataset: str) -> None:
         super()._load_internal_config_dict(model, model_class, dataset)
         self.internal_config_dict["data_path"] = DATA_PATH
+        # RecBole's true drops interactions of ids without a line of features; unset, they stay (data/filters.py).
+        self.internal_config_dict["filter_inter_by_user_or_item"] = None
         self.internal_config_dict = _merge(self.internal_config_dict, model_defaults(model))
 
     def _get_final_config_dict(self) -> dict[str, Any]:
@@ -137,16 +141,14 @@ class Config(RecBoleConfig):
     def _add_columns(self, final: dict[str, Any]) -> None:
         # RecBole loads only ids by default and then stops at the first need of time; load it where order needs it.
         chosen = bool(self.external_config_dict.keys() & {"load_col", "unload_col"}) or self.dataset == "ml-100k"
-        if not chosen and (final["eval_args"].get("order") == "TO" or final["MODEL_TYPE"] == ModelType.SEQUENTIAL):
-            columns = [final[key] for key in ("USER_ID_FIELD", "ITEM_ID_FIELD", "TIME_FIELD")]
+        keys = ["USER_ID_FIELD", "ITEM_ID_FIELD", *(["TIME_FIELD"] if _needs_time(final) else [])]
+        columns = [final[key] for key in keys]
+        if not chosen:
             final["load_col"] = {**(final.get("load_col") or {}), "inter": columns}
         given = final.get("load_col")
         if isinstance(given, dict) and given and "inter" not in given and self.dataset != "ml-100k":
             # Features were asked for; without interactions there is nothing.
-            keys = ["USER_ID_FIELD", "ITEM_ID_FIELD"]
-            if final["eval_args"].get("order") == "TO" or final["MODEL_TYPE"] == ModelType.SEQUENTIAL:
-                keys.append("TIME_FIELD")
-            final["load_col"] = {"inter": [final[key] for key in keys], **given}
+            final["load_col"] = {"inter": columns, **given}
         # A column that a setting names is wanted, whatever else is loaded.
         final["load_col"] = with_features(final.get("load_col"), final)
         named = [final.get("weight_field"), final.get("segment_field"), observed_field(final)]
@@ -155,6 +157,13 @@ class Config(RecBoleConfig):
         if isinstance(loaded, list):
             more = [column for column in named if column and column not in loaded]
             final["load_col"] = {**final["load_col"], "inter": [*loaded, *dict.fromkeys(more)]}
+
+    def _set_default_parameters(self) -> None:
+        super()._set_default_parameters()
+        if self.final_config_dict.get("benchmark_filename") is not None:
+            # RecBole puts its own way to split here, which the files have nothing to do with.
+            mode = self.final_config_dict["eval_args"]["mode"]
+            self.final_config_dict["eval_args"] = {"mode": mode}
 
     # --- the device -----------------------------------------------------------------------------------------------
 
@@ -183,6 +192,14 @@ class Config(RecBoleConfig):
     def given(self) -> dict[str, Any]:
         """What the user set, as plain values; with model and dataset it rebuilds this configuration."""
         return {key: _plain(value) for key, value in self.external_config_dict.items()}
+
+
+def _needs_time(final: dict[str, Any]) -> bool:
+    if final["MODEL_TYPE"] == ModelType.SEQUENTIAL:
+        return True
+    if final.get("benchmark_filename") is None:
+        return bool(final["eval_args"].get("order") == "TO")
+    return final.get("user_tower") == "history" or bool(final.get("context_features"))
 
 
 def _merge(low: dict[str, Any], high: dict[str, Any]) -> dict[str, Any]:
@@ -241,7 +258,9 @@ def _check_combinations(values: dict[str, Any], model_class: type, external: dic
     drawn = sampling.get("sample_num", 1)
     if isinstance(drawn, bool) or not isinstance(drawn, int) or drawn < 1:
         raise RequestError(f"train_neg_sample_args.sample_num={drawn!r}: a whole number, 1 or more")
+    check_ready_made(values, external)
     check_evaluation(values)
+    check_threshold(values, model_class)
     own = getattr(model_class, "check_settings", None)
     if values["nproc"] > 1 and own is None:
         raise RequestError(f"nproc={values['nproc']}: {values['model']} is RecBole's and runs in one process here")

@@ -20,6 +20,10 @@ class WorkError(RuntimeError):
     exit_status = 1
 
 
+class PeerLostError(WorkError):
+    """Another process of the same run has ended, and this one cannot go on without it."""
+
+
 def out_of_memory(error: BaseException) -> bool:
     """Whether an error says that memory was asked for and not there; torch has no class for that on the CPU."""
     return isinstance(error, MemoryError) or (

@@ -29,10 +29,11 @@ def check_evaluation(values: dict[str, Any]) -> None:
     known = ("split", "order", "group_by", "mode", *(("targets", "unseen") if temporal else ()))
     if unknown := set(arguments) - set(known):
         raise RequestError(f"unknown setting eval_args.{min(unknown)} (eval_args has {', '.join(known)})")
+    ready_made = values.get("benchmark_filename") is not None
     order = arguments.get("order", "RO")
     if order not in ("RO", "TO"):
         raise RequestError(f"eval_args.order={order!r}: RO (random) or TO (by time)")
-    if sequential and order != "TO":
+    if sequential and order != "TO" and not ready_made:
         raise RequestError("eval_args.order=RO: a sequential model is evaluated in time order, set order: TO")
     if arguments.get("group_by", "user") not in ("user", "none", "None", None):
         raise RequestError(f"eval_args.group_by={arguments['group_by']!r}: user or none")
@@ -44,7 +45,7 @@ def check_evaluation(values: dict[str, Any]) -> None:
             )
     if temporal:
         _check_temporal(values)
-    elif "split" in arguments and values.get("benchmark_filename") is None:
+    elif "split" in arguments and not ready_made:
         _check_split(arguments["split"], order)
     _check_metrics(values)
 
@@ -80,8 +81,6 @@ def _check_temporal(values: dict[str, Any]) -> None:
         )
     if values["recbole_order"]:
         raise RequestError("recbole_order=true: RecBole has no GTS split to be equal to; leave one of them out")
-    if values.get("benchmark_filename") is not None:
-        raise RequestError("benchmark_filename is a ready-made split: leave out eval_args.split.GTS")
     if values["MODEL_TYPE"] not in {ModelType.GENERAL, ModelType.TRADITIONAL, ModelType.SEQUENTIAL}:
         raise RequestError(f"eval_args.split.GTS: general and sequential models only, not {values['model']}")
 
@@ -101,6 +100,7 @@ def _check_metrics(values: dict[str, Any]) -> None:
             f"valid_metric={chosen}: {cutoff or 'no cut-off'} is not among topk={cutoffs}, write "
             f"valid_metric={metric}@{cutoffs[0]}"
         )
+    _check_tail(values.get("tail_ratio"))
     modes = values["eval_args"].get("mode")
     if "labeled" in (modes.values() if isinstance(modes, dict) else [modes]) and not whole_list:
         raise RequestError(f"eval_args.mode=labeled: {metric} ranks items, use metrics such as AUC and LogLoss")
@@ -108,4 +108,13 @@ def _check_metrics(values: dict[str, Any]) -> None:
         raise RequestError(
             f"filter_history={values['filter_history']}: it is about full ranking and eval_args.mode={modes} ranks a "
             "sample; leave it out or set mode: full"
+        )
+
+
+def _check_tail(ratio: Any) -> None:
+    whole = isinstance(ratio, int) and not isinstance(ratio, bool) and ratio >= 1
+    if ratio is not None and not whole and not (isinstance(ratio, float) and 0 < ratio <= 1):
+        raise RequestError(
+            f"tail_ratio={ratio!r}: the long tail is a share of the items, above 0 and up to 1.0, or the items with at "
+            "most a whole number of training interactions"
         )

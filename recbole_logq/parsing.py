@@ -20,7 +20,7 @@ TEXT_KEYS = frozenset(
     | {"seq_separator", "user_inter_num_interval", "item_inter_num_interval", "entity_kg_num_interval"}
     | {"relation_kg_num_interval", "valid_metric"}
     | {"checkpoint", "estimators", "stage"}  # of lab
-    | {"input", "format", "user", "item", "time", "separator"}  # of convert
+    | {"input", "format", "user", "item", "time", "separator", "quote"}  # of convert
     | {"folder", "address", "params_file", "title"}  # of sweep and compare
     | {"users", "history", "context", "index", "item_title_field"}  # of export and recommend
 )
@@ -30,6 +30,10 @@ LARGEST_FILE = 256 * 1024
 
 # Questions that are asked by name alone: `lab --folding`, `sweep --resume`.
 FLAGS = frozenset({"folding", "sample-weights", "resume"})
+
+
+# Settings whose values are compared with the text of a file: YAML would make false of NO, 8 of 010 and 1000.0 of 1e3.
+AS_WRITTEN = "val_interval"
 
 
 class _Loader(BoundedLoader):
@@ -43,7 +47,30 @@ class _Loader(BoundedLoader):
                 raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is given twice", key_node.start_mark)
             if isinstance(key, str):
                 seen.add(key)
+        for key_node, value_node in node.value:
+            if _is_as_written(key_node.value):
+                _keep_text(value_node)
         return super().construct_mapping(node, deep)
+
+
+def _is_as_written(key: Any) -> bool:
+    return isinstance(key, str) and (key == AS_WRITTEN or key.startswith(f"{AS_WRITTEN}."))
+
+
+def _keep_text(node: yaml.Node | None) -> None:
+    """Make texts of all scalars of a node, as they stand there; a null in the place of the whole stays one."""
+    todo, done = [] if node is None or node.tag == "tag:yaml.org,2002:null" else [node], set()
+    while todo:
+        node = todo.pop()
+        if id(node) in done:  # an alias
+            continue
+        done.add(id(node))
+        if isinstance(node, yaml.ScalarNode):
+            node.tag = "tag:yaml.org,2002:str"
+        elif isinstance(node, yaml.SequenceNode):
+            todo += node.value
+        elif isinstance(node, yaml.MappingNode):
+            todo += [part for pair in node.value for part in pair]
 
 
 def parse_value(key: str, text: str) -> Any:
@@ -53,7 +80,11 @@ def parse_value(key: str, text: str) -> Any:
     if text == "None":  # what RecBole's documentation writes for "not set"
         return None
     try:
-        return yaml.load(text, Loader=_Loader)
+        loader = _Loader(text)
+        node = loader.get_single_node()
+        if _is_as_written(key):
+            _keep_text(node)
+        return None if node is None else loader.construct_document(node)
     except TooLarge as error:
         raise RequestError(f"--{key}: {error.problem}") from error
     except yaml.YAMLError:
@@ -126,9 +157,17 @@ def read_json(path: str | Path) -> Any:
 
 
 def nest(flat: dict[str, Any]) -> dict[str, Any]:
-    """Turn dotted keys into nested ones: ``{"negatives.count": 64}`` to ``{"negatives": {"count": 64}}``."""
+    """Turn dotted keys into nested ones: ``{"negatives.count": 64}`` to ``{"negatives": {"count": 64}}``.
+
+    A section may be given in parts, ``negatives.count`` beside ``negatives``; what is given stays as it is.
+
+    Raises:
+        RequestError: A name is no text, or has two values.
+    """
     nested: dict[str, Any] = {}
     for key, value in flat.items():
+        if not isinstance(key, str):
+            raise RequestError(f"{key!r}: the name of a setting is a text")
         *path, last = key.split(".")
         if len(path) > DEEPEST:
             raise RequestError(f"{key[:60]}...: nested deeper than {DEEPEST} levels")
@@ -138,8 +177,19 @@ def nest(flat: dict[str, Any]) -> dict[str, Any]:
             if not isinstance(inner, dict):
                 raise RequestError(f"{key} cannot be set: {step} is already given as {inner!r}")
             branch = inner
-        branch[last] = value
+        _put(branch, last, value, key)
     return nested
+
+
+def _put(branch: dict[str, Any], last: str, value: Any, key: str) -> None:
+    if isinstance(value, dict) and isinstance(branch.get(last, {}), dict):
+        section = branch.setdefault(last, {})
+        for name, inner in value.items():
+            _put(section, name, inner, f"{key}.{name}")
+    elif last in branch:
+        raise RequestError(f"{key} is given twice, as {branch[last]!r} and {value!r}: keep one")
+    else:
+        branch[last] = value
 
 
 def parse_arguments(arguments: Sequence[str]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import torch
@@ -74,3 +75,13 @@ def wait_for_all() -> None:
     """Go on when every process has come here."""
     if world_size() > 1:
         dist.barrier()
+
+
+_COLLECTIVE = re.compile(r"gloo|nccl|ProcessGroup|TCPStore|connection (closed|reset)", re.IGNORECASE)
+
+
+def lost_peer(error: BaseException) -> bool:
+    """Whether an error says that another process of the run is gone; gloo has no class for that."""
+    if isinstance(error, dist.DistError):
+        return True
+    return type(error) is RuntimeError and _COLLECTIVE.search(str(error)) is not None

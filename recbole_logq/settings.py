@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import re
 import sys
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from recbole_logq.data.intervals import parse_intervals
 from recbole_logq.errors import RequestError
 from recbole_logq.nearest import nearest as nearest
 
@@ -28,15 +28,16 @@ def _lower(value: Any) -> Any:
 
 
 def _interval(value: Any) -> Any:
-    for part in str(value).split(";"):
-        found = re.fullmatch(r"\s*[\[(](.+),(.+)[\])]\s*", part)
-        try:
-            low, high = map(float, found.groups() if found else ())
-        except ValueError:
-            low, high = math.nan, math.nan
-        if not low <= high:
-            raise ValueError('expected an interval such as "[5,inf)"')
+    parse_intervals(value)
     return value
+
+
+def _three_parts(names: list[str]) -> list[str]:
+    if len(names) != 3:
+        raise ValueError(
+            "three names, of the training, the validation and the test part (a part's file may hold no rows)"
+        )
+    return names
 
 
 # Beyond 2^53 no size of anything is meant, and torch would say so in the middle of the work.
@@ -97,7 +98,8 @@ class CommonSettings(BaseModel):
     user_inter_num_interval: Interval | None = None
     item_inter_num_interval: Interval | None = None
     val_interval: dict[str, Any] | None = None
-    benchmark_filename: Annotated[list[str], Field(min_length=3, max_length=3)] | None = None
+    benchmark_filename: Annotated[list[str], AfterValidator(_three_parts)] | None = None
+    filter_inter_by_user_or_item: bool | None = None
     train_neg_sample_args: dict[str, Any] | None = None
     MAX_ITEM_LIST_LENGTH: Count = 50
     nproc: Count = 1

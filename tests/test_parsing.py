@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,38 @@ def test_bad_arguments(words: list[str], message: str) -> None:
 def test_a_section_cannot_be_a_value_too() -> None:
     with pytest.raises(RequestError, match=r"negatives\.count cannot be set"):
         nest({"negatives": 3, "negatives.count": 4})
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"negatives": {"count": 4}, "negatives.source": "uniform"},
+        {"negatives.source": "uniform", "negatives": {"count": 4}},
+        {"negatives.source": "uniform", "negatives.count": 4},
+    ],
+    ids=str,
+)
+def test_a_section_in_parts_is_one_section(parts: dict[str, Any]) -> None:
+    before = deepcopy(parts)
+    assert nest(parts) == {"negatives": {"source": "uniform", "count": 4}}
+    assert parts == before
+    assert parse_arguments([f"--{key}={value}" for key, value in parts.items()]) == nest(parts)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"a": {"b": 1}, "a.b": 2},
+        {"a.b": 2, "a": {"b": 1}},
+        {"a.b.c": 1, "a": {"b": {"c": 2}}},
+        {"a.b": 1, "a": 2},
+        {5: 1},
+    ],
+    ids=str,
+)
+def test_two_values_and_names_that_are_no_text_are_refused(parts: dict[Any, Any]) -> None:
+    with pytest.raises(RequestError, match=r"is given twice|is a text"):
+        nest(parts)
 
 
 @pytest.mark.parametrize(

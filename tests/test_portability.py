@@ -6,9 +6,12 @@ import json
 import os
 import subprocess
 import sys
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 
 import pytest
+
+from recbole_logq.cli import main
 
 ROOT = Path(__file__).parents[1]
 
@@ -67,3 +70,13 @@ def test_every_module_without_what_posix_alone_has(tmp_path: Path) -> None:
     assert found["failed"] == {}
     assert found["modules"] > 150
     assert 50 < found["memory"] < 10_000
+
+
+def test_names_that_the_terminal_cannot_show_are_no_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "é.csv").write_text("user,item,größe\na,x,1\n", encoding="utf-8")
+    shown = BytesIO()
+    screen = TextIOWrapper(shown, encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", screen)
+    assert main(["convert", f"--input={tmp_path / 'é.csv'}", "--dataset=own", f"--data_path={tmp_path / 'data'}"]) == 0
+    screen.flush()
+    assert b"gr\\xf6\\xdfe" in shown.getvalue()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from recbole_logq.commands.options import check_writable, config_files, write_page, write_result
+from recbole_logq.commands.options import config_files, write_page, write_result
+from recbole_logq.commands.outputs import AUDIT, check_json, check_page
 from recbole_logq.errors import RequestError
 
 USAGE = """\
@@ -18,8 +19,8 @@ def execute(options: dict[str, Any]) -> None:
     output, html = options.pop("output", None), options.pop("page", None)
     if "dataset" not in options:
         raise RequestError("no dataset given: set --dataset=NAME")
-    for flag, path in (("output", output), ("page", html)):
-        check_writable(flag, path)
+    check_json("output", output, AUDIT)
+    check_page("page", html)
     files = config_files(options)
     from recbole_logq.experiment.audit import audit
     from recbole_logq.experiment.audit_page import page, print_audit

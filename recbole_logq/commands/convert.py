@@ -11,16 +11,17 @@ from recbole_logq.settings import DATA_PATH, check_keys
 from recbole_logq.terminal import say
 
 USAGE = """\
-  convert        CSV, Parquet or sequences to atomic files:  --input=FILE --dataset=NAME [--user=COLUMN]
-                 [--item=COLUMN] [--time=COLUMN] [--keep.COLUMN=TYPE ...] [--format=csv|parquet|sequences]
-                 [--separator=C] [--encoding=NAME] [--data_path=FOLDER] [--overwrite=true]
+  convert        CSV, JSON Lines, Parquet or sequences to atomic files:  --input=FILE --dataset=NAME [--user=COLUMN]
+                 [--item=COLUMN] [--time=COLUMN] [--keep.COLUMN=TYPE ...] [--format=csv|json|parquet|sequences]
+                 [--separator=C] [--quote=double|single|none] [--encoding=NAME] [--data_path=FOLDER]
+                 [--overwrite=true]
 """
 
 
 def execute(options: dict[str, Any]) -> None:
     """Run the command."""
-    known = {"input", "dataset", "data_path", "format", "user", "item", "time", "keep", "separator", "encoding"}
-    check_keys(options, known | {"overwrite"})
+    known = {"input", "dataset", "data_path", "format", "user", "item", "time", "keep", "separator", "quote"}
+    check_keys(options, known | {"encoding", "overwrite"})
     for key in ("input", "dataset"):
         if key not in options:
             raise RequestError(f"convert needs --{key}=: --input=FILE --dataset=NAME")

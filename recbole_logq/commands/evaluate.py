@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from recbole_logq.commands.options import check_writable, config_files, write_result
+from recbole_logq.commands.options import config_files, write_result
+from recbole_logq.commands.outputs import RESULT, check_json
 from recbole_logq.errors import RequestError
 
 USAGE = """\
@@ -17,7 +18,7 @@ def execute(options: dict[str, Any]) -> None:
     output, file = options.pop("output", None), options.pop("checkpoint", None)
     if not file:
         raise RequestError("no checkpoint given: set --checkpoint=FILE")
-    check_writable("output", output)
+    check_json("output", output, RESULT)
     files = config_files(options)
     other = options.pop("allow_other_training", False)
     from recbole_logq.experiment.evaluate import evaluate

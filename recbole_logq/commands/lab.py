@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from recbole_logq.commands.options import check_writable, write_page, write_result
+from recbole_logq.commands.options import write_page, write_result
+from recbole_logq.commands.outputs import LAB, check_json, check_page
 from recbole_logq.errors import RequestError
 
 USAGE = """\
@@ -18,8 +19,8 @@ USAGE = """\
 def execute(options: dict[str, Any]) -> None:
     """Run the command."""
     output, html = options.pop("output", None), options.pop("page", None)
-    for flag, path in (("output", output), ("page", html)):
-        check_writable(flag, path)
+    check_json("output", output, LAB)
+    check_page("page", html)
     if html is not None and (options.get("folding") or options.get("sample_weights")):
         raise RequestError("--page shows estimators: leave it out here")
     from recbole_logq.lab.command import run_lab

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Any
 
 from recbole_logq.errors import RequestError
-from recbole_logq.experiment.files import write_json, write_text
+from recbole_logq.files import write_json, write_text
 
 
 def config_files(options: dict[str, Any]) -> list[str]:
@@ -19,15 +17,6 @@ def check_flag(options: dict[str, Any], key: str) -> None:
     """Raise ``RequestError`` unless the option is missing, true or false."""
     if not isinstance(options.get(key, False), bool):
         raise RequestError(f"{key}={options[key]!r}: true or false")
-
-
-def check_writable(flag: str, target: Any) -> None:
-    """Raise ``RequestError`` where ``--flag=target`` names no file that can be written: a result would be lost."""
-    if target is None:
-        return
-    folder = Path(str(target)).absolute().parent
-    if not folder.is_dir() or not os.access(folder, os.W_OK) or Path(str(target)).is_dir():
-        raise RequestError(f"--{flag}={target}: cannot write there, give a file in an existing folder")
 
 
 def write_result(target: Any, result: dict[str, Any]) -> None:

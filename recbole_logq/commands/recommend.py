@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from recbole_logq.commands.options import check_flag, check_writable
+from recbole_logq.commands.options import check_flag
+from recbole_logq.commands.outputs import check_table
 from recbole_logq.errors import RequestError
 from recbole_logq.settings import check_keys
 from recbole_logq.terminal import say
@@ -36,11 +37,12 @@ def execute(options: dict[str, Any]) -> None:
         raise RequestError("--output is for --input; a few users are printed")
     if "context" in options and "input" in options:
         raise RequestError("--context is for --users and --history; the rows of --input have columns of it")
-    check_writable("output", output)
-    from recbole_logq.serving.recommend import check_files, opened, recommend_file, show, split_context, split_tokens
+    from recbole_logq.serving.recommend import check_files, opened, recommend_file, show
+    from recbole_logq.serving.tokens import split_context, split_tokens
 
     if "input" in options:
         check_files(options["input"], output)
+        check_table("output", output)
     rows = split_tokens(str(options.get("users", "")))
     history = split_tokens(str(options.get("history", "")))
     if "users" in options and not rows:

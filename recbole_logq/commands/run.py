@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from recbole_logq.commands.options import check_writable, config_files, write_result
+from recbole_logq.commands.options import config_files, write_result
+from recbole_logq.commands.outputs import RESULT, check_json
 from recbole_logq.errors import RequestError
 from recbole_logq.launcher import launched_rank
 
@@ -21,7 +22,7 @@ def execute(options: dict[str, Any]) -> None:
         raise RequestError("--resume has no value: write --resume=FILE, a checkpoint")
     files = config_files(options)
     model, dataset = options.pop("model", None), options.pop("dataset", None)
-    check_writable("output", output)
+    check_json("output", output, RESULT)
     from recbole_logq.experiment.processes import leave
     from recbole_logq.experiment.run import run
 
@@ -31,21 +32,22 @@ def execute(options: dict[str, Any]) -> None:
         write_result(output, result)
 
 
-def launch(options: dict[str, Any], words: list[str]) -> int:
+def launch(options: dict[str, Any], words: list[str]) -> None:
     """Run the command in several processes; whatever is wrong with the settings is said here, once.
 
     Args:
         options: As given.
         words: The same as words of a command line, without ``--nproc``.
 
-    Returns:
-        The exit status.
+    Raises:
+        RequestError: The settings are wrong.
+        WorkError: A process failed, or the work was interrupted.
     """
-    check_writable("output", options.pop("output", None))
+    check_json("output", options.pop("output", None), RESULT)
     options.pop("resume", None)
     files = config_files(options)
     from recbole_logq.config import Config
-    from recbole_logq.experiment import processes
+    from recbole_logq.experiment.local_ranks import run_ranks
 
     config = Config(options.pop("model", None), options.pop("dataset", None), files, options)
-    return processes.launch(config["nproc"], words)
+    run_ranks(config["nproc"], words)

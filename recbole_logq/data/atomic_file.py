@@ -7,15 +7,18 @@ numbers beyond 2^53; such files, and those it refuses, go to the parser in Pytho
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from recbole_logq.data.lines import blocks
+
 LARGEST_EXACT = 2.0**53
-_BLOCK = 1 << 22
+# What pandas takes for a missing number.
+NO_NUMBER = ["", "NA", "N/A", "n/a", "NaN", "nan", "-NaN", "-nan", "NULL", "null", "None", "<NA>", "#NA", "#N/A"]
+NO_NUMBER += ["#N/A N/A", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN"]
 # "high" is how the parser in Python converts numbers; in pieces the categories of each would be sorted and merged.
 _IN_C = {"engine": "c", "float_precision": "high", "low_memory": False}
 
@@ -47,6 +50,20 @@ def read_table(path: str, **options: Any) -> pd.DataFrame:
     return pd.read_csv(path, **options)
 
 
+def missing_values(columns: list[str]) -> dict[str, Any]:
+    """Options of ``pandas.read_csv`` under which a name is a name: NA, None or null in a column of text is text.
+
+    Args:
+        columns: Header entries, ``name:type``.
+
+    Returns:
+        Options that leave nothing but an empty field missing in a column of text; in one of numbers, what pandas takes
+        for missing.
+    """
+    missing = {column: NO_NUMBER if column.endswith(":float") else [""] for column in columns}
+    return {"keep_default_na": False, "na_values": missing}
+
+
 def no_number(path: str, **options: Any) -> str | None:
     """Where a column of numbers holds something else, in words; None if that is not what is wrong.
 
@@ -67,33 +84,10 @@ def no_number(path: str, **options: Any) -> str | None:
     return None
 
 
-def count_rows(path: str, encoding: str | None, expected: int) -> int:
-    """Lines of a file but the header and empty ones, counted one by one only where the file's bytes do not settle it.
-
-    Args:
-        path: The file.
-        encoding: Of the file; UTF-8 for None.
-        expected: How many there should be.
-    """
-    ends, last = 0, b"\n"
-    for block in _blocks(path):
-        ends, last = ends + block.count(b"\n"), block[-1:]
-    if ends + (last != b"\n") - 1 == expected:
-        return expected
-    with open(path, encoding=encoding or "utf-8") as lines:
-        return sum(line != "\n" for line in lines) - 1
-
-
 def _is_plain(path: str, encoding: str | None, delimiter: str) -> bool:
     """Whether no field is quoted and the first rows, by which pandas judges, have no more fields than the header."""
     with open(path, encoding=encoding or "utf-8") as lines:
         head, *first = islice((line for line in lines if line.strip()), 3)
     if any(line.count(delimiter) > head.count(delimiter) for line in first):
         return False
-    return not any(b'"' in block or b"\0" in block for block in _blocks(path))
-
-
-def _blocks(path: str) -> Iterator[bytes]:
-    with open(path, "rb") as file:
-        while block := file.read(_BLOCK):
-            yield block
+    return not any(b'"' in block or b"\0" in block for block in blocks(path))

@@ -17,8 +17,9 @@ from recbole.utils import FeatureType, ModelType
 
 from recbole_logq.data.features import SUFFIX, feature_names
 from recbole_logq.data.grouping import order_by, stable_order
-from recbole_logq.data.lean import LeanMixin
+from recbole_logq.data.item_counts import depends_on_times
 from recbole_logq.data.observed import ObservedNegatives, observed_field, refused
+from recbole_logq.data.parts import ReadyMadeMixin
 from recbole_logq.data.temporal_split import TemporalSplit, is_temporal
 from recbole_logq.errors import RequestError
 
@@ -26,43 +27,38 @@ from recbole_logq.errors import RequestError
 HISTORY_END = "__history_end"
 
 
-class ExactTimeMixin(LeanMixin):
+class ExactTimeMixin(ReadyMadeMixin):
     """Mix into a RecBole dataset class, in front of it.
 
     Attributes:
         flat_users, flat_items: All interactions ordered by user, then time; int64 ``[interactions]``. Set where the
             split goes by time, together with a column ``HISTORY_END`` of ``inter_feat``: the row's own position in
             them, before which its user's history ends.
+        flat_parts: Numbers of their parts in a ready-made split, int64 ``[interactions]``; None elsewhere.
+        flat_times: Their times, where a sequential model's split depends on them; None elsewhere.
     """
 
     flat_users: torch.Tensor
     flat_items: torch.Tensor
+    flat_parts: torch.Tensor | None = None
+    flat_times: torch.Tensor | None = None
     observed: ObservedNegatives | None = None
     training_negatives: tuple[torch.Tensor, torch.Tensor]
     inter_feat: Any
     user_feat: Any
     item_feat: Any
 
-    def _filter_nan_user_or_item(self) -> None:
-        before = len(self.inter_feat)
-        super()._filter_nan_user_or_item()
-        if lost := before - len(self.inter_feat):
-            self.logger.warning(
-                f"{lost:,} interactions have no user or no item and are left out (RecBole reads names such as NA, null "
-                "and None as missing)"
-            )
-
-    def _remove_duplication(self) -> None:
+    def _drop_repeats(self) -> None:
         keep = self.config["rm_dup_inter"]
-        if keep is None or self.config["recbole_order"]:
-            return super()._remove_duplication()
+        if keep is None or self.config["recbole_order"] or self.is_ready_made:
+            return super()._drop_repeats()
         # RecBole sorts with an unstable quicksort here, which shuffles ties.
         self._sort_by_time()
         self.inter_feat.drop_duplicates(subset=[self.uid_field, self.iid_field], keep=keep, inplace=True)
 
     def _fill_nan(self) -> None:
         # RecBole puts the mean in place of a missing time, which moves the interaction into the middle.
-        if self._time_matters():
+        if self._time_matters() or (self._order_matters() and self.time_field in self.inter_feat):
             self._check_time()
         if field := observed_field(self.config):
             # Before floats are normalised: the threshold is meant as the file has it.
@@ -109,10 +105,10 @@ class ExactTimeMixin(LeanMixin):
                 raise RequestError(f"weight_field={field}: weights must be numbers from 0 up, found {worst}")
             return
 
-    def _filter_by_inter_num(self) -> None:
+    def _filter_by_counts(self) -> None:
         arguments = self.config["eval_args"]
         if not is_temporal(arguments):
-            return super()._filter_by_inter_num()
+            return super()._filter_by_counts()
         self._check_time()
         rows = self.inter_feat
         times = rows[self.time_field].to_numpy(np.float64)
@@ -128,7 +124,7 @@ class ExactTimeMixin(LeanMixin):
             field: None if table is None else table.copy()
             for field, table in ((self.uid_field, self.user_feat), (self.iid_field, self.item_feat))
         }
-        super()._filter_by_inter_num()  # counts what training sees
+        super()._filter_by_counts()  # counts what training sees
         before, trained = (self._taken(table) for table in (rows[early], self.inter_feat))
         later = self.temporal_split.seen(before, rows[~early], trained, self.uid_field, self.iid_field)
         self.inter_feat = pd.concat([self.inter_feat, later]).sort_index()  # in file order again
@@ -153,6 +149,9 @@ class ExactTimeMixin(LeanMixin):
         return parts
 
     def _parts(self) -> list[Any]:
+        if self.is_ready_made:
+            self._change_feat_format()
+            return self._ready_made_parts()
         if not is_temporal(self.config["eval_args"]):
             return super().build()
         self._change_feat_format()
@@ -167,10 +166,24 @@ class ExactTimeMixin(LeanMixin):
             # stable sort by float32 (a monotone map) can no longer undo the exact order.
             self._sort_by_time()
         super()._change_feat_format()
-        if self._time_matters() and self.config["MODEL_TYPE"] in {ModelType.GENERAL, ModelType.TRADITIONAL}:
-            order = order_by(self.inter_feat, [self.uid_field, self.time_field])
-            self._keep_sequences(order)
-            self.inter_feat.update(Interaction({HISTORY_END: torch.argsort(order)}))
+        if self.is_ready_made:
+            self._order_parts()
+        elif self._time_matters() and self._ranks_users():
+            self._keep_order(order_by(self.inter_feat, [self.uid_field, self.time_field]))
+
+    def _order_parts(self) -> None:
+        self._say_parts()
+        if self._ranks_users():
+            self._keep_order(self._by_part(self.uid_field))
+        elif self._is_sequential and not self._prefixes:
+            self.data_augmentation()  # which RecBole leaves out: its ready-made files hold prefixes
+
+    def _ranks_users(self) -> bool:
+        return self.config["MODEL_TYPE"] in {ModelType.GENERAL, ModelType.TRADITIONAL}
+
+    def _keep_order(self, order: torch.Tensor) -> None:
+        self._keep_sequences(order)
+        self.inter_feat.update(Interaction({HISTORY_END: torch.argsort(order)}))
 
     def data_augmentation(self) -> None:
         """RecBole's, which makes a row of every interaction but a user's first; only sequential datasets have it."""
@@ -178,6 +191,7 @@ class ExactTimeMixin(LeanMixin):
         self._keep_sequences(torch.arange(len(self.inter_feat)))
         super().data_augmentation()
         rows = self._target_positions()
+        self._part_of_targets(rows)
         if len(rows) == len(self.inter_feat):  # DIEN makes rows of its own
             self.inter_feat.update(Interaction({HISTORY_END: rows}))
 
@@ -202,6 +216,10 @@ class ExactTimeMixin(LeanMixin):
     def _keep_sequences(self, order: torch.Tensor) -> None:
         self.flat_users = self.inter_feat[self.uid_field][order]
         self.flat_items = self.inter_feat[self.iid_field][order]
+        if self.part_of_row is not None:
+            self.flat_parts = self.part_of_row[order]
+        elif self.config["MODEL_TYPE"] == ModelType.SEQUENTIAL and depends_on_times(self.config["eval_args"]):
+            self.flat_times = self.inter_feat[self.time_field][order]
 
     def _target_positions(self) -> torch.Tensor:
         """Where the targets of a sequential model lie in ``flat_items``: everywhere but at a user's first item."""
@@ -225,7 +243,7 @@ class ExactTimeMixin(LeanMixin):
         )
 
     def _time_matters(self) -> bool:
-        return self.benchmark_filename_list is None and self.config["eval_args"]["order"] == "TO"
+        return not self.is_ready_made and self.config["eval_args"]["order"] == "TO"
 
     def _sort_by_time(self) -> None:
         if self.time_field not in self.inter_feat:
@@ -250,9 +268,10 @@ class ExactTimeMixin(LeanMixin):
             )
         times = self.inter_feat[self.time_field].to_numpy(np.float64)
         if not np.isfinite(times).all():
+            otherwise = f"load_col without {self.time_field}" if self.is_ready_made else "eval_args.order=RO"
             raise RequestError(
                 f"{int((~np.isfinite(times)).sum())} interactions of {self.dataset_name} have no finite "
-                f"{self.time_field}: remove them, or set eval_args.order=RO"
+                f"{self.time_field}: remove them, or set {otherwise}"
             )
         if len(times) and np.abs(times).max() > 2**53:
             raise RequestError(

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from recbole.utils import FeatureType
 
-from recbole_logq.data.header import TYPES, declared
+from recbole_logq.data.header import TYPES, declared, interaction_files
 from recbole_logq.data.observed import observed_field
 from recbole_logq.errors import RequestError
 from recbole_logq.modules.features import Column
@@ -108,11 +108,9 @@ def check_files(config: Any) -> None:
 
 
 def _file(config: Any, suffix: str) -> Path:
-    folder = Path(config["data_path"])
-    file = folder / f"{config['dataset']}.{suffix}"
-    if suffix == "inter" and not file.is_file():
-        return min(folder.glob("*.inter"), default=file)  # a ready-made split
-    return file
+    if suffix == "inter":
+        return interaction_files(config)[0]
+    return Path(config["data_path"]) / f"{config['dataset']}.{suffix}"
 
 
 def header(file: Path, config: Any, key: str) -> dict[str, str]:

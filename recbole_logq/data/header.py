@@ -10,6 +10,13 @@ from recbole_logq.errors import RequestError
 TYPES = ("token", "token_seq", "float", "float_seq")
 
 
+def interaction_files(config: Any) -> list[Path]:
+    """Files that interactions are read from: one, or those of a ready-made split; they may not be there."""
+    folder, name = Path(config["data_path"]), config["dataset"]
+    parts = config["benchmark_filename"]
+    return [folder / f"{name}.{part}.inter" for part in parts] if parts else [folder / f"{name}.inter"]
+
+
 def declared(file: Path, config: Any) -> dict[str, str]:
     """Types of a file's columns by their names, in the order of the file.
 

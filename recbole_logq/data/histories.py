@@ -50,12 +50,7 @@ def check_histories(values: dict[str, Any]) -> None:
         if values["max_history"] is not None:
             raise RequestError(f"max_history={values['max_history']}: set user_tower=history too, or leave it out")
         return
-    if values.get("benchmark_filename") is not None:
-        raise RequestError(
-            "benchmark_filename with user_tower=history: a ready-made split does not say what came before a target; "
-            "give one .inter file and a split in eval_args"
-        )
-    if values["eval_args"].get("order") != "TO":
+    if values.get("benchmark_filename") is None and values["eval_args"].get("order") != "TO":
         raise RequestError(
             "user_tower=history needs to know what came before a target, and a random split does not: set "
             '--eval_args="{split: {LS: valid_and_test}, order: TO}", or a temporal split'

@@ -6,6 +6,8 @@ Each method stands in for one of RecBole's, and leaves what it does not speed up
 from __future__ import annotations
 
 import importlib
+import logging
+import re
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,10 +19,12 @@ import numpy as np
 import pandas as pd
 import torch
 from pandas.api.types import union_categoricals
+from recbole.utils import FeatureType
 
-from recbole_logq.data.atomic_file import count_rows, no_number, read_table
+from recbole_logq.data.atomic_file import missing_values, no_number, read_table
 from recbole_logq.data.grouping import Groups, order_by, take
 from recbole_logq.data.header import declared
+from recbole_logq.data.lines import count_rows, quoted_lines, uneven_lines
 from recbole_logq.errors import RequestError
 
 _HELD_OUT = {"valid_and_test": 2, "test_only": 1}
@@ -51,6 +55,9 @@ def lent_to_recbole(**names: Any) -> Iterator[None]:
 
 
 def _read(path: str, **options: Any) -> pd.DataFrame:
+    options |= missing_values(options["usecols"])
+    if len(options["delimiter"]) > 1:  # of which pandas makes a pattern
+        options["delimiter"] = re.escape(options["delimiter"])
     try:
         return read_table(path, **options)
     except UnicodeError:
@@ -68,9 +75,17 @@ class LeanMixin(_Base):
     inter_feat: Any
 
     def _load_feat(self, filepath: str, source: Any) -> Any:
-        declared(Path(filepath), self.config)
+        if self._get_load_and_unload_col(source)[0] == set():
+            return None
+        types = declared(Path(filepath), self.config)
+        self._check_lines(filepath, types)
         with lent_to_recbole(pd=SimpleNamespace(read_csv=_read)):
-            table = super()._load_feat(filepath, source)
+            try:
+                table = super()._load_feat(filepath, source)
+            except ValueError as error:
+                if str(error).startswith("could not convert"):  # RecBole splits columns of several numbers itself
+                    raise ValueError(f"{filepath}: {error}, in a column of type float_seq") from error
+                raise
         if table is None:
             return None
         written = count_rows(filepath, self.config["encoding"], len(table))
@@ -82,7 +97,38 @@ class LeanMixin(_Base):
             if filepath.endswith(".inter"):
                 raise RequestError(message)
             self.logger.warning(message)  # features are missing then, no interaction is
+        self._say_missing(filepath, table)
         return table
+
+    def _check_lines(self, filepath: str, types: dict[str, str]) -> None:
+        encoding, separator = self.config["encoding"], self.config["field_separator"]
+        lists = any(kind.endswith("_seq") for kind in types.values())
+        if (lists or not filepath.endswith(".inter")) and not count_rows(filepath, encoding, 0):
+            raise RequestError(f"{filepath} has a header and no rows")
+        if quoted := quoted_lines(filepath, encoding, separator):
+            self.logger.warning(
+                f"{filepath}: {quoted:,} lines have fields in quotation marks, which are read without them"
+            )
+        uneven = uneven_lines(filepath, encoding, separator)
+        if uneven is None:
+            return
+        message = f"{filepath}: {uneven[1]} (field_separator={separator!r})"
+        if filepath.endswith(".inter"):
+            raise RequestError(f"{message}; mend it, or take the line out")
+        self.logger.warning(f"{message}, and {uneven[0] - 1:,} more lines are like it: read as far as they go")
+
+    def _say_missing(self, filepath: str, table: pd.DataFrame) -> None:
+        """Fields that are missing: RecBole puts the mean in place of a number, and no name in place of a name."""
+        for field in table:
+            if field in (self.uid_field, self.iid_field):
+                continue  # whose rows are left out
+            if missing := int(table[field].isna().sum()):
+                number = self.field2type[field] == FeatureType.FLOAT
+                kinds = "an empty field, or a word such as NA" if number else "an empty field"
+                self.logger.log(
+                    logging.WARNING if number else logging.INFO,
+                    f"{filepath}: {missing:,} of {len(table):,} rows have no {field} ({kinds})",
+                )
 
     def _filter_by_inter_num(self) -> None:
         with lent_to_recbole(Counter=TokenCounter):

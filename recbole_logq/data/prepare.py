@@ -16,9 +16,12 @@ from recbole.utils import FeatureType, ModelType, set_color
 
 from recbole_logq.data.exact_time import ExactTimeMixin
 from recbole_logq.data.features import check_files
-from recbole_logq.data.header import declared, not_text
+from recbole_logq.data.header import declared, interaction_files, not_text
+from recbole_logq.data.labels import say_unread_labels
 from recbole_logq.data.ranking_loader import RankingLoader
+from recbole_logq.data.ready_made import check_parts
 from recbole_logq.data.temporal_split import is_temporal
+from recbole_logq.data.value_filter import check_filters
 from recbole_logq.data.zoo import address_of, ensure_dataset
 from recbole_logq.errors import RequestError, WorkError
 
@@ -39,7 +42,9 @@ def create_dataset(config: Any, dataset_class: type[Dataset] | None = None) -> D
         RequestError: RecBole cannot use the files with these settings, or nothing is left after the filters.
     """
     fetch(config)
+    check_parts(config)
     check_files(config)
+    check_filters(config)
     own_class = getattr(config.model_class, "dataset_class", None)
     try:
         dataset = (dataset_class or (own_class() if own_class else _exact_class(config)))(config)
@@ -69,8 +74,10 @@ def _reason(error: Exception, config: Any) -> str:
             "file"
         )
     if text.startswith("Some feat is empty"):
+        lost = text.removeprefix("Some feat is empty").removesuffix(", please check the filtering settings.")
+        lost = f" ({lost[2:]})" if lost else ""
         return (
-            "no row with a user and an item is left; look at the rows of its files, at field_separator="
+            f"no row with a user and an item is left{lost}; look at the rows of its files, at field_separator="
             f"{config['field_separator']!r} and at the filters (val_interval, ..._inter_num_interval)"
         )
     return text
@@ -89,17 +96,18 @@ def fetch(config: Any, missing: bool = True) -> None:
     """
     folder = Path(config["data_path"])  # with the dataset's name at its end
     try:
-        (ensure_dataset if missing else address_of)(config["dataset"], folder.parent)
+        absent = (ensure_dataset if missing else address_of)(config["dataset"], folder.parent)
         for file in folder.glob("*.inter"):
             declared(file, config)
+        if not absent:
+            check_parts(config)
     except OSError as error:
         raise WorkError(f"cannot read or write {folder}: {error.strerror}") from error
 
 
 def header_of(config: Any) -> list[str]:
-    """Names of the columns of the ``.inter`` file (of its first part, where there are several)."""
-    file = min(Path(config["data_path"]).glob("*.inter"))
-    return list(declared(file, config))
+    """Names of the columns of the ``.inter`` file (of the training part, where the split is ready-made)."""
+    return list(declared(interaction_files(config)[0], config))
 
 
 def _check_columns(dataset: Dataset, config: Any) -> None:
@@ -118,6 +126,7 @@ def check_labels(dataset: Any, config: Any) -> None:
     Raises:
         RequestError: It does not.
     """
+    say_unread_labels(config)
     label, sampled = config["LABEL_FIELD"], config["train_neg_sample_args"]["distribution"] != "none"
     if config["MODEL_TYPE"] == ModelType.CONTEXT and not sampled and label not in dataset.inter_feat:
         raise RequestError(
@@ -175,13 +184,22 @@ def split_dataset(config: Any, dataset: Dataset) -> list[Dataset]:
         parts = dataset.build()
     except (ValueError, NotImplementedError, AssertionError) as error:
         raise RequestError(f"cannot split {config['dataset']}: {str(error).strip() or repr(error)}") from error
+    ready_made = config["benchmark_filename"]
+    split = f"ready-made split {ready_made}" if ready_made else f"split {config['eval_args']}"
     if len(parts) != 3 or len(parts[0]) == 0:
-        raise RequestError(f"the split {config['eval_args']} of {config['dataset']} leaves nothing to train on")
+        raise RequestError(f"the {split} of {config['dataset']} leaves nothing to train on{_left_out(dataset)}")
     if len(parts[2]) == 0:
         temporal = getattr(dataset, "temporal_split", None)
-        reason = f" ({temporal}; eval_args.unseen=keep keeps unseen users and items)" if temporal else ""
-        raise RequestError(f"the split {config['eval_args']} of {config['dataset']} leaves nothing to test on{reason}")
+        reason = (
+            f" ({temporal}; eval_args.unseen=keep keeps unseen users and items)" if temporal else _left_out(dataset)
+        )
+        raise RequestError(f"the {split} of {config['dataset']} leaves nothing to test on{reason}")
     return parts
+
+
+def _left_out(dataset: Any) -> str:
+    counts = getattr(dataset, "left_out", None)
+    return f" (left out: {', '.join(f'{count:,} by {reason}' for reason, count in counts.items())})" if counts else ""
 
 
 def create_loaders(config: Any, dataset: Dataset, parts: list[Dataset]) -> tuple[Any, Any, Any]:

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from recbole.utils import ModelType
 
+from recbole_logq.data.header import interaction_files
+from recbole_logq.data.ready_made import READY_MADE
 from recbole_logq.errors import RequestError
 
 
@@ -21,7 +23,8 @@ def protocol_of(config: Any, parts: Sequence[Any]) -> dict[str, Any]:
     """How a run evaluates.
 
     Returns:
-        ``split`` and ``order`` as set (``order`` is ``exact`` or RecBole's), ``ranking`` (full or a sample),
+        ``split`` and ``order`` as set (``order`` is ``exact`` or RecBole's), or that the split was ready-made and its
+        ``files``; ``ranking`` (full or a sample),
         ``filter_history``, ``averaged_over`` (users, or targets where a sequential model has several of a user), and
         ``items``: how many are ranked.
     """
@@ -29,10 +32,11 @@ def protocol_of(config: Any, parts: Sequence[Any]) -> dict[str, Any]:
     users = parts[-1].inter_feat[parts[-1].uid_field]
     several = len(users) > len(torch.unique(users))
     sequential = config["MODEL_TYPE"] == ModelType.SEQUENTIAL
-    order = "random" if arguments.get("order") == "RO" else "RecBole's" if config["recbole_order"] else "exact"
-    found = {
-        "split": arguments.get("split"),
-        "order": order,
+    found: dict[str, Any] = {"split": READY_MADE, "files": [file.name for file in interaction_files(config)]}
+    if config["benchmark_filename"] is None:
+        order = "random" if arguments.get("order") == "RO" else "RecBole's" if config["recbole_order"] else "exact"
+        found = {"split": arguments.get("split"), "order": order}
+    found |= {
         "ranking": arguments["mode"]["test"],
         "filter_history": filters_history(config),
         "averaged_over": "targets" if sequential and several else "users",
@@ -70,7 +74,7 @@ def require_common(results: Sequence[dict[str, Any]]) -> None:
             if one != two:
                 raise RequestError(f"{pair} were measured differently: {key} is {one} and {two}; {_REMEDY[key]}")
         # A random split depends on the seed: each seed has its own test set, which all models of that seed share.
-        peer = same_seed.setdefault(other["seed"], other) if first["protocol"]["order"] == "random" else first
+        peer = same_seed.setdefault(other["seed"], other) if first["protocol"].get("order") == "random" else first
         one, two = peer["fingerprint"]["test"], other["fingerprint"]["test"]
         if one != two:
             raise RequestError(
@@ -91,6 +95,7 @@ _COMMON = (
 # What two runs must have in common, the weightiest first, and what to set.
 _REMEDY = {
     "split": _COMMON,
+    "files": "test both on one ready-made split",
     "order": f"{_COMMON}, and the same --recbole_order",
     "targets": "give both the same --eval_args.targets",
     "unseen": "give both the same --eval_args.unseen",

@@ -113,6 +113,11 @@ class RankingLoader(FullSortEvalDataLoader):
         self.set_batch_size(self.step * n_items)
 
     @property
+    def users(self) -> torch.Tensor:
+        """User of every row, int64 ``[rows]``."""
+        return self._row_users
+
+    @property
     def targets(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Row and item of every target, int64 ``[targets]`` both, row by row."""
         return self._target_rows, self._target_items

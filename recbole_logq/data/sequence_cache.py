@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ import torch
 from torch import Tensor
 
 from recbole_logq.errors import RequestError
+from recbole_logq.files import new_folder
 
 VERSION = 1
 _TYPES: dict[str, np.dtype] = {"items": np.dtype("<i4"), "offsets": np.dtype("<i8")}
@@ -59,13 +58,8 @@ class SequenceCache:
         folder = Path(folder)
         if folder.exists():
             raise RequestError(f"{folder} exists: delete it, or write the cache to another folder")
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        # Beside it, so that the rename at the end is one step on one file system.
-        with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as scratch:
-            unfinished = Path(scratch) / "cache"
-            unfinished.mkdir()
+        with new_folder(folder, replace=False) as unfinished:
             _write(unfinished, chunks)
-            os.rename(unfinished, folder)
         return cls.open(folder)
 
     @classmethod

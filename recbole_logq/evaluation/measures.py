@@ -1,8 +1,7 @@
 """What a ranking of the test part says beside RecBole's metrics; torch only.
 
-All are about the first k items of each row. Where a row has fewer than k items to rank, what fills its list up is never
-a hit. The padding item 0 in it does not count as recommended; other items (of the history, say) cannot be told from the
-rest, and count.
+All are about the first k items of each row. Where a row has fewer than k items to rank, the padding item 0 fills its
+list up, which is never a hit and does not count as recommended.
 """
 
 from __future__ import annotations
@@ -25,15 +24,16 @@ def measures(
         hits: Which of them are targets, and the number of targets, int64 ``[rows, K + 1]``.
         target_rows: Row of each test pair, int64 ``[targets]``.
         target_items: Item of each test pair, int64 ``[targets]``; no pair twice.
-        counts: Training targets of each item, int64 ``[n_items]``; column 0 is padding.
+        counts: Training interactions of each item, int64 ``[n_items]``, the same for all models that are compared
+            (:func:`recbole_logq.data.item_counts.item_counts`); column 0 is padding.
         ks: Lengths of the list, each at most K.
 
     Returns:
         For each k ``recall@k`` (as RecBole), ``coverage@k`` (share of the catalogue that is recommended to anybody),
-        ``gini@k`` (see :func:`gini`), ``popularity@k`` (training targets of a recommended item, mean), ``novelty@k``
-        (its :func:`self_information`, mean, in bits), and ``recall@k_by_decile``: found share of the targets in each of
-        :func:`popularity_deciles`, from the least to the most popular items, None where there is no target. Once
-        ``targets_by_decile``: how many targets each has.
+        ``gini@k`` (see :func:`gini`), ``popularity@k`` (training interactions of a recommended item, mean),
+        ``novelty@k`` (its :func:`self_information`, mean, in bits), and ``recall@k_by_decile``: found share of the
+        targets in each of :func:`popularity_deciles`, from the least to the most popular items, None where there is no
+        target. Once ``targets_by_decile``: how many targets each has.
 
     Raises:
         ValueError: Shapes or pairs do not belong together, a k is not within 1 and K, nothing was trained on, or
@@ -112,34 +112,34 @@ def gini(shown: Tensor) -> float:
 
 
 def self_information(counts: Tensor) -> Tensor:
-    """-log2 of each item's share of the training targets, float64 ``[n_items - 1]``, in bits.
+    """-log2 of each item's share of the training interactions, float64 ``[n_items - 1]``, in bits.
 
     Zhou et al., "Solving the apparent diversity-accuracy dilemma of recommender systems", PNAS 2010, with the share of
     interactions where they have that of users: on one training part these differ by the same number for all items. An
     item that nobody had would be infinitely novel; it gets what an item that one user had gets.
 
     Args:
-        counts: Training targets of each item, int64 ``[n_items]``; column 0 is padding.
+        counts: Training interactions of each item, int64 ``[n_items]``; column 0 is padding.
 
     Raises:
         ValueError: Nothing was trained on.
     """
     counts = counts[1:].double()
     if not counts.any():
-        raise ValueError("no item has a training target: popularity says nothing")
+        raise ValueError("no item has a training interaction: popularity says nothing")
     return counts.sum().log2() - counts.clamp_min(1).log2()
 
 
 def popularity_deciles(counts: Tensor) -> Tensor:
-    """Which tenth of the training targets each item belongs to, int64 ``[n_items - 1]``: 0 least popular, 9 most.
+    """Which tenth of the training interactions each item belongs to, int64 ``[n_items - 1]``: 0 least popular, 9 most.
 
-    Items are sorted by training targets, ties by id, and cut so that each group holds a tenth of the training targets,
-    as far as whole items allow: an item belongs where the middle of its targets lies. Groups of equal training
+    Items are sorted by training interactions, ties by id, and cut so that each group holds a tenth of these, as far as
+    whole items allow: an item belongs where the middle of its interactions lies. Groups of equal training
     interactions are those of Wu et al. (SGL, SIGIR 2021) and others; they depend neither on the test part nor on a
     model. A very popular item can fill several tenths, and those that the middle is not in stay empty.
 
     Args:
-        counts: Training targets of each item, int64 ``[n_items]``, not all 0; column 0 is padding.
+        counts: Training interactions of each item, int64 ``[n_items]``, not all 0; column 0 is padding.
     """
     counts = counts[1:]
     order = counts.argsort(stable=True)

@@ -88,6 +88,11 @@ def audit(
         if key.split(".")[0] in {"eval_args", "model"}:
             raise RequestError(f"{key}: an audit is about the data under leave-one-out, without a model; leave it out")
     config = Config("Pop", dataset, config_file_list, given)
+    if config["benchmark_filename"] is not None:
+        raise RequestError(
+            "benchmark_filename: an audit is about one file of interactions under leave-one-out, and a ready-made "
+            "split is another; leave it out"
+        )
     fetch(config)
     timed = config["TIME_FIELD"] in header_of(config)
     if not timed and "TIME_FIELD" in given:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
-from recbole_logq.experiment.files import write_json
+from recbole_logq import children
 from recbole_logq.experiment.plan import PlannedRun
-from recbole_logq.experiment.pool import Process, Record, Report, Store, failed
+from recbole_logq.experiment.pool import Process, Report, Store, failed
 from recbole_logq.experiment.ray_session import ray_session, said
+from recbole_logq.experiment.run_record import Record, write_record
+from recbole_logq.files import scratch_folder
 
 
 def run_on_cluster(store: Store, runs: Sequence[PlannedRun], address: str, report: Report) -> None:
@@ -36,23 +37,22 @@ def run_on_cluster(store: Store, runs: Sequence[PlannedRun], address: str, repor
                 record = ray.get(done)
             except ray.exceptions.RayError as error:
                 record = failed(run, f"{type(error).__name__}: {said(error)}")
-            write_json(store.file(run), record)
+            write_record(store.file(run), record)
             report(run, record)
 
 
 def _elsewhere(planned: dict[str, Any]) -> Record:
     """A run on whatever node this is, in a process of its own, so that one run leaves nothing behind for the next."""
-    import tempfile
     import time
 
     run = PlannedRun(**planned)
-    with tempfile.TemporaryDirectory(prefix="recbole-logq-") as folder:
-        process = Process(Store(Path(folder)), run, 1)
+    with scratch_folder() as folder:
+        process = Process(Store(folder), run, 1)
         try:
             while (record := process.record()) is None:
                 time.sleep(0.2)
         finally:
-            process.stop()
+            children.end([process.process])
     if record["result"] is not None:
         record["result"]["checkpoint"] = None  # it was on the node, and is gone
     return record

@@ -6,8 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from recbole_logq.data.protocol import require_common
 from recbole_logq.errors import RequestError
+from recbole_logq.experiment.run_record import Measurement, problem_of
 from recbole_logq.markup import in_markdown
 from recbole_logq.parsing import read_json
 
@@ -35,6 +38,10 @@ def _read(path: Path) -> dict[str, Any]:
     for key in ("test_result", "fingerprint", "protocol"):
         if not isinstance(result[key], dict):
             raise RequestError(f"{path} is no result of run --output: its {key} is no mapping")
+    try:
+        Measurement.model_validate(result)
+    except ValidationError as error:
+        raise RequestError(f"{path} is no result of run --output: {problem_of(error)}") from error
     return result
 
 

@@ -7,20 +7,23 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from recbole_logq.data.protocol import require_common
 from recbole_logq.errors import RequestError, WorkError
 from recbole_logq.experiment.cluster import run_on_cluster
-from recbole_logq.experiment.files import folder_name
-from recbole_logq.experiment.locks import alone_in
+from recbole_logq.experiment.locks import alone_in, refuse_other_content
 from recbole_logq.experiment.plan import Plan, PlannedRun, make_plan
-from recbole_logq.experiment.pool import Record, Store, run_in_processes
+from recbole_logq.experiment.pool import Store, run_in_processes
+from recbole_logq.experiment.processes import of_one_process
 from recbole_logq.experiment.ray_address import check_address
 from recbole_logq.experiment.ray_session import require_ray
 from recbole_logq.experiment.report import write_report
+from recbole_logq.experiment.run_record import Record
 from recbole_logq.experiment.statistics import compare_with
+from recbole_logq.experiment.user_values import CommonUsers
+from recbole_logq.files import folder_name
 from recbole_logq.terminal import say
+
+_FILES = {".lock", "runs", *(f"report.{suffix}" for suffix in ("html", "md", "csv", "json"))}
 
 
 def compare(
@@ -53,6 +56,7 @@ def compare(
         check_address(address)
     _check(plan)
     store = Store(folder or Path("comparisons") / folder_name(plan.title))
+    refuse_other_content(store.folder, "comparison", _FILES, ".lock", "runs")
     with alone_in(store.folder, "comparison"):
         missing = store.missing(plan.runs)
         say(f"{len(plan.runs) - len(missing)} of {len(plan.runs)} runs are done; results in {store.folder}")
@@ -75,16 +79,36 @@ def _finish(plan: Plan, store: Store, records: list[Record]) -> dict[str, Any]:
     for dataset in dict.fromkeys(record["dataset"] for record in done):
         require_common([record["result"] for record in done if record["dataset"] == dataset])
     comparisons = differences(plan, done)
+    _say_what_is_not_tested(plan, done, comparisons)
     paths = write_report(records, comparisons, store.folder, plan.title)
     return {"records": records, "comparisons": comparisons, "report": paths}
 
 
-def differences(plan: Plan, records: Sequence[Record]) -> list[dict[str, Any]]:
-    """Every model against the reference, by dataset and metric, over the seeds and test rows that both have.
+def _say_what_is_not_tested(plan: Plan, done: Sequence[Record], comparisons: Sequence[dict[str, Any]]) -> None:
+    """A line for each reason why a model has no verdict, or some users no part in it."""
+    lines = {}
+    for dataset in dict.fromkeys(record["dataset"] for record in done):
+        tested = {row["name"] for row in comparisons if row["dataset"] == dataset}
+        for record in (record for record in done if record["dataset"] == dataset):
+            if record["name"] not in tested and record["name"] != plan.reference:
+                reason = record.get("unranked") or "it or the reference lacks seeds, users or values of users"
+                lines[dataset, record["name"]] = f"{dataset}: no verdict on {record['name']}: {reason}"
+        left_out = {row["users_left_out"] for row in comparisons if row["dataset"] == dataset}
+        if any(left_out):
+            lines[dataset, ""] = f"{dataset}: users tested under some seeds only, who are left out: {max(left_out):,}"
+    if lines:
+        print("\n".join(lines.values()), flush=True)
 
-    A model that lacks a seed, or whose test rows are others, is left out: there are no pairs.
+
+def differences(plan: Plan, records: Sequence[Record]) -> list[dict[str, Any]]:
+    """Every model against the reference, by dataset and metric, over the seeds and users that both have.
+
+    A model that lacks a seed, or values of users, is left out: there are no pairs.
+
+    Raises:
+        RequestError: Two models have different test users under one seed.
     """
-    found = []
+    found: list[dict[str, Any]] = []
     for dataset in dict.fromkeys(record["dataset"] for record in records):
         by_name: dict[str, dict[int, Record]] = {}
         for record in records:
@@ -93,27 +117,21 @@ def differences(plan: Plan, records: Sequence[Record]) -> list[dict[str, Any]]:
         base = by_name.pop(plan.reference, None)
         if base is None:
             continue
+        others = {
+            name: {seed: runs[seed] for seed in base} for name, runs in by_name.items() if runs.keys() >= base.keys()
+        }
+        common = CommonUsers({plan.reference: base, **others})
+        if not others or len(common.users) < 2:
+            continue
         for metric in next(iter(base.values()))["per_user"]:
-            vectors = {name: _matrix(runs, list(base), metric) for name, runs in by_name.items()}
-            reference = _matrix(base, list(base), metric)
-            assert reference is not None
-            paired = {name: one for name, one in vectors.items() if one is not None and one.shape == reference.shape}
-            if not paired or reference.shape[1] < 2:
-                continue
-            for name, result in compare_with(reference, paired).items():
+            values = {name: common.matrix(runs, metric) for name, runs in others.items()}
+            for name, result in compare_with(common.matrix(base, metric), values).items():
                 row = {"dataset": dataset, "name": name, "reference": plan.reference, "metric": metric}
                 row |= {"difference": result.difference, "verdict": result.verdict}
                 row |= {"low": result.difference - result.half_width, "high": result.difference + result.half_width}
-                found.append({**row, "p_users": result.p_users, "p_seeds": result.p_seeds, "p_value": result.p_value})
+                row |= {"p_users": result.p_users, "p_seeds": result.p_seeds, "p_value": result.p_value}
+                found.append({**row, "users": len(common.users), "users_left_out": common.left_out})
     return found
-
-
-def _matrix(runs: dict[int, Record], seeds: Sequence[int], metric: str) -> np.ndarray | None:
-    """A metric by seed and test row; None where a seed is missing or seeds have different test sets."""
-    if any(seed not in runs for seed in seeds):
-        return None
-    rows = [runs[seed]["per_user"][metric] for seed in seeds]
-    return np.array(rows) if len({len(row) for row in rows}) == 1 else None
 
 
 def _check(plan: Plan) -> None:
@@ -126,12 +144,12 @@ def _check(plan: Plan) -> None:
         if run.seed != plan.runs[0].seed:
             continue
         try:
-            config = Config(run.model, run.dataset, None, run.settings)
+            config = of_one_process(Config(run.model, run.dataset, None, run.settings))
         except RequestError as error:
             raise RequestError(f"{run.name}: {error}") from error
         if run.dataset not in protocols:
             fetch(config)
-        own = {key: config[key] for key in ("filter_history", "metrics", "topk", "recbole_order")}
+        own = {key: config[key] for key in ("filter_history", "metrics", "topk", "recbole_order", "benchmark_filename")}
         own["eval_args"] = {key: config["eval_args"].get(key) for key in ("split", "order", "mode")}
         name, first = protocols.setdefault(run.dataset, (run.name, own))
         for key, value in own.items():

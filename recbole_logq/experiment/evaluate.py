@@ -51,14 +51,14 @@ def evaluate(
     from recbole_logq.data.temporal_split import is_temporal
     from recbole_logq.experiment.logs import start_log
     from recbole_logq.experiment.restore import rebuilt, restore
-    from recbole_logq.experiment.stored_settings import check_stored
+    from recbole_logq.experiment.stored_settings import settings_of_checkpoint
     from recbole_logq.training.create import create_trainer
 
     changes: dict[str, Any] = {}
     for source in [*map(read_yaml, config_file_list or []), config_dict or {}]:
         changes |= nest(source)
     state = checkpoint.load(file)
-    check_stored(state, file)
+    given = settings_of_checkpoint(state, file)
     stored = state["config"]
     check_keys({key: None for key in changes if key not in stored}, set(_CHANGEABLE))
     for key, value in changes.items():
@@ -66,7 +66,6 @@ def evaluate(
             raise RequestError(f"{key}={value!r}: {file} was trained with {stored[key]!r}, and evaluation keeps it")
     if "valid_metric" not in changes and changes.keys() & {"metrics", "topk"}:
         changes["valid_metric"] = _some_metric({**stored, **changes})  # evaluation has no use for it, Config asks
-    given = state["given"]
     if not isinstance(changes.get("eval_args", {}), dict):
         raise RequestError(f"eval_args={changes['eval_args']!r}: a mapping, such as --eval_args.split=...")
     both = isinstance(given.get("eval_args"), dict) and "eval_args" in changes

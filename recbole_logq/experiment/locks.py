@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -55,6 +55,36 @@ def alone_in(folder: Path, work: str) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def remove_left_locks(folder: Path) -> None:
+    """Take away the lock files that killed runs have left in a folder of checkpoints."""
+    for place in folder.glob(".*.pth.lock"):
+        with suppress(RequestError, OSError):
+            lock = _take(place, "held")
+            place.unlink()
+            lock.release()
+
+
+def refuse_other_content(folder: Path, work: str, known: Collection[str], mark: str, needed: str = "") -> None:
+    """Refuse a folder that holds something else: files of the work would take the place of others of their names.
+
+    Args:
+        folder: Of the work; it may be missing or empty.
+        work: What it is, for the error.
+        known: Names of the work's own files and folders.
+        mark: The one of them that only the work's folder has, so that others beside it do not matter.
+        needed: One of them is there from the beginning; none for work whose mark is.
+
+    Raises:
+        RequestError: It does, or is a file.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise RequestError(f"{folder} is a file: give --folder=FOLDER")
+    names = {entry.name for entry in folder.iterdir()} if folder.is_dir() else set()
+    others = sorted(names - set(known) if needed in names else names)
+    if others and mark not in names:
+        raise RequestError(f"{folder} holds {others[0]}, which is of no {work}: give another --folder")
 
 
 def _take(place: Path, taken: str) -> FileLock:

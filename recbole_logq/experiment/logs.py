@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+from contextlib import suppress
 from pathlib import Path
 from time import strftime
 from typing import Any
@@ -13,6 +14,14 @@ from recbole.utils.logger import RemoveColorFilter, log_colors_config
 
 from recbole_logq.ranks import rank
 from recbole_logq.terminal import VisibleFormatter, visible_in_colour
+
+
+class LogFile(logging.FileHandler):
+    """A log that cannot be written ends the run; logging itself would print a traceback for every line."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        raise
+
 
 _installed: list[logging.Handler] = []
 
@@ -31,7 +40,8 @@ def start_log(config: Any) -> None:
     root = logging.getLogger()
     for handler in _installed:
         root.removeHandler(handler)
-        handler.close()
+        with suppress(OSError):
+            handler.close()
     _installed.clear()
     if rank() > 0:  # the first process writes for all
         root.setLevel(logging.ERROR)
@@ -40,7 +50,7 @@ def start_log(config: Any) -> None:
     folder = Path("log") / config["model"]
     folder.mkdir(parents=True, exist_ok=True)
     name = f"{config['model']}-{config['dataset']}-{strftime('%b-%d-%Y_%H-%M-%S')}-{secrets.token_hex(3)}.log"
-    file = logging.FileHandler(folder / name, encoding="utf-8")
+    file = LogFile(folder / name, encoding="utf-8")
     file.setFormatter(VisibleFormatter("%(asctime)-15s %(levelname)s  %(message)s", "%a %d %b %Y %H:%M:%S"))
     file.addFilter(RemoveColorFilter())
     screen = logging.StreamHandler()

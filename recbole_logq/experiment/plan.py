@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from recbole_logq.errors import RequestError
-from recbole_logq.experiment.files import folder_name
-from recbole_logq.parsing import nest, read_yaml
-from recbole_logq.settings import nearest
+from recbole_logq.experiment.plan_layers import entry_of, listed, over, read_plan, refuse_reserved, text
+from recbole_logq.files import folder_name
+from recbole_logq.parsing import parse_value
 
 PLAN_KEYS = frozenset({"title", "models", "dataset", "datasets", "seeds", "reference", "settings"})
-# One protocol for all models, unless the settings say another one: RecBole's own differ between kinds of models.
-PROTOCOL: dict[str, Any] = {
-    "eval_args": {"split": {"LS": "valid_and_test"}, "order": "TO", "mode": "full"},
-    "filter_history": True,
-}
+RESERVED = frozenset({"model", "dataset", "seed", "config_files"})
+MAX_SEEDS = 10_000
 
 
 @dataclass(frozen=True)
@@ -48,7 +47,7 @@ class PlannedRun:
         """The run by hand, but for the folder it writes to."""
         words = [f"--model={self.model}", f"--dataset={self.dataset}"]
         for key, value in self.settings.items():
-            words.append(f"--{key}={value}" if isinstance(value, str) else f"--{key}='{json.dumps(value)}'")
+            words.append(f"--{key}={shlex.quote(value if isinstance(value, str) else json.dumps(value))}")
         return " ".join(["run_recbole_logq.py", *words])
 
 
@@ -68,46 +67,22 @@ class Plan:
     reference: str
 
 
-def read_plan(
-    files: Sequence[str], options: dict[str, Any], keys: frozenset[str]
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What is asked for under ``keys``, and the settings that hold for every model, the protocol among them.
-
-    Args:
-        files: YAML, later ones win.
-        options: Win over the files; what is none of ``keys`` is a setting.
-        keys: That a file may have.
-
-    Raises:
-        RequestError: A file has another key.
-    """
-    given: dict[str, Any] = {}
-    for file in files:
-        content = read_yaml(file)
-        for key in content:
-            if key not in keys:
-                known = nearest(key, set(keys))
-                raise RequestError(f"{file}: unknown key {key}{known} (what holds for all models goes under settings)")
-        given |= {**content, "settings": over(given.get("settings", {}), nest(content.get("settings") or {}))}
-    options = nest(options)
-    given |= {key: value for key, value in options.items() if key in keys and key != "settings"}
-    shared = over(PROTOCOL, given.get("settings", {}))
-    return given, over(shared, {key: value for key, value in options.items() if key not in keys})
-
-
 def make_plan(files: Sequence[str], options: dict[str, Any]) -> Plan:
     """A plan from YAML files, later ones win, and options that win over them.
 
     Args:
-        files: With the keys of ``PLAN_KEYS``.
-        options: The same, and any setting, which then holds for all models. Lists may be text, separated by commas.
+        files: YAML with the keys of ``PLAN_KEYS``.
+        options: The same, and any setting, under ``settings`` or without it, which then holds for all models. Lists may
+            be text, separated by commas.
 
     Raises:
-        RequestError: Nothing to compare, a name twice, or keys that do not belong there.
+        RequestError: Nothing to compare, a name twice, or what does not belong there.
     """
     given, shared = read_plan(files, options, PLAN_KEYS)
-    entries = [entry_of(one) for one in listed(given.get("models"))]
-    datasets = [str(name) for name in listed(given.get("datasets") or given.get("dataset"))]
+    refuse_reserved(shared, RESERVED)
+    entries = [entry_of(entry, RESERVED) for entry in listed("models", given.get("models"))]
+    key = "dataset" if given.get("datasets") is None else "datasets"
+    datasets = [text(key, name) for name in listed(key, given.get(key))]
     seeds = _seeds(given.get("seeds", 3))
     if not entries or not datasets:
         raise RequestError(
@@ -116,7 +91,9 @@ def make_plan(files: Sequence[str], options: dict[str, Any]) -> Plan:
     names = [name for name, _, _ in entries]
     if twice := {name for name in names if names.count(name) > 1}:
         raise RequestError(f"models: {min(twice)} stands there twice; give one of them another name")
-    reference = str(given.get("reference") or names[0])
+    if twice := {name for name in datasets if datasets.count(name) > 1}:
+        raise RequestError(f"{key}: {min(twice)} stands there twice; keep one")
+    reference = names[0] if given.get("reference") is None else str(given["reference"])
     if reference not in names:
         raise RequestError(f"reference={reference}: one of {', '.join(names)}")
     runs = [
@@ -125,38 +102,29 @@ def make_plan(files: Sequence[str], options: dict[str, Any]) -> Plan:
         for seed in seeds
         for name, model, own in entries
     ]
-    return Plan(str(given.get("title") or "-".join(datasets)), runs, reference)
+    _refuse_one_file(runs)
+    title = given.get("title")
+    return Plan("-".join(datasets) if title is None else text("title", title), runs, reference)
 
 
-def over(low: dict[str, Any], high: dict[str, Any]) -> dict[str, Any]:
-    """Settings with others on top; sections such as ``negatives`` are merged, but not two ways to split."""
-    merged = {**low, **high}
-    for key in low.keys() & high.keys():
-        if isinstance(low[key], dict) and isinstance(high[key], dict):
-            merged[key] = {**low[key], **high[key]}
-    return merged
-
-
-def listed(value: Any) -> list[Any]:
-    if isinstance(value, str):
-        return [part.strip() for part in value.split(",") if part.strip()]
-    return list(value or [])
-
-
-def entry_of(one: Any) -> tuple[str, str, dict[str, Any]]:
-    """Name, model and settings of an entry under ``models``."""
-    if isinstance(one, str):
-        return one, one, {}
-    if not isinstance(one, dict) or "model" not in one:
-        raise RequestError(f"models: {one!r} is neither a name nor a mapping with model: NAME and its settings")
-    own = nest({key: value for key, value in one.items() if key not in {"name", "model"}})
-    return str(one.get("name") or one["model"]), str(one["model"]), own
+def _refuse_one_file(runs: Sequence[PlannedRun]) -> None:
+    known: dict[str, PlannedRun] = {}
+    for run in runs:
+        other = known.setdefault(run.key, run)
+        if other is not run:
+            raise RequestError(f"models: {other.name!r} and {run.name!r} are the same run; keep one")
 
 
 def _seeds(value: Any) -> list[int]:
-    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
-        return list(range(1, value + 1))
-    seeds = listed(value) if isinstance(value, list) else []
-    if not seeds or not all(isinstance(seed, int) and seed >= 0 for seed in seeds) or len(set(seeds)) < len(seeds):
+    seeds = parse_value("seeds", value) if isinstance(value, str) else value
+    if isinstance(seeds, int) and not isinstance(seeds, bool) and seeds > 0:
+        if seeds > MAX_SEEDS:
+            raise RequestError(f"seeds={seeds}: how many, {MAX_SEEDS:,} at most; one seed is a list, seeds=[{seeds}]")
+        return list(range(1, seeds + 1))
+    if isinstance(seeds, str) and re.fullmatch(r"\s*\d+\s*(,\s*\d+\s*)+", seeds):
+        seeds = [int(seed) for seed in seeds.split(",")]
+    seeds = list(seeds) if isinstance(seeds, list | tuple) else []
+    numbers = all(isinstance(seed, int) and not isinstance(seed, bool) and 0 <= seed < 2**32 for seed in seeds)
+    if not seeds or not numbers or len(set(seeds)) < len(seeds):
         raise RequestError(f"seeds={value!r}: how many, or a list of different whole numbers")
     return seeds

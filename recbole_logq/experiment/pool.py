@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
-from recbole_logq.experiment.files import write_json
+from recbole_logq import children
+from recbole_logq.errors import RequestError
 from recbole_logq.experiment.plan import PlannedRun
-from recbole_logq.experiment.processes import child_environment
+from recbole_logq.experiment.run_record import Record, read_record, write_record
+from recbole_logq.files import write_json
 from recbole_logq.settings import DATA_PATH
 
-Record = dict[str, Any]
 Report = Callable[[PlannedRun, Record], None]
 
 
@@ -37,12 +35,8 @@ class Store:
         return self.folder / "runs" / f"{run.key}.json"
 
     def read(self, run: PlannedRun) -> Record | None:
-        """The record of a finished run; None if there is none, or none that can be read."""
-        try:
-            record = json.loads(self.file(run).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return None
-        return record if isinstance(record, dict) and "status" in record else None
+        """See :func:`recbole_logq.experiment.run_record.read_record`."""
+        return read_record(self.file(run), run)
 
     def missing(self, runs: Sequence[PlannedRun]) -> list[PlannedRun]:
         """Runs that are not done; one that failed may have been repaired since and is tried again."""
@@ -92,10 +86,10 @@ class Process:
         self.log = folder / "output.log"
         with self.log.open("ab") as log:
             self.start = log.tell()
-            self.process = subprocess.Popen(
+            self.process = children.start(
                 [sys.executable, "-m", "recbole_logq.experiment.single", str(spec), str(store.file(run))],
+                {**children.environment(), "OMP_NUM_THREADS": str(threads)},
                 cwd=folder,
-                env={**child_environment(), "OMP_NUM_THREADS": str(threads)},
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,  # Ctrl-C is for the comparison, which tells its processes in turn
@@ -106,27 +100,24 @@ class Process:
         status = self.process.poll()
         if status is None:
             return None
-        found = self.store.read(self.run) if status == 0 else None
+        if self.process.stdin is not None:
+            self.process.stdin.close()
+        reason = None
+        try:
+            found = self.store.read(self.run) if status == 0 else None
+        except RequestError as error:  # the others go on
+            found, reason = None, str(error)
         if found is None:
-            found = failed(self.run, why(self.log, self.start, status))
-            write_json(self.store.file(self.run), found)
+            reason = reason or why(self.log, self.start, status)
+            found = failed(self.run, reason.replace(f"{self.store.folder}{os.sep}", ""))  # which may be moved
+            write_record(self.store.file(self.run), found)
         return found
-
-    def stop(self) -> None:
-        """End it; its last checkpoint stays."""
-        if self.process.poll() is None:
-            self.process.terminate()
-            try:
-                self.process.wait(10)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
 
 
 def failed(run: PlannedRun, reason: str) -> Record:
     """The record of a run that did not end well."""
     kept = {"name": run.name, "model": run.model, "dataset": run.dataset, "seed": run.seed, "command": run.command}
-    return {**kept, "status": "failed", "error": reason, "result": None, "measures": {}, "per_user": {}}
+    return {**kept, "status": "failed", "error": reason, "result": None, "measures": {}, "users": [], "per_user": {}}
 
 
 def run_in_processes(store: Store, runs: Sequence[PlannedRun], processes: int, report: Report) -> None:
@@ -140,7 +131,8 @@ def run_in_processes(store: Store, runs: Sequence[PlannedRun], processes: int, r
     """
     threads = max((os.cpu_count() or 1) // processes, 1)
     waiting = list(runs)
-    with _stopped_at_the_end() as running:
+    running: list[Process] = []
+    try:
         while waiting or running:
             while waiting and len(running) < processes:
                 running.append(Process(store, waiting.pop(0), threads))
@@ -149,13 +141,5 @@ def run_in_processes(store: Store, runs: Sequence[PlannedRun], processes: int, r
                     running.remove(process)
                     report(process.run, record)
             time.sleep(0.2)
-
-
-@contextmanager
-def _stopped_at_the_end() -> Iterator[list[Process]]:
-    running: list[Process] = []
-    try:
-        yield running
     finally:
-        for process in running:
-            process.stop()
+        children.end([process.process for process in running])  # their last checkpoints stay

@@ -1,56 +1,12 @@
-"""One run in several processes: torchrun's environment on one side, ``--nproc`` on the other."""
+"""One run in several processes, as each of them sees it; ``--nproc`` and torchrun start them."""
 
 from __future__ import annotations
 
-import logging
-import os
-import sys
-import uuid
-from pathlib import Path
 from typing import Any
 
 from recbole_logq.errors import RequestError
 from recbole_logq.launcher import started_by_launcher
 from recbole_logq.ranks import rank, world_size
-
-
-def child_environment() -> dict[str, str]:
-    """This process's environment, in which a Python started anywhere finds this package, installed or not."""
-    root = str(Path(__file__).parents[2])
-    known = os.environ.get("PYTHONPATH")
-    return {**os.environ, "PYTHONPATH": root if known is None else os.pathsep.join([root, known])}
-
-
-def launch(nproc: int, words: list[str]) -> int:
-    """Run the command ``words`` in ``nproc`` processes on this machine, through torch's own launcher.
-
-    Returns:
-        The exit status: that of the process that failed first, 0 if none did.
-    """
-    from torch.distributed.elastic.multiprocessing.api import SignalException
-    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
-    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
-
-    os.environ.update(child_environment())
-    os.environ.setdefault("OMP_NUM_THREADS", str(max((os.cpu_count() or 1) // nproc, 1)))
-    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)  # the process itself says what failed
-    config = LaunchConfig(
-        min_nodes=1,
-        max_nodes=1,
-        nproc_per_node=nproc,
-        run_id=uuid.uuid4().hex,
-        rdzv_backend="c10d",
-        rdzv_endpoint="localhost:0",
-        max_restarts=0,
-    )
-    try:
-        elastic_launch(config, sys.executable)("-m", "recbole_logq", *words)
-    except ChildFailedError as error:
-        status = error.get_first_failure()[1].exitcode
-        return status if status in {1, 2} else 1
-    except SignalException:
-        return 1
-    return 0
 
 
 def join(config: Any) -> None:

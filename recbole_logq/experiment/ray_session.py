@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from importlib.util import find_spec
 from typing import Any
 
+from recbole_logq import children
 from recbole_logq.errors import RequestError
 from recbole_logq.experiment.ray_address import CLIENT
+from recbole_logq.interruption import handlers_kept
 
 # Set before the import of Ray, which reads them once.
 _QUIET = {
@@ -59,22 +62,50 @@ def ray_session(address: str | None = None, **options: Any) -> Iterator[Any]:
     require_ray("address" if address else "sweep")
     for key, value in _QUIET.items():
         os.environ.setdefault(key, value)
-    import ray
+    with handlers_kept():  # Ray takes TERM, which is to end the command
+        import ray
 
     if address:
         options = {"address": address}
     else:
         options = {"address": "local", "include_dashboard": False, **options}
+    before = _offspring()
     for left in reversed(range(_CLIENT_TRIES if (address or "").startswith(CLIENT) else 1)):
         try:
-            ray.init(log_to_driver=False, logging_level="ERROR", **options)
+            with handlers_kept():
+                ray.init(log_to_driver=False, logging_level="ERROR", **options)
             break
-        except (ConnectionError, ValueError, RuntimeError) as error:
+        except Exception as error:  # some of Ray's failures to start have no class of their own
             if not left:
                 where = f"address={address}" if address else "Ray could not be started here"
                 raise RequestError(f"{where}: {said(error)}") from error
             time.sleep(1)
+    with nullcontext() if address else _reaped(before):
+        try:
+            yield ray
+        finally:
+            ray.shutdown()
+
+
+@contextmanager
+def _reaped(before: set[int]) -> Iterator[None]:
+    """Have the cluster that this process has started end with it, even if this process is killed."""
+    started = sorted(_offspring() - before)
+    command = [sys.executable, "-m", "recbole_logq.experiment.ray_reaper"]
+    # In a session of its own: it outlives whatever ends this one.
+    reaper = children.start(command, children.environment(), start_new_session=True)
+    assert reaper.stdin is not None
     try:
-        yield ray
+        with reaper.stdin as told:
+            told.write("".join(f"{number}\n" for number in started).encode())
+            told.flush()
+            yield
     finally:
-        ray.shutdown()
+        reaper.wait()
+
+
+def _offspring() -> set[int]:
+    """Numbers of the processes that this one, and those, have started."""
+    import psutil
+
+    return {process.pid for process in psutil.Process().children(recursive=True)}

@@ -6,7 +6,7 @@ import os
 import platform
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from importlib.metadata import PackageNotFoundError, version
 from logging import getLogger
 from pathlib import Path
@@ -16,10 +16,11 @@ from typing import Any, NamedTuple
 import torch
 
 from recbole_logq import __version__, compat
-from recbole_logq.errors import RequestError, WorkError, out_of_memory
-from recbole_logq.experiment.locks import sole_writer
+from recbole_logq.errors import PeerLostError, RequestError, WorkError, out_of_memory
+from recbole_logq.experiment.locks import remove_left_locks, sole_writer
 from recbole_logq.experiment.processes import join
-from recbole_logq.ranks import rank, wait_for_all
+from recbole_logq.files import remove_left_behind, write_failure
+from recbole_logq.ranks import lost_peer, rank, wait_for_all
 from recbole_logq.training import checkpoint
 
 
@@ -68,6 +69,9 @@ def begin(config: Any, phases: Phases, prepared: Any = None) -> Begun:
         fetch(config, missing=False)  # what is wrong is said before the log is opened
     try:
         Path(config["checkpoint_dir"]).mkdir(parents=True, exist_ok=True)
+        if rank() == 0:
+            remove_left_behind(Path(config["checkpoint_dir"]))
+            remove_left_locks(Path(config["checkpoint_dir"]))
         start_log(config)
     except OSError as error:
         raise RequestError(f"cannot write {error.filename}: {error.strerror}; set --checkpoint_dir=FOLDER") from error
@@ -141,10 +145,10 @@ def run(
     join(config)
     if resume is not None:
         _check_resumable(resume, config)
-    phases = Phases()
-    begun = begin(config, phases)
-    trainer = begun.trainer
+    phases, trainer = Phases(), None
     try:
+        begun = begin(config, phases)
+        trainer = begun.trainer
         if resume is not None:
             trainer.resume_checkpoint(resume)
         if callback is not None:
@@ -155,17 +159,30 @@ def run(
                     checkpoint.remove_half_written(file)
             return _train_and_test(config, begun, phases, saved)
     except KeyboardInterrupt as error:
-        last = getattr(trainer, "last_file", "")
-        kept = f"go on with --resume={last}" if os.path.exists(last) else "no epoch was finished, nothing is kept"
-        raise WorkError(f"interrupted; {kept}") from error
+        raise WorkError(f"interrupted; {_kept(trainer)}") from error
+    except (OSError, RuntimeError) as error:
+        if (failure := write_failure(error, "log/ or log_tensorboard/")) is not None:
+            raise WorkError(f"{failure}; {_kept(trainer)}") from error
+        if not lost_peer(error):
+            raise
+        raise PeerLostError(f"another process of this run has ended; {_kept(trainer)}") from error
     finally:
         close(trainer)
+
+
+def _kept(trainer: Any) -> str:
+    last = getattr(trainer, "last_file", "")
+    return f"go on with --resume={last}" if os.path.exists(last) else "no epoch was finished, nothing is kept"
 
 
 def close(trainer: Any) -> None:
     """End the thread of tensorboard's writer, which every trainer of RecBole's starts and none ends."""
     if (end := getattr(getattr(trainer, "tensorboard", None), "close", None)) is not None:
-        end()
+        try:
+            end()
+        except OSError as error:  # of a run that is over either way
+            with suppress(OSError):
+                getLogger().warning(f"log_tensorboard/: the last lines are missing: {error.strerror}")
 
 
 def _train_and_test(config: Any, begun: Begun, phases: Phases, saved: bool) -> dict[str, Any]:

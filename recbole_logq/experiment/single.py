@@ -13,8 +13,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from recbole_logq.children import end_with_parent
 from recbole_logq.errors import RequestError, WorkError
-from recbole_logq.experiment.files import write_json
+from recbole_logq.experiment.run_record import write_record
+from recbole_logq.interruption import interruptible
 from recbole_logq.settings import DATA_PATH
 from recbole_logq.terminal import visible
 
@@ -37,7 +39,7 @@ def execute(spec: dict[str, Any]) -> dict[str, Any]:
         watched.update(trainer=trainer, training=loaders[0], test=loaders[2])
 
     interrupted = sorted(Path("saved").glob("*-last.pth"))
-    settings = {**spec["settings"], "data_path": spec["data_path"], "show_progress": False}
+    settings = {"show_progress": False, **spec["settings"], "data_path": spec["data_path"]}
     resume = str(interrupted[-1]) if interrupted else None
     result = run(spec["model"], spec["dataset"], config_dict=settings, resume=resume, callback=watch)
     # A record goes to others: it says where the data was as the plan does, not where this machine has it.
@@ -50,38 +52,42 @@ def execute(spec: dict[str, Any]) -> dict[str, Any]:
 
 
 def _measured(trainer: Any, training: Any, test: Any) -> dict[str, Any]:
-    """Measures of the test ranking and per-user vectors; empty where a model cannot be ranked in blocks."""
-    import torch
-
+    """Measures of the test ranking, and values by user; where a model cannot be ranked in blocks, why."""
+    from recbole_logq.data.item_counts import item_counts
     from recbole_logq.evaluation.measures import measures, per_user
+    from recbole_logq.experiment.user_values import users_and_values
     from recbole_logq.training import ranking
 
-    if ranking.why_not(trainer.config, test) is not None:
-        return {"measures": {}, "per_user": {}}
+    if (reason := ranking.why_not_ranked(trainer.config, test)) is not None:
+        return {"measures": {}, "unranked": reason, "users": [], "per_user": {}}
     part, cutoff = training.dataset, min(trainer.config["topk"])
     depth = min(max(DEEPEST[-1], *trainer.config["topk"]), part.item_num - 1)
     found = ranking.rank(trainer.model.eval(), test, depth)
-    counts = torch.bincount(part.inter_feat[part.iid_field], minlength=part.item_num)
     cutoffs = sorted({*trainer.config["topk"], *(k for k in DEEPEST if k <= depth)})
     rows, items = test.targets
-    users = per_user(found.items, found.hits, cutoff)
+    by_row = per_user(found.items, found.hits, cutoff)
+    values = {f"{name}@{cutoff}": by_row[name] for name in ("ndcg", "recall")}
+    users, by_user = users_and_values(values, test.users, part.field2id_token[part.uid_field])
     return {
-        "measures": measures(found.items, found.hits, rows, items, counts, cutoffs),
-        "per_user": {
-            f"{name}@{cutoff}": [round(value, 5) for value in users[name].tolist()] for name in ("ndcg", "recall")
-        },
+        "measures": measures(found.items, found.hits, rows, items, item_counts(part), cutoffs),
+        "unranked": None,
+        "users": users,
+        "per_user": by_user,
     }
 
 
 def main(words: list[str]) -> int:
     """Read, run, write; failures are one line, as on the command line."""
-    spec = json.loads(Path(words[0]).read_text(encoding="utf-8"))
+    end_with_parent()
     try:
-        record = execute(spec)
+        with interruptible():
+            write_record(words[1], execute(json.loads(Path(words[0]).read_text(encoding="utf-8"))))
     except (RequestError, WorkError) as error:
         print(f"error: {visible(' '.join(str(error).split()))}", file=sys.stderr)
         return error.exit_status
-    write_json(words[1], record)
+    except KeyboardInterrupt:
+        print("error: interrupted", file=sys.stderr)
+        return 1
     return 0
 
 

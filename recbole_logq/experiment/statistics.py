@@ -21,8 +21,6 @@ ALPHA = 0.05
 MIN_SEEDS = 3
 """Fewer say nothing about their spread: Student's t for two values is 12.7 standard errors wide."""
 USERS_ONLY = f"over users only: fewer than {MIN_SEEDS} seeds"
-MAX_FLIPPED = 16
-"""Differences of which all sign patterns are tried, 65,536 at most."""
 
 
 class Interval(NamedTuple):
@@ -39,7 +37,6 @@ class Paired(NamedTuple):
         difference: Mean of the first less mean of the second.
         half_width: Of its 95 % interval, by Student's t.
         p_value: Of the paired t-test, two-sided.
-        p_sign_flip: Of the exact permutation test, as a check where there are at most 16 pairs; None elsewhere.
         error: Standard error of the difference.
         pairs: How many there are.
     """
@@ -47,7 +44,6 @@ class Paired(NamedTuple):
     difference: float
     half_width: float
     p_value: float
-    p_sign_flip: float | None
     error: float
     pairs: int
 
@@ -95,14 +91,14 @@ def paired_over_users(one: Any, two: Any) -> Paired | None:
     """Whether two models differ on other users, taken as they are trained.
 
     Args:
-        one: A metric by test row, ``[users]``, or ``[seeds, users]``, of which the mean over seeds is taken.
-        two: The same of the other model, with the same rows in the same order.
+        one: A metric by user, ``[users]``, or ``[seeds, users]``, of which the mean over seeds is taken.
+        two: The same of the other model, with the same users in the same order.
 
     Returns:
         The test; None for one user.
 
     Raises:
-        ValueError: Rows differ in number, or a value is no finite number.
+        ValueError: Users differ in number, or a value is no finite number.
     """
     one, two = (np.atleast_2d(_numbers(values, 1, 2)).mean(axis=0) for values in (one, two))
     return _paired(one, two, "users", 2)
@@ -151,8 +147,9 @@ def compare_with(reference: Any, others: Mapping[str, Any]) -> dict[str, Compari
     """Each of several models against one.
 
     Args:
-        reference: A metric by seed and test row, ``[seeds, users]``, or ``[users]`` of one seed.
-        others: The same by model, with the same seeds and rows in the same order; a row stands for one user.
+        reference: A metric by seed and user, ``[seeds, users]``, or ``[users]`` of one seed. A user has one value, the
+            mean of the user's targets where there are several.
+        others: The same by model, with the same seeds and users in the same order.
 
     Returns:
         The comparisons by model. A verdict other than ``no difference shown`` needs both tests, and their joint one:
@@ -169,11 +166,11 @@ def compare_with(reference: Any, others: Mapping[str, Any]) -> dict[str, Compari
         if model.shape != base.shape:
             raise ValueError(
                 f"{name} has seeds x users {model.shape} and the reference {base.shape}: give both the same seeds and "
-                "test rows"
+                "users"
             )
         users = paired_over_users(model, base)
         if users is None:
-            raise ValueError("one test row shows no spread: a comparison needs two or more")
+            raise ValueError("one user shows no spread: a comparison needs two or more")
         over_users.append(users)
         seeds = paired_over_seeds(model.mean(axis=1), base.mean(axis=1))
         if seeds is not None:
@@ -217,18 +214,7 @@ def _paired(one: Values, two: Values, what: str, least: int) -> Paired | None:
         p_value = float(2 * special.stdtr(n - 1, -abs(difference) / error))
     else:
         p_value = 0.0 if difference else 1.0
-    return Paired(difference, _quantile(ALPHA, n) * error, p_value, _sign_flip(differences), error, n)
-
-
-def _sign_flip(differences: Values) -> float | None:
-    """How often the mean is as far from 0 when each difference may have either sign (Fisher's randomization test)."""
-    n = len(differences)
-    if n > MAX_FLIPPED:
-        return None
-    signs = 1 - 2 * (np.arange(2**n)[:, None] >> np.arange(n) & 1)
-    sums = np.abs(signs @ differences)
-    # The observed pattern is the first; sums of the same numbers in another order differ by rounding.
-    return float((sums >= sums[0] - 1e-12 * np.abs(differences).sum()).mean())
+    return Paired(difference, _quantile(ALPHA, n) * error, p_value, error, n)
 
 
 def _quantile(p: float, n: int) -> float:

@@ -16,9 +16,10 @@ from pydantic import ValidationError
 from recbole_logq.compat import recbole_folder
 from recbole_logq.data.zoo import PACKAGED, address_of
 from recbole_logq.errors import RequestError, WorkError
+from recbole_logq.experiment.earlier import earlier_given
 from recbole_logq.models.resolve import resolve_model, settings_of, split_name
 from recbole_logq.settings import DATA_PATH
-from recbole_logq.training.checkpoint import damaged
+from recbole_logq.training.checkpoint import DAMAGE, damaged
 from recbole_logq.training.checkpoint_content import has_control_characters
 
 DATA = frozenset(
@@ -61,7 +62,8 @@ SURROUNDINGS = frozenset({"data_path", "checkpoint_dir", "state", "use_gpu", "lo
 """Of the settings with a schema, those that are never taken (``data_path``: see :func:`folder_of_data`)."""
 
 _OF_THE_COMPUTER = re.compile(
-    "path|file|dir|folder|save|load|pretrain|log|_model$|^warm_up$|device|gpu|worker|proc|rank|^state$", re.IGNORECASE
+    "path|file|folder|(^|_)dir(_|$)|save|load|pretrain|(^|_)log|_model$|^warm_up$|device|gpu|worker|proc|^local_rank$",
+    re.IGNORECASE,
 )
 _READ = re.compile(r"""config\[\s*["'](\w+)["']|["'](\w+)["'] in (?:self\.)?config\b""")
 
@@ -80,7 +82,10 @@ def settings_of_checkpoint(state: dict[str, Any], file: str) -> dict[str, Any]:
     stored, model = state["config"], state["config"]["model"]
     own = split_name(model) is not None
     taken = DATA | TRAINING | PROTOCOL | (frozenset() if own else _of_recbole(model))
-    settings = {key: value for key, value in state["given"].items() if key in taken}
+    try:
+        settings = {key: value for key, value in earlier_given(state).items() if key in taken}
+    except DAMAGE as error:
+        raise damaged(file, f"its settings, {error}") from error
     if own:
         keys = MODEL & settings_of(model).model_fields.keys()
         settings |= {key: stored[key] for key in sorted(keys) if stored.get(key) is not None}

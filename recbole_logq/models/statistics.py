@@ -8,6 +8,12 @@ from torch import Tensor
 from recbole_logq.ranks import sum_over_ranks
 
 _BINS = 1000
+_UNIT = 2**24
+"""Weights are added up in whole numbers of 1 / _UNIT, to which those of single precision above one half are exact.
+
+Single precision stops counting at 2^24 rows and not every accelerator has a double; whole numbers of 64 bits hold 2^39
+rows, and their sum is the same in any order, on any device and in any number of processes.
+"""
 
 
 class StepStatistics:
@@ -27,8 +33,8 @@ class StepStatistics:
         self.dropped = torch.zeros((), dtype=torch.int64)
         self._columns = 0
         self._steps = 0
-        self._histogram = torch.zeros(_BINS)
-        self._sum = torch.zeros(())
+        self._histogram = torch.zeros(_BINS, dtype=torch.int64)
+        self._sum = torch.zeros((), dtype=torch.int64)
 
     def add(self, rows: int, dropped: Tensor, negatives: int) -> None:
         """Count one step."""
@@ -51,20 +57,21 @@ class StepStatistics:
 
     def add_weights(self, weights: Tensor, counted: Tensor) -> None:
         """Count one step's sample weights, ``[rows]`` in [0, 1], of the rows that count, bool ``[rows]``."""
-        weights, share = weights.detach().float(), counted.float()
+        weights, number = weights.detach().float(), counted.long()
         bins = (weights * _BINS).long().clamp_(0, _BINS - 1)
         if self._histogram.device != weights.device:  # at the first step
-            self._histogram, self._sum = torch.zeros(_BINS, device=weights.device), weights.new_zeros(())
-        self._histogram.index_add_(0, bins, share)
-        self._sum += (weights * share).sum()
+            empty = torch.zeros(_BINS + 1, dtype=torch.int64, device=weights.device)
+            self._histogram, self._sum = empty[:-1], empty[-1]
+        self._histogram.index_add_(0, bins, number)
+        self._sum += ((weights * _UNIT).round().long() * number).sum()
 
     def weights(self) -> dict[str, float]:
         """Mean and deciles (to 1/1000) of the epoch's sample weights; empty when none were counted."""
-        total = float(self._histogram.sum())
+        cumulative = self._histogram.cpu().cumsum(0)
+        total = int(cumulative[-1])
         if not total:
             return {}
-        cumulative = self._histogram.cumsum(0).cpu()
-        targets = torch.arange(1, 10) / 10 * total
-        deciles = torch.searchsorted(cumulative, targets) / _BINS
-        mean = float(self._sum) / total
+        targets = torch.arange(1, 10, dtype=torch.float64) / 10 * total
+        deciles = torch.searchsorted(cumulative.double(), targets).double() / _BINS
+        mean = int(self._sum) / (_UNIT * total)
         return {"mean": mean, **{f"d{10 * (i + 1)}": float(value) for i, value in enumerate(deciles)}}

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from recbole_logq.errors import RequestError
+from recbole_logq.serving.asked_file import COLUMNS
 from recbole_logq.serving.context import some_contexts, type_of
-from recbole_logq.serving.recommend import COLUMNS
 
 
 def columns_of(network: Any, config: Any, data: Any) -> tuple[list[dict[str, str]], int | None]:

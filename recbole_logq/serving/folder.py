@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import secrets
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from recbole_logq import __version__
+from recbole_logq import __version__, files
 from recbole_logq.errors import RequestError, WorkError
 
 FORMAT = "recbole_logq export"
@@ -54,25 +52,13 @@ def new_folder(folder: Path, overwrite: bool) -> Iterator[Path]:
         WorkError: It could not be moved to its place.
     """
     check_target(folder, overwrite)
-    folder = folder.absolute()
-    scratch = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.tmp")
     try:
-        scratch.mkdir(parents=True)
-    except OSError as error:
-        raise RequestError(f"cannot write {folder}: {error.strerror}; set --folder=FOLDER") from error
-    old = scratch.with_suffix(".old")
-    try:
-        yield scratch
-        if folder.exists():
-            folder.rename(old)
-        scratch.rename(folder)
-    except OSError as error:
-        if old.exists() and not folder.exists():
-            old.rename(folder)
-        raise WorkError(f"cannot write {folder}: {error.strerror or error}") from error
-    finally:
-        for rest in (scratch, old):
-            shutil.rmtree(rest, ignore_errors=True)
+        with files.new_folder(folder) as scratch:
+            yield scratch
+    except (OSError, RuntimeError) as error:
+        if isinstance(error, WorkError) or (reason := files.failed_write(error)) is None:
+            raise
+        raise files.not_written(folder, reason, "set --folder=FOLDER") from error
 
 
 def check_target(folder: Path, overwrite: bool) -> None:
@@ -85,10 +71,21 @@ def check_target(folder: Path, overwrite: bool) -> None:
         raise RequestError(f"{folder} is a file: give --folder=FOLDER")
     if not folder.exists() or not any(folder.iterdir()):
         return
-    if not (folder / MANIFEST).is_file():
+    if not _is_export(folder):
         raise RequestError(f"{folder} holds other files than an export: give another --folder")
     if not overwrite:
         raise RequestError(f"{folder} holds an export: give another --folder, or --overwrite=true to replace it")
+
+
+def _is_export(folder: Path) -> bool:
+    """Whether a folder holds an export and nothing else: many a program's folder has a manifest.json."""
+    known = {MANIFEST, VECTORS, ITEMS, USERS, ENCODER, CONTEXT, INDEX, CONFIG, CARD}
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    ours = isinstance(manifest, dict) and manifest.get("format") == FORMAT
+    return ours and all(entry.name in known and not entry.is_dir() for entry in folder.iterdir())
 
 
 def write_tables(
@@ -137,8 +134,8 @@ def read_context(folder: Path) -> dict[str, list[str]]:
 def write_manifest(folder: Path, content: dict[str, Any]) -> dict[str, Any]:
     """Describe what is in a folder; its files are read and hashed."""
     names = (VECTORS, ITEMS, USERS, ENCODER, CONTEXT, INDEX)
-    files = {name: _seal(folder / name) for name in names if (folder / name).is_file()}
-    manifest = {"format": FORMAT, "format_version": VERSION, "recbole_logq": __version__, **content, "files": files}
+    sealed = {name: _seal(folder / name) for name in names if (folder / name).is_file()}
+    manifest = {"format": FORMAT, "format_version": VERSION, "recbole_logq": __version__, **content, "files": sealed}
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     return manifest
 
@@ -159,8 +156,8 @@ def read_manifest(folder: Path, verify: bool = True) -> dict[str, Any]:
         )
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        version, files = manifest["format_version"], manifest["files"]
-        sealed = {name: (int(one["bytes"]), str(one["sha256"])) for name, one in files.items()}
+        version, listed = manifest["format_version"], manifest["files"]
+        sealed = {name: (int(one["bytes"]), str(one["sha256"])) for name, one in listed.items()}
         ours = manifest["format"] == FORMAT
     except FileNotFoundError as error:
         raise RequestError(f"{folder} has no {MANIFEST}: it is no folder of `export`") from error

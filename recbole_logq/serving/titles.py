@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import csv
+from logging import getLogger
 from pathlib import Path
 from typing import Any
 
+from recbole_logq.data.atomic_text import AtomicText
 from recbole_logq.errors import RequestError
 
 _TEXT = {"token", "token_seq"}
@@ -22,19 +23,19 @@ def titles_of(config: Any, tokens: list[str], field: str | None = None) -> list[
         field: The column; by default the first text column with ``title`` or else ``name`` in its name.
 
     Raises:
-        RequestError: The column that was asked for is not there.
+        RequestError: The column that was asked for is not there, or cannot be read; one that was not asked for and
+            cannot be read is left out with a warning.
     """
     file = Path(config["data_path"]) / f"{config['dataset']}.item"
-    separator, item_field = config["field_separator"], config["ITEM_ID_FIELD"]
+    item_field, asked = config["ITEM_ID_FIELD"], field is not None
     if not file.is_file():
         if field is not None:
             raise RequestError(f"item_title_field={field}: {config['dataset']} has no .item file")
         return None
-    with file.open(encoding=config["encoding"] or "utf-8", newline="") as lines:
-        rows = csv.reader(lines, delimiter=separator, quoting=csv.QUOTE_NONE)
-        columns = [column.split(":") for column in next(rows)]
-        names = [column[0] for column in columns]
-        text = [column[0] for column in columns if column[-1] in _TEXT and column[0] != item_field]
+    try:
+        lines = AtomicText(file, config)
+        names = list(lines.types)
+        text = [name for name, kind in lines.types.items() if kind in _TEXT and name != item_field]
         if field is None:
             field = next((name for word in ("title", "name") for name in text if word in name.lower()), None)
         elif field not in names:
@@ -42,5 +43,10 @@ def titles_of(config: Any, tokens: list[str], field: str | None = None) -> list[
         if field is None or item_field not in names:
             return None
         key, value = names.index(item_field), names.index(field)
-        known = {row[key]: row[value] for row in rows if len(row) > max(key, value)}
+        known = {row[key]: row[value] for row in lines.rows()}
+    except RequestError as error:
+        if asked:
+            raise
+        getLogger().warning("exported without titles: %s", error)
+        return None
     return [known.get(token) or None for token in tokens]

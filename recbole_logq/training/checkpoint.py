@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import glob
-import os
 import pickle
 import random
-import tempfile
 import warnings
 import zipfile
 from pathlib import Path
@@ -15,7 +13,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from recbole_logq.errors import RequestError, WorkError
+from recbole_logq.errors import RequestError
+from recbole_logq.files import failed_write, new_file, not_written
 from recbole_logq.training.checkpoint_content import problem
 from recbole_logq.training.numbers import not_finite
 from recbole_logq.training.other_parameter import decode
@@ -33,26 +32,14 @@ def save(content: dict[str, Any], path: str | Path) -> None:
     Raises:
         WorkError: The folder cannot be written (read-only, disk full); the previous file is untouched.
     """
-    path = Path(path)
-    temporary: str | None = None
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-        with os.fdopen(handle, "wb") as file:
+        with new_file(path) as temporary, temporary.open("wb") as file:
             torch.save(content, file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
     except (OSError, RuntimeError) as error:
-        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
-        raise WorkError(
-            f"cannot write the checkpoint {path}: {reason}; free some space or set --checkpoint_dir=FOLDER, what was "
-            "written before is untouched"
+        reason = failed_write(error) or error
+        raise not_written(
+            f"the checkpoint {path}", reason, "set --checkpoint_dir=FOLDER; what was written before is untouched"
         ) from error
-    finally:
-        if temporary and os.path.exists(temporary):
-            os.unlink(temporary)
 
 
 def remove_half_written(path: str | Path) -> None:
@@ -60,12 +47,6 @@ def remove_half_written(path: str | Path) -> None:
     path = Path(path)
     for file in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
         file.unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def load(path: str | Path, device: torch.device | str = "cpu") -> dict[str, Any]:

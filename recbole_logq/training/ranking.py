@@ -23,7 +23,8 @@ class Ranking(NamedTuple):
     """What RecBole's metrics of the best k items look at.
 
     Attributes:
-        items: The best items, int64 ``[rows, k]``; RecBole's ``rec.items``.
+        items: The best items, int64 ``[rows, k]``; RecBole's ``rec.items``. 0, the padding item, where a row has fewer
+            to rank.
         hits: Which of them are targets, and the number of targets, int64 ``[rows, k + 1]``; RecBole's ``rec.topk``.
     """
 
@@ -33,14 +34,21 @@ class Ranking(NamedTuple):
 
 def why_not(config: Any, loader: Any) -> str | None:
     """Why RecBole's own evaluation is needed; None where :func:`rank` has all that the metrics look at."""
-    if not isinstance(loader, RankingLoader):
-        return "only some items are ranked"
-    if config.model_class.full_sort_predict is AbstractRecommender.full_sort_predict:
-        return f"{config['model']} scores pairs only"
+    if reason := why_not_ranked(config, loader):
+        return reason
     for metric in config["metrics"]:
         needs = set(metric_information[metric.lower()]) - RANKED
         if any(need.startswith("rec.") for need in needs):
             return f"{metric} is not about the best items only"
+    return None
+
+
+def why_not_ranked(config: Any, loader: Any) -> str | None:
+    """Why :func:`rank` cannot rank the rows of a loader; None where it can."""
+    if not isinstance(loader, RankingLoader):
+        return "only some items are ranked"
+    if config.model_class.full_sort_predict is AbstractRecommender.full_sort_predict:
+        return f"{config['model']} scores pairs only"
     return None
 
 
@@ -87,12 +95,13 @@ def rank(
 
 def _mark(best: TopK, target_rows: Tensor, target_items: Tensor, n_items: int) -> Ranking:
     """Find the targets (pairs sorted by row) among the best items."""
-    items = best.items.cpu()
+    ranked = best.scores.cpu() > -torch.inf
+    items = best.items.cpu() * ranked  # what is not ranked only fills the list up
     rows = torch.arange(len(items)).unsqueeze(1)
     targets = (target_rows * n_items + target_items).sort().values
     found = rows * n_items + items
     hits = targets[torch.searchsorted(targets, found).clamp_max(len(targets) - 1)] == found
-    hits &= best.scores.cpu() > -torch.inf  # what is not ranked only fills the list up
+    hits &= ranked
     count = torch.bincount(target_rows, minlength=len(items)).unsqueeze(1)
     return Ranking(items, torch.cat([hits.long(), count], dim=1))
 

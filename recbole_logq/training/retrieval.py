@@ -61,7 +61,8 @@ class RetrievalTrainer(Trainer):
         batches = train_data
         if show_progress:
             batches = tqdm(train_data, ncols=100, desc=set_color(f"Train {epoch_idx:>5}", "pink"))
-        total, bad = torch.zeros((), device=self.device), FirstBadLoss(self.device)
+        # In double precision: in single, a sum over millions of steps no longer takes in the loss of one.
+        total, bad = torch.zeros((), dtype=torch.float64, device=self.device), FirstBadLoss(self.device)
         for step, batch in enumerate(batches, 1):
             loss = self._train_batch(batch, scaler, schedule)
             total += loss

@@ -16,6 +16,7 @@ from recbole_logq.errors import RequestError
 from recbole_logq.ranks import from_first, gather_rows, own_share, rank, sum_over_ranks, wait_for_all
 from recbole_logq.training import checkpoint, ranking
 from recbole_logq.training.clock import Clock
+from recbole_logq.training.item_metrics import ItemCollector, right
 from recbole_logq.training.numbers import gone_wrong, not_finite
 from recbole_logq.training.other_parameter import encode
 
@@ -29,6 +30,7 @@ CHANGEABLE = frozenset(
         "wandb_project",
         "eval_batch_size",
         "loss_decimal_place",
+        "filter_inter_by_user_or_item",  # whether it has changed anything, the fingerprints of data and split say
         "diagnostics",
     }
 )
@@ -55,6 +57,8 @@ class Trainer(RecBoleTrainer):
 
     def __init__(self, config: Any, model: torch.nn.Module) -> None:
         super().__init__(config, model)
+        self.eval_collector = ItemCollector(config)
+        right(self.evaluator, config)
         # RecBole's names have one-second resolution: two runs started together would share a file.
         name = f"{config['model']}-{config['dataset']}-{strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(3)}.pth"
         self.saved_model_file = os.path.join(self.checkpoint_dir, from_first(name))

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from recbole_logq.data.atomic_file import count_rows, read_table
+from recbole_logq.data.atomic_file import read_table
+from recbole_logq.data.lines import count_rows, quoted_lines, uneven_lines
 
 HEAD = "u:token\ti:token\tt:float"
 # What a field may hold that one of the parsers could take for something else.
@@ -99,3 +100,31 @@ def test_rows_are_lines_that_are_not_empty(tmp_path: Path, text: str, rows: int)
     path.write_bytes(text.encode())
     for expected in (rows, rows - 1):
         assert count_rows(str(path), None, expected) == rows
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\n\n"])
+@pytest.mark.parametrize("separator", ["\t", "::", "|"])
+def test_lines_with_other_numbers_of_fields(tmp_path: Path, end: str, separator: str) -> None:
+    path = tmp_path / "x.inter"
+    for rows, expected in (
+        (["abc", "abc", "a c"], None),
+        (["abc", "abcd", "ab"], (2, "line 3 has 4 of 3 fields")),
+        (["ab"], (1, "line 2 has 2 of 3 fields")),
+        ([" ", "abc"], (1, "line 2 has 1 of 3 fields")),
+        (['a"c', "ab"], None),  # separators may stand between the marks
+    ):
+        text = end.join(separator.join(row) for row in ["uit", *rows])
+        for last in ("", end):
+            path.write_bytes((text + last).encode())
+            found = uneven_lines(str(path), None, separator)
+            assert found is None if expected is None else found is not None
+            if found and end != "\n\n":
+                assert found == expected
+
+
+def test_fields_in_quotation_marks_are_counted(tmp_path: Path) -> None:
+    path = tmp_path / "x.inter"
+    path.write_text('u\ti\n"a"\tb\na\t"b"\na"b\tc\n')
+    assert quoted_lines(str(path), None, "\t") == 2
+    path.write_text("u\ti\na\tb\n")
+    assert quoted_lines(str(path), None, "\t") == 0

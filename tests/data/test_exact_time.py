@@ -108,8 +108,8 @@ def test_lines_swallowed_by_a_quotation_mark_are_said(write_dataset: Callable[..
         targets(path, "SASRecCorrectedLogQ")
 
 
-def test_names_read_as_missing_are_said(write_dataset: Callable[..., Path], caplog: pytest.LogCaptureFixture) -> None:
-    targets(write_dataset("tiny", [*ROWS, ("a", "NA", 1.0), ("a", "null", 2.0)]), "SASRecCorrectedLogQ")
+def test_empty_names_are_said(write_dataset: Callable[..., Path], caplog: pytest.LogCaptureFixture) -> None:
+    targets(write_dataset("tiny", [*ROWS, ("a", "", 1.0), ("", "i1", 2.0)]), "SASRecCorrectedLogQ")
     assert "2 interactions have no user or no item" in caplog.text
 
 

@@ -182,7 +182,7 @@ def test_last_items() -> None:
         ({"user_tower": "history", "eval_args": {**LAST, "mode": "uni100"}}, "mode=uni100: .* set full"),
         (
             {"user_tower": "history", "eval_args": LAST, "benchmark_filename": ["a", "b", "c"]},
-            "benchmark_filename with user_tower=history",
+            "eval_args.split beside benchmark_filename: the files are the split",
         ),
         ({"max_history": 5}, "max_history=5: set user_tower=history too"),
         ({"user_tower": "history", "eval_args": LAST, "max_history": 0}, "max_history=0"),

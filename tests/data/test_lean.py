@@ -128,7 +128,7 @@ def test_recboles_models_have_the_dataset_of_recbole_itself(
 def test_tokens_of_several_columns_share_ids_in_recboles_order(tmp_path: Path) -> None:
     folder = tmp_path / "net"
     folder.mkdir()
-    rows = ["b\tx\tc\t1", "a\ty\t\t2", "c\tx\tb\t3", "NA\tx\ta\t4", "a\tz\td\t5", "b\tz\te\t6"]
+    rows = ["b\tx\tc\t1", "a\ty\t\t2", "c\tx\tb\t3", "\tx\ta\t4", "a\tz\td\t5", "b\tz\te\t6"]
     (folder / "net.inter").write_text("user_id:token\titem_id:token\tfriend:token\ttimestamp:float\n" + "\n".join(rows))
     (folder / "net.user").write_text("user_id:token\tage:float\tgroup:token\nf\t1\tq\nb\t2\t\na\t\tp\nb\t9\tr\n")
     (folder / "net.item").write_text("item_id:token\ttags:token_seq\tsize:float_seq\nz\tt u\t1 2.5\nx\t\t\nw\tv t\t3\n")
@@ -137,7 +137,7 @@ def test_tokens_of_several_columns_share_ids_in_recboles_order(tmp_path: Path) -
     with recboles_methods():
         theirs = prepare("TwoTowerCorrectedLogQ", tmp_path, "net", **settings)
     assert_same(ours, theirs)
-    assert list(ours[0][0].field2id_token["user_id"]) == ["[PAD]", "b", "a", "f", "c", "d", "e"]
+    assert list(ours[0][0].field2id_token["user_id"]) == ["[PAD]", "b", "a", "c", "f", "d", "e"]
 
 
 def test_names_that_recbole_had_are_given_back(write_dataset: Callable[..., Path]) -> None:

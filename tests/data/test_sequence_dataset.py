@@ -12,7 +12,6 @@ from recbole_logq.config import Config
 from recbole_logq.data.fingerprint import split_fingerprint
 from recbole_logq.data.loaders import WindowLoader
 from recbole_logq.data.prepare import create_dataset, split_dataset
-from recbole_logq.errors import RequestError
 
 SPLITS = [
     {"split": {"LS": "valid_and_test"}, "order": "TO"},
@@ -66,11 +65,6 @@ def test_the_same_seed_gives_the_same_batches(ml100k_cut: Path) -> None:
     )
     assert all(map(torch.equal, first, second))
     assert not all(map(torch.equal, first, other))
-
-
-def test_benchmark_files_are_refused(ml100k_cut: Path) -> None:
-    with pytest.raises(RequestError, match="benchmark_filename"):
-        build("SASRecCorrectedLogQ", ml100k_cut, benchmark_filename=["train", "valid", "test"])
 
 
 def test_the_fingerprint_ignores_ids_and_row_order_but_sees_a_swap(ml100k_cut: Path) -> None:

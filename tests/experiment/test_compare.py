@@ -92,7 +92,13 @@ def test_files_that_are_no_results(tmp_path: Path) -> None:
     (tmp_path / "b.json").write_text("{")
     (tmp_path / "c.json").write_text("5")
     (tmp_path / "d.json").write_text(json.dumps({**RESULT, "test_result": 3}))
+    changes = {"e": {"test_result": {"mrr@10": "0.3"}}, "f": {"test_result": {"mrr@10": float("nan")}}}
+    changes |= {"g": {"fingerprint": {"valid": "b", "test": "c"}}, "h": {"seed": "1"}, "i": {"trained_on": 5}}
+    for name, change in changes.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps({**RESULT, "test_result": {}, **change}))
     cases = [("a.json", "has no"), ("b.json", "cannot read"), ("c.json", "is no result"), ("d.json", "is no mapping")]
+    cases += [("e.json", r"test_result\.mrr@10"), ("f.json", r"test_result\.mrr@10"), ("g.json", r"fingerprint\.train")]
+    cases += [("h.json", "seed: "), ("i.json", "trained_on: ")]
     for files, message in (*(([file], message) for file, message in cases), ([], "two results or more")):
         with pytest.raises(RequestError, match=message):
             compare_files([tmp_path / file for file in files])

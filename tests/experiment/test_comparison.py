@@ -15,8 +15,7 @@ import pytest
 
 from recbole_logq import compare
 from recbole_logq.errors import RequestError, WorkError
-from recbole_logq.experiment.comparison import differences
-from recbole_logq.experiment.plan import PlannedRun, make_plan
+from recbole_logq.experiment.plan import make_plan
 from recbole_logq.experiment.pool import Process, Store
 
 
@@ -51,6 +50,7 @@ def test_a_failed_run_is_reported_and_the_rest_goes_on(
     assert done["result"]["parameters"]["data_path"] == "data/cut"
     assert str(in_tmp) not in json.dumps(done)  # a record goes to others: it names no place of this machine
     users = done["per_user"]["ndcg@5"]
+    assert len(set(done["users"])) == len(users)
     assert sum(users) / len(users) == pytest.approx(done["result"]["test_result"]["ndcg@5"], abs=1e-4)
     assert done["measures"]["recall@10"] == pytest.approx(done["result"]["test_result"]["recall@10"], abs=1e-4)
     verdicts = {(one["name"], one["metric"]): one["verdict"] for one in found["comparisons"]}
@@ -146,22 +146,3 @@ def test_what_cannot_work_is_said_before_anything_runs(
     with pytest.raises((RequestError, WorkError), match=message):
         compare(None, {**options, **changes})
     assert not (in_tmp / "comparisons").exists()
-
-
-def test_models_are_paired_by_seed_and_row() -> None:
-    def record(name: str, seed: int, values: list[float]) -> dict[str, Any]:
-        return {"name": name, "dataset": "d", "seed": seed, "per_user": {"ndcg@10": values}}
-
-    plan = make_plan([], {"models": "A,B,C,D", "dataset": "d", "seeds": 3})
-    assert isinstance(plan.runs[0], PlannedRun)
-    base = [0.1, 0.5, 0.3, 0.0, 0.2, 0.4]
-    records = [record("A", seed, [value + 0.01 * seed for value in base]) for seed in (1, 2, 3)]
-    records += [record("B", seed, [value + 0.2 + 0.01 * seed for value in base]) for seed in (3, 1, 2)]
-    records += [record("C", seed, base) for seed in (1, 2)]  # a seed is missing
-    records += [record("D", seed, base[:-1]) for seed in (1, 2, 3)]  # other rows
-    (found,) = differences(plan, records)
-    assert found["name"] == "B"
-    assert found["difference"] == pytest.approx(0.2)
-    assert found["verdict"] == "better"
-    assert found["low"] <= found["difference"] <= found["high"]
-    json.dumps(found)

@@ -26,6 +26,36 @@ def test_mean_and_deciles() -> None:
     )
 
 
+@pytest.mark.parametrize("weight", [0.9995, 1.0])
+def test_weights_count_beyond_what_single_precision_counts_to(weight: float) -> None:
+    statistics = StepStatistics()
+    rows = torch.full((2**21,), weight)
+    half = torch.arange(len(rows)) % 2 == 0
+    for _ in range(12):  # 2^24 and half as many again
+        statistics.add_weights(rows, torch.ones_like(half))
+    statistics.add_weights(torch.zeros_like(rows), half)
+    found = statistics.weights()
+    share = 12 / 12.5  # the rest weighs 0
+    assert found["mean"] == pytest.approx(share * weight, abs=1e-6)
+    assert found["mean"] <= 1
+    assert int(statistics._histogram.sum()) == 25 * 2**20
+    assert [found[f"d{d}"] for d in (10, 50, 90)] == pytest.approx(
+        [int(min(weight, 0.9999) * 1000) / 1000] * 3, abs=1.1e-3
+    )
+
+
+def test_the_order_of_weights_does_not_matter() -> None:
+    weights = torch.rand(100_000, generator=torch.Generator().manual_seed(1))
+    found = []
+    for order in (weights, weights.flip(0), weights.sort().values):
+        statistics = StepStatistics()
+        for part in order.split(777):
+            statistics.add_weights(part, torch.ones(len(part), dtype=torch.bool))
+        found.append(statistics.weights())
+    assert found[0] == found[1] == found[2]
+    assert found[0]["mean"] == pytest.approx(weights.double().mean().item(), abs=1e-7)
+
+
 def test_steps_are_averaged() -> None:
     statistics = StepStatistics()
     statistics.add(10, torch.tensor(1), 4)

@@ -28,7 +28,7 @@ import recbole_logq.experiment.logs
 import recbole_logq.training.create  # noqa: F401
 from recbole_logq.config import Config
 from recbole_logq.experiment import run as experiment
-from recbole_logq.experiment.files import write_json
+from recbole_logq.files import write_json
 from recbole_logq.training import checkpoint, ranking
 
 torch.set_num_threads(1)

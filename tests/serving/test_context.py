@@ -19,7 +19,8 @@ from recbole_logq.cli import main
 from recbole_logq.errors import RequestError
 from recbole_logq.serving import Retriever
 from recbole_logq.serving.context import ContextColumns
-from recbole_logq.serving.recommend import recommend_file, split_context
+from recbole_logq.serving.recommend import recommend_file
+from recbole_logq.serving.tokens import split_context
 
 Exported = Callable[[str], Path]
 COLUMNS = [{"name": "hour", "type": "float32"}, {"name": "device", "type": "token"}]

@@ -14,7 +14,8 @@ import pytest
 from recbole_logq.cli import main
 from recbole_logq.errors import RequestError
 from recbole_logq.serving import Retriever, recommend
-from recbole_logq.serving.recommend import recommend_file, split_tokens
+from recbole_logq.serving.recommend import recommend_file
+from recbole_logq.serving.tokens import split_tokens
 
 pytestmark = pytest.mark.slow
 Exported = Callable[[str], Path]
@@ -117,7 +118,7 @@ def test_a_file_of_visitors(exported: Exported, tmp_path: Path, as_list: bool) -
         (["--input=other.csv", "--output=top.csv"], "no column 'user': found name"),
         (["--input=unknown.csv", "--output=top.csv"], "no user 'nobody'"),
         (["--input=empty.csv", "--output=top.csv"], "has no rows"),
-        (["--input=none.parquet", "--output=top.csv"], "cannot be read"),
+        (["--input=none.parquet", "--output=top.csv"], "none.parquet is not a readable Parquet file"),
         (["--model=none", "--users=1"], "no folder at none"),
         (["--model=users.csv", "--users=1"], "users.csv is a file"),
         (["--model=none.pth", "--users=1"], "no folder at none.pth"),

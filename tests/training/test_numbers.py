@@ -81,6 +81,26 @@ def test_the_last_step_is_looked_at_too(in_tmp: Path, ml100k_cut: Path, diagnost
     assert not list(Path("saved").glob("*.pth"))  # nothing that is no number is ever kept
 
 
+def test_the_mean_loss_takes_in_every_step(in_tmp: Path, ml100k_cut: Path) -> None:
+    """In single precision, 2^24 + 1 is 2^24: after millions of steps no loss would count any more."""
+    steps: list[int] = []
+
+    def large_first(trainer: Any, loaders: Any) -> None:
+        step = trainer._train_batch
+
+        def given(*args: Any) -> torch.Tensor:
+            step(*args)
+            steps.append(len(loaders[0]))
+            return torch.tensor(2.0**24 if len(steps) == 1 else 1.0)
+
+        trainer._train_batch = given
+
+    settings = {**SETTINGS, "data_path": str(ml100k_cut), "epochs": 1}
+    result = run("TwoTowerLogQ", "cut", config_dict=settings, saved=False, callback=large_first)
+    assert len(steps) > 2
+    assert result["history"][0]["train_loss"] == (2**24 + len(steps) - 1) / len(steps)
+
+
 def test_an_accelerator_is_asked_now_and_then() -> None:
     bad = FirstBadLoss(torch.device("cpu"))
     bad._every = EVERY  # as on an accelerator

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 from recbole_logq.errors import RequestError
 from recbole_logq.settings import nearest
@@ -14,13 +15,38 @@ GUESSES = {
     "timestamp": {"timestamp", "time", "ts", "t", "datetime", "date", "unixreviewtime", "eventtime", "createdat"},
     "rating": {"rating", "score", "overall", "stars"},
 }
+KINDS = frozenset({"token", "float", "token_seq", "float_seq"})
+
+
+class Column(NamedTuple):
+    """Where a column comes from.
+
+    Attributes:
+        source: Its name in the table.
+        reason: Why that one.
+        kind: Its type in the atomic file.
+    """
+
+    source: str
+    reason: str
+    kind: str
 
 
 def choose_columns(
     names: list[str], wanted: dict[str, str | None], keep: dict[str, str], source: Path
-) -> dict[str, tuple[str, str, str]]:
-    """Target name to (source name, given or guessed, atomic type)."""
-    chosen: dict[str, tuple[str, str, str]] = {}
+) -> dict[str, Column]:
+    """The columns of the atomic file by their names there.
+
+    Args:
+        names: Of the table's columns.
+        wanted: Columns of the user, the item and the time, None where it is to be guessed.
+        keep: Further columns with their types.
+        source: The file, for errors.
+
+    Raises:
+        RequestError: There is no such column, or a column would be lost.
+    """
+    chosen: dict[str, Column] = {}
     for target, given in wanted.items():
         name = given if given is not None else _guess(target, names)
         flag = {"user_id": "user", "item_id": "item", "timestamp": "time"}[target]
@@ -31,25 +57,27 @@ def choose_columns(
         if name not in names:
             raise RequestError(f"{flag}={name}: {source} has no such column{nearest(name, set(names))}")
         kind = "float" if target == "timestamp" else "token"
-        chosen[target] = (name, "given" if given is not None else "guessed by its name", kind)
+        chosen[target] = Column(name, "given" if given is not None else "guessed by its name", kind)
     rating = _guess("rating", names)
-    if rating is not None and rating not in keep:
-        chosen["rating"] = (rating, "guessed by its name", "float")
+    if rating is not None and rating not in keep and rating not in [column.source for column in chosen.values()]:
+        chosen["rating"] = Column(rating, "guessed by its name", "float")
     for name, kind in keep.items():
         if name not in names:
             raise RequestError(f"keep={name}: {source} has no such column{nearest(name, set(names))}")
-        if kind not in {"token", "float", "token_seq", "float_seq"}:
+        if kind not in KINDS:
             raise RequestError(f"keep.{name}={kind}: one of token, float, token_seq, float_seq")
-        if name in chosen:
-            raise RequestError(f"keep.{name}: the atomic file has a column of that name already")
-        chosen[name.replace(":", "_")] = (name, "given", kind)  # a colon ends the name in an atomic file
-    for name in {name for name, _, _ in chosen.values()}:
+        target = name.replace(":", "_")  # a colon ends the name in an atomic file
+        if target in chosen:
+            raise RequestError(f"keep.{name}: the atomic file has a column {target} already")
+        if set(target) & set('\t\r\n"'):
+            raise RequestError(f"keep.{name!r}: an atomic file cannot have such a name, rename the column")
+        chosen[target] = Column(name, "given", kind)
+    used = [column.source for column in chosen.values()]
+    for name in used:
         if names.count(name) > 1:
             raise RequestError(f"{source} has {names.count(name)} columns called {name}: rename them")
-    used = [name for name, _, _ in chosen.values()]
-    twice = next((name for name in used if used.count(name) > 1), None)
-    if twice is not None:
-        raise RequestError(f"column {twice} would be used twice: name them with --user, --item and --time")
+        if used.count(name) > 1:
+            raise RequestError(f"column {name} would be used twice: name them with --user, --item and --time")
     return chosen
 
 

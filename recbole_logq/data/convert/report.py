@@ -4,10 +4,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+_SHOWN = 30
+
 
 @dataclass
 class Report:
-    """What a conversion read, wrote and left out."""
+    """What a conversion read, wrote and left out.
+
+    Attributes:
+        source: The file that was read.
+        target: The file that was written.
+        columns: Of the target, and where each comes from.
+        read: Rows of the source.
+        written: Rows of the target.
+        dropped: Rows left out, by reason.
+        left_out: Columns of the source that are none of the target's.
+        notes: What the user should know.
+    """
 
     source: str
     target: str
@@ -15,6 +28,7 @@ class Report:
     read: int = 0
     written: int = 0
     dropped: dict[str, int] = field(default_factory=dict)
+    left_out: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     def drop(self, reason: str, count: int) -> None:
@@ -31,6 +45,10 @@ class Report:
         """The report as text."""
         out = [f"{self.source} -> {self.target}"]
         out += [f"  {target:<10} <- {source}" for target, source in self.columns.items()]
+        if self.left_out:
+            shown = ", ".join(name or "(no name)" for name in self.left_out[:_SHOWN])
+            more = f" and {len(self.left_out) - _SHOWN:,} more" if len(self.left_out) > _SHOWN else ""
+            out.append(f"  left out   <- {shown}{more} (--keep.COLUMN=token or float keeps one)")
         out.append(f"read {self.read:,} rows, wrote {self.written:,} interactions")
         out += [f"  dropped {count:,}: {reason}" for reason, count in self.dropped.items()]
         return out + [f"  note: {text}" for text in self.notes]

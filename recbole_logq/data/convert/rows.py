@@ -1,94 +1,90 @@
-"""Rows as they have to be for RecBole to read back what was meant."""
+"""Rows of a table as those of an atomic file."""
 
 from __future__ import annotations
 
-import re
+from collections.abc import Iterator
+from itertools import compress
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pandas as pd
-from pandas._libs.parsers import STR_NA_VALUES
 
+from recbole_logq.data.convert.columns import Column
+from recbole_logq.data.convert.names import Names
+from recbole_logq.data.convert.number_text import floats, written
 from recbole_logq.data.convert.report import Report
+from recbole_logq.data.convert.times import Clock
+from recbole_logq.data.tables import Table
+from recbole_logq.data.tables.cell_text import holds_lists, lists_of_texts, plain, texts
 from recbole_logq.errors import RequestError
 
-# A timestamp at least this large is in milli-, micro- or nanoseconds: seconds reach 1e11 in the year 5138.
-UNITS = ((1e17, 1e9, "nanoseconds"), (1e14, 1e6, "microseconds"), (1e11, 1e3, "milliseconds"))
-
-# What pandas, as RecBole calls it, takes for something else than text.
-_NOT_A_NAME = "|".join(re.escape(word) for word in sorted(STR_NA_VALUES - {""}))
-_UNREADABLE = (
-    (r"[\t\r\n]+", " ", "tabs and line breaks in {} became spaces"),
-    (r'"', "''", "quotation marks in {} became two apostrophes"),
-    (rf"^({_NOT_A_NAME})$", r"\1_", "names in {} such as NA or null got an underscore"),
-)
+ROWS_PER_BATCH = 1 << 18
+IDS = ("user_id", "item_id")
+Rows = dict[str, list[str]]
+"""Columns of an atomic file as they are written."""
 
 
-def clean(frame: pd.DataFrame, columns: dict[str, tuple[str, str, str]], clock: Clock, report: Report) -> pd.DataFrame:
-    for target in ("user_id", "item_id"):
-        frame[target] = frame[target].astype("string").str.strip()
-        missing = frame[target].isna() | (frame[target] == "")
-        report.drop(f"no {target}", missing.sum())
-        frame = frame[~missing].copy()
-    if "timestamp" in columns:
-        seconds = clock.seconds(frame["timestamp"])
-        unreadable = ~np.isfinite(seconds)
-        report.drop("no readable time", unreadable.sum())
-        frame, frame["timestamp"] = frame[~unreadable].copy(), seconds[~unreadable]
-    for target, (_, _, kind) in columns.items():
-        if target in {"user_id", "item_id", "timestamp"}:
-            continue
-        if kind == "float":
-            values = pd.to_numeric(frame[target], errors="coerce").to_numpy(np.float64, na_value=np.nan)
-            values[~np.isfinite(values)] = np.nan
-            frame[target] = values
-            if np.isnan(values).any():
-                report.note(f"{target} is empty where it could not be read; RecBole puts the mean there")
-        else:
-            frame[target] = frame[target].astype("string").fillna("")
-    for target in frame.columns[frame.dtypes == "string"]:
-        for pattern, instead, note in _UNREADABLE:
-            if frame[target].str.contains(pattern, regex=True).any():
-                frame[target] = frame[target].str.replace(pattern, instead, regex=True)
-                report.note(f"{note.format(target)}, because RecBole would misread them")
-    return frame
+def rows_of(table: Table, columns: dict[str, Column], source: Path, report: Report) -> Iterator[Rows]:
+    """Batches of the rows that have a user, an item and, where there is such a column, a time.
+
+    Args:
+        table: The source.
+        columns: Of the atomic file.
+        source: Its file, for errors.
+        report: Is told what was left out.
+
+    Raises:
+        RequestError: A column does not hold what it is to become.
+    """
+    clock = Clock(source, report)
+    names = {target: Names(target, report) for target, column in columns.items() if "token" in column.kind}
+    blank = dict.fromkeys(columns, 0)
+    for batch in table.batches([column.source for column in columns.values()], ROWS_PER_BATCH):
+        cells = {target: batch[column.source] for target, column in columns.items()}
+        where = {target: f"{column.source} of {source}" for target, column in columns.items()}
+        report.read += len(cells["user_id"])
+        kept = np.ones(len(cells["user_id"]), dtype=bool)
+        found: dict[str, list[Any]] = {}
+        for target in IDS:
+            found[target] = texts(cells[target], where[target])
+            has = np.array([bool(text and text.strip()) for text in found[target]], dtype=bool)
+            report.drop(f"no {target}", (kept & ~has).sum())
+            kept &= has
+        if "timestamp" in columns:
+            seconds = clock.seconds(cells["timestamp"])
+            report.drop("no readable time", (kept & ~np.isfinite(seconds)).sum())
+            kept &= np.isfinite(seconds)
+            found["timestamp"] = [written(value) for value in seconds.tolist()]
+        rows: Rows = {}
+        for target, column in columns.items():
+            if target not in found:
+                found[target], empty = _cells(cells[target], column.kind, where[target])
+                blank[target] += int((kept & empty).sum())
+            rows[target] = list(compress(found[target], kept))
+            if target in names:
+                rows[target] = names[target].of(rows[target])
+        yield rows
+    for target, count in blank.items():
+        if count:
+            report.note(f"{target} is empty in {count:,} rows, where it could not be read; RecBole puts the mean there")
+    for one in names.values():
+        one.close()
 
 
-class Clock:
-    """Times of one column to seconds; the first batch decides what they are."""
-
-    def __init__(self, source: Path, report: Report) -> None:
-        self.source, self.report = source, report
-        self.divisor: float | None = None
-        self.dates = False
-
-    def seconds(self, times: pd.Series) -> np.ndarray:
-        if self.divisor is None:
-            self._decide(times)
-        if self.dates:
-            parsed = pd.to_datetime(times, utc=True, errors="coerce", format="ISO8601")
-            seconds = (parsed - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(seconds=1)
-            return seconds.to_numpy(np.float64, na_value=np.nan)
-        numbers = pd.to_numeric(times, errors="coerce").to_numpy(np.float64, na_value=np.nan)
-        return numbers / (self.divisor or 1.0)
-
-    def _decide(self, times: pd.Series) -> None:
-        self.divisor = 1.0
-        numbers = pd.to_numeric(times, errors="coerce") if not pd.api.types.is_datetime64_any_dtype(times) else None
-        if numbers is None or (numbers.isna().all() and len(times)):
-            self.dates = True
-            if pd.api.types.is_timedelta64_dtype(times):
-                raise RequestError(f"{self.source}: the times are durations; name another column with --time=COLUMN")
-            if len(times) and pd.to_datetime(times, utc=True, errors="coerce", format="ISO8601").isna().all():
-                raise RequestError(
-                    f"{self.source}: times such as {str(times.iloc[0])[:40]!r} are neither numbers nor ISO 8601 dates; "
-                    "name another column with --time=COLUMN"
-                )
-            self.report.note("dates became seconds since 1970, UTC")
-            return
-        size = float(numbers.abs().median()) if len(numbers) else 0.0
-        for least, divisor, name in UNITS:
-            if size >= least:
-                self.divisor = divisor
-                self.report.note(f"times are in {name} and became seconds")
-                return
+def _cells(cells: Any, kind: str, where: str) -> tuple[list[str], np.ndarray]:
+    """Text of a further column, and where a number is missing."""
+    none = np.zeros(len(cells), dtype=bool)
+    if kind == "float":
+        values = floats(cells)
+        values[~np.isfinite(values)] = np.nan
+        return [written(value) for value in values.tolist()], np.isnan(values)
+    if not holds_lists(plain(cells)):
+        return [text or "" for text in texts(cells, where)], none
+    if not kind.endswith("_seq"):
+        raise RequestError(f"{where} holds lists: keep it as {kind}_seq")
+    rows = []
+    for parts in lists_of_texts(cells, where):
+        if wrong := [part for part in parts or [] if not part or set(part) & set(" \t\r\n")]:
+            raise RequestError(f"{where}: {wrong[0]!r} in a list has a blank, which separates the parts of {kind}")
+        rows.append(" ".join(parts or []))
+    return rows, none

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from recbole_logq.experiment.files import write_text
 from recbole_logq.experiment.report import tables
 from recbole_logq.experiment.report.curves import by_decile
 from recbole_logq.experiment.report.markdown import markdown
 from recbole_logq.experiment.report.page import page
 from recbole_logq.experiment.report.summary import Entry, Record, Summary, summarise
+from recbole_logq.files import write_text
 
 
 def write_report(
@@ -27,8 +27,9 @@ def write_report(
             runs that are done ``measures`` (numbers by metric, and ``recall@10_by_decile`` with ``targets_by_decile``,
             10 each, the least popular items first) and ``result`` as :func:`recbole_logq.run` returns it.
         comparisons: Tests against a reference: ``name``, ``reference``, ``metric``, ``difference``, ``low``, ``high``,
-            ``p_users``, ``p_seeds``, ``verdict``, and ``dataset`` where there are several. The metric of the first
-            decides the order of the table; without any it is ndcg@10.
+            ``p_users``, ``p_seeds``, ``verdict``, and ``dataset`` where there are several; ``users`` and
+            ``users_left_out``, how many were tested, may be left out. The metric of the first decides the order of the
+            table; without any it is ndcg@10.
         folder: Is made where it is not there.
         title: Of the report.
 
@@ -67,8 +68,10 @@ def _whole(summaries: Sequence[Summary], records: Sequence[Record], title: str) 
             for one in summaries
         ],
         "versions": tables.versions(summaries),
-        # Without the values of single users, which may be millions.
-        "runs": [{key: value for key, value in record.items() if key != "per_user"} for record in records],
+        # Without users and their values: there may be millions, and their names are not for every reader of a report.
+        "runs": [
+            {key: value for key, value in record.items() if key not in ("users", "per_user")} for record in records
+        ],
     }
 
 

@@ -62,7 +62,7 @@ def _seeds(entry: Entry) -> Cell:
 
 def verdicts(summary: Summary) -> tuple[list[str], list[list[Cell]]]:
     """Head and lines: a comparison each."""
-    head = ["run", "against", "metric", "difference", "p (users)", "p (seeds)", "verdict"]
+    head = ["run", "against", "metric", "difference", "users", "p (users)", "p (seeds)", "verdict"]
     lines = []
     for one in summary.comparisons:
         ends = [one["low"], one["high"]]
@@ -70,8 +70,14 @@ def verdicts(summary: Summary) -> tuple[list[str], list[list[Cell]]]:
         chances = [Cell(_chance(one[key]), key=one[key]) for key in ("p_users", "p_seeds")]
         difference = Cell(number(one["difference"], True), note, one["difference"])
         words = [Cell(str(one[key])) for key in ("name", "reference", "metric")]
-        lines.append([*words, difference, *chances, Cell(str(one["verdict"]))])
+        lines.append([*words, difference, _users(one), *chances, Cell(str(one["verdict"]))])
     return head, lines
+
+
+def _users(comparison: dict[str, Any]) -> Cell:
+    users, left_out = comparison.get("users"), comparison.get("users_left_out")
+    note = f"{left_out:,} left out: not tested under every seed" if left_out else ""
+    return Cell("-" if users is None else f"{users:,}", note, users)
 
 
 def _chance(p: float | None) -> str:

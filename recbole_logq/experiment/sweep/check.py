@@ -52,7 +52,7 @@ def configuration(search: Search, point: Point, gpus: float, own: dict[str, Any]
 
 def settings_of(search: Search, point: Point, gpus: float) -> dict[str, Any]:
     """Everything that is set in a trial, except for where it writes."""
-    return {"use_gpu": gpus > 0, **merged(search.settings, point), "show_progress": False}
+    return {"use_gpu": gpus > 0, "show_progress": False, **merged(search.settings, point)}
 
 
 def _check(search: Search, gpus: float) -> Any:
@@ -90,7 +90,7 @@ def _same_protocol(plan: SweepPlan, configs: dict[str, Any]) -> None:
     """Winners of several models stand side by side, so they are chosen and tested in the same way."""
     first = plan.searches[0].name
     for name, config in configs.items():
-        for key in ("valid_metric", "filter_history", "recbole_order", "eval_args"):
+        for key in ("valid_metric", "filter_history", "recbole_order", "benchmark_filename", "eval_args"):
             one, other = (_shown(found[key]) for found in (configs[first], config))
             if one != other:
                 raise RequestError(

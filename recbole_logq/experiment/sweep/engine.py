@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from recbole_logq.errors import RequestError, WorkError
-from recbole_logq.experiment.files import folder_name
 from recbole_logq.experiment.ray_session import said
 from recbole_logq.experiment.sweep.plan import Search, SweepSettings
 from recbole_logq.experiment.sweep.progress import Progress
@@ -15,6 +14,7 @@ from recbole_logq.experiment.sweep.search import random_points, text_of
 from recbole_logq.experiment.sweep.space import Point, grid
 from recbole_logq.experiment.sweep.trial import Job
 from recbole_logq.experiment.sweep.watch import Watch
+from recbole_logq.files import folder_name
 
 # On the head alone: a worker that is lost takes its trials along, and must not take the search.
 _ON_THE_HEAD = {"num_cpus": 0, "resources": {"node:__internal_head__": 0.001}}
@@ -39,7 +39,7 @@ def run_search(ray: Any, search: Search, how: SweepSettings, records: Records, c
 
     _check_resources(ray, how)
     ended, cut_off = records.ended(), records.interrupted()
-    resumable = {text_of(one["point"]): one["folder"] for one in cut_off if one["folder"]}
+    resumable = {text_of(one["point"]): str(records.path(one["folder"])) for one in cut_off if one["folder"]}
     for record in cut_off:
         records.forget(record)
     total, missing, points = _trials(search, how, records, [one["point"] for one in cut_off])

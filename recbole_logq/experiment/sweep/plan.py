@@ -9,9 +9,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from recbole_logq.errors import RequestError
-from recbole_logq.experiment.plan import entry_of, listed, over, read_plan
+from recbole_logq.experiment.plan_layers import entry_of, listed, over, read_plan, refuse_reserved, text
 from recbole_logq.experiment.sweep.params_file import read_params_file
-from recbole_logq.experiment.sweep.space import Parameter, grid, parse_space
+from recbole_logq.experiment.sweep.space import Parameter, grid, merged_space, parse_space
+from recbole_logq.files import folder_name
 from recbole_logq.parsing import nest
 from recbole_logq.settings import Count, CountOrZero, Positive, PositiveOrZero
 
@@ -49,6 +50,7 @@ class SweepSettings(BaseModel):
 
 
 PLAN_KEYS = frozenset({"title", "model", "models", "dataset", "space", "settings", *SweepSettings.model_fields})
+RESERVED = frozenset({"model", "dataset", "config_files"})
 
 
 @dataclass(frozen=True)
@@ -96,24 +98,29 @@ def make_sweep(files: Sequence[str], options: dict[str, Any], params_file: str |
     Raises:
         RequestError: Something is missing, unknown, or makes no sense.
     """
-    given, shared = read_plan(files, options, PLAN_KEYS)
-    if "model" in options:
-        given.pop("models", None)
+    ranges = None if params_file is None else {"space": read_params_file(params_file)}
+    sections = {"space": merged_space, "scheduler": over}
+    given, shared = read_plan(files, options, PLAN_KEYS, more=ranges, sections=sections)
+    refuse_reserved(shared, RESERVED)
     how = _how({key: value for key, value in given.items() if key in SweepSettings.model_fields})
     space = given.get("space") or {}
-    if params_file is not None:
-        space = {**space, **read_params_file(params_file)}
-    entries = listed(given.get("models") or given.get("model"))
-    if not entries or not given.get("dataset"):
+    key = "model" if given.get("models") is None else "models"
+    entries = listed(key, given.get(key))
+    if not entries or given.get("dataset") is None:
         raise RequestError(
             "sweep needs a model, a dataset and a space: --config_files=FILE.yaml, or --model=NAME --dataset=NAME "
             "--params_file=FILE"
         )
-    searches = [_search(one, str(given["dataset"]), shared, space, how) for one in entries]
+    dataset = text("dataset", given["dataset"])
+    searches = [_search(entry, dataset, shared, space, how) for entry in entries]
     names = [search.name for search in searches]
     if twice := {name for name in names if names.count(name) > 1}:
         raise RequestError(f"models: {min(twice)} stands there twice; give one of them another name")
-    return SweepPlan(str(given.get("title") or f"{'-'.join(names)}-{given['dataset']}"), searches, how)
+    folders = [folder_name(name).casefold() for name in names]
+    if shared_by := [name for name, folder in zip(names, folders, strict=True) if folders.count(folder) > 1]:
+        raise RequestError(f"models: {' and '.join(map(repr, shared_by))} would share a folder; rename one of them")
+    title = given.get("title")
+    return SweepPlan(f"{'-'.join(names)}-{dataset}" if title is None else text("title", title), searches, how)
 
 
 def _how(given: dict[str, Any]) -> SweepSettings:
@@ -128,15 +135,15 @@ def _how(given: dict[str, Any]) -> SweepSettings:
         raise RequestError(f"{path}={problem['input']!r}: {message[0].lower()}{message[1:]}") from error
 
 
-def _search(one: Any, dataset: str, shared: dict[str, Any], space: dict[str, Any], how: SweepSettings) -> Search:
-    own_space: dict[str, Any] = {}
-    if isinstance(one, dict) and "space" in one:
-        own_space = one["space"] or {}
-        one = {key: value for key, value in one.items() if key != "space"}
-    name, model, own = entry_of(one)
+def _search(entry: Any, dataset: str, shared: dict[str, Any], space: dict[str, Any], how: SweepSettings) -> Search:
+    own_space: Any = {}
+    if isinstance(entry, dict) and "space" in entry:
+        own_space = entry["space"] or {}
+        entry = {key: value for key, value in entry.items() if key != "space"}
+    name, model, own = entry_of(entry, RESERVED)
     if not isinstance(space, dict) or not isinstance(own_space, dict):
         raise RequestError("space: names of settings, each with what it can be")
-    parameters = parse_space({**space, **own_space}, "space" if len(name) == 0 or not own_space else f"{name}: space")
+    parameters = parse_space(merged_space(space, own_space), f"{name}: space" if own_space else "space")
     for reserved in ("model", "dataset", "seed", "data_path"):
         if any(parameter.name == reserved for parameter in parameters):
             raise RequestError(f"space.{reserved}: it is not searched; set it once for all trials")

@@ -7,13 +7,20 @@ import math
 import shutil
 import time
 from collections.abc import Sequence
+from logging import getLogger
 from pathlib import Path
 from typing import Any
 
-from recbole_logq.experiment.files import write_json
+from recbole_logq.errors import RequestError
+from recbole_logq.experiment.sweep.paths import TRIALS, inside, stored
+from recbole_logq.files import write_json
 
 Record = dict[str, Any]
 ENDED = ("done", "stopped", "failed")
+_NEEDED: dict[str, Any] = {"number": int, "trial": str, "status": str, "point": dict, "history": list, "epochs": int}
+_NUMBER = int | float | None
+_POSSIBLE: dict[str, Any] = {"best_score": _NUMBER, "train_cpu_seconds": _NUMBER, "started": _NUMBER, "ended": _NUMBER}
+_PATHS = ("folder", "checkpoint")
 _LINE = ("epoch", "score", "best_score", "train_seconds", "train_cpu_seconds")
 
 
@@ -27,21 +34,46 @@ class Records:
 
     def __init__(self, folder: str | Path, bigger: bool) -> None:
         self.folder, self.bigger = Path(folder).absolute(), bigger
+        self._warned: set[Path] = set()
 
     @property
     def trials(self) -> Path:
         """Where trials have their folders."""
-        return self.folder / "trials"
+        return self.folder / TRIALS
 
     def read(self) -> list[Record]:
-        """All records by number."""
-        found = []
-        for file in (self.folder / "records").glob("*.json"):
-            try:
-                found.append(json.loads(file.read_text(encoding="utf-8")))
-            except (OSError, ValueError):
-                continue
+        """All records by number.
+
+        Paths in them are relative to the folder of the search, which may have been moved or copied; None where there is
+        no such file or folder within it. One that names another place, as no sweep writes it, is never followed.
+
+        Raises:
+            RequestError: A file is no record of a trial.
+        """
+        found = [record for file in (self.folder / "records").glob("*.json") if (record := self._read(file))]
         return sorted(found, key=lambda record: int(record["number"]))
+
+    def _read(self, file: Path) -> Record | None:
+        try:
+            record = json.loads(file.read_text(encoding="utf-8"))
+        except FileNotFoundError:  # another process has just removed it
+            return None
+        except (OSError, ValueError) as error:
+            raise RequestError(f"{file} cannot be read ({error}): remove it, and its trial starts anew") from error
+        known = isinstance(record, dict) and all(isinstance(record.get(key), kind) for key, kind in _NEEDED.items())
+        known = known and all(isinstance(record.get(key), kind) for key, kind in _POSSIBLE.items())
+        if not known or record["trial"] != file.stem:
+            raise RequestError(f"{file} is no record of a trial: remove it, and its trial starts anew")
+        record = {**self.begin(file.stem, {}, 0), **record}
+        paths = {key: stored(self.folder, record[key]) for key in _PATHS}
+        if any(record[key] and paths[key] is None for key in _PATHS) and file not in self._warned:
+            self._warned.add(file)
+            getLogger().warning(f"{file} names a place outside of {self.folder / TRIALS}, which is not looked at")
+        return record | paths
+
+    def path(self, name: str | None) -> Path | None:
+        """What a record names by ``folder`` or ``checkpoint``."""
+        return inside(self.folder, name)
 
     def ended(self) -> list[Record]:
         """Those of trials that are over."""
@@ -97,7 +129,9 @@ class Records:
         """Remove the checkpoints of all trials that are over but this one: a sweep would fill the disk."""
         for one in self.ended():
             if one["folder"] and (record is None or one["trial"] != record["trial"]):
-                shutil.rmtree(Path(one["folder"]) / "saved", ignore_errors=True)
+                saved = inside(self.folder, f"{one['folder']}/saved")
+                if saved is not None and saved.is_dir():
+                    shutil.rmtree(saved, ignore_errors=True)
 
 
 def add_line(record: Record, result: dict[str, Any]) -> None:

@@ -79,6 +79,8 @@ def parse_space(given: Any, where: str = "space") -> list[Parameter]:
         raise RequestError(f"{where}: what to vary, such as learning_rate: {{loguniform: [0.0001, 0.1]}}")
     known: dict[str, Parameter] = {}
     for name, content in _flat(given):
+        if name in known:
+            raise RequestError(f"{where}.{name} stands there twice: keep one")
         parameter = _parameter(f"{where}.{name}", name, content)
         for choice, allowed in parameter.when:
             _check_condition(f"{where}.{name}", choice, allowed, known, set(dict(_flat(given))))
@@ -86,14 +88,31 @@ def parse_space(given: Any, where: str = "space") -> list[Parameter]:
     return list(known.values())
 
 
+def merged_space(low: dict[str, Any], high: dict[str, Any]) -> dict[str, Any]:
+    """A space with another one on top, parameter by parameter, however their names are written."""
+    if twice := [name for space in (low, high) for name in _twice(space)]:
+        raise RequestError(f"space.{twice[0]} stands there twice: keep one")
+    return {**dict(_flat(low)), **dict(_flat(high))}
+
+
+def _twice(given: dict[str, Any]) -> list[str]:
+    names = [name for name, _ in _flat(given)]
+    return [name for name in names if names.count(name) > 1]
+
+
 def _flat(given: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Names with dots, whether they were written so or nested."""
     for key, content in given.items():
         nested = isinstance(content, dict) and content and not set(content) & (KINDS | {"when"})
-        if nested and all(isinstance(one, dict) for one in content.values()):
+        if nested and all(_is_parameter(*inner) for inner in content.items()):
             yield from _flat(content, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", content
+
+
+def _is_parameter(name: Any, content: Any) -> bool:
+    """Whether this is what a parameter can be, and not the values of a kind whose name is mistyped."""
+    return isinstance(content, dict) or (isinstance(content, list) and not nearest(str(name), KINDS))
 
 
 def _parameter(where: str, name: str, content: Any) -> Parameter:

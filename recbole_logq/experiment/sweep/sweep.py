@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from recbole_logq.errors import RequestError, WorkError
-from recbole_logq.experiment.files import folder_name, write_json, write_text
-from recbole_logq.experiment.locks import alone_in
+from recbole_logq.experiment.locks import alone_in, refuse_other_content
 from recbole_logq.experiment.ray_address import check_address
 from recbole_logq.experiment.ray_session import ray_session, require_ray
+from recbole_logq.experiment.sweep.located import located, read_results
+from recbole_logq.experiment.sweep.paths import refuse_links
 from recbole_logq.experiment.sweep.plan import Search, SweepPlan, make_sweep
 from recbole_logq.experiment.sweep.records import Record, Records
+from recbole_logq.files import folder_name, write_json, write_text
 from recbole_logq.settings import DATA_PATH
 from recbole_logq.terminal import say
 
@@ -65,6 +67,7 @@ def sweep(
         say(f"this sweep is finished; results in {target}")
         return _with_a_winner(done)
     with alone_in(target, "sweep"):
+        refuse_links(target, [folder_name(search.name) for search in plan.searches])
         write_json(target / "plan.json", plan.content())
         try:
             _search_all(at_work, target, address, configs)
@@ -77,6 +80,7 @@ def _state(folder: Path, plan: SweepPlan, resume: bool) -> dict[str, Any] | None
     """The results where the sweep is finished; None where it starts or goes on."""
     stored = folder / "plan.json"
     if not stored.is_file():
+        refuse_other_content(folder, "sweep", {".lock"}, "plan.json", ".lock")
         if resume:
             raise RequestError(f"there is nothing to resume in {folder}: leave --resume out, or set --folder=FOLDER")
         return None
@@ -88,8 +92,7 @@ def _state(folder: Path, plan: SweepPlan, resume: bool) -> dict[str, Any] | None
         raise RequestError(f"another sweep lies in {folder}: set --folder=FOLDER, or remove it")
     finished = folder / "results.json"
     if finished.is_file():
-        content: dict[str, Any] = json.loads(finished.read_text(encoding="utf-8"))
-        return content
+        return located(read_results(finished), folder)
     if not resume:
         raise RequestError(f"an unfinished sweep lies in {folder}: --resume goes on with it, --folder= starts another")
     return None
@@ -133,17 +136,17 @@ def _finish(plan: SweepPlan, folder: Path, configs: dict[str, Any]) -> dict[str,
             best = records.folder / "best.yaml"
             write_best(best, search, winner, one["metric"], plan)
             test = tested(records.folder, winner, max(int(plan.how.cpus), 1), _data_path(search))
-            one |= {"winner": winner["number"], "best": str(best)}
+            one |= {"winner": winner["number"], "best": best.relative_to(folder).as_posix()}
             one |= {"test_result": test["test_result"], "tested": test["how"]}
         found.append(one)
-    content = {"title": plan.title, "folder": str(folder), "how": plan.how.model_dump(), "searches": found}
+    content = {"title": plan.title, "how": plan.how.model_dump(), "searches": found}
     overall, best_search = _overall(plan, found)
     if overall is not None and best_search is not None:
         winner = next(one for one in overall["trials"] if one["number"] == overall["winner"])
         write_best(folder / "best.yaml", best_search, winner, overall["metric"], plan)
     write_text(folder / "report.html", page(content, {search.name: search.space for search in plan.searches}))
     write_results(folder, content)
-    return content
+    return located(content, folder)
 
 
 def _with_a_winner(content: dict[str, Any]) -> dict[str, Any]:

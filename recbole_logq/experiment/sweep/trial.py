@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from recbole_logq.errors import RequestError, WorkError
+from recbole_logq.experiment.sweep.paths import relative
 from recbole_logq.experiment.sweep.plan import Search
 from recbole_logq.experiment.sweep.space import Point
 
@@ -46,7 +47,10 @@ def run_trial(config: dict[str, Any], job: Job, prepared: Any = None) -> None:
     text = config["point"]
     _forget_the_last()
     folder = _own_folder(job, text)
-    where: dict[str, Any] = {"folder": str(folder), "node": get_runtime_context().get_node_id()}
+    where: dict[str, Any] = {
+        "folder": relative(Path(job.folder).parent, folder),
+        "node": get_runtime_context().get_node_id(),
+    }
     try:
         ended = _train(json.loads(text), folder, job, prepared, where)
     except Exception as error:
@@ -128,5 +132,5 @@ def _train(point: Point, folder: Path, job: Job, prepared: Any, where: dict[str,
         "ended": "done",
         METRIC: float(best[0]),
         "best_epoch": getattr(trainer, "best_epoch", None),
-        "checkpoint": str(Path(trainer.saved_model_file).absolute()),
+        "checkpoint": relative(Path(job.folder).parent, trainer.saved_model_file),
     }

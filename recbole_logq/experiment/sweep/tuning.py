@@ -6,19 +6,19 @@ import contextlib
 import json
 import logging
 import os
-import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from ray import tune
 
+from recbole_logq.errors import WorkError
 from recbole_logq.experiment.sweep.plan import SweepSettings
 from recbole_logq.experiment.sweep.records import Record
 from recbole_logq.experiment.sweep.search import optuna_search, scheduler, text_of
 from recbole_logq.experiment.sweep.space import Point
 from recbole_logq.experiment.sweep.trial import Job, reason, run_trial
+from recbole_logq.files import scratch_folder
 
 Tell = Callable[[tuple[Any, ...]], Any]
 """Takes ``("started", trial, point)``, ``("reported", trial, result)`` and ``("ended", trial, result, error)``."""
@@ -83,11 +83,10 @@ def tune_trials(task: Task, prepared: list[Any], tell: Tell) -> None:
         param_space = {"point": tune.grid_search([text_of(point) for point in task.points])}
     spent = sum(one["train_cpu_seconds"] or 0.0 for one in task.ended)
     budget = None if how.max_cpu_seconds is None else Budget(how.max_cpu_seconds, spent)
-    # Nothing is read back from what Tune stores: records are plain JSON, and Tune's own state is pickles.
-    storage = tempfile.mkdtemp(prefix="recbole-logq-tune-")
     relay = _Relay(tell)
-    try:
-        tune.Tuner(
+    # Nothing is read back from what Tune stores: records are plain JSON, and Tune's own state is pickles.
+    with scratch_folder(name="tune") as storage:
+        tuner = tune.Tuner(
             trainable,
             param_space=param_space,
             tune_config=tune.TuneConfig(
@@ -98,25 +97,36 @@ def tune_trials(task: Task, prepared: list[Any], tell: Tell) -> None:
             ),
             run_config=tune.RunConfig(
                 name="sweep",
-                storage_path=storage,
+                storage_path=str(storage),
                 callbacks=[relay],
                 stop=budget,
                 failure_config=tune.FailureConfig(max_failures=LOST),
                 verbose=0,
             ),
-        ).fit()
+        )
+        try:
+            tuner.fit()
+        except Exception as error:  # Tune reports its own, with the traceback of ours in it
+            raise relay.failure or error from None
         if budget is not None and budget.stop_all():
             relay.end_what_runs()
-    finally:
-        shutil.rmtree(storage, ignore_errors=True)
 
 
 class _Relay(tune.Callback):
     """Says in plain values what Tune says with its trials."""
 
     def __init__(self, tell: Tell) -> None:
-        self.tell = tell
+        self._tell = tell
+        self.failure: WorkError | None = None
         self.running: dict[str, Any] = {}
+
+    def tell(self, event: tuple[Any, ...]) -> None:
+        """Pass something on, and keep why that failed, such as a full disk."""
+        try:
+            self._tell(event)
+        except WorkError as error:
+            self.failure = error
+            raise
 
     def end_what_runs(self) -> None:
         """Tune says nothing of the trials that run when the budget is spent."""

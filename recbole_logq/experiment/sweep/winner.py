@@ -8,8 +8,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from recbole_logq import children
 from recbole_logq.errors import WorkError
-from recbole_logq.experiment.processes import child_environment
+from recbole_logq.experiment.sweep.paths import inside
 from recbole_logq.experiment.sweep.records import Record
 
 
@@ -32,15 +33,16 @@ def tested(folder: Path, winner: Record, threads: int, data_path: str) -> dict[s
     where.mkdir(parents=True, exist_ok=True)
     output = where / "test.json"
     ways = [("trained again", [f"--config_files={folder / 'best.yaml'}"])]
-    if winner["checkpoint"] and Path(winner["checkpoint"]).is_file():
-        ways.insert(0, ("checkpoint", ["evaluate", f"--checkpoint={winner['checkpoint']}"]))
+    checkpoint = inside(folder, winner["checkpoint"])
+    if checkpoint is not None and checkpoint.is_file():
+        ways.insert(0, ("checkpoint", ["evaluate", f"--checkpoint={checkpoint}"]))
     for how, words in ways:
         command = [sys.executable, "-m", "recbole_logq", *words, f"--data_path={data_path}", "--show_progress=false"]
-        environment = {**child_environment(), "OMP_NUM_THREADS": str(threads)}
+        environment = {**children.environment(), "OMP_NUM_THREADS": str(threads)}
         with (where / "output.log").open("a", encoding="utf-8") as log:
-            status = subprocess.run(
-                [*command, f"--output={output}"], cwd=where, env=environment, stdout=log, stderr=subprocess.STDOUT
-            ).returncode
+            status = children.run(
+                [*command, f"--output={output}"], environment, cwd=where, stdout=log, stderr=subprocess.STDOUT
+            )
         if status == 0:
             return {"test_result": json.loads(output.read_text(encoding="utf-8"))["test_result"], "how": how}
     raise WorkError(f"the winner could not be tested: see {where / 'output.log'}")

@@ -70,8 +70,8 @@ def _record(
         "given": {"negatives": {"alpha": 0.75}},
         "best_epoch": epochs - 1,
     }
-    users = [noise.random() for _ in range(5)]
-    return {**record, "error": None, "measures": measures, "per_user": {"ndcg@10": users}, "result": result}
+    values = {"users": list("abcde"), "per_user": {"ndcg@10": [noise.random() for _ in range(5)]}}
+    return {**record, "error": None, "measures": measures, **values, "result": result}
 
 
 @pytest.fixture
@@ -86,7 +86,15 @@ def comparison() -> Callable[..., dict[str, Any]]:
 
     def make(name: str, reference: str, **fields: Any) -> dict[str, Any]:
         found = {"name": name, "reference": reference, "metric": "ndcg@10", "difference": 0.02, "low": 0.01}
-        return {**found, "high": 0.03, "p_users": 0.00001, "p_seeds": 0.0123, "verdict": "better", **fields}
+        return {
+            **found,
+            "high": 0.03,
+            "users": 6040,
+            "p_users": 0.00001,
+            "p_seeds": 0.0123,
+            "verdict": "better",
+            **fields,
+        }
 
     return make
 

@@ -14,6 +14,7 @@ from recbole_logq.cli import main
 from recbole_logq.errors import RequestError
 from recbole_logq.experiment.sweep.check import check
 from recbole_logq.experiment.sweep.plan import make_sweep, merged
+from recbole_logq.parsing import parse_arguments
 
 SPACE: dict[str, Any] = {"learning_rate": {"loguniform": [1e-4, 1e-1]}}
 SHIPPED = sorted((Path(__file__).parents[3] / "config" / "sweep").glob("*.yaml"))
@@ -49,6 +50,30 @@ def test_files_options_and_models_are_merged(tmp_path: Path) -> None:
     assert merged(plan.searches[1].settings, {"negatives.count": 8})["negatives"] == {"count": 8}
 
 
+def test_parts_of_sections_are_put_on_top_of_a_file(in_tmp: Path) -> None:
+    content = "model: BPR\ndataset: a\nspace: {learning_rate: [0.1, 0.2], negatives.count: [4]}\n"
+    content += "scheduler: {grace_period: 2, reduction_factor: 4}\nsettings: {epochs: 5}\n"
+    (in_tmp / "a.yaml").write_text(content)
+    (in_tmp / "hyper.test").write_text("learning_rate choice [0.3]\nembedding_size choice [16,32]\n")
+    words = ["--space.negatives.count=[8]", "--scheduler.grace_period=3", "--settings.epochs=6", "--models=A,B"]
+    plan = make_sweep(["a.yaml"], parse_arguments(words))
+    assert [search.model for search in plan.searches] == ["A", "B"]
+    assert plan.how.scheduler is not None
+    assert (plan.how.scheduler.grace_period, plan.how.scheduler.reduction_factor) == (3, 4)
+    assert {one.name: one.values for one in plan.searches[0].space} == {
+        "learning_rate": (0.1, 0.2),
+        "negatives.count": (8,),
+    }
+    assert plan.searches[0].settings["epochs"] == 6
+    # Over the file, and below what is given beside it.
+    ranges = make_sweep(["a.yaml"], {"space": {"embedding_size": [64]}}, "hyper.test").searches[0].space
+    assert {one.name: one.values for one in ranges} == {
+        "learning_rate": (0.3,),
+        "negatives.count": (4,),
+        "embedding_size": (64,),
+    }
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -76,6 +101,18 @@ def test_files_options_and_models_are_merged(tmp_path: Path) -> None:
         ({"model": "BRP"}, "^no model named 'BRP' - did you mean BPR"),
         ({"models": ["TwoTowerLogQ", {"model": "BPR", "valid_metric": "Recall@5"}], "model": None}, "valid_metric is"),
         ({"models": ["BPR", "BPR"], "model": None}, "BPR stands there twice"),
+        ({"models": ["BPR"]}, "model and models say the same thing"),
+        ({"dataset": ["cut"]}, r"dataset=\['cut'\]: a name"),
+        ({"settings": {"dataset": "other"}}, "dataset='other' is no setting"),
+        ({"settings": {"lerning_rate": 1}}, "did you mean learning_rate"),
+        ({"settings": {"learning_rate": 0.1}}, "learning_rate stands in settings and in space"),
+        ({"space": {"negatives": {"count": [4, 8]}, "negatives.count": [4]}}, "negatives.count stands there twice"),
+        ({"space": [1]}, "space: names of settings"),
+        ({"models": [{"name": "..", "model": "BPR"}], "model": None}, "name='..'"),
+        (
+            {"models": [{"name": "a b", "model": "BPR"}, {"name": "A-b", "model": "BPR"}], "model": None},
+            "'a b' and 'A-b' would share a folder",
+        ),
     ],
     ids=str,
 )

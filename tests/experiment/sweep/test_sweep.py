@@ -8,6 +8,7 @@ import json
 import math
 import os
 import pty
+import shutil
 import signal
 import socket
 import subprocess
@@ -17,12 +18,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import yaml
 
 from recbole_logq import run
 from recbole_logq.cli import main
-from recbole_logq.experiment.plan import PROTOCOL
+from recbole_logq.experiment.plan_layers import PROTOCOL
 
 pytest.importorskip("ray")
 pytest.importorskip("optuna")
@@ -96,7 +98,9 @@ def test_from_the_file_to_the_winner(
     results = json.loads((here / "results.json").read_text(encoding="utf-8"))["searches"][0]
     winner = next(one for one in trials if one["number"] == results["winner"])
     assert winner["best_score"] == max(one["best_score"] for one in ended)
-    assert [str(file) for file in here.glob("*/trials/*/saved/*.pth")] == [winner["checkpoint"]]
+    assert list(here.glob("*/trials/*/saved/*.pth")) == [here / "TwoTowerLogQ" / winner["checkpoint"]]
+    assert str(tmp_path) not in json.dumps(trials)  # what lies in the sweep's folder names nothing outside of it
+    assert str(tmp_path) not in json.dumps(results)
     assert results["tested"] == "checkpoint"
     with (here / "results.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
@@ -111,7 +115,7 @@ def test_from_the_file_to_the_winner(
     assert result["test_result"] == results["test_result"]
     # Cut off before its report was written, and the winner's checkpoint is lost: it is trained again for its test.
     (here / "results.json").unlink()
-    Path(winner["checkpoint"]).unlink()
+    (here / "TwoTowerLogQ" / winner["checkpoint"]).unlink()
     resumed = call(*words, "--resume", cwd=tmp_path)
     assert resumed.returncode == 0, resumed.stderr
     assert "test (trained again): ndcg@5" in resumed.stdout
@@ -127,7 +131,7 @@ def test_from_the_file_to_the_winner(
     assert "another sweep lies in" in capsys.readouterr().err
 
 
-def test_killed_half_way_and_resumed(
+def test_killed_half_way_and_resumed_in_a_copy(
     in_tmp: Path, tmp_path: Path, ml100k_cut: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rates = [0.05, 0.04, 0.03, 0.02, 0.01, 0.005]
@@ -137,7 +141,12 @@ def test_killed_half_way_and_resumed(
     with subprocess.Popen(command, cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.DEVNULL) as job:
         while (len(over(here)) < 2 or not running(here)) and job.poll() is None:
             time.sleep(0.05)
+        processes = psutil.Process(job.pid).children(recursive=True)
         job.kill()
+    assert psutil.wait_procs(processes, timeout=30)[1] == []
+    original = {file: file.read_bytes() for file in here.rglob("*") if file.is_file()}
+    here = shutil.copytree(here, tmp_path / "copy")
+    command[-1] = "--folder=copy"
     before = over(here)
     assert 2 <= len(before) < len(rates)
     assert any(one["folder"] for one in records_in(here) if one["status"] == "running")
@@ -147,6 +156,7 @@ def test_killed_half_way_and_resumed(
     resumed = call(*command[3:], "--resume", cwd=tmp_path)
     assert resumed.returncode == 0, resumed.stderr
     assert {file: file.stat().st_mtime_ns for file in before} == before
+    assert {file: file.read_bytes() for file in original} == original
     trials = records_in(here)
     assert sorted(one["point"]["learning_rate"] for one in trials) == sorted(rates)
     assert {one["status"] for one in trials} == {"done"}
@@ -220,13 +230,13 @@ def _busy_in_the_end(address: str) -> int:
     return busy
 
 
-def test_ctrl_c_leaves_nothing_running(cluster: Any, tmp_path: Path, ml100k_cut: Path) -> None:
+def test_term_leaves_nothing_running(cluster: Any, tmp_path: Path, ml100k_cut: Path) -> None:
     file = write_sweep(tmp_path, ml100k_cut, scheduler="none", settings={"epochs": 1000})
     command = [sys.executable, "-m", "recbole_logq", "sweep", file, "--folder=here", f"--address={cluster.address}"]
     with subprocess.Popen(command, cwd=tmp_path, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True) as job:
         while not running(tmp_path / "here") and job.poll() is None:
             time.sleep(0.1)
-        job.send_signal(signal.SIGINT)
+        job.send_signal(signal.SIGTERM)  # as Ctrl-C, although Ray has a handler of its own for it
         said = job.communicate(timeout=120)[1]
     assert job.returncode == 1
     assert said.strip().splitlines()[-1] == "error: interrupted; the same command with --resume goes on"

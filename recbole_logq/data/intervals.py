@@ -1,0 +1,55 @@
+"""Intervals of numbers as RecBole writes them: ``[3,5)``, and several joined by a semicolon."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any, NamedTuple
+
+import numpy as np
+
+FORM = 'an interval such as "[5,inf)" ([ and ] take the end in, ( and ) do not; several are joined by ;)'
+
+
+class Interval(NamedTuple):
+    """From ``low`` to ``high``, either of which belongs to it or not."""
+
+    low: float
+    high: float
+    with_low: bool
+    with_high: bool
+
+    def holds(self, values: np.ndarray) -> np.ndarray:
+        """Which values lie in it; a missing one does not."""
+        above = values >= self.low if self.with_low else values > self.low
+        return above & (values <= self.high if self.with_high else values < self.high)
+
+
+def parse_intervals(text: Any) -> list[Interval]:
+    """Read a text of intervals.
+
+    Raises:
+        ValueError: It is none, in words that show the form.
+    """
+    intervals = []
+    for part in str(text).split(";"):
+        ends = re.fullmatch(r"\s*([\[(])([^,]+),([^,]+)([\])])\s*", part)
+        try:
+            low, high = (float(end) for end in ends.group(2, 3)) if ends else (math.nan, math.nan)
+        except ValueError:
+            low, high = math.nan, math.nan
+        if ends is None or not low <= high:
+            raise ValueError(f"expected {FORM}")
+        intervals.append(Interval(low, high, ends[1] == "[", ends[4] == "]"))
+    return intervals
+
+
+def within(values: Any, intervals: list[Interval]) -> np.ndarray:
+    """Which values lie in one of the intervals; bool ``[values]``."""
+    numbers = np.asarray(values, dtype=np.float64)
+    return np.logical_or.reduce([interval.holds(numbers) for interval in intervals])
+
+
+def no_bound(interval: Any) -> bool:
+    """Whether an interval of numbers of interactions keeps everybody, those without any included."""
+    return interval is None or bool(within([0, 1, 2.0**53], parse_intervals(interval)).all())

@@ -1,0 +1,30 @@
+"""Tokens and contexts as they are written on the command line and in cells."""
+
+from __future__ import annotations
+
+import csv
+
+from recbole_logq.errors import RequestError
+from recbole_logq.serving.context import Context
+
+
+def split_tokens(text: str) -> list[str]:
+    """Tokens between commas; one that has a comma of its own stands in double quotes, as in CSV."""
+    try:
+        (row,) = csv.reader([text], skipinitialspace=True, strict=True)
+    except (csv.Error, ValueError) as error:
+        raise RequestError(
+            f"cannot read {text!r}: tokens between commas, in double quotes where they have one"
+        ) from error
+    return [token for token in row if token]
+
+
+def split_context(text: str) -> Context:
+    """What a request knows: ``name=value`` between commas, in double quotes where a value has one."""
+    found: dict[str, str] = {}
+    for pair in split_tokens(text):
+        name, given, value = pair.partition("=")
+        if not given or name in found:
+            raise RequestError(f'context: {pair!r} among {text!r}, once name=value for each: "hour=12,device=web"')
+        found[name] = value
+    return found
