@@ -5,6 +5,7 @@ Exit status 0: done; 1: the work failed; 2: the request was wrong. Either failur
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -19,6 +20,7 @@ from recbole_logq.interruption import interruptible
 from recbole_logq.launcher import launched_processes, launched_rank, report_failure, started_by_launcher
 from recbole_logq.parsing import parse_arguments
 from recbole_logq.settings import nearest
+from recbole_logq.terminal import READER_GONE, VisibleFormatter, reader_gone, show_traceback, visible
 
 COMMANDS = {
     "run": run,
@@ -32,6 +34,10 @@ COMMANDS = {
     "recommend": recommend,
     "models": models,
 }
+
+
+LONGEST = 2000
+"""Characters of an error: a value of any size may stand in it."""
 
 
 def usage() -> str:
@@ -56,15 +62,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _command(words: list[str]) -> int:
     debug = False
+    if logging.lastResort is not None:  # before a run has opened its log
+        logging.lastResort.setFormatter(VisibleFormatter())
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # a name that the terminal's encoding lacks is written out, not a failure
             stream.reconfigure(errors="backslashreplace")
     try:
         if any(word in {"-h", "--help", "help"} for word in words):
-            print(usage(), end="")
+            print(usage(), end="", flush=True)
             return 0
         if words == ["--version"]:
-            print(__version__)
+            print(__version__, flush=True)
             return 0
         name = words.pop(0) if words and not words[0].startswith("-") else "run"
         if name not in COMMANDS:
@@ -75,7 +83,12 @@ def _command(words: list[str]) -> int:
             run.launch(options, [word for word in words if not word.startswith("--nproc=")])
         else:
             COMMANDS[name].execute(options)
+        sys.stdout.flush()  # a reader that has gone is noticed here, and not when the interpreter ends
         return 0
+    except BrokenPipeError as error:
+        if reader_gone():  # `models | head -n 1`: it has seen enough
+            return READER_GONE
+        return _fail(error, 1, debug, f"unexpected {type(error).__name__}: {error} (--debug=true shows where)")
     except (RequestError, WorkError) as error:
         return _fail(error, error.exit_status, debug)
     except ImportError as error:
@@ -99,6 +112,7 @@ def _lost_peer(error: Exception) -> bool:
 
 def _fail(error: BaseException, status: int, debug: bool, line: str | None = None) -> int:
     if debug:
+        sys.excepthook = show_traceback
         raise error
     follows = isinstance(error, PeerLostError) or isinstance(error.__cause__, KeyboardInterrupt)
     return _say(line or str(error), status, follows or (status == 2 and launched_rank() > 0))
@@ -109,5 +123,5 @@ def _say(line: str, status: int, follows: bool) -> int:
     line = " ".join(line.split())
     if not report_failure(line, status, follows) and not (follows and launched_rank()):
         with suppress(OSError):  # the terminal may be gone: that is what HUP says
-            print(f"error: {line}", file=sys.stderr)
+            print(f"error: {visible(line if len(line) <= LONGEST else line[:LONGEST] + '...')}", file=sys.stderr)
     return status

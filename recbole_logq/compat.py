@@ -33,7 +33,7 @@ def apply() -> None:
     _require_pandas_2()
     _numpy_aliases()
     _scipy_dok_update()
-    _quiet_known_warnings()
+    quiet_known_warnings()
     _collector_of_numbers()
     _applied = True
 
@@ -148,7 +148,7 @@ def counting_pop(pop: type) -> type:
     return Pop
 
 
-def _quiet_known_warnings() -> None:
+def quiet_known_warnings() -> None:
     # Deprecations inside RecBole that a user can do nothing about and that would bury the log lines.
     for message, category in (
         (r".*<built-in function len> in Series.agg.*", FutureWarning),  # pandas 2.x: sequences among features
@@ -157,5 +157,7 @@ def _quiet_known_warnings() -> None:
         (r".*GradScaler is enabled, but CUDA is not available.*", UserWarning),
         (r".*__array_wrap__.*", DeprecationWarning),  # numpy 2 on np.argsort of a tensor
         (r".*torch\.sparse\.SparseTensor.*", UserWarning),
+        (r".*invalid escape sequence.*", DeprecationWarning),  # Python 3.6 to 3.11, in docstrings of its models
+        (r".*invalid escape sequence.*", SyntaxWarning),  # Python >= 3.12
     ):
         warnings.filterwarnings("ignore", message=message, category=category)

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
+from yaml.reader import ReaderError
 
 from recbole_logq.errors import RequestError
+from recbole_logq.yaml_loader import DEEPEST, BoundedLoader, TooLarge
 
 # Values that are text even where they look like something else: "[5,inf)" is an interval, "0,1" a list of GPUs.
 TEXT_KEYS = frozenset(
@@ -22,6 +25,9 @@ TEXT_KEYS = frozenset(
     | {"users", "history", "context", "index", "item_title_field"}  # of export and recommend
 )
 
+LARGEST_FILE = 256 * 1024
+"""Bytes of a configuration file; the reader takes a second for them."""
+
 # Questions that are asked by name alone: `lab --folding`, `sweep --resume`.
 FLAGS = frozenset({"folding", "sample-weights", "resume"})
 
@@ -30,33 +36,21 @@ FLAGS = frozenset({"folding", "sample-weights", "resume"})
 AS_WRITTEN = "val_interval"
 
 
-class _Loader(yaml.SafeLoader):
-    """SafeLoader that reads 1e-3 as a number (YAML 1.1 asks for a dot), no dates, and refuses a key given twice."""
+class _Loader(BoundedLoader):
+    """Refuses a key given twice."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)
-            if isinstance(key, str | int | float) and key in seen:
+        seen: set[str] = set()
+        for key_node, _ in node.value:  # before what `<<` merges stands among them
+            key = getattr(key_node, "value", None)
+            if isinstance(key, str) and key in seen:
                 raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is given twice", key_node.start_mark)
-            if isinstance(key, str | int | float):
+            if isinstance(key, str):
                 seen.add(key)
         for key_node, value_node in node.value:
             if _is_as_written(key_node.value):
                 _keep_text(value_node)
         return super().construct_mapping(node, deep)
-
-
-# YAML turns 2020-01-01 into a date; configuration knows only text and numbers.
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(?:[eE][-+]?\d+)$"),
-    list("-+0123456789."),
-)
 
 
 def _is_as_written(key: Any) -> bool:
@@ -91,6 +85,8 @@ def parse_value(key: str, text: str) -> Any:
         if _is_as_written(key):
             _keep_text(node)
         return None if node is None else loader.construct_document(node)
+    except TooLarge as error:
+        raise RequestError(f"--{key}: {error.problem}") from error
     except yaml.YAMLError:
         return text
 
@@ -99,23 +95,65 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     """Read a YAML mapping.
 
     Raises:
-        RequestError: The file is missing, is not YAML (with line and column), or is not a mapping.
+        RequestError: The file is missing, is not YAML (with its line), is no mapping, or is far too large for one.
     """
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RequestError(f"cannot read the configuration file {path}: {getattr(error, 'strerror', error)}") from error
+    text = read_text(path)
     try:
         content = yaml.load(text, Loader=_Loader)
+    except ReaderError as error:
+        line = text.count("\n", 0, error.position) + 1
+        raise RequestError(f"{path}, line {line}: a control character, {chr(error.character)!r}") from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f"{path}, line {mark.line + 1}" if mark else str(path)
         raise RequestError(f"{place}: not valid YAML: {getattr(error, 'problem', None) or error}") from error
     if content is None:
         return {}
-    if not isinstance(content, dict) or not all(isinstance(key, str) for key in content):
+    if not isinstance(content, dict):
         raise RequestError(f"{path}: expected `key: value` lines, found {type(content).__name__}")
+    if strange := [key for key in content if not re.match(r"[^\W\d]", str(key))]:
+        raise RequestError(f"{path}: expected `key: value` lines, found {strange[0]!r} for a key")
     return content
+
+
+def read_text(path: str | Path, what: str = "configuration file") -> str:
+    """Read a file of settings.
+
+    Args:
+        path: Of the file.
+        what: It is, for errors.
+
+    Raises:
+        RequestError: It is missing, is not UTF-8 text (with the line), or is far too large.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            content = file.read(LARGEST_FILE + 1)
+    except OSError as error:
+        raise RequestError(f"cannot read the {what} {path}: {error.strerror}") from error
+    if len(content) > LARGEST_FILE:
+        raise RequestError(f"{path} is larger than {LARGEST_FILE // 1024} KB: that is no {what}")
+    try:
+        return content.decode("utf-8-sig")  # the mark at the beginning is that of some editors
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise RequestError(f"cannot read the {what} {path}: line {line} is not UTF-8 text") from error
+
+
+def read_json(path: str | Path) -> Any:
+    """Read a JSON file that somebody may have written by hand.
+
+    Raises:
+        RequestError: It is missing, is not JSON (with line and column), or is nested without end.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise RequestError(f"cannot read {path}: {error.strerror}") from error
+    except RecursionError as error:
+        raise RequestError(f"cannot read {path}: nested too deep") from error
+    except ValueError as error:
+        raise RequestError(f"cannot read {path}: {error}") from error
 
 
 def nest(flat: dict[str, Any]) -> dict[str, Any]:
@@ -131,6 +169,8 @@ def nest(flat: dict[str, Any]) -> dict[str, Any]:
         if not isinstance(key, str):
             raise RequestError(f"{key!r}: the name of a setting is a text")
         *path, last = key.split(".")
+        if len(path) > DEEPEST:
+            raise RequestError(f"{key[:60]}...: nested deeper than {DEEPEST} levels")
         branch = nested
         for step in path:
             inner = branch.setdefault(step, {})

@@ -8,11 +8,12 @@ An entry registers itself with a decorator in the file that defines it, so addin
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import pkgutil
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from recbole_logq.nearest import close_names
 
 if TYPE_CHECKING:
     from recbole_logq.losses.base import Loss
@@ -75,7 +76,7 @@ class Registry(Generic[T]):
     def _require(self, name: str) -> None:
         if name in self._entries:
             return
-        near = difflib.get_close_matches(str(name), self._entries, n=1)
+        near = close_names(str(name), self._entries)
         hint = f"; did you mean {near[0]!r}?" if near else ";"
         raise ValueError(f"no {self.kind} named {name!r}{hint} known: {', '.join(self.names())}")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import sys
 from typing import Annotated, Any, Literal
@@ -11,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from recbole_logq.data.intervals import parse_intervals
 from recbole_logq.errors import RequestError
+from recbole_logq.nearest import nearest as nearest
 
 DATA_PATH = "datasets"
 """Where datasets lie, one folder each, unless ``data_path`` says another place."""
@@ -184,12 +184,6 @@ class SASRecSettings(RetrievalSettings):
 
 
 SETTINGS: dict[str, type[RetrievalSettings]] = {"TwoTower": TwoTowerSettings, "SASRec": SASRecSettings}
-
-
-def nearest(key: str, known: set[str]) -> str:
-    """`` - did you mean X?`` for the closest known key, or an empty string."""
-    close = difflib.get_close_matches(key, sorted(known), n=1, cutoff=0.6)
-    return f" - did you mean {close[0]}?" if close else ""
 
 
 ACCUMULATION = frozenset({"accumulation_steps", "gradient_accumulation_steps", "accumulate_grad_batches"})

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -11,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from recbole_logq.cli import main
+from recbole_logq.errors import RequestError
+from recbole_logq.terminal import READER_GONE, console, reader_gone
 
 ROOT = Path(__file__).parent.parent
 
@@ -100,3 +104,44 @@ def test_models_and_help(capsys: pytest.CaptureFixture[str]) -> None:
         assert name in listing
     assert main(["--help"]) == 0
     assert "--config_files" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["models"]])
+def test_a_reader_that_stops_is_no_error(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "w") as output, monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", output)
+        assert main(words) == READER_GONE
+        print("said in vain, and written when the interpreter ends")
+    assert capsys.readouterr().err == ""
+
+
+def test_an_error_is_a_short_line_of_visible_characters(capsys: pytest.CaptureFixture[str]) -> None:
+    for word in ("--epochs=" + "9" * 100_000, "--epochs=\x1b[2J\x9b\u202e", "--\x1b]0;x\a=1", "--dataset=\x1bc"):
+        assert main(["--model=BPR", "--dataset=none", word] if "dataset" not in word else ["--model=BPR", word]) == 2
+        line = capsys.readouterr().err
+        assert line.count("\n") == 1
+        assert len(line) < 2100
+        assert line[:-1].isprintable()
+    with pytest.raises(RequestError):
+        main(["--model=\x1b[2J", "--dataset=x", "--debug=true"])
+    sys.excepthook(RequestError, RequestError("a\x1b[2Jb"), None)
+    assert capsys.readouterr().err.endswith("a\\x1b[2Jb\n")
+    sys.excepthook = sys.__excepthook__
+
+
+def test_a_table_whose_reader_stops() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    output = os.fdopen(write, "w")
+    with pytest.raises(BrokenPipeError):
+        console(file=output).print("a table")
+    with contextlib.suppress(BrokenPipeError):
+        output.close()
+
+
+def test_standard_output_that_is_read_has_a_reader() -> None:
+    assert not reader_gone()

@@ -9,7 +9,11 @@ from typing import Any
 import pytest
 
 from recbole_logq.errors import RequestError
-from recbole_logq.parsing import nest, parse_arguments, parse_value, read_yaml
+from recbole_logq.parsing import nest, parse_arguments, parse_value, read_json, read_yaml
+
+LAUGHS = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 10)
+)
 
 
 @pytest.mark.parametrize(
@@ -29,6 +33,22 @@ from recbole_logq.parsing import nest, parse_arguments, parse_value, read_yaml
         ("{'LS': 'valid_and_test'}", {"LS": "valid_and_test"}),
         ("[5,inf)", "[5,inf)"),
         ("2020-01-01", "2020-01-01"),
+        ("010", "010"),
+        ("08", "08"),
+        ("9" * 5000, "9" * 5000),
+        ("0x" + "f" * 5000, "0x" + "f" * 5000),
+        ("1:30", "1:30"),
+        ("1:30.5", "1:30.5"),
+        ("1_000", 1000),
+        ("0x10", 16),
+        ("007.5", 7.5),
+        ("1e5", 100000.0),
+        ("no", False),
+        ("[NO, on, y, true]", ["NO", "on", "y", True]),
+        ("{on: 1, 010: 2, null: 3}", {"on": 1, "010": 2, "null": 3}),
+        ("!!str 12", "12"),
+        ("!!binary aGk=", "!!binary aGk="),
+        ("*", "*"),
         ("__import__('os').system('true')", "__import__('os').system('true')"),
         ("!!python/object/apply:os.abort []", "!!python/object/apply:os.abort []"),
     ],
@@ -112,6 +132,25 @@ def test_two_values_and_names_that_are_no_text_are_refused(parts: dict[Any, Any]
         ("a: 1\nb: [1, 2\nc: 3\n", r"line \d"),
         ("- 1\n- 2\n", "expected `key: value` lines"),
         ("3: 4\n", "expected `key: value` lines"),
+        ("a: 1\nb: !!set {c}\n", r"line 2: .*no tags are read here, found !!set"),
+        ("a: 1\nb: !!timestamp 2020-01-01\n", r"line 2: .*found !!timestamp"),
+        ("a: !!int 010\n", r"line 1: .*found !!int"),
+        (LAUGHS, r"line \d+: .*more than 100,000 values"),
+        ("a: &a\n  b: *a\n", r"line 2: .*\*a stands within itself"),
+        ("a: 1\nb: " + "[" * 5000, r"line 2: .*nested deeper than 30 levels"),
+        ("a: " + "{b: " * 5000, r"line 1: .*nested deeper than 30 levels"),
+        ("b: " + "- " * 5000, r"bad\.yaml"),
+        ("a: 1\nb: x\x07y\n", r"line 2: a control character, '\\x07'"),
+        ("a: 1\nb: x\0y\n", r"line 2: a control character"),
+        ('a: 1\nb: "x\\0y"\n', r"line 2: .*NUL"),
+        ("a: {b: 1}\nc:\n\td: 2\n", r"line 3: "),
+        ("a: &a {b: 1}\nc:\n  <<: *a\n  <<: *a\n", r"line 4: .*'<<' is given twice"),
+        ("a:\n  <<: 3\n", r"line 2: .*for merging"),
+        ("a: {b: 1,\n  b: 2}\n", r"line 2: .*'b' is given twice"),
+        ("a: {1: 1,\n  1: 2}\n", r"line 2: .*'1' is given twice"),
+        ("a: 1\n---\nb: 1\n", r"line 2: .*another document"),
+        ("? [a]\n: 1\n", r"line 1: .*unhashable"),
+        ("a: " + "x" * 300_000, "larger than 256 KB"),
         ("a: !!python/object/apply:os.abort []\n", "line 1"),
         ("a: !!python/name:os.abort\n", "line 1"),
     ],
@@ -123,13 +162,42 @@ def test_bad_files(tmp_path: Path, content: str, message: str) -> None:
         read_yaml(path)
 
 
+def test_merge_keys(tmp_path: Path) -> None:
+    path = tmp_path / "merge.yaml"
+    path.write_text("base: &base {a: 1, b: 2}\nmore:\n  <<: [*base, {a: 5, c: 3}]\n  b: 7\n", encoding="utf-8")
+    assert read_yaml(path)["more"] == {"a": 1, "b": 7, "c": 3}
+
+
+def test_the_mark_of_an_editor_is_no_part_of_the_first_key(tmp_path: Path) -> None:
+    path = tmp_path / "mark.yaml"
+    path.write_bytes("\ufeffepochs: 3\n".encode())
+    assert read_yaml(path) == {"epochs": 3}
+
+
+def test_values_that_cannot_be_built_are_refused_on_the_command_line_too() -> None:
+    for words in (["--a=" + "[" * 5000], ["--a" + ".b" * 5000 + "=1"]):
+        with pytest.raises(RequestError, match="nested deeper than 30 levels"):
+            parse_arguments(words)
+
+
+def test_json_that_cannot_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    for content, message in ((b"[" * 100_000, "nested too deep"), (b"{", "line 1"), (b"\xff\xfe", "a.json")):
+        path.write_bytes(content)
+        with pytest.raises(RequestError, match=message):
+            read_json(path)
+    with pytest.raises(RequestError, match="No such file"):
+        read_json(tmp_path / "none.json")
+
+
 def test_missing_and_unreadable_files(tmp_path: Path) -> None:
     with pytest.raises(RequestError, match=r"cannot read .*none\.yaml: No such file"):
         read_yaml(tmp_path / "none.yaml")
     path = tmp_path / "latin.yaml"
-    path.write_bytes(b"a: \xff\xfe\n")
-    with pytest.raises(RequestError, match="cannot read"):
-        read_yaml(path)
+    for content, line in ((b"a: 1\nb: \xff\xfe\n", 2), ("a: 1\n".encode("utf-16"), 1)):
+        path.write_bytes(content)
+        with pytest.raises(RequestError, match=f"cannot read .*line {line} is not UTF-8 text"):
+            read_yaml(path)
 
 
 def test_an_empty_file_sets_nothing(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from recbole_logq.commands.options import config_files
 from recbole_logq.errors import RequestError
 from recbole_logq.settings import check_keys
+from recbole_logq.terminal import say
 
 USAGE = """\
   compare        train models with several seeds and report the differences:  --models=A,B --dataset=NAME [--seeds=3]
@@ -21,7 +22,7 @@ def execute(options: dict[str, Any]) -> None:
         check_keys(options, {"results"})
         from recbole_logq.experiment.compare import compare_files
 
-        print(compare_files(str(options["results"] or "").split()))
+        say(compare_files(str(options["results"] or "").split()))
         return
     files = config_files(options)
     folder, processes, address = (options.pop(key, None) for key in ("folder", "processes", "address"))
@@ -32,5 +33,5 @@ def execute(options: dict[str, Any]) -> None:
     from recbole_logq.experiment.comparison import compare
 
     found = compare(files, options, folder, processes or 1, address)
-    print(next(path for path in found["report"] if path.suffix == ".md").read_text(encoding="utf-8"))
-    print(f"report: {next(path for path in found['report'] if path.suffix == '.html')}")
+    say(next(path for path in found["report"] if path.suffix == ".md").read_text(encoding="utf-8"))
+    say(f"report: {next(path for path in found['report'] if path.suffix == '.html')}")

@@ -8,6 +8,7 @@ from typing import Any
 from recbole_logq.commands.options import check_flag
 from recbole_logq.errors import RequestError
 from recbole_logq.settings import DATA_PATH, check_keys
+from recbole_logq.terminal import say
 
 USAGE = """\
   convert        CSV, JSON Lines, Parquet or sequences to atomic files:  --input=FILE --dataset=NAME [--user=COLUMN]
@@ -30,9 +31,9 @@ def execute(options: dict[str, Any]) -> None:
     from recbole_logq.data.convert import convert
 
     report = convert(options.pop("input"), options.pop("dataset"), **options)
-    print("\n".join(report.lines()))
+    say("\n".join(report.lines()))
     folder = Path(report.target).parent
-    print(
+    say(
         f"use it with --dataset={folder.name}"
         + ("" if str(folder.parent) == DATA_PATH else f" --data_path={folder.parent}")
     )

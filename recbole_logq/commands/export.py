@@ -7,6 +7,7 @@ from typing import Any
 from recbole_logq.commands.options import check_flag
 from recbole_logq.errors import RequestError
 from recbole_logq.settings import check_keys
+from recbole_logq.terminal import say
 
 USAGE = """\
   export         a checkpoint to a folder that serves without RecBole:  --checkpoint=FILE --folder=FOLDER
@@ -30,6 +31,6 @@ def execute(options: dict[str, Any]) -> None:
     file, folder = options.pop("checkpoint"), options.pop("folder")
     manifest = export(str(file), folder, **options)
     data, index = manifest["data"], manifest["index"]
-    print(f"{folder}: {data['items']:,} items, {data['users']:,} users, index {index['name']}")
+    say(f"{folder}: {data['items']:,} items, {data['users']:,} users, index {index['name']}")
     for name, value in index["measured"].items():
-        print(f"  {name.replace('_', ' ')}: {value:,}")
+        say(f"  {name.replace('_', ' ')}: {value:,}")

@@ -8,6 +8,7 @@ from recbole_logq.commands.options import check_flag
 from recbole_logq.commands.outputs import check_table
 from recbole_logq.errors import RequestError
 from recbole_logq.settings import check_keys
+from recbole_logq.terminal import say
 
 USAGE = """\
   recommend      the best items, from such a folder (or a checkpoint):  --model=FOLDER --users=a,b, or
@@ -54,7 +55,7 @@ def execute(options: dict[str, Any]) -> None:
         if "input" in options:
             shown = options.get("show_progress", True)
             n = recommend_file(retriever, options["input"], str(output), k, excluded, show_progress=shown)
-            print(f"{output}: the best {k} items of {n:,} rows")
+            say(f"{output}: the best {k} items of {n:,} rows")
             return
         who: dict[str, Any] = {"users": rows} if "users" in options else {"histories": [history]}
         names = rows or ["visitor"]

@@ -7,6 +7,7 @@ from typing import Any
 
 from recbole_logq.commands.options import config_files
 from recbole_logq.errors import RequestError
+from recbole_logq.terminal import say
 
 USAGE = """\
   sweep          search settings on Ray, by validation:  --config_files=FILE.yaml, or --model=NAME --dataset=NAME
@@ -27,11 +28,11 @@ def execute(options: dict[str, Any]) -> None:
     found = sweep(files, options, params_file, folder, address, resume)
     for one in found["searches"]:
         if one["winner"] is None:
-            print(f"{one['name']}: no trial ended well")
+            say(f"{one['name']}: no trial ended well")
             continue
         best = next(trial for trial in one["trials"] if trial["number"] == one["winner"])
         test = ", ".join(f"{metric} {value:.4f}" for metric, value in one["test_result"].items())
-        print(f"{one['name']}: trial {one['winner']} wins, validation {one['metric']} {best['best_score']:.4f}")
-        print(f"  test ({one['tested']}): {test}")
-        print(f"  settings: {one['best']}")
-    print(f"report: {Path(found['folder']) / 'report.html'}")
+        say(f"{one['name']}: trial {one['winner']} wins, validation {one['metric']} {best['best_score']:.4f}")
+        say(f"  test ({one['tested']}): {test}")
+        say(f"  settings: {one['best']}")
+    say(f"report: {Path(found['folder']) / 'report.html'}")

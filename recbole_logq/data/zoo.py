@@ -5,7 +5,6 @@ group that a single process does not have. This one does the same job from the s
 leaves a complete folder or none.
 """
 
-import difflib
 import importlib.util
 import logging
 import os
@@ -19,6 +18,7 @@ from recbole_logq.data.download import SourceError, download, extract_zip
 from recbole_logq.data.pip_source import extract_from_wheel
 from recbole_logq.errors import RequestError, WorkError
 from recbole_logq.files import not_written, scratch_folder
+from recbole_logq.nearest import close_names
 
 PACKAGED = "ml-100k"
 """The one data set that RecBole always reads from its own package, whatever `data_path` says."""
@@ -204,6 +204,6 @@ def _put_in_place(complete: Path, folder: Path, name: str) -> None:
 def _unknown(name: str, data_path: Path) -> str:
     local = [path.name for path in data_path.iterdir() if path.is_dir()] if data_path.is_dir() else []
     names = {PACKAGED, *known_datasets(), *(entry for entry in local if not entry.startswith("."))}
-    near = difflib.get_close_matches(name.lower(), sorted(names), n=3, cutoff=0.5)
+    near = close_names(name.lower(), names, n=3, cutoff=0.5)
     hint = f"; did you mean {' or '.join(near)}?" if near else ""
     return f"no data set {name!r}{hint or '.'} Own files go to {data_path / name / name}.inter"

@@ -48,7 +48,7 @@ class _RecordedDataset(ExactTimeMixin, Dataset):
         rows = self.inter_feat
         # Judged before filters, which leave gaps: positions of different users say nothing about before and after.
         self.positions = self.time_field in rows and bool(
-            (rows[self.time_field] == rows.groupby(self.uid_field).cumcount() + 1).all()
+            (rows[self.time_field] == rows.groupby(self.uid_field, observed=True).cumcount() + 1).all()
         )
         super()._data_filtering()
 
@@ -210,7 +210,7 @@ def _order(rows: pd.DataFrame, normalized: bool) -> Section:
     their_times = ((times - times.min()) / (spread or 1.0) if normalized else times).astype(np.float32)
     exact = rows.iloc[np.lexsort((times, rows["user"]))]
     theirs = rows.iloc[np.lexsort((their_times, rows["user"]))]
-    ends = exact.groupby("user", sort=True)["time"].size().cumsum().to_numpy()
+    ends = exact.groupby("user", sort=True, observed=True)["time"].size().cumsum().to_numpy()
     per_user = np.diff(ends, prepend=0)
     found: Section = {}
     for name, back, least in (("test", 1, 2), ("validation", 2, 3)):
@@ -229,8 +229,8 @@ def _order(rows: pd.DataFrame, normalized: bool) -> Section:
 
 def _leakage(rows: pd.DataFrame, positions: bool) -> Section:
     exact = rows.iloc[np.lexsort((rows["time"], rows["user"]))].reset_index(drop=True)
-    from_end = exact.groupby("user").cumcount(ascending=False)
-    size = exact.groupby("user")["user"].transform("size")
+    from_end = exact.groupby("user", observed=True).cumcount(ascending=False)
+    size = exact.groupby("user", observed=True)["user"].transform("size")
     test = (from_end == 0) & (size >= 2)
     valid = (from_end == 1) & (size >= 3)
     training = exact[~test & ~valid]

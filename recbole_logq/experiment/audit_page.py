@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from html import escape
 from typing import Any
 
 from recbole_logq.experiment.html import frame, row
+from recbole_logq.markup import escape
+from recbole_logq.terminal import cell, console
 
 TITLES = {
     "size": "Size",
@@ -40,28 +41,26 @@ def _is_share(name: str) -> bool:
 
 def print_audit(report: dict[str, Any]) -> None:
     """Print the tables."""
-    from rich.console import Console
     from rich.table import Table
-    from rich.text import Text
 
-    console = Console()
-    filters = Table(title=Text(f"{report['dataset']}: filters"), title_justify="left")
+    screen = console()
+    filters = Table(title=cell(f"{report['dataset']}: filters"), title_justify="left")
     for column in report["filters"][0]:
-        filters.add_column(column, justify="left" if column == "filter" else "right")
+        filters.add_column(cell(column), justify="left" if column == "filter" else "right")
     for step in report["filters"]:
-        filters.add_row(*(readable(name, value) for name, value in step.items()))
-    console.print(filters)
+        filters.add_row(*(cell(readable(name, value)) for name, value in step.items()))
+    screen.print(filters)
     for section, title in TITLES.items():
         if section not in report:
             continue
-        table = Table(title=Text(f"{report['dataset']}: {title}"), title_justify="left", show_header=False)
+        table = Table(title=cell(f"{report['dataset']}: {title}"), title_justify="left", show_header=False)
         table.add_column()
         table.add_column(justify="right")
         for name, value in report[section].items():
-            table.add_row(name, readable(name, value))
-        console.print(table)
+            table.add_row(cell(name), cell(readable(name, value)))
+        screen.print(table)
         if section in _NOTES:
-            console.print(_NOTES[section], style="dim")
+            screen.print(_NOTES[section], style="dim")
 
 
 def page(report: dict[str, Any]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,8 @@ from pydantic import ValidationError
 from recbole_logq.data.protocol import require_common
 from recbole_logq.errors import RequestError
 from recbole_logq.experiment.run_record import Measurement, problem_of
+from recbole_logq.markup import in_markdown
+from recbole_logq.parsing import read_json
 
 
 def compare_files(files: Sequence[str | Path]) -> str:
@@ -28,10 +29,7 @@ def compare_files(files: Sequence[str | Path]) -> str:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    try:
-        result = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RequestError(f"cannot read {path}: {error}") from error
+    result = read_json(path)
     if not isinstance(result, dict):
         raise RequestError(f"{path} is no result of run --output")
     missing = {"model", "dataset", "seed", "test_result", "fingerprint", "protocol"} - set(result)
@@ -50,10 +48,10 @@ def _read(path: Path) -> dict[str, Any]:
 def table(results: Sequence[dict[str, Any]]) -> str:
     """Markdown, with protocol and test fingerprint below."""
     metrics = [name for name in results[0]["test_result"] if all(name in one["test_result"] for one in results)]
-    lines = ["| model | seed | " + " | ".join(metrics) + " |", "|---" * (len(metrics) + 2) + "|"]
+    lines = ["| model | seed | " + " | ".join(map(in_markdown, metrics)) + " |", "|---" * (len(metrics) + 2) + "|"]
     for one in results:
         values = " | ".join(f"{one['test_result'][name]:.4f}" for name in metrics)
-        lines.append(f"| {one['model']} | {one['seed']} | {values} |")
+        lines.append(f"| {in_markdown(one['model'])} | {in_markdown(one['seed'])} | {values} |")
     prints = ", ".join(dict.fromkeys(one["fingerprint"]["test"] for one in results))
     protocol = ", ".join(f"{key}: {value}" for key, value in results[0]["protocol"].items())
-    return "\n".join([*lines, "", f"{results[0]['dataset']}; {protocol}; test set {prints}"])
+    return "\n".join([*lines, "", in_markdown(f"{results[0]['dataset']}; {protocol}; test set {prints}")])

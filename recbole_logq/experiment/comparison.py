@@ -21,6 +21,7 @@ from recbole_logq.experiment.run_record import Record
 from recbole_logq.experiment.statistics import compare_with
 from recbole_logq.experiment.user_values import CommonUsers
 from recbole_logq.files import folder_name
+from recbole_logq.terminal import say
 
 _FILES = {".lock", "runs", *(f"report.{suffix}" for suffix in ("html", "md", "csv", "json"))}
 
@@ -58,9 +59,7 @@ def compare(
     refuse_other_content(store.folder, "comparison", _FILES, ".lock", "runs")
     with alone_in(store.folder, "comparison"):
         missing = store.missing(plan.runs)
-        print(
-            f"{len(plan.runs) - len(missing)} of {len(plan.runs)} runs are done; results in {store.folder}", flush=True
-        )
+        say(f"{len(plan.runs) - len(missing)} of {len(plan.runs)} runs are done; results in {store.folder}")
         report = _Progress(len(missing), processes)
         try:
             if missing and address:
@@ -177,4 +176,4 @@ class _Progress:
             outcome = f"FAILED: {record['error']}"
         left = (time.perf_counter() - self.start) / self.ended * (self.total - self.ended)
         rest = f", about {left / 60:.0f} min left" if self.ended < self.total else ""
-        print(f"[{self.ended}/{self.total}] {run.name}, {run.dataset}, seed {run.seed}: {outcome}{rest}", flush=True)
+        say(f"[{self.ended}/{self.total}] {run.name}, {run.dataset}, seed {run.seed}: {outcome}{rest}")

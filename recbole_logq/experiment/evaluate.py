@@ -7,7 +7,6 @@ from typing import Any
 
 from recbole_logq import compat
 from recbole_logq.errors import RequestError
-from recbole_logq.experiment.processes import of_one_process
 from recbole_logq.experiment.run import close
 from recbole_logq.parsing import nest, read_yaml
 from recbole_logq.settings import check_keys
@@ -48,17 +47,18 @@ def evaluate(
     compat.apply()
     from recbole.utils import init_seed, set_color
 
-    from recbole_logq.config import Config
     from recbole_logq.data.protocol import protocol_of
     from recbole_logq.data.temporal_split import is_temporal
     from recbole_logq.experiment.logs import start_log
-    from recbole_logq.experiment.restore import restore, trained_with
+    from recbole_logq.experiment.restore import rebuilt, restore
+    from recbole_logq.experiment.stored_settings import settings_of_checkpoint
     from recbole_logq.training.create import create_trainer
 
     changes: dict[str, Any] = {}
     for source in [*map(read_yaml, config_file_list or []), config_dict or {}]:
         changes |= nest(source)
     state = checkpoint.load(file)
+    given = settings_of_checkpoint(state, file)
     stored = state["config"]
     check_keys({key: None for key in changes if key not in stored}, set(_CHANGEABLE))
     for key, value in changes.items():
@@ -66,17 +66,15 @@ def evaluate(
             raise RequestError(f"{key}={value!r}: {file} was trained with {stored[key]!r}, and evaluation keeps it")
     if "valid_metric" not in changes and changes.keys() & {"metrics", "topk"}:
         changes["valid_metric"] = _some_metric({**stored, **changes})  # evaluation has no use for it, Config asks
-    given = trained_with(state)
     if not isinstance(changes.get("eval_args", {}), dict):
         raise RequestError(f"eval_args={changes['eval_args']!r}: a mapping, such as --eval_args.split=...")
-    sections = {key: {**given[key], **changes[key]} for key in ("eval_args",) if key in given and key in changes}
+    both = isinstance(given.get("eval_args"), dict) and "eval_args" in changes
+    sections = {"eval_args": {**given["eval_args"], **changes["eval_args"]}} if both else {}
     if sections and not is_temporal(sections["eval_args"]):
         for key in ("targets", "unseen"):  # they belong to the temporal split that is replaced
             if key not in changes["eval_args"]:
                 sections["eval_args"].pop(key, None)
-    config = of_one_process(
-        Config(stored["model"], stored["dataset"], None, {**given, **changes, **sections}, training=False)
-    )
+    config = rebuilt(state, file, {**changes, **sections})
     start_log(config)
     logger = getLogger()
     restored = restore(file, state, config, allow_other_training)

@@ -13,6 +13,7 @@ import colorlog
 from recbole.utils.logger import RemoveColorFilter, log_colors_config
 
 from recbole_logq.ranks import rank
+from recbole_logq.terminal import VisibleFormatter, visible_in_colour
 
 
 class LogFile(logging.FileHandler):
@@ -23,6 +24,11 @@ class LogFile(logging.FileHandler):
 
 
 _installed: list[logging.Handler] = []
+
+
+class _VisibleInColour(colorlog.ColoredFormatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return visible_in_colour(super().format(record))
 
 
 def start_log(config: Any) -> None:
@@ -45,16 +51,16 @@ def start_log(config: Any) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     name = f"{config['model']}-{config['dataset']}-{strftime('%b-%d-%Y_%H-%M-%S')}-{secrets.token_hex(3)}.log"
     file = LogFile(folder / name, encoding="utf-8")
-    file.setFormatter(logging.Formatter("%(asctime)-15s %(levelname)s  %(message)s", "%a %d %b %Y %H:%M:%S"))
+    file.setFormatter(VisibleFormatter("%(asctime)-15s %(levelname)s  %(message)s", "%a %d %b %Y %H:%M:%S"))
     file.addFilter(RemoveColorFilter())
     screen = logging.StreamHandler()
     screen.setFormatter(
-        colorlog.ColoredFormatter(
+        _VisibleInColour(
             "%(log_color)s%(asctime)-15s %(levelname)s  %(message)s", "%d %b %H:%M", log_colors=log_colors_config
         )
     )
     if not screen.stream.isatty():
-        screen.setFormatter(logging.Formatter("%(asctime)-15s %(levelname)s  %(message)s", "%d %b %H:%M"))
+        screen.setFormatter(VisibleFormatter("%(asctime)-15s %(levelname)s  %(message)s", "%d %b %H:%M"))
         screen.addFilter(RemoveColorFilter())
     for handler in (file, screen):
         handler.setLevel(level)

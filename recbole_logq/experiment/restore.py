@@ -7,8 +7,7 @@ from typing import Any
 
 from recbole_logq.data.fingerprint import id_fingerprint, split_fingerprint
 from recbole_logq.data.prepare import create_dataset, create_loaders, split_dataset
-from recbole_logq.errors import RequestError
-from recbole_logq.experiment.earlier import earlier_given
+from recbole_logq.errors import RequestError, out_of_memory
 from recbole_logq.experiment.processes import of_one_process
 from recbole_logq.training import checkpoint
 
@@ -60,26 +59,40 @@ def restore(file: str, state: dict[str, Any], config: Any, allow_other_training:
     if id_fingerprint(data) != state["id_fingerprint"]:
         raise RequestError(f"{file}: under these settings the users or items are not those the model was trained with")
     loaders = create_loaders(config, data, parts)
-    network = config.model_class(config, parts[0]).to(config["device"])
+    try:
+        network = config.model_class(config, parts[0]).to(config["device"])
+    except RequestError as error:
+        raise RequestError(f"{file}: {error}") from error
+    except (*checkpoint.DAMAGE, AssertionError, OSError) as error:
+        if out_of_memory(error):
+            raise RequestError(f"{file}: there is not enough memory for a model of its settings") from error
+        raise checkpoint.damaged(file, f"{config['model']} cannot be built with its settings, {error}") from error
     checkpoint.load_weights(network, state, file)
     return Restored(config, parts, loaders, network, fingerprint)
 
 
-def trained_with(state: dict[str, Any]) -> dict[str, Any]:
-    """The settings that rebuild a checkpoint's configuration: what was given, and what makes an own model.
+def rebuilt(state: dict[str, Any], file: str, changes: dict[str, Any]) -> Any:
+    """The configuration of a checkpoint.
 
-    Defaults of the model come from the checkpoint and not from today's files, which may have changed since.
+    Args:
+        state: Its content.
+        file: Its name, for messages.
+        changes: Settings that win over the checkpoint's.
+
+    Raises:
+        RequestError: A setting of the checkpoint, or one of the changes, cannot be meant.
     """
-    from recbole_logq.models.resolve import settings_of
-    from recbole_logq.settings import CommonSettings
+    from recbole_logq.config import Config
+    from recbole_logq.experiment.stored_settings import folder_of_data, settings_of_checkpoint
 
-    stored = state["config"]
-    given = earlier_given(state)
-    own = settings_of(stored["model"]).model_fields.keys() - CommonSettings.model_fields.keys()
-    return {
-        **{key: value for key, value in given.items() if key not in {"model", "dataset"}},
-        **{key: stored[key] for key in own if stored.get(key) is not None},
-    }
+    settings = settings_of_checkpoint(state, file)
+    if "data_path" not in changes:
+        settings |= folder_of_data(state, file)
+    model, dataset = state["config"]["model"], state["config"]["dataset"]
+    try:
+        return of_one_process(Config(model, dataset, None, {**settings, **changes}, training=False))
+    except RequestError as error:
+        raise RequestError(f"{file}: {error}") from error
 
 
 def restore_own(file: str, **changes: Any) -> Restored:
@@ -96,13 +109,8 @@ def restore_own(file: str, **changes: Any) -> Restored:
     from recbole_logq.models.resolve import split_name
 
     compat.apply()
-    from recbole_logq.config import Config
-
     state = checkpoint.load(file)
     model = state["config"]["model"]
     if split_name(model) is None:
         raise RequestError(f"{file} is a {model} of RecBole: its training has no pool of negatives to look at")
-    settings = {**trained_with(state), **changes}
-    return restore(
-        file, state, of_one_process(Config(model, state["config"]["dataset"], None, settings, training=False))
-    )
+    return restore(file, state, rebuilt(state, file, changes))

@@ -18,6 +18,7 @@ from recbole_logq.errors import RequestError, WorkError
 from recbole_logq.experiment.run_record import write_record
 from recbole_logq.interruption import interruptible
 from recbole_logq.settings import DATA_PATH
+from recbole_logq.terminal import visible
 
 DEEPEST = (100, 500)
 """Cut-offs of measures beside ``topk``."""
@@ -82,7 +83,7 @@ def main(words: list[str]) -> int:
         with interruptible():
             write_record(words[1], execute(json.loads(Path(words[0]).read_text(encoding="utf-8"))))
     except (RequestError, WorkError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        print(f"error: {visible(' '.join(str(error).split()))}", file=sys.stderr)
         return error.exit_status
     except KeyboardInterrupt:
         print("error: interrupted", file=sys.stderr)

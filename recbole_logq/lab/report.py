@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 from recbole_logq.experiment.html import frame, row
+from recbole_logq.markup import escape
+from recbole_logq.terminal import cell, console
 
+WIDTH = 130
+"""Of tables in a file, which should not be cut to the width of a terminal that is not there."""
 READING = (
     "bias: of the gradient in the scores, relative to the full softmax's, noise of the mean taken off; '<' where it "
     "is not told apart from 0. std: spread over pools, alike. head mass: negative gradient on the 1 % most popular "
@@ -17,18 +22,10 @@ READING = (
 
 def print_gradients(report: dict[str, Any]) -> None:
     """Print the table of estimators."""
-    console = _console()
-    console.print(heading(report), highlight=False)
-    console.print(_table(HEAD, [cells(one) for one in report["estimators"]]))
-    console.print(READING, style="dim", highlight=False)
-
-
-def _console() -> Any:
-    from rich.console import Console
-
-    console = Console()
-    # What goes into a file should not be cut to the width of a terminal that is not there.
-    return console if console.is_terminal else Console(width=130)
+    screen = console(WIDTH)
+    screen.print(cell(heading(report)))
+    screen.print(_table(HEAD, [cells(one) for one in report["estimators"]]))
+    screen.print(READING, style="dim", highlight=False)
 
 
 def heading(report: dict[str, Any]) -> str:
@@ -62,25 +59,26 @@ def cells(one: dict[str, Any]) -> list[str]:
 
 def print_weights(report: dict[str, Any]) -> None:
     """Print where the model is most and least certain."""
-    console = _console()
+    screen = console(WIDTH)
     deciles = " ".join(f"{value:.3f}" for value in report["deciles"])
-    console.print(
-        f"{report['subject']}: exact w = 1 - P(+|u) of {report['rows']:,} training positives, mean "
-        f"{report['mean']:.4f}, deciles {deciles}",
-        highlight=False,
+    screen.print(
+        cell(
+            f"{report['subject']}: exact w = 1 - P(+|u) of {report['rows']:,} training positives, mean "
+            f"{report['mean']:.4f}, deciles {deciles}"
+        )
     )
     for name, title in (("most_certain", "Most certain (small w)"), ("least_certain", "Least certain (w near 1)")):
         lines = [[one["user"], one["item"], f"{one['w']:.6f}", f"{one['targets']:,}"] for one in report[name]]
-        console.print(_table(("user", "item", "w", "training targets of the item"), lines, title))
+        screen.print(_table(("user", "item", "w", "training targets of the item"), lines, title))
 
 
 def print_folding(report: dict[str, Any]) -> None:
     """Print the toy's outcome."""
-    console = _console()
+    screen = console(WIDTH)
     lines = [[one["negatives"], f"{one['foreign']:.3f}", f"{one['own_hits']:.3f}"] for one in report["folding"]]
     head = ("negatives", "foreign items in the top 10", "users with a held-out hit")
-    console.print(_table(head, lines, "Two languages that never meet"))
-    console.print(
+    screen.print(_table(head, lines, "Two languages that never meet"))
+    screen.print(
         "own: only what the user refused, all in the own language - the groups fold onto each other. global: uniform "
         "over the catalogue. mixed: two of each.",
         style="dim",
@@ -90,13 +88,12 @@ def print_folding(report: dict[str, Any]) -> None:
 
 def _table(head: Sequence[str], lines: Sequence[Sequence[str]], title: str | None = None) -> Any:
     from rich.table import Table
-    from rich.text import Text
 
-    table = Table(title=None if title is None else Text(title), title_justify="left")
+    table = Table(title=None if title is None else cell(title), title_justify="left")
     for position, column in enumerate(head):
         table.add_column(column, justify="left" if position == 0 else "right", no_wrap=position > 0, overflow="fold")
     for line in lines:
-        table.add_row(*(Text(cell) for cell in line))
+        table.add_row(*map(cell, line))
     return table
 
 
@@ -110,10 +107,12 @@ def markdown(report: dict[str, Any]) -> str:
 def gradients_page(report: dict[str, Any]) -> str:
     """The table and its figures: bias and head mass against the number of negatives; opens offline."""
     figures = "".join(_figures(report["estimators"]))
+    scripts = re.findall(r"<script[^>]*>(.*?)</script>", figures, re.DOTALL)  # plotly's, in which names are JSON
     rows = "".join(row(cells(one)) for one in report["estimators"])
     table = f"<div class='wide'><table>{row(HEAD, 'th')}{rows}</table></div>"
-    body = f"<p>{heading(report)}</p><p>{READING}</p>{figures}<h2>Table</h2>{table}"
-    return frame("Estimators of the full softmax", "Estimators of the full softmax", body)
+    body = f"<p>{escape(heading(report))}</p><p>{escape(READING)}</p>{figures}<h2>Table</h2>{table}"
+    title = "Estimators of the full softmax"
+    return frame(title, title, body, scripts=scripts)
 
 
 def _figures(estimators: Sequence[dict[str, Any]]) -> list[str]:
@@ -130,7 +129,7 @@ def _figures(estimators: Sequence[dict[str, Any]]) -> list[str]:
             own = [one for one in estimators if one["estimator"] == name]
             # A bias that is not told apart from 0 stands at the smallest that would be.
             value = [max(one[key] or 0.0, (2 * one["bias_error"]) ** 0.5 if key == "bias" else 1e-4) for one in own]
-            figure.add_scatter(x=[one["n"] for one in own], y=value, name=name, mode="lines+markers")
+            figure.add_scatter(x=[one["n"] for one in own], y=value, name=escape(name), mode="lines+markers")
         if ideal is not None:
             figure.add_hline(y=ideal, line_dash="dot")
         figure.update_layout(

@@ -39,6 +39,7 @@ class Sampler(nn.Module, ABC):
         law_options: Options that `log_q` alone reads, which a loss without it has no use for.
         resamples: Whether the pool is drawn from once more for every row, by its scores: see `resample`.
         gathers: Whether `sample` itself collects the positives of all processes of a distributed run.
+        id_buffers: Names of buffers that hold ids of items; those of a checkpoint are looked at.
 
     Raises:
         ValueError: `count` is neither None nor a positive integer.
@@ -52,6 +53,7 @@ class Sampler(nn.Module, ABC):
     law_options: ClassVar[frozenset[str]] = frozenset()
     resamples: ClassVar[bool] = False
     gathers: ClassVar[bool] = False
+    id_buffers: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, counts: TargetCounts, *, count: int | None, seed: int) -> None:
         super().__init__()

@@ -40,6 +40,7 @@ class CrossBatch(Sampler):
 
     name = "cross_batch"
     kind = "draws"
+    id_buffers = ("queue",)
     log_frequency: Tensor
     queue: Tensor
 
@@ -86,6 +87,9 @@ class CrossBatch(Sampler):
     def set_extra_state(self, state: Any) -> None:
         """As `Sampler.set_extra_state`."""
         super().set_extra_state(state)
+        self.check_whole(0, filled=state["filled"], steps=state["steps"])
+        if state["filled"] > len(self.queue):
+            raise ValueError(f"filled={state['filled']}: the queue holds {len(self.queue)}")
         self.filled, self.steps = state["filled"], state["steps"]
 
     def _log_q_of(self, ids: Tensor) -> Tensor:

@@ -44,6 +44,7 @@ class XIR(InBatch):
     reads = ()
     random_batches = True
     resamples = True
+    id_buffers = ("cache",)
     cache: Tensor
     log_cache_law: Tensor
     occurrences: Tensor

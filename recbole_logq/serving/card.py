@@ -5,7 +5,10 @@ from __future__ import annotations
 import shlex
 from typing import Any
 
+from recbole_logq.markup import fenced, in_markdown
 from recbole_logq.serving.description import Description
+
+START = ["from recbole_logq.serving import Retriever", "", 'retriever = Retriever.load("this folder")']
 
 
 def card(
@@ -27,17 +30,11 @@ def card(
     example += [f'found = retriever.recommend(histories=[["{_quoted(item)}"]], {further})'] if visitors else []
     reads = [f"{column.name} ({column.type})" for column in described.context_columns]
     lines = [
-        f"# {manifest['model']} on {data['dataset']}",
+        f"# {in_markdown(manifest['model'])} on {in_markdown(data['dataset'])}",
         "",
         f"User encoder and item vectors of recbole_logq {manifest['recbole_logq']}; loads without RecBole:",
         "",
-        "```python",
-        "from recbole_logq.serving import Retriever",
-        "",
-        'retriever = Retriever.load("this folder")',
-        *example,
-        "found.items, found.scores, found.titles",
-        "```",
+        fenced("\n".join([*START, *example, "found.items, found.scores, found.titles"]), "python"),
         "",
         "Scores are inner products of a query and an item, "
         f"{described.dimensions} numbers each. No log Q is in them: it corrects the training's sampling alone. "
@@ -46,11 +43,11 @@ def card(
             if visitors
             else "Users are known by their ids: nobody else can be served."
         )
-        + (f" A request has a context: {', '.join(reads)}." if reads else ""),
+        + (f" A request has a context: {in_markdown(', '.join(reads))}." if reads else ""),
         "",
         "## Data",
         "",
-        f"- dataset: {data['dataset']}, {data['users']:,} users, {data['items']:,} items, "
+        f"- dataset: {in_markdown(data['dataset'])}, {data['users']:,} users, {data['items']:,} items, "
         f"{data['interactions']:,} interactions",
         f"- fingerprint of the split: {_pairs(data['fingerprint'])}",
         f"- histories in this folder: up to `{data['history']}` ({data['history_interactions']:,} interactions); the "
@@ -71,10 +68,7 @@ def card(
         "",
         "## How it was made",
         "",
-        "```",
-        training["command"],
-        manifest["command"],
-        "```",
+        fenced(f"{training['command']}\n{manifest['command']}"),
         "",
         f"- trained with: {_pairs(training['versions']) or 'unknown versions'}",
         f"- exported with: {_pairs(manifest['versions'])}",
@@ -102,7 +96,7 @@ def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _pairs(values: dict[str, Any] | None) -> str:
-    return ", ".join(f"{key} {value}" for key, value in (values or {}).items())
+    return in_markdown(", ".join(f"{key} {value}" for key, value in (values or {}).items()))
 
 
 def _quoted(text: str) -> str:

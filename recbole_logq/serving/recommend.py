@@ -16,6 +16,7 @@ from recbole_logq.files import failed_write, new_file, not_written, same_file, s
 from recbole_logq.serving.asked_file import AskedFile
 from recbole_logq.serving.recommendations import Recommendations
 from recbole_logq.serving.retriever import Retriever
+from recbole_logq.terminal import cell, console
 
 ROWS = 4096
 """Rows of a batch: their recommendations are in memory at once."""
@@ -118,19 +119,18 @@ def recommend_file(
 
 def show(found: Recommendations, rows: Sequence[str]) -> None:
     """Print recommendations, a table for each row."""
-    from rich.console import Console
     from rich.table import Table
 
-    console = Console()
+    screen = console()
     titles = found.titles or [[] for _ in rows]
     for row, name in enumerate(rows):
-        table = Table(title=name, title_justify="left")
+        table = Table(title=cell(name), title_justify="left")
         for heading in ("rank", "item", *(["title"] if found.titles else []), "score"):
             table.add_column(heading, justify="right" if heading in {"rank", "score"} else "left")
         for place, item in enumerate(found.items[row]):
-            title = [titles[row][place] or ""] if found.titles else []
-            table.add_row(str(place + 1), item, *title, f"{found.scores[row, place]:.4f}")
-        console.print(table, markup=False)
+            title = [cell(titles[row][place] or "")] if found.titles else []
+            table.add_row(str(place + 1), cell(item), *title, f"{found.scores[row, place]:.4f}")
+        screen.print(table)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import pickle
 import random
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -14,30 +15,12 @@ import torch
 
 from recbole_logq.errors import RequestError
 from recbole_logq.files import failed_write, new_file, not_written
+from recbole_logq.training.checkpoint_content import problem
 from recbole_logq.training.numbers import not_finite
 from recbole_logq.training.other_parameter import decode
 
-CONTENT: dict[str, Any] = {
-    "config": dict,
-    "given": dict,
-    "fingerprint": dict,
-    "id_fingerprint": str,
-    "epoch": int,
-    "cur_step": int,
-    "best_valid_score": float,
-    "best_valid_result": dict,
-    "best_epoch": int | None,
-    "stopped": bool,
-    "best_file": str,
-    "history": list,
-    "spent": tuple,
-    "state_dict": dict,
-    "other_parameter": dict,
-    "optimizer": dict,
-    "random": dict,
-    "loader": list,
-}
-"""What every checkpoint holds, and of which kind."""
+LARGEST_WEIGHT = 1e15
+"""Their products would soon be infinite; training never gets near."""
 
 DAMAGE = (RuntimeError, LookupError, TypeError, AttributeError, ValueError, ArithmeticError)
 """What code that takes a checkpoint's values for what they should be raises where they are something else."""
@@ -74,8 +57,11 @@ def load(path: str | Path, device: torch.device | str = "cpu") -> dict[str, Any]
     """
     if not Path(path).is_file():
         raise RequestError(f"no checkpoint at {path}")
+    n_values = _described(path)
     try:
-        content = torch.load(path, map_location=device, weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what torch says of a stranger's file is for torch's developers
+            content = torch.load(path, map_location=device, weights_only=True)
     except pickle.UnpicklingError as error:
         raise RequestError(f"{path} holds more than values and tensors and is not loaded (RecBole's own?)") from error
     except MemoryError:
@@ -84,12 +70,8 @@ def load(path: str | Path, device: torch.device | str = "cpu") -> dict[str, Any]
         raise RequestError(f"{path} is damaged or not a checkpoint; give another one") from error
     if not isinstance(content, dict) or not {"config", "state_dict", "given"} <= set(content):
         raise RequestError(f"{path} is not a checkpoint of recbole_logq")
-    wrong = [key for key, kind in CONTENT.items() if not isinstance(content.get(key, ...), kind)]
-    wrong = wrong or [key for key in ("model", "dataset") if not isinstance(content["config"].get(key), str)]
-    if wrong:
-        raise damaged(path, f"{wrong[0]} is not what it should be")
-    if _checksums_fail(path):
-        raise damaged(path, "its checksums do not fit")
+    if reason := problem(content, n_values):
+        raise damaged(path, reason)
     return content
 
 
@@ -98,15 +80,31 @@ def damaged(path: str | Path, reason: object) -> RequestError:
     return RequestError(f"{path} is damaged: {' '.join(str(reason).split())[:300]}; give another checkpoint")
 
 
-def _checksums_fail(path: str | Path) -> bool:
-    # torch writes them and does not look at them: a flipped bit would be another weight.
+def _described(path: str | Path) -> int:
+    """Look at the archive alone; returns the size of its description, in which every value takes a byte at least.
+
+    Raises:
+        RequestError: It is no archive as torch writes one, or its checksums do not fit.
+    """
     try:
         with zipfile.ZipFile(path) as archive:
-            return archive.testzip() is not None
+            entries = archive.infolist()
+            descriptions = [entry.file_size for entry in entries if entry.filename.rpartition("/")[2] == "data.pkl"]
+            names = {entry.filename for entry in entries}
+            # torch packs nothing: what is packed can be a thousand times larger than the file.
+            packed = any(entry.compress_type != zipfile.ZIP_STORED for entry in entries)
+            foreign = packed or len(names) < len(entries) or len(descriptions) != 1
+            # torch writes checksums and does not look at them: a flipped bit would be another weight.
+            fits = not foreign and archive.testzip() is None
     except MemoryError:
         raise
-    except Exception:  # torch's reader and this one stumble over different things
-        return True
+    except Exception as error:  # torch's reader and this one stumble over different things
+        raise RequestError(f"{path} is damaged or not a checkpoint; give another one") from error
+    if foreign:
+        raise RequestError(f"{path} is not a checkpoint of recbole_logq: it is an archive of another kind")
+    if not fits:
+        raise damaged(path, "its checksums do not fit")
+    return descriptions[0]
 
 
 def load_weights(model: Any, state: dict[str, Any], path: str) -> None:
@@ -115,14 +113,30 @@ def load_weights(model: Any, state: dict[str, Any], path: str) -> None:
     Raises:
         RequestError: They do not fit.
     """
+    stored = state["state_dict"]
+    for name, value in model.state_dict().items():
+        # torch converts without a word: whole numbers, or numbers of half the precision, would become weights.
+        if isinstance(value, torch.Tensor) and name in stored and getattr(stored[name], "dtype", None) != value.dtype:
+            raise damaged(path, f"{name} holds {getattr(stored[name], 'dtype', 'no numbers')}, not {value.dtype}")
     try:
-        model.load_state_dict(state["state_dict"])
+        model.load_state_dict(stored)
+        _check_ids(model)
         model.load_other_parameter(decode(state["other_parameter"]))
     except DAMAGE as error:
         reason = " ".join(str(error).split())[:300]
         raise RequestError(f"{path} does not fit the model: {reason}") from error
     if names := not_finite(model):
         raise damaged(path, f"{names[0]} has values that are no finite numbers")
+    for name, value in model.named_parameters():
+        if value.numel() and float(value.detach().abs().max()) > LARGEST_WEIGHT:
+            raise damaged(path, f"{name} has values above {LARGEST_WEIGHT:g}")
+
+
+def _check_ids(model: Any) -> None:
+    for module in model.modules():
+        for name in getattr(module, "id_buffers", ()):
+            if bool((getattr(module, name) >= module.n_items).any()):
+                raise ValueError(f"{name} holds items that there are not")
 
 
 def plain(value: Any) -> Any:
@@ -160,6 +174,12 @@ def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> N
     Raises:
         ValueError: It is that of other parameters; torch itself compares their number alone.
     """
+    for group, stored in zip(optimizer.param_groups, state["param_groups"], strict=True):
+        # Rates follow the schedule, and flags the machine; the rest is what the settings, which are equal, make.
+        for name in group.keys() & stored.keys() - {"params", "lr", "initial_lr"}:
+            flags = all(value is None or isinstance(value, bool) for value in (group[name], stored[name]))
+            if not flags and group[name] != stored[name]:
+                raise ValueError(f"{name} of the optimizer is {stored[name]!r}, not {group[name]!r}")
     optimizer.load_state_dict(state)
     for parameter, values in optimizer.state.items():
         for name, value in values.items():

@@ -102,7 +102,7 @@ class RetrievalTrainer(Trainer):
             name, warmup = self.config["lr_schedule"], self.config["warmup_steps"]
             self.schedule = create_schedule(self.optimizer, name, warmup, steps * self.epochs)
             if self._schedule_state is not None:
-                load_schedule(self.schedule, self._schedule_state, self.last_file)
+                load_schedule(self.schedule, self._schedule_state, self._resumed_from)
                 # Building a schedule sets the rate of its first step; loading its state does not set it back.
                 for group, rate in zip(self.optimizer.param_groups, self.schedule.get_last_lr(), strict=True):
                     group["lr"] = rate

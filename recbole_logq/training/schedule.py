@@ -50,6 +50,8 @@ def load_schedule(schedule: LambdaLR, state: Any, file: str) -> None:
                 raise ValueError(f"{key} of the schedule is not what it should be")
         if not all(math.isfinite(rate) for rate in (*state["base_lrs"], *state["_last_lr"])):
             raise ValueError("a learning rate of the schedule is no finite number")
+        if state["last_epoch"] < 0:
+            raise ValueError("the schedule counts below 0")
         schedule.load_state_dict(
             {key: state[key] for key in known if key != "lr_lambdas"}
             | {"lr_lambdas": [None] * len(known["lr_lambdas"])}

@@ -73,6 +73,7 @@ class Trainer(RecBoleTrainer):
         self._stopped = False
         self._steps = 0
         self._resumed: dict[str, Any] | None = None
+        self._resumed_from = ""
 
     # --- one run --------------------------------------------------------------------------------------------------
 
@@ -297,9 +298,11 @@ class Trainer(RecBoleTrainer):
             raise checkpoint.damaged(resume_file, "best_file is not a file beside it")
         if not best.is_file():
             raise RequestError(f"{resume_file} needs {best}, the best model so far, beside it")
-        checkpoint.load(best)  # it will be written over, and tested after training
+        beside = checkpoint.load(best)  # it will be written over, and tested after training
+        if not _same_run(beside, state):
+            raise RequestError(f"{best}, which {resume_file} names as its best model, is of another run")
         checkpoint.load_weights(self.model, state, resume_file)
-        self.saved_model_file = str(best)
+        self.saved_model_file, self._resumed_from = str(best), resume_file
         try:
             self._take_up(state)
         except checkpoint.DAMAGE as error:
@@ -312,8 +315,8 @@ class Trainer(RecBoleTrainer):
         self.logger.info(f"Checkpoint loaded. Resume training from epoch {self.start_epoch}")
 
     def _take_up(self, state: dict[str, Any]) -> None:
-        if min(state["epoch"], state["cur_step"]) < 0:
-            raise ValueError("it counts below 0")
+        if state["epoch"] >= state["config"].get("epochs", self.epochs):
+            raise ValueError(f"epoch {state['epoch']} is beyond its last one")
         checkpoint.load_optimizer(self.optimizer, state["optimizer"])
         self.start_epoch, self.cur_step = state["epoch"] + 1, state["cur_step"]
         self.best_valid_score = state["best_valid_score"]
@@ -332,8 +335,14 @@ class Trainer(RecBoleTrainer):
             for generator, saved in zip(_generators(train_data), self._resumed["loader"], strict=True):
                 generator.set_state(saved.cpu())
         except checkpoint.DAMAGE as error:
-            raise checkpoint.damaged(self.last_file, f"its random state cannot be set, {error}") from error
+            raise checkpoint.damaged(self._resumed_from, f"its random state cannot be set, {error}") from error
         self._resumed = None
+
+
+def _same_run(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    first, second = one["config"], other["config"]
+    keys = (first.keys() | second.keys()) - CHANGEABLE  # a setting that came between the two has its default, None
+    return one["fingerprint"] == other["fingerprint"] and all(first.get(key) == second.get(key) for key in keys)
 
 
 def _generators(train_data: Any) -> list[torch.Generator]:

@@ -80,6 +80,7 @@ def pickled(_: str) -> bytes:
     return file.getvalue()
 
 
+GROWING = "a0: &a0 [x, x]\n" + "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" for n in range(1, 40))
 SPACE = "model: BPR\ndataset: tiny\nsettings: {data_path: data}\n"
 RESUME = [*RUN, "--epochs=2", "--resume=own.pth"]
 OTHER = {"model": "TwoTowerLogQ", "dataset": "other"}
@@ -157,6 +158,11 @@ CASES = [
     bad("a list of settings", [*RUN, "--config_files=a.yaml"], "`key: value`", files={"a.yaml": "- 1\n"}),
     bad("code in YAML", [*RUN, "--config_files=a.yaml"], "line 1", files={"a.yaml": "a: !!python/name:os.abort\n"}),
     bad("YAML that is no text", [*RUN, "--config_files=a.yaml"], "a.yaml", files={"a.yaml": b"a: \xff\xfe\n"}),
+    bad("YAML whose aliases grow", [*RUN, "--config_files=a.yaml"], "100,000 values", files={"a.yaml": GROWING}),
+    bad("YAML nested without end", [*RUN, "--config_files=a.yaml"], "30 levels", files={"a.yaml": "a: " + "[" * 5000}),
+    bad("a control character in YAML", [*RUN, "--config_files=a.yaml"], "line 2", files={"a.yaml": "a: 1\nb: \x07\n"}),
+    bad("a type in YAML", [*RUN, "--config_files=a.yaml"], "!!set", files={"a.yaml": "seed: !!set {1}\n"}),
+    bad("control characters in a name", [*QUIET, "--model=BPR", "--dataset=\x1b[2Jx\u202ey"], "\\x1b[2Jx\\u202ey"),
     # Data
     inter("an empty file", "", "first line must declare"),
     inter("an empty dataset", HEAD, "no row with a user and an item"),
@@ -224,7 +230,7 @@ CASES = [
     own("text for the epoch", RESUME, "own.pth is damaged: epoch", epoch="three"),
     own("an epoch below 0", RESUME, "own.pth is damaged", epoch=-3),
     own("no optimizer", RESUME, "own.pth is damaged", optimizer={}),
-    own("no random state", RESUME, "random state", random={}),
+    own("no random state", RESUME, "it has no random.torch", random={}),
     own("weights of NaN", EVALUATE, "no finite numbers", state_dict="nan"),
     own("weights of another shape", EVALUATE, "does not fit the model", state_dict="cut"),
     own("what the weights fix", [*EVALUATE, "--embedding_size=8"], "evaluation keeps it"),

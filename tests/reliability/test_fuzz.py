@@ -26,6 +26,7 @@ from hypothesis import strategies as st
 from recbole_logq import run
 from recbole_logq.cli import main
 from recbole_logq.training import checkpoint
+from recbole_logq.training.checkpoint_content import Content
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "15"))
 SECONDS = 60
@@ -249,7 +250,7 @@ def test_configuration_files(place: Path, content: bytes) -> None:
 
 # --- checkpoints ----------------------------------------------------------------------------------------------------
 
-PARTS = [*checkpoint.CONTENT, "schedule"]
+PARTS = list(Content.model_fields)
 
 
 @st.composite

@@ -14,10 +14,24 @@ from recbole_logq.errors import RequestError, WorkError
 from recbole_logq.training import checkpoint
 
 CONTENT: dict[str, Any] = {
-    **{name: kind() for name, kind in checkpoint.CONTENT.items() if isinstance(kind, type)},
     "config": {"model": "BPR", "dataset": "cut"},
+    "given": {},
+    "fingerprint": {"train": "0", "valid": "1", "test": "2"},
+    "id_fingerprint": "3",
+    "epoch": 0,
+    "cur_step": 0,
+    "best_valid_score": -float("inf"),
+    "best_valid_result": {},
     "best_epoch": None,
+    "stopped": False,
+    "best_file": "a.pth",
+    "history": [],
+    "spent": (0.0, 0.0, 0),
     "state_dict": {"weight": torch.arange(3.0)},
+    "other_parameter": {},
+    "optimizer": {"state": {}, "param_groups": [{"params": [0], "lr": 0.001}]},
+    "random": checkpoint.random_state(),
+    "loader": [],
 }
 
 
@@ -100,7 +114,7 @@ def test_plain() -> None:
     ("change", "message"),
     [
         ({"epoch": "3"}, r"a\.pth is damaged: epoch is not"),
-        ({"config": {"model": "BPR"}}, r"a\.pth is damaged: dataset is not"),
+        ({"config": {"model": "BPR"}}, r"a\.pth is damaged: it has no config\.dataset"),
         ({"optimizer": None}, r"a\.pth is damaged: optimizer is not"),
     ],
 )
@@ -131,6 +145,8 @@ def test_weights_that_are_no_numbers_are_refused() -> None:
         load_state_dict=model.load_state_dict,
         load_other_parameter=lambda _: None,
         named_parameters=model.named_parameters,
+        state_dict=model.state_dict,
+        modules=model.modules,
     )
     with pytest.raises(RequestError, match=r"a\.pth is damaged: weight has values that are no finite numbers"):
         checkpoint.load_weights(both, {**state, "other_parameter": {}}, "a.pth")

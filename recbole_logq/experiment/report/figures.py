@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from html import escape
 
 from recbole_logq.experiment.report.curves import Points, by_decile, quality_over, weights_by_epoch
 from recbole_logq.experiment.report.summary import Record, Summary
 from recbole_logq.experiment.report.svg import Plot, Scale, classes
+from recbole_logq.markup import escape
 
 _ROW = 36
 _LOG_FROM = 30

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from recbole_logq.experiment.report import tables
 from recbole_logq.experiment.report.summary import Summary
 from recbole_logq.experiment.report.tables import Cell
+from recbole_logq.markup import fenced, in_markdown
 
 
 def markdown(summaries: Sequence[Summary], title: str) -> str:
     """Tables, reasons of failure, protocol, fingerprints, versions and commands."""
-    parts = [f"# {_text(title)}"]
+    parts = [f"# {in_markdown(title)}"]
     for summary in summaries:
-        parts.append(f"## {_text(summary.dataset)}")
+        parts.append(f"## {in_markdown(summary.dataset)}")
         if summary.runs:
             parts.append("Means over seeds with 95 % t intervals; one seed has none.")
             parts.append(_table(*tables.results(summary)))
@@ -29,8 +29,8 @@ def markdown(summaries: Sequence[Summary], title: str) -> str:
                 f"test {one['test']}"
                 for one in summary.fingerprints()
             ]
-            parts += ["### Protocol and split", _text(protocol), _lines(prints)]
-        parts += ["### Commands", _code("\n".join(run["command"] for run in [*summary.runs, *summary.failed]))]
+            parts += ["### Protocol and split", in_markdown(protocol), _lines(prints)]
+        parts += ["### Commands", fenced("\n".join(run["command"] for run in [*summary.runs, *summary.failed]), "sh")]
     used = tables.versions(summaries)
     if used:
         parts += ["## Versions", _lines([f"{package} {version}" for package, version in used.items()])]
@@ -39,24 +39,10 @@ def markdown(summaries: Sequence[Summary], title: str) -> str:
 
 def _table(head: Sequence[str], lines: Sequence[Sequence[Cell]]) -> str:
     body = [[f"{cell.text} {cell.note}".strip() for cell in line] for line in lines]
-    rows = [[_text(text) for text in line] for line in (head, *body)]
+    rows = [[in_markdown(text) for text in line] for line in (head, *body)]
     rows.insert(1, ["---"] * len(head))
     return "\n".join(f"| {' | '.join(line)} |" for line in rows)
 
 
 def _lines(lines: Sequence[str]) -> str:
-    return "\n".join(f"- {_text(line)}" for line in lines)
-
-
-def _text(text: str) -> str:
-    """Nothing in it is markup: neither HTML nor a link, nor the end of a cell or line."""
-    safe = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    # Brackets of intervals stay: they make a link only before a parenthesis, bracket or colon.
-    safe = re.sub(r"([\\`*|])|\](?=[(\[:])", lambda found: "\\" + found[0], safe)
-    return " ".join(safe.split())
-
-
-def _code(text: str) -> str:
-    longest = max((len(run) for run in re.findall("`+", text)), default=0)
-    fence = "`" * max(3, longest + 1)
-    return f"{fence}sh\n{text}\n{fence}"
+    return "\n".join(f"- {in_markdown(line)}" for line in lines)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from typing import Any
 
 from recbole_logq.experiment.report.page import pairs, table, whole
@@ -12,6 +11,7 @@ from recbole_logq.experiment.sweep.figures import figures
 from recbole_logq.experiment.sweep.progress import shown
 from recbole_logq.experiment.sweep.records import Record
 from recbole_logq.experiment.sweep.space import Parameter
+from recbole_logq.markup import escape
 
 
 def page(content: dict[str, Any], spaces: Mapping[str, Sequence[Parameter]]) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from recbole_logq.errors import RequestError
-from recbole_logq.parsing import parse_value
+from recbole_logq.parsing import parse_value, read_text
 
 
 def read_params_file(path: str | Path) -> dict[str, Any]:
@@ -19,10 +19,7 @@ def read_params_file(path: str | Path) -> dict[str, Any]:
     Raises:
         RequestError: The file or a line cannot be read.
     """
-    try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise RequestError(f"cannot read the range file {path}: {getattr(error, 'strerror', error)}") from error
+    lines = read_text(path, "range file").splitlines()
     space: dict[str, Any] = {}
     for number, line in enumerate(lines, 1):
         words = line.split(maxsplit=2)

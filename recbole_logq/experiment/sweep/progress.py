@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
 from recbole_logq.experiment.sweep.records import ENDED, Record
+from recbole_logq.terminal import cell, console, visible
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _SHOWN = 15
 
@@ -24,7 +26,7 @@ class Progress:
         metric: Of validation.
         bigger: Whether a larger score is better.
         earlier: Records of trials that were over before.
-        console: Where to show it; standard output by default.
+        screen: Where to show it; standard output by default.
     """
 
     def __init__(
@@ -34,17 +36,17 @@ class Progress:
         metric: str,
         bigger: bool,
         earlier: list[Record],
-        console: Console | None = None,
+        screen: Console | None = None,
     ) -> None:
         self.name, self.total, self.metric, self.bigger = name, total, metric, bigger
         self.records = {record["trial"]: record for record in earlier}
-        self.console = console or Console(file=sys.stdout, highlight=False)
+        self.screen = screen or console()
         self.live: Live | None = None
         self.start, self.shown = time.time(), 0.0
 
     def __enter__(self) -> Progress:
-        if self.console.is_terminal:
-            self.live = Live(console=self.console, auto_refresh=False, transient=False)
+        if self.screen.is_terminal:
+            self.live = Live(console=self.screen, auto_refresh=False, transient=False)
             self.live.start()
         return self
 
@@ -61,7 +63,7 @@ class Progress:
             self.shown = time.time()
             self.live.update(self.table(), refresh=True)
         elif self.live is None and over:
-            self.console.print(self.line(record), markup=False, soft_wrap=True)
+            self.screen.print(visible(self.line(record)), markup=False, highlight=False, soft_wrap=True)
 
     def line(self, record: Record) -> str:
         """A trial that is over, in words."""
@@ -79,14 +81,14 @@ class Progress:
         running = [one for one in self.records.values() if one["status"] not in ENDED]
         counts = ", ".join(f"{sum(one['status'] == kind for one in over)} {kind}" for kind in ENDED)
         minutes = (time.time() - self.start) / 60
-        table = Table(title=f"{self.name}: {len(over)} of {self.total} trials ({counts}), {minutes:.1f} min")
+        table = Table(title=cell(f"{self.name}: {len(over)} of {self.total} trials ({counts}), {minutes:.1f} min"))
         for column in ("trial", "status", "epoch", self.metric, "parameters"):
-            table.add_column(column, overflow="fold")
+            table.add_column(cell(column), overflow="fold")
         sign = -1 if self.bigger else 1
         over.sort(key=lambda one: (one["best_score"] is None, sign * (one["best_score"] or 0.0)))
         for one in [*running, *over[: max(_SHOWN - len(running), 3)]]:
             score = "-" if one["best_score"] is None else f"{one['best_score']:.4f}"
-            table.add_row(str(one["number"]), one["status"], str(one["epochs"]), score, shown(one["point"]))
+            table.add_row(str(one["number"]), one["status"], str(one["epochs"]), score, cell(shown(one["point"])))
         return table
 
 

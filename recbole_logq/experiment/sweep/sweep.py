@@ -20,6 +20,7 @@ from recbole_logq.experiment.sweep.plan import Search, SweepPlan, make_sweep
 from recbole_logq.experiment.sweep.records import Record, Records
 from recbole_logq.files import folder_name, write_json, write_text
 from recbole_logq.settings import DATA_PATH
+from recbole_logq.terminal import say
 
 OVER = "over.json"
 """Says that all trials of a search are over."""
@@ -63,7 +64,7 @@ def sweep(
     target = Path(folder or Path("sweeps") / folder_name(plan.title)).absolute()
     done = _state(target, plan, resume)
     if done is not None:
-        print(f"this sweep is finished; results in {target}", flush=True)
+        say(f"this sweep is finished; results in {target}")
         return _with_a_winner(done)
     with alone_in(target, "sweep"):
         refuse_links(target, [folder_name(search.name) for search in plan.searches])
@@ -101,7 +102,7 @@ def _search_all(plan: SweepPlan, folder: Path, address: str | None, configs: dic
     from recbole_logq.experiment.sweep.engine import folder_of, run_search
     from recbole_logq.experiment.sweep.shared import prepare
 
-    print(f"results go to {folder}", flush=True)
+    say(f"results go to {folder}")
     missing = [search for search in plan.searches if not (folder_of(folder, search) / OVER).is_file()]
     if not missing:  # cut off between the last trial and the report
         return
