@@ -109,7 +109,7 @@ def test_recbole_reads_the_very_ids_that_were_written(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("form", ["csv", "sequences"])
 def test_different_names_stay_different_for_recbole(tmp_path: Path, form: str) -> None:
-    special = ["", "\t", "\n", "\r", '"', "\\", "\\t", "'", "\0", "NA", "_", " "]
+    special = ["", "\t", "\n", "\r", '"', "\\", "\\t", "'", "\0", "NA", "_", " ", "\x0c", "\x85", "\u2028"]
     names = sorted({a + b + c for a in special for b in special for c in special if (a + b + c).strip()})
     if form == "csv":
         text = "".join('u{},"{}",{}\n'.format(n % 9, name.replace('"', '""'), n) for n, name in enumerate(names))

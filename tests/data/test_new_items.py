@@ -55,6 +55,16 @@ def test_what_is_no_such_file(build: Callable[..., Any], featured_cut: Path, tmp
     file.write_text("item_id:token\tpicture:float_seq\nn1\t1 x\n")
     with pytest.raises(RequestError, match="something else than numbers"):
         read_new_items(file, dataset)
+    for lines, message in (
+        ("n1\t1\nn1\t2", "has n1 twice"),
+        ("n1\t1\n\t2", "a line without an item"),
+        ("n1\t1\t2", "line 2: 3"),
+    ):
+        file.write_text(f"item_id:token\tpicture:float_seq\n{lines}\n")
+        with pytest.raises(RequestError, match=message):
+            read_new_items(file, dataset)
+    file.write_text('\ufeffitem_id:token\tpicture:float_seq\nNA\t1\n"a\t2\nnull\t\n', encoding="utf-8")
+    assert read_new_items(file, dataset)[0] == ["NA", '"a', "null"]
     plain, *_ = build("TwoTowerLogQ")
     with pytest.raises(RequestError, match="item_features: the model has none"):
         plain.vectors_of_new_items([])
