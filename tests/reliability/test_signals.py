@@ -261,3 +261,7 @@ def test_a_killed_rank_is_said_once_and_ends_the_others(base: Path, tmp_path: Pa
     assert said == f"error: process 2 of 2, rank 1, was killed by SIGKILL (out of memory?); {advice}\n"
     assert process.returncode == 1
     assert not any(rank.is_running() for rank in ranks)
+
+
+def test_the_table_is_whole(names_in_page: Callable[[str], list[str]]) -> None:
+    assert names_in_page("signals") == [f"`{command.name}`" for command in (*COMMANDS, *SEVERAL)]
