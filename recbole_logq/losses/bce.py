@@ -39,7 +39,7 @@ class BCE(Loss):
         return torch.where(counts > 0, value, torch.zeros_like(value))
 
     def positive_weight(self, counts: Tensor) -> Tensor | float:
-        """Factor of the positive's part, scalar or `[rows]`, for rows with so many valid negatives."""
+        """Factor of the positive's part, scalar or `[rows]`, by the number of valid negatives."""
         return 1.0
 
 

@@ -47,7 +47,7 @@ class SCE(Loss, nn.Module):
         buckets: Number of directions. Default: 2 sqrt(rows), rounded up.
         bucket_rows: Queries in a bucket. Default: the same.
         bucket_items: Items in a bucket.
-        seed: Of the directions.
+        seed: Seed of the directions.
 
     Raises:
         ValueError: A size is smaller than 1.

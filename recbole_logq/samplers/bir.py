@@ -24,7 +24,7 @@ class BIR(InBatch):
     The weight turns the pool's popularity into an approximate draw from the model's own softmax; the loss over the
     draws is the uncorrected one, and no gradient flows through the draw. As published it claims no consistency: drawn
     by softmax and weighted by softmax, the gradient tends to the square of the probabilities, and the draws come from
-    so many columns as the batch has.
+    only as many columns as the batch has.
 
     When to use: to emphasise hard negatives of the batch.
 

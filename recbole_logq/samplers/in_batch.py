@@ -19,7 +19,7 @@ class InBatch(Sampler):
     """`count` positions of the batch, drawn without replacement; all of them if `count` is None or there are fewer.
 
     Each position is one draw from the training targets, so `Q(d) = p_d`; where batches are built from one segment of
-    the data each, p is the segment's. An item without training targets can not be drawn; asked for as a positive (in
+    the data each, p is the segment's. An item without training targets cannot be drawn; asked for as a positive (in
     validation) it has log Q = -inf.
 
     When to use: by default: its negatives cost nothing to encode, and popular items come as often as they are targets.
