@@ -24,7 +24,8 @@ class Folding:
 
     Args:
         negatives: Kind of negatives.
-        foreign: Share of the other language's items among the best ten of all items, on average over users; 0.5 by chance.
+        foreign: Share of the other language's items among the best ten of all items, on average over users; 0.5 by
+            chance.
         own_hits: Share of users whose best ten hold an item they would take, held out from training.
     """
 

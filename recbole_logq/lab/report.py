@@ -9,9 +9,9 @@ from recbole_logq.experiment.html import frame, row
 
 READING = (
     "bias: of the gradient in the scores, relative to the full softmax's, noise of the mean taken off; '<' where it "
-    "is not distinguishable from 0. std: spread over pools, alike. head mass: negative gradient on the 1 % most popular "
-    "items, ideal 1.00. Q: how often the pools held items of the head / of the tail, relative to what their Q says, "
-    "ideal 1.00."
+    "is not distinguishable from 0. std: spread over pools, alike. head mass: negative gradient on the 1 % most "
+    "popular items, ideal 1.00. Q: how often the pools held items of the head / of the tail, relative to what their Q "
+    "says, ideal 1.00."
 )
 
 
