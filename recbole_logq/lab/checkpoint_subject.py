@@ -36,8 +36,8 @@ def checkpoint_subject(restored: Restored, rows: int, seed: int = 0) -> Subject:
 
     Args:
         restored: A model of this package.
-        rows: How many.
-        seed: Of the choice.
+        rows: Number of rows.
+        seed: Seed of the choice.
 
     Raises:
         RequestError: Its batches are built from segments.
@@ -93,8 +93,8 @@ def exact_weights(restored: Restored, limit: int, seed: int = 0) -> dict[str, An
 
     Args:
         restored: A model of this package.
-        limit: Rows to look at, about.
-        seed: Of the batches' order.
+        limit: Approximate number of rows to look at.
+        seed: Seed of the batches' order.
 
     Returns:
         ``users``, ``items`` (int64 ``[rows]``) and ``weights`` (float64 ``[rows]``).

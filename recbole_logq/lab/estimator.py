@@ -40,13 +40,13 @@ class Estimator:
     """One line of the laboratory's table.
 
     Args:
-        name: As the user wrote it.
+        name: Name as the user wrote it.
         loss: Name of the loss.
         source: Name of the source of negatives.
-        options: Of the source.
-        loss_options: Of the loss.
+        options: Options of the source.
+        loss_options: Options of the loss.
         hits: Treatment of accidental hits; None for the loss's own.
-        mask: What is masked.
+        mask: What is masked, one of `MASKS`.
         given: Options that the user set, against the recipe's.
         frequency_q: Whether to state the frequency of targets as Q whatever the pool is: a common mistake, on purpose.
     """
@@ -66,7 +66,7 @@ class Estimator:
         """``RECIPE`` or ``LOSS+SOURCE``, with ``:key=value`` for hits, mask, q and the source's options.
 
         Raises:
-            RequestError: No such thing, or it is not measured in scores.
+            RequestError: The name is unknown, or the estimator is not measured in scores.
         """
         head, *changes = text.split(":")
         if "+" in head:
@@ -128,7 +128,7 @@ class Estimator:
         """The source, with a pool of ``count``.
 
         Raises:
-            RequestError: It does not take these options.
+            RequestError: The estimator does not take these options.
         """
         options = dict(self.options)
         if "memory" in inspect.signature(get_sampler(self.source)).parameters and "memory" not in self.given:

@@ -23,8 +23,9 @@ class Folding:
     """What came of one choice of negatives.
 
     Args:
-        negatives: Which.
-        foreign: Share of the other language's items among the best ten of all items, mean over users; 0.5 by chance.
+        negatives: Kind of negatives.
+        foreign: Share of the other language's items among the best ten of all items, on average over users; 0.5 by
+            chance.
         own_hits: Share of users whose best ten hold an item they would take, held out from training.
     """
 
@@ -38,9 +39,9 @@ def fold(negatives: str, *, users: int = 200, items: int = 200, steps: int = 600
 
     Args:
         negatives: ``own`` (only what the user refused), ``global`` (uniform over the catalogue), or ``mixed``.
-        users, items: In both languages together.
-        steps: Of training, whole data at a time.
-        seed: Of data, initial weights and draws.
+        users, items: Numbers of users and items in both languages together.
+        steps: Training steps, each on the whole data.
+        seed: Seed of data, initial weights and draws.
 
     Raises:
         ValueError: Unknown negatives.

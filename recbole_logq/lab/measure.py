@@ -31,11 +31,11 @@ class Measured:
     """What one estimator does with n negatives.
 
     Args:
-        estimator: Its name.
+        estimator: Name of the estimator.
         n: Columns of the pool.
         bias: Root of the mean squared bias, relative to the full gradient's norm; 0 where the estimate is negative.
         bias_error: Standard error of the squared relative bias, from independent groups of pools.
-        squared_bias: The squared relative bias itself; below about 2 errors it is not told apart from 0.
+        squared_bias: The squared relative bias itself; below about 2 errors it is not distinguishable from 0.
         spread: Standard deviation of the gradient over pools, relative to the full gradient's norm.
         head_mass: Negative-gradient mass on the most popular 1 % of the items, relative to the full softmax's; None
             where there is none, as for a few rows that all have popular positives.
@@ -59,11 +59,11 @@ def measure(estimator: Estimator, subject: Subject, n: int, pools: int = 64, see
     """Examine one estimator.
 
     Args:
-        estimator: Which.
+        estimator: Estimator to measure.
         subject: Rows, scores and batches.
         n: Columns of a pool.
-        pools: How many, at least two per group.
-        seed: Of the sampler.
+        pools: Number of pools, at least two per group.
+        seed: Seed of the sampler.
 
     Raises:
         ValueError: Too few pools.
@@ -137,7 +137,7 @@ def check_mask(estimator: Estimator, subject: Subject) -> None:
     """Refuse a mask that needs users of a subject that has none.
 
     Raises:
-        RequestError: In one line.
+        RequestError: The estimator cannot be measured; one line with the reason.
     """
     if estimator.mask != "target" and (subject.users is None or subject.history is None):
         raise RequestError(f"{estimator.name}: {subject.name} has no users with a history; set --checkpoint=FILE")

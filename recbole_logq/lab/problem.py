@@ -29,7 +29,7 @@ class World:
         items: Size of the catalogue.
         zipf: Exponent of popularity; 0 makes all items alike.
         stage: ``early``, ``mid`` or ``converged``.
-        seed: Of everything.
+        seed: Seed of all random numbers.
 
     Raises:
         ValueError: An argument is out of range.
@@ -50,7 +50,7 @@ class World:
         """Users of this world with a positive each, what the model thinks of them, and batches of others.
 
         Args:
-            rows: How many.
+            rows: Number of rows.
         """
         generator = torch.Generator().manual_seed(self.seed)
         rank = torch.arange(1, self.items + 1, dtype=torch.float64)

@@ -14,9 +14,9 @@ WIDTH = 130
 """Of tables in a file, which should not be cut to the width of a terminal that is not there."""
 READING = (
     "bias: of the gradient in the scores, relative to the full softmax's, noise of the mean taken off; '<' where it "
-    "is not told apart from 0. std: spread over pools, alike. head mass: negative gradient on the 1 % most popular "
-    "items, ideal 1.00. Q: how often the pools held items of the head / of the tail, relative to what their Q says, "
-    "ideal 1.00."
+    "is not distinguishable from 0. std: spread over pools, alike. head mass: negative gradient on the 1 % most "
+    "popular items, ideal 1.00. Q: how often the pools held items of the head / of the tail, relative to what their Q "
+    "says, ideal 1.00."
 )
 
 
@@ -42,7 +42,7 @@ HEAD = ("estimator", "n", "bias", "std", "head mass", "Q head", "Q tail")
 
 def cells(one: dict[str, Any]) -> list[str]:
     """A line of the table."""
-    # Two errors of the squared bias: what is below is not told apart from 0.
+    # Two errors of the squared bias: what is below is not distinguishable from 0.
     floor = (2 * one["bias_error"]) ** 0.5
     bias = f"{one['bias']:.4f}" if one["squared_bias"] > 2 * one["bias_error"] else f"< {floor:.4f}"
     fit, head = one["q_fit"], one["head_mass"]
@@ -127,7 +127,7 @@ def _figures(estimators: Sequence[dict[str, Any]]) -> list[str]:
         figure = go.Figure()
         for name in names:
             own = [one for one in estimators if one["estimator"] == name]
-            # A bias that is not told apart from 0 stands at the smallest that would be.
+            # A bias that is not distinguishable from 0 stands at the smallest that would be.
             value = [max(one[key] or 0.0, (2 * one["bias_error"]) ** 0.5 if key == "bias" else 1e-4) for one in own]
             figure.add_scatter(x=[one["n"] for one in own], y=value, name=escape(name), mode="lines+markers")
         if ideal is not None:

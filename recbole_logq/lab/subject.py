@@ -17,7 +17,7 @@ class Batch:
 
     Args:
         positives: int64 ``[rows]``.
-        n_units: Independent units that they come from.
+        n_units: Number of independent units that they come from.
     """
 
     positives: Tensor
@@ -29,7 +29,7 @@ class Subject:
     """A model under examination.
 
     Args:
-        name: What it is, for headings.
+        name: Short description, for headings.
         scores: ``[rows, items]``, column j is item j + 1; float64.
         positives: int64 ``[rows]``, ids.
         counts: Training targets.

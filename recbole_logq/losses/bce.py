@@ -17,6 +17,16 @@ class BCE(Loss):
 
     It estimates no softmax: scores tend to odds against the pool's own law, and with many negatives the model becomes
     overconfident (Petrov & Macdonald, RecSys 2023; see `gbce`).
+
+    When to use: as SASRec's classic loss, for comparison, or with observed negatives, whose law nobody knows.
+
+    Goes with: `uniform` and `observed`. No log Q is read, so popular negatives of an in-batch pool are punished.
+
+    Example:
+        >>> from recbole_logq.losses import get_loss
+        >>> positive, negatives = torch.tensor([1.0]), torch.tensor([[0.5, 2.0]])
+        >>> get_loss("bce")(positive, negatives)
+        tensor([1.1381])
     """
 
     name = "bce"
@@ -29,7 +39,7 @@ class BCE(Loss):
         return torch.where(counts > 0, value, torch.zeros_like(value))
 
     def positive_weight(self, counts: Tensor) -> Tensor | float:
-        """Factor of the positive's part, scalar or `[rows]`, for rows with so many valid negatives."""
+        """Factor of the positive's part, scalar or `[rows]`, by the number of valid negatives."""
         return 1.0
 
 

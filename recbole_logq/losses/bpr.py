@@ -16,6 +16,16 @@ class BPR(Loss):
     """Mean of `softplus(s- - s+)` over the valid negatives (Rendle et al., UAI 2009).
 
     It estimates the probability of ordering a pair wrongly under the pool's law, not a softmax.
+
+    When to use: as the pairwise baseline, or where only the order of pairs matters.
+
+    Goes with: `uniform` and `observed`; with one or a few negatives a row it is the loss of matrix factorisation.
+
+    Example:
+        >>> from recbole_logq.losses import get_loss
+        >>> positive, negatives = torch.tensor([1.0]), torch.tensor([[0.5, 2.0]])
+        >>> get_loss("bpr")(positive, negatives)
+        tensor([0.8937])
     """
 
     name = "bpr"

@@ -38,7 +38,7 @@ def catalogue_logsumexp(query: Tensor, vectors: Tensor, terms: Terms, name: str,
         query: `[rows, d]`.
         vectors: `[catalogue, d]`.
         terms: Only the mask is read. A mask function may be asked again in the backward pass.
-        name: Of the loss, for messages.
+        name: Name of the loss, for messages.
         block_rows: Upper bound for the rows that are worked on at a time.
 
     Returns:

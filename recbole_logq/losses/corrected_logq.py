@@ -26,6 +26,19 @@ class CorrectedLogQ(SampledSoftmaxLoss):
 
     For a pool of distinct ids pass log inclusion probabilities with `excluded_log_q` of -inf and `log_n` of 0
     (Horvitz-Thompson). A row whose excluded mass is 1 has loss 0 and gradient 0.
+
+    When to use: for large catalogues with a few hundred sampled negatives; the estimate approaches the full softmax as
+    n grows.
+
+    Goes with: every source that states its log Q: `in_batch`, `mixed`, `popularity`, `cross_batch`, `streaming`.
+    Accidental hits are masked.
+
+    Example:
+        >>> from recbole_logq.losses import get_loss
+        >>> positive, negatives = torch.tensor([1.0]), torch.tensor([[0.5, 2.0]])
+        >>> log_q = {"positive_log_q": torch.tensor([0.2]).log(), "negative_log_q": torch.tensor([0.5, 0.3]).log()}
+        >>> get_loss("corrected_logq")(positive, negatives, **log_q)
+        tensor([1.6311])
     """
 
     name = "corrected_logq"

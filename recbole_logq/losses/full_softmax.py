@@ -18,6 +18,16 @@ class FullSoftmax(Loss):
 
     On vectors it is exact and blockwise, forward and backward: memory grows with rows and with the catalogue, never
     with their product. `valid` may leave columns out; log-probabilities are ignored.
+
+    When to use: up to some 20,000 items, and as the reference that sampled losses are measured against.
+
+    Goes with: `catalogue` alone: its columns are all items.
+
+    Example:
+        >>> from recbole_logq.losses import get_loss
+        >>> scores = torch.tensor([[1.0, 0.5, 2.0]])  # of the whole catalogue; the positive is its first item
+        >>> get_loss("full_softmax")(scores[:, 0], scores)
+        tensor([1.4644])
     """
 
     name = "full_softmax"

@@ -15,6 +15,16 @@ class GBCE(BCE):
     With the sampling rate `a = k / (C - 1)`, `beta = a (t (1 - 1/a) + 1/a)`: t = 0 is plain BCE, t = 1 makes the
     positives' scores those of training without sampling (gSASRec, RecSys 2023, section 5). For uniform negatives.
 
+    When to use: with many uniform negatives a row, where plain BCE becomes overconfident.
+
+    Goes with: `uniform`: the calibration knows the sampling rate, not the law of another source.
+
+    Example:
+        >>> from recbole_logq.losses import get_loss
+        >>> positive, negatives = torch.tensor([1.0]), torch.tensor([[0.5, 2.0]])
+        >>> get_loss("gbce", catalogue_size=100, t=0.75)(positive, negatives)
+        tensor([1.0614])
+
     Args:
         catalogue_size: C, number of items without padding.
         t: Calibration between 0 and 1.

@@ -19,6 +19,17 @@ class LogQ(SampledSoftmaxLoss):
     negatives stand for less than the partition function and the bias no longer falls to 0 with n.
 
     A positive with Q+ = 0 (log Q+ of -inf) has loss 0: under the form's own premise it could not have been drawn.
+
+    When to use: as the industry's standard correction of in-batch negatives.
+
+    Goes with: every source that states its log Q, with accidental hits kept.
+
+    Example:
+        >>> from recbole_logq.losses import get_loss
+        >>> positive, negatives = torch.tensor([1.0]), torch.tensor([[0.5, 2.0]])
+        >>> log_q = {"positive_log_q": torch.tensor([0.2]).log(), "negative_log_q": torch.tensor([0.5, 0.3]).log()}
+        >>> get_loss("logq")(positive, negatives, **log_q)
+        tensor([1.1167])
     """
 
     name = "logq"

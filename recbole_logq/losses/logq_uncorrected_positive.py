@@ -18,6 +18,17 @@ class LogQUncorrectedPositive(SampledSoftmaxLoss):
     The baseline that the scripts released with "Correcting the LogQ Correction" (Khrylchenko et al., RecSys 2025)
     run under the name of the old loss. The sum over n draws estimates n times the partition function while the
     positive enters once, so the positive's share is too small by about n and **more** negatives make it worse.
+
+    When to use: to reproduce results of code that corrects the negatives alone; for nothing else.
+
+    Goes with: the sources of `logq`, with accidental hits masked.
+
+    Example:
+        >>> from recbole_logq.losses import get_loss
+        >>> positive, negatives = torch.tensor([1.0]), torch.tensor([[0.5, 2.0]])
+        >>> log_q = {"positive_log_q": torch.tensor([0.2]).log(), "negative_log_q": torch.tensor([0.5, 0.3]).log()}
+        >>> get_loss("logq_uncorrected_positive")(positive, negatives, **log_q)
+        tensor([2.4225])
     """
 
     name = "logq_uncorrected_positive"

@@ -29,7 +29,7 @@ def check_pairing(loss: Loss, hits: Hits, allow_crossed: bool = False) -> None:
     if hits == loss.hits:
         return
     if loss.hits == "catalogue":
-        raise ValueError(f"loss {loss.name!r} sums over the whole catalogue and can not take a sampled pool")
+        raise ValueError(f"loss {loss.name!r} sums over the whole catalogue and cannot take a sampled pool")
     if hits == "catalogue":
         raise ValueError(f"loss {loss.name!r} is made for sampled negatives; over the catalogue use 'full_softmax'")
     if not allow_crossed:

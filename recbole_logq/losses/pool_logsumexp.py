@@ -31,7 +31,7 @@ def pool_logsumexp(
         pool_vectors: `[pool, d]`.
         offset: `[pool]` or `[rows, pool]`, None for zero; receives no gradient.
         terms: Only the mask is read.
-        name: Of the loss, for messages.
+        name: Name of the loss, for messages.
         block_rows: Rows that are worked on at a time, so that a block stays in the cache.
 
     Returns:

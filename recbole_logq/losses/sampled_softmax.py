@@ -17,6 +17,16 @@ class SampledSoftmax(SampledSoftmaxLoss):
 
     The cross entropy of the positive among itself and the pool. Its gradient is biased towards whatever the pool
     holds too often: with in-batch negatives popular items are pushed down in proportion to their popularity.
+
+    When to use: with uniform negatives, whose correction is a constant, or as the uncorrected baseline.
+
+    Goes with: `uniform`; `bir` and `xir`, whose draws carry their correction already.
+
+    Example:
+        >>> from recbole_logq.losses import get_loss
+        >>> positive, negatives = torch.tensor([1.0]), torch.tensor([[0.5, 2.0]])
+        >>> get_loss("sampled_softmax")(positive, negatives)
+        tensor([1.4644])
     """
 
     name = "sampled_softmax"

@@ -32,11 +32,22 @@ class SCE(Loss, nn.Module):
     On scores alone there is nothing to project and the bucket is everything: the cross entropy itself. It owns its
     random generator, which is part of `state_dict`.
 
+    When to use: for large catalogues whose hardest items matter, without any estimate of Q.
+
+    Goes with: `catalogue`; the buckets are chosen from all items.
+
+    Example:
+        >>> from recbole_logq.losses import get_loss
+        >>> query, items = torch.eye(2, 4), torch.eye(4)
+        >>> sce = get_loss("sce", buckets=2, bucket_rows=2, bucket_items=2)
+        >>> sce.from_vectors(query, items[:2], items, positive_column=torch.tensor([0, 1]))
+        tensor([0.5514, 0.5514])
+
     Args:
         buckets: Number of directions. Default: 2 sqrt(rows), rounded up.
         bucket_rows: Queries in a bucket. Default: the same.
         bucket_items: Items in a bucket.
-        seed: Of the directions.
+        seed: Seed of the directions.
 
     Raises:
         ValueError: A size is smaller than 1.

@@ -26,13 +26,13 @@ def losses_from_vectors(
     """The loss of every row, `[rows]`; what training calls.
 
     Args:
-        loss, sampler: That belong together (`Sampler.check_loss`).
-        pool: Of this step.
+        loss, sampler: A loss and a sampler that fit each other (`Sampler.check_loss`).
+        pool: The pool of this step.
         query: `[rows, d]`, already divided by the temperature.
         positive: `[rows, d]`.
         pool_vectors: `[pool, d]`, or `[rows, pool, d]` for a pool of its own per row.
         valid: bool `[rows, pool]`, from `valid_columns`; for a shared pool that is drawn once also the function.
-        terms: From `Pool.terms`.
+        terms: What `Pool.terms` gave.
     """
     if pool.ids.dim() == 1 and not sampler.resamples:
         return loss.from_vectors(query, positive, pool_vectors, valid=valid, **terms)

@@ -61,7 +61,7 @@ class TargetCounts:
         return self._log_unit_frequency().float()
 
     def log_inclusion(self, n_units_in_batch: int) -> Tensor:
-        """log-probability that a batch of so many units holds the item: float32 `[n_items]`.
+        """log-probability that a batch of `n_units_in_batch` units holds the item: float32 `[n_items]`.
 
         Units are drawn independently, the positives inside one are not: an item occurs at most a few times in a
         user's history, so counting positions as draws would overstate how often popular items are there.
@@ -81,6 +81,6 @@ def _check(name: str, counts: Tensor) -> None:
     if int(counts.min()) < 0:
         raise ValueError(f"{name} must not be negative")
     if int(counts[0]) != 0:
-        raise ValueError(f"{name}[0] is {int(counts[0])}: item 0 is padding and can not be a training target")
+        raise ValueError(f"{name}[0] is {int(counts[0])}: item 0 is padding and cannot be a training target")
     if int(counts.sum()) == 0:
         raise ValueError(f"{name} is zero everywhere: there are no training targets")

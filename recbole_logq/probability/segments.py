@@ -15,7 +15,7 @@ class SegmentFrequency(nn.Module):
     Args:
         segments: int64 `[targets]`, the segment of each training target.
         items: int64 `[targets]`.
-        n_items: Items are numbered below it.
+        n_items: Number of items with padding; ids are below it.
 
     Raises:
         ValueError: The two do not fit together.

@@ -19,7 +19,7 @@ class StreamingGaps(nn.Module):
         buckets: Size of each array.
         hashes: Number of hash functions; 0 uses the id itself, for ids below `buckets`.
         rate: Weight of the latest gap, above 0 and at most 1.
-        seed: Of the hash functions.
+        seed: Seed of the hash functions.
 
     Raises:
         ValueError: An argument is out of range.

@@ -26,7 +26,7 @@ class Sampler(nn.Module, ABC):
     Args:
         counts: Training targets by item.
         count: Size of the pool; None where the sampler takes all it can get.
-        seed: Of the generator.
+        seed: Seed of the generator.
 
     Attributes:
         name: Name in the registry.
@@ -87,7 +87,7 @@ class Sampler(nn.Module, ABC):
 
         Args:
             scores: `[rows, pool]`, after the temperature, detached.
-            pool: From `sample`.
+            pool: What `sample` gave.
             valid: bool `[rows, pool]`, columns that may be drawn. Default: all.
 
         Returns:
@@ -104,7 +104,7 @@ class Sampler(nn.Module, ABC):
         """Refuse a loss that these pools make no sense with.
 
         Raises:
-            ValueError: In one line, with the reason.
+            ValueError: The loss does not fit; one line with the reason.
         """
         if cls.kind == "observed" and loss.needs_log_q:
             raise ValueError(f"loss {loss.name!r} needs log Q, and nobody knows the law of observed negatives")
@@ -136,7 +136,7 @@ class Sampler(nn.Module, ABC):
         """Refuse options that are no whole numbers from `least` up.
 
         Raises:
-            ValueError: Naming the first.
+            ValueError: An option is not such a number; the message names the first.
         """
         for option, value in options.items():
             if isinstance(value, bool) or not isinstance(value, int) or value < least:
@@ -149,7 +149,7 @@ class Sampler(nn.Module, ABC):
         """Refuse options that are no finite numbers.
 
         Raises:
-            ValueError: Naming the first.
+            ValueError: An option is not a finite number; the message names the first.
         """
         for option, value in options.items():
             if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):

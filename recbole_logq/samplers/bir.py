@@ -24,7 +24,19 @@ class BIR(InBatch):
     The weight turns the pool's popularity into an approximate draw from the model's own softmax; the loss over the
     draws is the uncorrected one, and no gradient flows through the draw. As published it claims no consistency: drawn
     by softmax and weighted by softmax, the gradient tends to the square of the probabilities, and the draws come from
-    so many columns as the batch has.
+    only as many columns as the batch has.
+
+    When to use: to emphasise hard negatives of the batch.
+
+    Goes with: uncorrected softmax losses: `sampled_softmax`, `infonce`.
+
+    Example:
+        >>> from recbole_logq.probability import TargetCounts
+        >>> from recbole_logq.samplers import get_sampler
+        >>> counts = TargetCounts(torch.tensor([0, 5, 3, 1, 1]))  # item 0 is padding
+        >>> sampler = get_sampler("bir")(counts, count=4, seed=0)
+        >>> sampler.resample(torch.zeros(1, 4), sampler.sample(torch.tensor([1, 2, 1, 3]))).exp()  # draws by column
+        tensor([[0., 1., 0., 3.]])
 
     Args:
         draws: Draws per row. Default: as many as the pool has columns.

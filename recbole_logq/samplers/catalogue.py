@@ -15,6 +15,18 @@ from recbole_logq.samplers.pool import Pool
 class Catalogue(Sampler):
     """The ids 1 to C, in order.
 
+    When to use: for losses that score every item.
+
+    Goes with: `full_softmax` and `sce`.
+
+    Example:
+        >>> from recbole_logq.probability import TargetCounts
+        >>> from recbole_logq.samplers import get_sampler
+        >>> counts = TargetCounts(torch.tensor([0, 5, 3, 1, 1]))  # item 0 is padding
+        >>> pool = get_sampler("catalogue")(counts, count=None, seed=0).sample(torch.tensor([1, 2, 1, 3]))
+        >>> pool.ids
+        tensor([1, 2, 3, 4])
+
     Raises:
         ValueError: `count` is not None.
     """

@@ -22,6 +22,20 @@ class CrossBatch(Sampler):
     towers are costly, would only be staler. Every column was a draw from the training targets, so `Q(d) = p_d`. A step
     enters the queue after it was applied.
 
+    When to use: for many negatives from small batches.
+
+    Goes with: `corrected_logq` and `logq`; `sampled_softmax` as the uncorrected form.
+
+    Example:
+        >>> from recbole_logq.probability import TargetCounts
+        >>> from recbole_logq.samplers import get_sampler
+        >>> counts = TargetCounts(torch.tensor([0, 5, 3, 1, 1]))  # item 0 is padding
+        >>> sampler = get_sampler("cross_batch")(counts, count=2, seed=0, memory=4)
+        >>> for _ in range(2): pool = sampler.sample(torch.tensor([1, 2])), sampler.after_step()
+        ...
+        >>> pool[0].ids  # two of this batch, two of the one before
+        tensor([1, 2, 1, 2])
+
     Args:
         memory: Columns that the queue holds at most.
         warmup_steps: Applied steps before the queue is used, while embeddings still move fast.

@@ -23,6 +23,18 @@ class CrossDevice(InBatch):
 
     Every rank must construct the sampler with the same seed. With `mean_over_rows` of `recbole_logq.losses`, ranks
     together have the loss and the gradient of one process on the global batch.
+
+    When to use: when rows gather the positives of several processes themselves, in code outside this package's models.
+
+    Goes with: the losses of `in_batch`.
+
+    Example:
+        >>> from recbole_logq.probability import TargetCounts
+        >>> from recbole_logq.samplers import get_sampler
+        >>> counts = TargetCounts(torch.tensor([0, 5, 3, 1, 1]))  # item 0 is padding
+        >>> pool = get_sampler("cross_device")(counts, count=4, seed=0).sample(torch.tensor([1, 2, 1, 3]))
+        >>> pool.ids, pool.log_q.exp()
+        (tensor([1, 2, 1, 3]), tensor([0.5000, 0.3000, 0.5000, 0.1000]))
     """
 
     name = "cross_device"

@@ -22,7 +22,7 @@ class Exclusion:
         row_set: int64 `[rows]`, the set of each row.
         pair_set: int64 `[pairs]`, a set, and beside it
         pair_item: int64 `[pairs]`, an item in it. No pair stands twice, and sets stand one after the other.
-        n_sets: Sets are numbered below it.
+        n_sets: Number of sets; numbers in `row_set` and `pair_set` are below it.
     """
 
     row_set: Tensor

@@ -30,6 +30,18 @@ class Hard(InBatch):
     pool gives without them, so they add a little variance and nothing else (`recbole-logq lab` shows it). It is the
     source for those who must draw hard negatives and still want the softmax; to emphasise hard ones, take `bir`.
 
+    When to use: where hard negatives must be drawn and the softmax must still be what is estimated.
+
+    Goes with: `corrected_logq`.
+
+    Example:
+        >>> from recbole_logq.probability import TargetCounts
+        >>> from recbole_logq.samplers import get_sampler
+        >>> counts = TargetCounts(torch.tensor([0, 5, 3, 1, 1]))  # item 0 is padding
+        >>> sampler = get_sampler("hard")(counts, count=4, seed=0, hard=2)
+        >>> sampler.resample(torch.zeros(1, 4), sampler.sample(torch.tensor([1, 2, 1, 3]))).exp()  # 1 and the draws
+        tensor([[1., 2., 1., 2.]])
+
     Args:
         hard: Draws per row, h.
 

@@ -19,8 +19,20 @@ class InBatch(Sampler):
     """`count` positions of the batch, drawn without replacement; all of them if `count` is None or there are fewer.
 
     Each position is one draw from the training targets, so `Q(d) = p_d`; where batches are built from one segment of
-    the data each, p is the segment's. An item without training targets can not be drawn; asked for as a positive (in
+    the data each, p is the segment's. An item without training targets cannot be drawn; asked for as a positive (in
     validation) it has log Q = -inf.
+
+    When to use: by default: its negatives cost nothing to encode, and popular items come as often as they are targets.
+
+    Goes with: `corrected_logq` and `logq`; batches must be random.
+
+    Example:
+        >>> from recbole_logq.probability import TargetCounts
+        >>> from recbole_logq.samplers import get_sampler
+        >>> counts = TargetCounts(torch.tensor([0, 5, 3, 1, 1]))  # item 0 is padding
+        >>> pool = get_sampler("in_batch")(counts, count=4, seed=0).sample(torch.tensor([1, 2, 1, 3]))
+        >>> pool.ids, pool.log_q.exp()
+        (tensor([1, 2, 1, 3]), tensor([0.5000, 0.3000, 0.5000, 0.1000]))
 
     Buffers:
         log_frequency: float32 `[n_items]`, log p.

@@ -22,6 +22,18 @@ class InBatchUnique(Sampler):
     catalogue pi is nearly flat: weighting such a pool by frequencies would overcorrect. If only m of the S distinct
     ids are kept, at random, pi is multiplied by m / S. As a positive, an item without training targets has -inf.
 
+    When to use: for batches that hold many items several times, where duplicates would waste columns.
+
+    Goes with: `corrected_logq`, in its Horvitz-Thompson form; batches must be random.
+
+    Example:
+        >>> from recbole_logq.probability import TargetCounts
+        >>> from recbole_logq.samplers import get_sampler
+        >>> counts = TargetCounts(torch.tensor([0, 5, 3, 1, 1]))  # item 0 is padding
+        >>> pool = get_sampler("in_batch_unique")(counts, count=None, seed=0).sample(torch.tensor([1, 2, 1, 3]))
+        >>> pool.ids, pool.log_q.exp()
+        (tensor([1, 2, 3]), tensor([0.9375, 0.7599, 0.3439]))
+
     Buffers:
         log_unit_frequency: float32 `[n_items]`, log f.
     """

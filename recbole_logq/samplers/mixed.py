@@ -23,6 +23,18 @@ class Mixed(InBatch):
     `Q(d) = (n_b p_d + n_u / C) / (n_b + n_u)`: whichever part an item came by, both could have given it. That has the
     lowest variance of the consistent choices, and an item that never was a target has Q > 0.
 
+    When to use: where items of the tail need gradient too: in-batch columns alone hardly ever hold them.
+
+    Goes with: `corrected_logq` and `logq`.
+
+    Example:
+        >>> from recbole_logq.probability import TargetCounts
+        >>> from recbole_logq.samplers import get_sampler
+        >>> counts = TargetCounts(torch.tensor([0, 5, 3, 1, 1]))  # item 0 is padding
+        >>> pool = get_sampler("mixed")(counts, count=4, seed=0).sample(torch.tensor([1, 2, 1, 3]))
+        >>> pool.ids, pool.log_q.exp()
+        (tensor([1, 2, 1, 4]), tensor([0.3750, 0.2750, 0.3750, 0.1750]))
+
     Args:
         uniform_share: Share of uniform draws in the pool, between 0 and 1.
         law: "mixture", or "per_part": p for the in-batch columns and 1 / C for the uniform ones, also consistent.

@@ -24,6 +24,18 @@ class Observed(Sampler):
     nothing about items that a group of users never meets, and such groups *fold* onto each other; uniform draws keep
     them apart (`recbole-logq lab --folding`).
 
+    When to use: for data with dislikes, or with items that were shown and skipped.
+
+    Goes with: `bce` and `bpr`.
+
+    Example:
+        >>> from recbole_logq.probability import TargetCounts
+        >>> from recbole_logq.samplers import get_sampler
+        >>> counts = TargetCounts(torch.tensor([0, 5, 3, 1, 1]))  # item 0 is padding
+        >>> sampler = get_sampler("observed")(counts, count=2, seed=0, sampled=2)
+        >>> sampler.sample(torch.tensor([1, 2]), users=torch.tensor([0, 0])).ids.shape
+        torch.Size([2, 2])
+
     Args:
         sampled: How many of the columns are uniform draws. Default: half of them, rounded up.
         field: Column of the interactions that is judged; read by the data side.

@@ -74,7 +74,7 @@ class Pool:
     def log_q_of(self, ids: Tensor) -> Tensor:
         """log-probability of any items under this pool's law, in the pool or not: float32, shape of `ids`.
 
-        It is -inf for an item the pool can not hold, such as a validation target without training targets.
+        It is -inf for an item the pool cannot hold, such as a validation target without training targets.
 
         Raises:
             ValueError: The pool has no probabilities.
@@ -88,7 +88,7 @@ class Pool:
 
         Args:
             own: int64 `[rows]`, where the wanted rows stand among all; other rows become origin -1.
-            n_rows: Of all rows.
+            n_rows: Number of all rows.
         """
         row_of = self.origin.new_full((n_rows + 1,), -1)  # the last entry is what an origin of -1 finds
         row_of[own] = torch.arange(len(own), device=own.device)

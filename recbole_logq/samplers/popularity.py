@@ -16,6 +16,18 @@ from recbole_logq.transfer import to_device
 class Popularity(Sampler):
     """`count` draws with replacement, `Q(d)` proportional to the item's training targets to the power of alpha.
 
+    When to use: where batches are too small to draw from, or negatives should follow popularity to another power.
+
+    Goes with: `corrected_logq` and `logq`.
+
+    Example:
+        >>> from recbole_logq.probability import TargetCounts
+        >>> from recbole_logq.samplers import get_sampler
+        >>> counts = TargetCounts(torch.tensor([0, 5, 3, 1, 1]))  # item 0 is padding
+        >>> pool = get_sampler("popularity")(counts, count=4, seed=0).sample(torch.tensor([1, 2, 1, 3]))
+        >>> pool.ids, pool.log_q.exp()
+        (tensor([4, 2, 1, 4]), tensor([0.1000, 0.3000, 0.5000, 0.1000]))
+
     Args:
         alpha: 1 is the frequency of in-batch negatives, 0 is uniform, 0.75 is word2vec's (Mikolov et al. 2013). Above
             0, items without training targets are never drawn.

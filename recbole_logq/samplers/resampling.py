@@ -14,7 +14,7 @@ def draw_counts(log_weight: Tensor, n: int, generator: torch.Generator) -> Tenso
     Args:
         log_weight: `[rows, pool]`, unnormalised; -inf for columns that are never drawn.
         n: Draws per row.
-        generator: On the CPU.
+        generator: Random generator on the CPU.
 
     Returns:
         `[rows, pool]`, floating; zeros in rows where no column can be drawn.

@@ -22,6 +22,18 @@ class Streaming(Sampler):
     The estimate counts batches that hold an item, so it is an inclusion probability and belongs to a pool of distinct
     ids (Yi et al., RecSys 2019, section 4). It is updated after an applied step and never in evaluation.
 
+    When to use: where nobody has counted the items, or their frequencies drift.
+
+    Goes with: `corrected_logq`, in its Horvitz-Thompson form; batches must be random.
+
+    Example:
+        >>> from recbole_logq.probability import TargetCounts
+        >>> from recbole_logq.samplers import get_sampler
+        >>> counts = TargetCounts(torch.tensor([0, 5, 3, 1, 1]))  # item 0 is padding
+        >>> pool = get_sampler("streaming")(counts, count=None, seed=0).sample(torch.tensor([1, 2, 1, 3]))
+        >>> pool.ids, pool.kind
+        (tensor([1, 2, 3]), 'inclusion')
+
     Args:
         rate: Weight of the latest gap.
         hashes: Number of hash functions; 0 keeps an entry for every item.

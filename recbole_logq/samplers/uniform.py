@@ -18,6 +18,18 @@ from recbole_logq.transfer import to_device
 class Uniform(Sampler):
     """`count` draws with replacement from the items 1 to C, so `Q = 1 / C` for every item, seen or not.
 
+    When to use: as the classic source; right where the draws are about as many as the items.
+
+    Goes with: every sampled loss; `sampled_softmax` needs no correction with it.
+
+    Example:
+        >>> from recbole_logq.probability import TargetCounts
+        >>> from recbole_logq.samplers import get_sampler
+        >>> counts = TargetCounts(torch.tensor([0, 5, 3, 1, 1]))  # item 0 is padding
+        >>> pool = get_sampler("uniform")(counts, count=4, seed=0).sample(torch.tensor([1, 2, 1, 3]))
+        >>> pool.ids, pool.log_q.exp()
+        (tensor([1, 4, 2, 1]), tensor([0.2500, 0.2500, 0.2500, 0.2500]))
+
     Raises:
         ValueError: `count` is None: there is no natural size.
     """

@@ -12,7 +12,7 @@ class UserItems(nn.Module):
     Args:
         users: int64 `[pairs]`.
         items: int64 `[pairs]`, one item of the user beside it; pairs may repeat.
-        n_users: Users are numbered below it.
+        n_users: Number of users; ids are below it.
 
     Raises:
         ValueError: The two do not fit together.

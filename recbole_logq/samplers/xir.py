@@ -28,6 +28,18 @@ class XIR(InBatch):
     half as many draws as the pool has columns. Occurrences in all K_u and R_u are counted, and after the step the next
     cache is drawn in proportion to them. The loss is `cache_weight L(K_u) + (1 - cache_weight) L(R_u)`.
 
+    When to use: for hard negatives from more items than one batch has.
+
+    Goes with: uncorrected softmax losses: `sampled_softmax`, `infonce`.
+
+    Example:
+        >>> from recbole_logq.probability import TargetCounts
+        >>> from recbole_logq.samplers import get_sampler
+        >>> counts = TargetCounts(torch.tensor([0, 5, 3, 1, 1]))  # item 0 is padding
+        >>> pool = get_sampler("xir")(counts, count=4, seed=0).sample(torch.tensor([1, 2, 1, 3]))
+        >>> len(pool.ids), pool.groups  # columns of both pools, and the weight of each
+        (8, ((slice(0, 4, None), 0.5), (slice(4, 8, None), 0.5)))
+
     Args:
         cache_weight: Share of the cache's loss, between 0 and 1; 0.5 in the paper's text, 0.2 in its script.
 

@@ -46,7 +46,7 @@ def test_crossed_pairs_are_refused_with_the_reason_unless_asked_for(name, hits, 
 @pytest.mark.parametrize("allow_crossed", [False, True])
 def test_the_catalogue_and_samples_of_it_are_never_mixed(allow_crossed):
     for hits in ("masked", "kept"):
-        with pytest.raises(ValueError, match="can not take a sampled pool"):
+        with pytest.raises(ValueError, match="cannot take a sampled pool"):
             check_pairing(get_loss("full_softmax"), hits, allow_crossed)
     with pytest.raises(ValueError, match="use 'full_softmax'"):
         check_pairing(get_loss("corrected_logq"), "catalogue", allow_crossed)
