@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,7 @@ FLAGS: dict[str, dict[str, str]] = {
         "params_file": TABLE,
         "folder": SWEPT,
         "address": "experiment/sweep/test_sweep.py::test_optuna_and_two_models_with_one_budget_on_a_cluster",
-        "resume": "experiment/sweep/test_sweep.py::test_killed_half_way_and_resumed",
+        "resume": "experiment/sweep/test_sweep.py::test_killed_half_way_and_resumed_in_a_copy",
     },
     "convert": {
         "input": TABLE,
@@ -83,6 +84,7 @@ FLAGS: dict[str, dict[str, str]] = {
         "time": f"{CONVERT}::test_times_become_seconds",
         "keep": f"{PAGE}::test_convert_from_the_command_line",
         "format": "reliability/test_every_flag.py::test_how_a_file_is_read",
+        "quote": f"{CONVERT}::test_different_names_stay_different_for_recbole",
         "separator": "reliability/test_every_flag.py::test_how_a_file_is_read",
         "encoding": "reliability/test_every_flag.py::test_how_a_file_is_read",
         "data_path": TABLE,
@@ -173,17 +175,22 @@ def test_a_flag_that_would_change_nothing_is_refused(
     ("words", "content"),
     [
         (["--separator=;"], "user,x;item,y;time\n" + "".join(f"u{n};i{n};{n}\n" for n in range(9))),
-        (["--encoding=utf-16"], "user,item,time\n" + "".join(f"u{n},i{n},{n}\n" for n in range(9))),
+        (["--encoding=latin-1"], "user,item,time\n" + "".join(f"ü{n},i{n},{n}\n" for n in range(9))),
         (["--format=sequences"], "".join(f"u{n} i{n} i{n + 1}\n" for n in range(9))),
     ],
     ids=str,
 )
 def test_how_a_file_is_read(in_tmp: Path, words: list[str], content: str) -> None:
     """What a file without the flag is not."""
-    (in_tmp / "a.csv").write_bytes(content.encode("utf-16" if "utf-16" in words[0] else "utf-8"))
+    (in_tmp / "a.csv").write_bytes(content.encode("latin-1"))
     columns = ["--user=user,x", "--item=item,y"] if ";" in content else []
     command = ["convert", "--input=a.csv", "--dataset=mine", "--data_path=data"]
     without = main([*command, *columns])
     assert without == 2 or len((in_tmp / "data/mine/mine.inter").read_text().splitlines()) < 10
     assert main([*command, *columns, *words, "--overwrite=true"]) == 0
     assert len((in_tmp / "data/mine/mine.inter").read_text().splitlines()) >= 10
+
+
+def test_the_table_is_whole(names_in_page: Callable[[str], list[str]]) -> None:
+    names = [f"`{command} --{flag}`" for command, flags in FLAGS.items() for flag in flags]
+    assert names_in_page("flags") == names

@@ -220,7 +220,7 @@ LINES: list[Line] = [
         *("filter_inter_by_user_or_item", True, "split"),
         beside={"filter_inter_by_user_or_item": False, "load_col": {**COLUMNS, "item": ["item_id", "length"]}},
     ),
-    no("filter_inter_by_user_or_item", False, "neither is loaded"),
+    no("filter_inter_by_user_or_item", True, "neither is loaded"),
     yes("alias_of_user_id", ["friend"], "ids", load_col=ALL_COLUMNS),
     yes("alias_of_item_id", ["friend"], "ids", load_col=ALL_COLUMNS),
     no("seq_len", {"gerne": 1}, "no column 'gerne'"),
@@ -593,3 +593,8 @@ def test_options_of_sources_are_tried(source: str) -> None:
 def test_options_of_losses_are_tried(loss: str) -> None:
     tried = {line.key for line in LINES if line.beside.get("loss") == loss and not line.refused}
     assert {f"loss_options.{option}" for option in options_of(losses.get(loss))} <= tried
+
+
+def test_the_table_is_whole(names_in_page: Callable[[str], list[str]]) -> None:
+    names = [*(line.name for line in LINES), *REASONS, *ELSEWHERE]
+    assert names_in_page("settings") == [f"`{name}`".replace("|", "\\|") for name in names]
