@@ -23,7 +23,7 @@ class AtomicText:
         RequestError: The first line declares no columns, or is not text in that encoding.
 
     Attributes:
-        types: Of the columns by their names, in order.
+        types: types of the columns by their names, in order.
     """
 
     def __init__(self, file: Path, config: Mapping[str, Any]) -> None:

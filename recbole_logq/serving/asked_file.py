@@ -47,7 +47,7 @@ class AskedFile:
         """Users, their histories where the file has them, and contexts where the model reads them.
 
         Args:
-            n_rows: Of a batch at most.
+            n_rows: most rows of a batch.
 
         Raises:
             RequestError: A row has no user, or a column holds what is no name.

@@ -53,10 +53,10 @@ def convert(
         time: Column of times (a number of seconds, milli-, micro- or nanoseconds since 1970, or a date as ISO 8601
             writes it; both become seconds); guessed when None, and left out when nothing looks like it.
         keep: Further columns with their atomic type, such as ``{"rating": "float"}``; a rating is kept unasked.
-        separator: Of the columns of a CSV; from its first line when None.
+        separator: separator of the columns of a CSV; from its first line when None.
         quote: ``double``, ``single`` or ``none``: what stands around fields of a CSV. When None, ``double``, but
             ``none`` where tabs separate the columns.
-        encoding: Of text; UTF-8 when None. A byte order mark wins.
+        encoding: encoding of text; UTF-8 when None. A byte order mark wins.
         overwrite: Whether a dataset of that name may be replaced.
 
     Returns:

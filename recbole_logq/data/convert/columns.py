@@ -38,7 +38,7 @@ def choose_columns(
     """The columns of the atomic file by their names there.
 
     Args:
-        names: Of the table's columns.
+        names: names of the table's columns.
         wanted: Columns of the user, the item and the time, None where it is to be guessed.
         keep: Further columns with their types.
         source: The file, for errors.

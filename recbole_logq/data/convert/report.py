@@ -14,7 +14,7 @@ class Report:
     Attributes:
         source: The file that was read.
         target: The file that was written.
-        columns: Of the target, and where each comes from.
+        columns: columns of the target, and where each comes from.
         read: Rows of the source.
         written: Rows of the target.
         dropped: Rows left out, by reason.

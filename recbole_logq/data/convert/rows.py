@@ -29,7 +29,7 @@ def rows_of(table: Table, columns: dict[str, Column], source: Path, report: Repo
 
     Args:
         table: The source.
-        columns: Of the atomic file.
+        columns: columns of the atomic file.
         source: Its file, for errors.
         report: Is told what was left out.
 

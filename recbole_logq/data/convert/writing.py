@@ -16,9 +16,9 @@ def write_atomic(folder: Path, target: Path, header: list[str], batches: Iterabl
     """Write the file.
 
     Args:
-        folder: Of the dataset.
+        folder: the dataset's folder.
         target: The file in it.
-        header: Of the file: ``name:type``.
+        header: first line of the file, ``name:type`` each.
         batches: Its rows, the columns in the order of the header.
         report: Is told how many.
 

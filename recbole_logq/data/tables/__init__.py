@@ -24,7 +24,7 @@ class Table(Protocol):
     """A file that has been looked at.
 
     Attributes:
-        names: Of its columns, in order; JSON Lines may add some while they are read.
+        names: names of its columns, in order; JSON Lines may add some while they are read.
         notes: What the user should know of the reading.
     """
 
@@ -56,10 +56,10 @@ def open_table(
         path: The file; text may be compressed with gzip, bzip2, xz or zstd.
         kind: One of :data:`KINDS`; by the content when None.
         bad_row: What becomes of lines that are no rows.
-        separator: Of the columns of text; by the first line when None.
+        separator: separator of the columns of text; by the first line when None.
         quote: What stands around fields: ``double``, ``single`` or ``none``. When None, ``double``, but ``none`` in
             text that is separated by tabs, where a quotation mark is a letter like any other.
-        encoding: Of text; UTF-8 when None, and always what a byte order mark says.
+        encoding: encoding of text; UTF-8 when None, and always what a byte order mark says.
         has_options: Whether the user can set ``--quote``, for errors.
 
     Raises:

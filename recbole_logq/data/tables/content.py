@@ -51,7 +51,7 @@ class Content:
         path: The file.
         format: ``parquet`` or ``text``.
         packed: What it is compressed with, None for nothing.
-        encoding: Of text; a byte order mark is no part of it.
+        encoding: encoding of text; a byte order mark is no part of it.
         head: The first characters of text.
     """
 
@@ -88,7 +88,7 @@ def look_at(path: Path, encoding: str | None = None) -> Content:
 
     Args:
         path: The file.
-        encoding: Of text, where no byte order mark says it; UTF-8 when None.
+        encoding: encoding of text where no byte order mark says it; UTF-8 when None.
 
     Raises:
         RequestError: There is none, it is neither text nor Parquet, or the encoding is another one.

@@ -22,11 +22,11 @@ class Delimited:
     """Text with a header and one row a line, or over several lines where a quoted field has line breaks.
 
     Args:
-        content: The file.
-        separator: Between columns, one character or several; by the header when None.
-        quote: One of :data:`QUOTES`; by the separator when None.
-        bad_row: Called with rows that do not have the header's number of columns.
-        has_options: Whether the user can set ``--quote``, for errors.
+        content: the file.
+        separator: one character or several between columns; by the header when None.
+        quote: one of :data:`QUOTES`; by the separator when None.
+        bad_row: callback for rows that do not have the header's number of columns.
+        has_options: whether the user can set ``--quote``, for errors.
 
     Raises:
         RequestError: There is no header, or the options make no sense.

@@ -21,8 +21,8 @@ class JsonLines:
     """Objects of plain values and lists.
 
     Args:
-        content: The file.
-        bad_row: Called with lines that are no objects.
+        content: the file.
+        bad_row: callback for lines that are no objects.
 
     Raises:
         RequestError: The first line is none.
