@@ -122,7 +122,8 @@ def export(
         if tokens := tokens_of(data, columns):
             write_context(scratch / files.CONTEXT, tokens)
         write_encoder(network.query_encoder(), scratch / files.ENCODER)
-        (scratch / files.CONFIG).write_text(json.dumps(state["config"], indent=1, default=str) + "\n", encoding="utf-8")
+        settings = json.dumps(_finite(state["config"]), indent=1, default=str, allow_nan=False)
+        (scratch / files.CONFIG).write_text(settings + "\n", encoding="utf-8")
         content |= {"index": {"name": "exact", "options": {}, "measured": {}}, "largest_difference": None}
         files.write_manifest(scratch, content)
         retriever = Retriever.load(scratch, verify=False)
@@ -184,6 +185,15 @@ def _results(measured: dict[str, float] | None) -> dict[str, float | None] | Non
     if measured is None:
         return None
     return {name: value if math.isfinite(value) else None for name, value in measured.items()}
+
+
+def _finite(value: Any) -> Any:
+    """Settings as JSON has them: a number that is not finite becomes its name."""
+    if isinstance(value, dict):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _shown(given: dict[str, Any]) -> dict[str, Any]:

@@ -121,6 +121,8 @@ def test_the_report_is_about_recall_against_exact_search(items: torch.Tensor, qu
         ("ivfpq", {"probes": 1.5}, "index_options.probes=1.5"),
         ("ivfpq", {"probes": True}, "index_options.probes=True"),
         ("exact", {"ef_search": 9}, "exact has none"),
+        ("hnsw", {"neighbours": 1}, "index_options.neighbours=1: from 2 to 1024"),  # faiss would end the process
+        ("hnsw", {"ef_search": 1 << 31}, "index_options.ef_search=2147483648: a whole number"),
         ("hnsw", "wide", "a mapping"),
     ],
 )
