@@ -48,12 +48,12 @@ def test_names_are_compared_as_they_are_written(
 
 def test_files_keep_the_text_of_filters_alone(tmp_path: Path) -> None:
     file = tmp_path / "a.yaml"
-    file.write_text("settings: {val_interval: {land: [NO, 010]}}\ntopk: [010]\nval_interval.a: [~]\nval_interval: ~\n")
+    file.write_text("settings: {val_interval: {land: [NO, 010]}}\ntopk: [10]\nval_interval.a: [~]\nval_interval: ~\n")
     content = read_yaml(file)
     assert content["settings"] == {"val_interval": {"land": ["NO", "010"]}}
     assert content["val_interval.a"] == ["~"]
     assert content["val_interval"] is None
-    assert content["topk"] != ["010"]
+    assert content["topk"] == [10]
 
 
 def test_whole_numbers_of_python_are_names(lands: str, log: Any, prepare: Callable[..., Any]) -> None:
