@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _command(words: list[str]) -> int:
-    debug = False
+    debug, name = False, "the command"
     if logging.lastResort is not None:  # before a run has opened its log
         logging.lastResort.setFormatter(VisibleFormatter())
     for stream in (sys.stdout, sys.stderr):
@@ -97,7 +97,7 @@ def _command(words: list[str]) -> int:
         if out_of_memory(error):
             sizes = "train_batch_size, eval_batch_size, negatives.count or embedding_size"
             return _fail(error, 1, debug, f"out of memory: lower {sizes}")
-        if (failure := write_failure(error, f"what {name} writes")) is not None:
+        if (failure := write_failure(error, f"what {name} prints or writes")) is not None:
             return _fail(failure, 1, debug)
         if launched_processes() > 1 and _lost_peer(error):
             return _fail(PeerLostError("another process of this run has ended"), 1, debug)

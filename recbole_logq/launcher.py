@@ -47,7 +47,10 @@ def report_failure(line: str, status: int, follows: bool) -> bool:
     if folder is None or not started_by_launcher():
         return False
     content = {"rank": launched_rank(), "line": line, "status": status, "follows": follows, "time": time.time()}
-    (Path(folder) / f"{launched_rank()}.json").write_text(json.dumps(content), encoding="utf-8")
+    try:
+        (Path(folder) / f"{launched_rank()}.json").write_text(json.dumps(content), encoding="utf-8")
+    except OSError:  # such as a full disk, which may be the very failure
+        return False
     return True
 
 

@@ -7,6 +7,8 @@ import json
 import os
 import resource
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -161,3 +163,14 @@ def test_eight_runs_at_once_in_one_folder(killer: Any, tmp_path: Path, tiny: str
     assert len(found["logs"]) == 8
     assert all(text.count("test result") == 1 and text.count("epoch 0 training") == 1 for text in found["logs"])
     assert all(result["test_result"] == results[0]["test_result"] for result in results)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
+@pytest.mark.parametrize("words", [["--help"], ["models"]], ids=" ".join)
+def test_a_full_disk_under_standard_output(words: list[str]) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-m", "recbole_logq", *words], stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 1
+    assert done.stderr.decode().startswith("error: cannot write what ")
+    assert b"No space left on device; free some space" in done.stderr
+    assert done.stderr.count(b"\n") == 1
