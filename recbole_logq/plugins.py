@@ -23,6 +23,7 @@ from typing import Any
 from recbole_logq.errors import RequestError
 from recbole_logq.registry import registered, undone_on_error
 
+_PREFIX = "recbole_logq_plugin_"
 _loaded: dict[str, str | None] = {}
 """Checksums of the files, by path, and None for modules, by name, that this process has run."""
 _as_named: dict[str, str] = {}
@@ -103,6 +104,11 @@ def are_loaded(names: Iterable[str]) -> bool:
     return all((str(_path(name)) if _is_file(name) else name) in _loaded for name in names)
 
 
+def plugin_modules() -> list[types.ModuleType]:
+    """The files that this process has run, as modules."""
+    return [module for name, module in list(sys.modules.items()) if name.startswith(_PREFIX)]
+
+
 def place_of(error: BaseException) -> str | None:
     """File and line of a plug-in that an error passed through last; None where it did not."""
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in _loaded]
@@ -136,7 +142,7 @@ def _run_file(name: str, path: Path, source: str) -> None:
         _loaded[key] = checksum  # the user's own program has imported it
         return
     # Of the folder and the name: two files of one name in two folders are two modules.
-    module = types.ModuleType(f"recbole_logq_plugin_{hashlib.sha256(key.encode()).hexdigest()[:8]}_{path.stem}")
+    module = types.ModuleType(f"{_PREFIX}{hashlib.sha256(key.encode()).hexdigest()[:8]}_{path.stem}")
     module.__file__ = key
     if not path.is_file():  # sent from another machine: tracebacks and `inspect` show its lines all the same
         linecache.cache[key] = (len(source), None, source.splitlines(keepends=True), key)
