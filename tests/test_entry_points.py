@@ -22,7 +22,8 @@ from recbole_logq.registry import losses, recipes
 class Own(LogQ):
     name = "installed_logq"
 
-recipes.add("InstalledLogQ", {"loss": "installed_logq", "negatives": {"source": "uniform", "count": 4}}, summary="of it")
+content = {"loss": "installed_logq", "negatives": {"source": "uniform", "count": 4}}
+recipes.add("InstalledLogQ", content, summary="of it")
 """
 
 
@@ -86,7 +87,7 @@ def test_a_broken_one_names_its_package_and_hinders_no_other(
 
 def test_two_packages_with_one_name(install: Install) -> None:
     for package, module in (("one-package", "my_one"), ("two-package", "my_two")):
-        text = LOSS.replace("installed_logq", "double_logq").partition("recipes.add")[0]
+        text = LOSS.replace("installed_logq", "double_logq").partition("content =")[0]
         install(package, f"[recbole_logq.losses]\ndouble_logq = {module}\n", {module: text})
     with pytest.raises(ValueError, match="one-package and two-package both have 'double_logq'; uninstall one"):
         losses.get("double_logq")

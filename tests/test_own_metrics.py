@@ -1,4 +1,4 @@
-"""Metrics of the user's own: computed as RecBole computes its own, validated on, and refused where they make no sense."""
+"""Metrics of the user's own: computed as RecBole's own are, validated on, refused where they make no sense."""
 
 from __future__ import annotations
 

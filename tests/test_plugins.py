@@ -86,7 +86,7 @@ def test_a_package_with_a_dotted_name_and_what_lies_beside_a_file(own_code: Path
     load_plugins(["my_package.inner", "beside/recipe.py"])
     assert "inner_logq" in losses.names()
     assert recipes.get("Seven")["negatives"]["count"] == 7
-    with pytest.raises(RequestError, match="my_package.inner lies in the current folder, .* install it"):
+    with pytest.raises(RequestError, match=r"my_package.inner lies in the current folder, .* install it"):
         sources_of("my_package.inner")  # other processes would not find it
 
 

@@ -15,7 +15,7 @@ def execute(options: dict[str, Any]) -> None:
     """Run the command."""
     plugins = options.pop("plugins", None)
     if options:
-        raise RequestError(f"models takes no setting but --plugins, found --{min(options)}")
+        raise RequestError(f"models takes no settings but --plugins, found --{min(options)}")
     from recbole_logq.catalog import print_catalog
     from recbole_logq.plugins import load_plugins
 

@@ -100,9 +100,7 @@ def check_encoder_class(name: str, entry: Any) -> None:
         )
     schema: Any = getattr(entry, "settings", RetrievalSettings)
     if not (isinstance(schema, type) and issubclass(schema, RetrievalSettings)):
-        raise RequestError(
-            f"encoder {name!r}: its `settings` are {schema!r}; make them a subclass of RetrievalSettings"
-        )
+        raise RequestError(f"encoder {name!r}: its settings are {schema!r}; make them a subclass of RetrievalSettings")
     missing = [method for method in NEEDED if getattr(entry, method) is getattr(RetrievalMixin, method)]
     if missing or not hasattr(entry, "train_loader"):
         raise RequestError(f"encoder {name!r} has no {(missing or ['train_loader'])[0]} (docs/extend.md)")

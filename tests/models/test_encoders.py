@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from recbole_logq.errors import RequestError
 from recbole_logq.models.encoders import encoder_defaults
 from recbole_logq.models.history_encoder import HistoryEncoder
 from recbole_logq.models.resolve import RECIPE, resolve_model, settings_of, split_name
+from recbole_logq.plugins import load_plugins
 from recbole_logq.registry import encoders
 from recbole_logq.settings import Count, RetrievalSettings
 
@@ -84,13 +86,19 @@ def test_it_is_trained_like_the_others(registered: None, ml100k_cut: Path) -> No
         ("mlp_sizes", [4], "unknown setting mlp_sizes"),
         ("item_features", ["class"], "item_features=.*: no line of SASRecXLogQ reads it"),
         ("gradient_cache", 5, "gradient_cache=5: no line of SASRecXLogQ reads it"),
-        ("id_dropout", 0.5, "id_dropout=0.5: no line"),
+        ("id_dropout", 0.5, "id_dropout=0.5: it leaves ids out"),
+        ("use_item_id", False, "use_item_id=false: an item without its id"),
         ("sparse_embeddings", True, "sparse_embeddings=True: no line"),
         ("segment_field", "age", "segment_field: batches of one segment"),
         ("n_heads", 2, "unknown setting n_heads"),
     ],
 )
-def test_settings_that_it_does_not_have(registered: None, setting: str, value: Any, message: str) -> None:
+def test_settings_that_it_does_not_have(own_code: Path, setting: str, value: Any, message: str) -> None:
+    # In a file that holds nothing else: what its text names may be read.
+    head = Path(__file__).read_text(encoding="utf-8").partition("QUICK")[0]
+    text = f"{head}{inspect.getsource(LastSettings)}{inspect.getsource(SASRecX)}"
+    (own_code / "my_encoder.py").write_text(f"{text}\nencoders.add('SASRecX', SASRecX, summary='')\n", encoding="utf-8")
+    load_plugins("my_encoder.py")
     with pytest.raises(RequestError, match=message):
         Config("SASRecXLogQ", "cut", None, {setting: value})
 
