@@ -208,6 +208,7 @@ def test_a_checkpoint_names_plug_ins_and_runs_none(
     (own_code / "my_loss.py").write_text(text)
     folder, checkpoint = f"--folder={own_code / 'out'}", f"--checkpoint={file}"
     for words in (["evaluate", checkpoint], ["export", checkpoint, folder], ["lab", checkpoint]):
+        capsys.readouterr()
         assert main(words) == 2
         assert capsys.readouterr().err == f"error: {said}\n"
     assert main(["recommend", f"--model={file}", "--users=1"]) == 2

@@ -91,7 +91,7 @@ FLAGS: dict[str, dict[str, str]] = {
         "overwrite": f"{CONVERT}::test_nothing_is_written_over_unasked",
     },
     "lab": {
-        **dict.fromkeys(GRADIENTS, f"{LAB}::test_a_trained_model_and_its_real_batches"),
+        **dict.fromkeys(sorted(GRADIENTS), f"{LAB}::test_a_trained_model_and_its_real_batches"),
         "plugins": "test_plugins.py::test_the_listing_and_the_laboratory",
         **dict.fromkeys(("items", "zipf", "stage"), f"{LAB}::test_a_stranger_may_ask_for_a_synthetic_world"),
         "limit": "positives to look at: lab/test_command.py::test_a_limit_on_the_rows, without the command",
