@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 __version__ = "0.1.0"
-__all__ = ["Retriever", "compare", "evaluate", "export", "run", "sweep"]
+__all__ = ["Retriever", "compare", "evaluate", "export", "load", "run", "sweep"]
 
 
 def __getattr__(name: str) -> Any:
@@ -18,6 +18,10 @@ def __getattr__(name: str) -> Any:
         from recbole_logq.experiment.evaluate import evaluate
 
         return evaluate
+    if name == "load":
+        from recbole_logq.experiment.load import load
+
+        return load
     if name == "compare":
         from recbole_logq.experiment.comparison import compare
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from recbole_logq.errors import RequestError
 from recbole_logq.losses import get_loss  # noqa: F401  (fills the registry)
 from recbole_logq.models.combination import build_loss, why_not
-from recbole_logq.models.resolve import ENCODERS, recbole_models, recipes
-from recbole_logq.registry import losses, samplers
+from recbole_logq.models.resolve import recbole_models, recipes
+from recbole_logq.registry import EVERY, encoders, losses, metrics, models, samplers
 from recbole_logq.samplers import get_sampler  # noqa: F401  (fills the registry)
 
-_ENCODER_SUMMARIES = {
-    "TwoTower": "user and item towers; rows are interactions. Plain retrieval, serves from an index",
-    "SASRec": "causal transformer over the item sequence; rows are positions. Best where order matters",
-}
 _ADVICE = """\
 Which one? Data with timestamps and some history per user: SASRec...; otherwise TwoTower...
   - up to about 20,000 items: ...FullSoftmax is exact and hard to beat; compare against it
@@ -32,9 +30,11 @@ Further choices, for any recipe:
 
 
 def print_catalog() -> None:
-    """Print models, recipes, losses and sources of negatives."""
+    """Print models, recipes, losses and sources of negatives, those of plug-ins and installed packages included."""
+    recipes()  # the packaged ones keep their names
+    problems = [line for registry in EVERY for line in registry.load_installed()]
     print("Models: an encoder and a recipe, such as TwoTowerCorrectedLogQ")
-    _section("Encoders", {name: _ENCODER_SUMMARIES[name] for name in ENCODERS})
+    _section("Encoders", {name: encoders.summary(name) for name in encoders.names()})
     _section("Recipes", {name: str(values["summary"]) for name, values in recipes().items()})
     _section(
         "Losses (--loss=)",
@@ -42,8 +42,14 @@ def print_catalog() -> None:
     )
     _section("Negatives (--negatives.source=)", {name: samplers.summary(name) for name in samplers.names()})
     _section("What goes with what (each source, and the losses that it takes)", _fitting())
+    if metrics.names():
+        _section("Metrics (--metrics=), beside RecBole's", {name: metrics.summary(name) for name in metrics.names()})
     print("\n" + _OPTIONS)
     print(f"\n{_ADVICE}")
+    if models.names():
+        _section("Models of RecBole's kind", {name: models.summary(name) for name in models.names()})
+    if problems:
+        print("\nInstalled, and not usable\n  " + "\n  ".join(problems))
     try:
         names = recbole_models()
     except RequestError:
@@ -59,7 +65,10 @@ def print_catalog() -> None:
 
 
 def _fitting() -> dict[str, str]:
-    built = {name: build_loss(name, 1000, {}, 0) for name in losses.names()}
+    built = {}
+    for name in losses.names():
+        with suppress(TypeError):  # one of a plug-in that has no default for an option
+            built[name] = build_loss(name, 1000, {}, 0)
     return {
         source: ", ".join(name for name, loss in built.items() if why_not(loss, samplers.get(source)) is None)
         for source in samplers.names()

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 import re
 from functools import cache
 from logging import getLogger
-from pathlib import Path
 from typing import Any
 
 from recbole_logq import compat
@@ -19,6 +17,7 @@ from recbole_logq.data.temporal_split import is_temporal
 from recbole_logq.errors import RequestError
 from recbole_logq.launcher import launched_local_rank, launched_processes, started_by_launcher
 from recbole_logq.parsing import nest, parse_value, read_yaml
+from recbole_logq.plugins import load_plugins, plugin_names
 from recbole_logq.settings import DATA_PATH, check_keys, check_kinds, check_magnitudes, check_types
 
 compat.apply()
@@ -29,7 +28,15 @@ from recbole.utils import ModelType  # noqa: E402
 
 from recbole_logq.effects import MISWRITTEN, WORKED_OUT, check_effects, check_worked_out  # noqa: E402
 from recbole_logq.evaluation_settings import check_evaluation  # noqa: E402
-from recbole_logq.models.resolve import model_defaults, resolve_model, settings_of  # noqa: E402
+from recbole_logq.models.resolve import (  # noqa: E402
+    model_defaults,
+    model_of_class,
+    recbole_name,
+    resolve_model,
+    settings_of,
+    source_files,
+)
+from recbole_logq.own_metrics import put_into_tables  # noqa: E402
 
 # A user who sets one key of these keeps the other defaults.
 MERGED_KEYS = ("eval_args", "negatives")
@@ -45,7 +52,7 @@ class Config(RecBoleConfig):
     unknown key, a wrong type or an impossible combination.
 
     Args:
-        model: Model name, of this package or RecBole's; from ``config_dict`` or the files when None.
+        model: Model name, of this package or RecBole's, or a class; from ``config_dict`` or the files when None.
         dataset: Dataset name, likewise.
         config_file_list: YAML files, later ones win.
         config_dict: Values that win over the files; dotted keys (``negatives.count``) reach into sections.
@@ -57,7 +64,7 @@ class Config(RecBoleConfig):
 
     def __init__(
         self,
-        model: str | None = None,
+        model: str | type | None = None,
         dataset: str | None = None,
         config_file_list: list[str] | None = None,
         config_dict: dict[str, Any] | None = None,
@@ -72,6 +79,10 @@ class Config(RecBoleConfig):
             raise RequestError(f"RecBole refuses the configuration: {str(error).strip() or repr(error)}") from error
 
     internal_config_dict: dict[str, Any]
+    given_class: str | None
+    """Module and name of the model's class, where it was given as one."""
+    recbole_name: str
+    """Under which name RecBole's tables have the model."""
 
     # --- where values come from -----------------------------------------------------------------------------------
 
@@ -96,8 +107,10 @@ class Config(RecBoleConfig):
     def _merge_external_config_dict(self) -> None:
         self.external_config_dict = _merge(self.file_config_dict, self.variable_config_dict)
 
-    def _get_model_and_dataset(self, model: str | None, dataset: str | None) -> tuple[str, type, str]:
+    def _get_model_and_dataset(self, model: str | type | None, dataset: str | None) -> tuple[str, type, str]:
         external = self.external_config_dict
+        load_plugins(external.get("plugins"))
+        put_into_tables(external.get("metrics"))
         model, dataset = model or external.get("model"), dataset or external.get("dataset")
         if not model:
             raise RequestError("no model given: set --model=NAME (`models` lists them)")
@@ -105,10 +118,15 @@ class Config(RecBoleConfig):
             raise RequestError("no dataset given: set --dataset=NAME, such as --dataset=ml-100k")
         if set(str(dataset)) & set("/\\"):
             raise RequestError(f"dataset={dataset}: give a name, and its folder's parent as --data_path")
-        return str(model), resolve_model(str(model)), str(dataset)
+        self.given_class = f"{model.__module__}.{model.__qualname__}" if isinstance(model, type) else None
+        name, model_class = (
+            model_of_class(model) if isinstance(model, type) else (str(model), resolve_model(str(model)))
+        )
+        return name, model_class, str(dataset)
 
     def _load_internal_config_dict(self, model: str, model_class: type, dataset: str) -> None:
-        super()._load_internal_config_dict(model, model_class, dataset)
+        self.recbole_name = recbole_name(model, model_class)
+        super()._load_internal_config_dict(self.recbole_name, model_class, dataset)
         self.internal_config_dict["data_path"] = DATA_PATH
         # RecBole's true drops interactions of ids without a line of features; unset, they stay (data/filters.py).
         self.internal_config_dict["filter_inter_by_user_or_item"] = None
@@ -121,6 +139,8 @@ class Config(RecBoleConfig):
         check_magnitudes(external)
         final = _merge(internal, external)
         final |= {"model": self.model, "dataset": self.dataset}
+        if "plugins" in final:
+            final["plugins"] = plugin_names(final["plugins"]) or None
         final.update(check_types(final, schema))
         check_kinds(external, internal, set(schema.model_fields))
         self._count_processes(final)
@@ -257,7 +277,7 @@ def _keys_read_by(model_class: type) -> set[str]:
     """
     root = compat.recbole_folder()
     files = {*(root / "data").rglob("*.py"), *(root / "evaluator").rglob("*.py")}
-    files |= {Path(inspect.getfile(base)) for base in model_class.__mro__ if base.__module__.startswith("recbole.")}
+    files.update(source_files(model_class))
     files |= {root / "model" / "layers.py", root / "trainer" / "trainer.py"}
     pattern = re.compile(r"""config(?:\.get\(|\[)\s*["'](\w+)["']|["'](\w+)["'] in (?:self\.)?config\b""")
     keys: set[str] = set()

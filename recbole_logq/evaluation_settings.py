@@ -10,6 +10,7 @@ from recbole.utils import ModelType
 
 from recbole_logq.data.temporal_split import check_temporal, is_temporal
 from recbole_logq.errors import RequestError
+from recbole_logq.own_metrics import is_of_whole_lists
 
 # Metrics that RecBole reports without a cut-off.
 WHOLE_LIST_METRICS = {"gauc", "auc", "rmse", "mae", "logloss"}
@@ -95,7 +96,7 @@ def _check_metrics(values: dict[str, Any]) -> None:
     metric, at, cutoff = chosen.partition("@")
     if metric.lower() not in {name.lower() for name in metrics}:
         raise RequestError(f"valid_metric={chosen}: {metric} is not among metrics={metrics}")
-    whole_list = metric.lower() in WHOLE_LIST_METRICS
+    whole_list = metric.lower() in WHOLE_LIST_METRICS or is_of_whole_lists(metric)
     if whole_list and at:
         raise RequestError(f"valid_metric={chosen}: {metric} has no cut-off, write valid_metric={metric}")
     if not whole_list and cutoff not in {str(k) for k in cutoffs}:

@@ -1,18 +1,26 @@
-"""Names for things a user chooses: losses and samplers. (Recipes are YAML files, encoders a table in `models`.)
+"""Names for things a user chooses: losses, samplers, encoders, recipes, models of RecBole's kind, and metrics.
 
 An entry registers itself with a decorator in the file that defines it, so adding one touches no list::
 
     @losses.register("my_loss", summary="one line for `recbole-logq models`")
     class MyLoss(Loss): ...
+
+A name that nothing has registered is looked for among the entry points of installed packages
+(:mod:`recbole_logq.entry_points`), and only then.
 """
 
 from __future__ import annotations
 
 import importlib
+import os
 import pkgutil
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
+from recbole_logq import entry_points
 from recbole_logq.nearest import close_names
 
 if TYPE_CHECKING:
@@ -21,6 +29,30 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Entry = TypeVar("Entry")
+PACKAGE = Path(__file__).parent
+
+
+class _Record(NamedTuple):
+    """What is kept of an entry: itself, its line in listings, and the file and line that registered it."""
+
+    name: str
+    entry: Any
+    summary: str
+    file: str
+    line: int
+
+    @property
+    def place(self) -> str:
+        """File and line, short."""
+        for folder in (PACKAGE.parent, Path.cwd()):
+            if Path(self.file).is_relative_to(folder):
+                return f"{os.path.relpath(self.file, folder)}, line {self.line}"
+        return f"{self.file}, line {self.line}"
+
+    @property
+    def packaged(self) -> bool:
+        """Whether it is one of this package."""
+        return Path(self.file).is_relative_to(PACKAGE)
 
 
 class Registry(Generic[T]):
@@ -28,28 +60,63 @@ class Registry(Generic[T]):
 
     Args:
         kind: What one entry is called in messages, singular ("loss").
+        group: Of entry points that installed packages may have for it.
+        base: ``module:Class`` that an entry is a subclass of; None for anything.
     """
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, group: str | None = None, base: str | None = None) -> None:
         self.kind = kind
-        self._entries: dict[str, T] = {}
-        self._summaries: dict[str, str] = {}
+        self.group = group
+        self._base = base
+        self._entries: dict[str, _Record] = {}
 
     def register(self, name: str, summary: str) -> Callable[[Entry], Entry]:
         """Decorator that stores the decorated object under `name` and returns it unchanged.
 
         Raises:
-            ValueError: `name` is taken.
+            ValueError: `name` is taken, or the object is not of the kind.
         """
 
         def store(entry: Any) -> Any:
-            if name in self._entries:
-                raise ValueError(f"{self.kind} {name!r} is already registered, by {self._entries[name]!r}")
-            self._entries[name] = entry
-            self._summaries[name] = summary
+            self._store(name, entry, summary, sys._getframe(1))
             return entry
 
         return store
+
+    def add(self, name: str, entry: Any, summary: str) -> None:
+        """The same as a statement.
+
+        Raises:
+            ValueError: As for :meth:`register`.
+        """
+        self._store(name, entry, summary, sys._getframe(1))
+
+    def _store(self, name: str, entry: Any, summary: str, frame: Any) -> None:
+        record = _Record(name, entry, summary, os.path.abspath(frame.f_code.co_filename), frame.f_lineno)
+        earlier = self._entries.get(self.key(name))
+        if earlier is not None and not _redefined(earlier.entry, entry):
+            raise ValueError(
+                f"{self.kind} {name!r} is already registered, by {earlier.place}; give the one of {record.place} "
+                "another name"
+            )
+        self.check(name, entry)
+        self._entries[self.key(name)] = record
+
+    def check(self, name: str, entry: Any) -> None:
+        """Refuse what cannot be of this kind.
+
+        Raises:
+            ValueError: Saying what it should be.
+        """
+        if self._base is None:
+            return
+        module, _, base = self._base.partition(":")
+        if not (isinstance(entry, type) and issubclass(entry, getattr(importlib.import_module(module), base))):
+            raise ValueError(f"{self.kind} {name!r} is {entry!r}: make it a subclass of {module}.{base}")
+
+    def key(self, name: str) -> str:
+        """Under what a name is stored."""
+        return str(name)
 
     def get(self, name: str) -> T:
         """The entry called `name`.
@@ -57,12 +124,27 @@ class Registry(Generic[T]):
         Raises:
             ValueError: No such entry; the message names the nearest one and all known ones.
         """
-        self._require(name)
-        return self._entries[name]
+        return self._record(name).entry
 
     def names(self) -> list[str]:
-        """All names, sorted."""
-        return sorted(self._entries)
+        """All names that are registered in this process, sorted."""
+        return sorted(record.name for record in self._entries.values())
+
+    def installed(self) -> list[str]:
+        """Names that entry points of installed packages offer; nothing is imported."""
+        return entry_points.names(self.group) if self.group else []
+
+    def load_installed(self) -> list[str]:
+        """Register what installed packages offer; returns a line for each that cannot be used."""
+        problems = []
+        for name in self.installed():
+            if self.key(name) in self._entries:
+                continue
+            try:
+                self._record(name)
+            except ValueError as error:
+                problems.append(str(error))
+        return problems
 
     def summary(self, name: str) -> str:
         """The one-line description that `name` was registered with.
@@ -70,15 +152,81 @@ class Registry(Generic[T]):
         Raises:
             ValueError: As for `get`.
         """
-        self._require(name)
-        return self._summaries[name]
+        return self._record(name).summary
 
-    def _require(self, name: str) -> None:
-        if name in self._entries:
-            return
-        near = close_names(str(name), self._entries)
+    def packaged(self, name: str) -> bool:
+        """Whether `name` is one of this package.
+
+        Raises:
+            ValueError: As for `get`.
+        """
+        return self._record(name).packaged
+
+    def place(self, name: str) -> str:
+        """File and line that registered `name`.
+
+        Raises:
+            ValueError: As for `get`.
+        """
+        return self._record(name).place
+
+    def __contains__(self, name: object) -> bool:
+        return self.key(str(name)) in self._entries
+
+    def _record(self, name: str) -> _Record:
+        if self.key(name) not in self._entries and self.group and entry_points.has(self.group, name):
+            with undone_on_error():
+                entry_points.load(self.group, name)
+                if self.key(name) not in self._entries:
+                    raise entry_points.unusable(self.group, name, f"it registers no {self.kind} of that name")
+        record = self._entries.get(self.key(name))
+        if record is not None:
+            return record
+        near = close_names(str(name), [*self.names(), *self.installed()])
         hint = f"; did you mean {near[0]!r}?" if near else ";"
-        raise ValueError(f"no {self.kind} named {name!r}{hint} known: {', '.join(self.names())}")
+        own = " (your own comes in with --plugins=FILE.py)" if self.group else ""
+        raise ValueError(f"no {self.kind} named {name!r}{hint} known: {', '.join(self.names())}{own}")
+
+
+class MetricRegistry(Registry[Any]):
+    """Metrics by their names in any case, as RecBole has them."""
+
+    def key(self, name: str) -> str:
+        """In lower case."""
+        return str(name).lower()
+
+    def check(self, name: str, entry: Any) -> None:
+        """Refuse what cannot be called, and names that a result could not have.
+
+        Raises:
+            ValueError: Saying what it should be.
+        """
+        if not callable(entry):
+            raise ValueError(f"metric {name!r} is {entry!r}: make it a function or a metric class of RecBole's")
+        if not str(name).isidentifier():
+            raise ValueError(f"metric {name!r}: a name of letters, digits and underscores")
+
+    def register(self, name: str, summary: str, smaller_is_better: bool = False) -> Callable[[Entry], Entry]:
+        """Decorator that stores a metric; see :mod:`recbole_logq.own_metrics` for what one is.
+
+        Raises:
+            ValueError: `name` is taken, or the object cannot be called.
+        """
+
+        def store(entry: Any) -> Any:
+            self._store(name, entry, summary, sys._getframe(1))
+            if smaller_is_better:
+                entry.smaller = True  # as on a metric class of RecBole's
+            return entry
+
+        return store
+
+
+def _redefined(earlier: Any, entry: Any) -> bool:
+    """Whether an interactive session has run a cell again."""
+    name, module = getattr(entry, "__qualname__", None), getattr(entry, "__module__", None)
+    same = (getattr(earlier, "__qualname__", None), getattr(earlier, "__module__", None)) == (name, module)
+    return same and name is not None and module == "__main__"
 
 
 def import_submodules(package_name: str) -> None:
@@ -92,5 +240,29 @@ def import_submodules(package_name: str) -> None:
         importlib.import_module(f"{package_name}.{module.name}")
 
 
-losses: Registry[type[Loss]] = Registry("loss")
-samplers: Registry[type[Sampler]] = Registry("sampler")
+losses: Registry[type[Loss]] = Registry("loss", "recbole_logq.losses", "recbole_logq.losses.base:Loss")
+samplers: Registry[type[Sampler]] = Registry("sampler", "recbole_logq.samplers", "recbole_logq.samplers.base:Sampler")
+encoders: Registry[Any] = Registry("encoder", "recbole_logq.encoders")
+recipes: Registry[Any] = Registry("recipe", "recbole_logq.recipes")
+models: Registry[type] = Registry("model", "recbole_logq.models")
+metrics = MetricRegistry("metric", "recbole_logq.metrics")
+
+EVERY: tuple[Registry[Any], ...] = (losses, samplers, encoders, recipes, models, metrics)
+"""What a plug-in can add to."""
+
+
+@contextmanager
+def undone_on_error() -> Iterator[None]:
+    """What was registered within is forgotten where an error ends it: half a plug-in is none."""
+    before = [dict(registry._entries) for registry in EVERY]
+    try:
+        yield
+    except BaseException:
+        for registry, entries in zip(EVERY, before, strict=True):
+            registry._entries = entries
+        raise
+
+
+def registered() -> set[tuple[str, str]]:
+    """Kind and name of everything that is registered in this process."""
+    return {(registry.kind, name) for registry in EVERY for name in registry.names()}

@@ -115,6 +115,7 @@ class CommonSettings(BaseModel):
     recbole_order: bool = False
     filter_history: bool | None = None
     max_train_cpu_seconds: Positive | None = None
+    plugins: list[str] | None = None
 
 
 class NegativesSettings(BaseModel):
@@ -181,9 +182,6 @@ class SASRecSettings(RetrievalSettings):
     input_norm: bool
     scale_embedding: bool
     initializer_range: Positive
-
-
-SETTINGS: dict[str, type[RetrievalSettings]] = {"TwoTower": TwoTowerSettings, "SASRec": SASRecSettings}
 
 
 ACCUMULATION = frozenset({"accumulation_steps", "gradient_accumulation_steps", "accumulate_grad_batches"})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,33 @@ def in_tmp(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A run writes log/, saved/ and log_tensorboard/ where it stands."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def own_code(in_tmp: Path) -> Iterator[Path]:
+    """A folder to stand in, for files of a user's own; what they register is forgotten after the test."""
+    from recbole.evaluator import register
+
+    from recbole_logq import losses, plugins, samplers  # noqa: F401  (what is theirs is not to be forgotten)
+    from recbole_logq.models.resolve import recipes
+    from recbole_logq.registry import EVERY
+
+    recipes()
+    tables = [register.metrics_dict, register.metric_information, register.metric_types]
+    before = [dict(registry._entries) for registry in EVERY], [dict(table) for table in tables], list(sys.path)
+    smaller, modules = list(register.smaller_metrics), set(sys.modules)
+    yield in_tmp
+    for registry, entries in zip(EVERY, before[0], strict=True):
+        registry._entries = entries
+    for table, content in zip(tables, before[1], strict=True):
+        table.clear()
+        table.update(content)
+    sys.path[:], register.smaller_metrics[:] = before[2], smaller
+    plugins._loaded.clear()
+    plugins._as_named.clear()
+    for name in set(sys.modules) - modules:
+        if name.startswith(("recbole_logq_plugin_", "my_")):
+            del sys.modules[name]
 
 
 @pytest.fixture

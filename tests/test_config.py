@@ -135,7 +135,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"learner": "sparse_adam"}, "learner=sparse_adam: set learner=adam"),
     ({"topk": [10, 0]}, "topk"),
     ({"topk": "ten"}, "topk='ten'"),
-    ({"metrics": ["Recal"]}, "valid_metric=MRR@10: MRR is not among"),
+    ({"metrics": ["Recal"]}, "no metric named 'Recal' - did you mean Recall"),
     ({"metrics": ["MRR", "Recal"]}, "no metric named"),
     ({"valid_metric": "NDCG@20"}, "20 is not among topk"),
     ({"eval_args": {"order": "XX"}}, r"eval_args\.order='XX'"),

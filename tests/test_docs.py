@@ -8,12 +8,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from recbole_logq import run
-from recbole_logq.registry import losses, samplers
 
 DOCS = Path(__file__).parent.parent / "docs"
+README = (DOCS.parent / "README.md").read_text(encoding="utf-8")
 
 
 def code(name: str) -> list[str]:
@@ -33,24 +31,29 @@ def test_the_plain_example_learns_and_needs_no_recbole(tmp_path: Path) -> None:
     assert 0 < float(found[2]) < 1
 
 
-@pytest.fixture
-def registered() -> Any:
-    """The documented loss and sampler, for one test."""
-    scope: dict[str, Any] = {}
-    for block in code("extend.md"):
-        exec(block, scope)
-    yield scope
-    for registry, name in ((losses, "half_logq"), (samplers, "head")):
-        registry._entries.pop(name)
-        registry._summaries.pop(name)
-
-
-def test_a_loss_and_a_sampler_of_ones_own(in_tmp: Path, ml100k_cut: Path, registered: dict[str, Any]) -> None:
-    settings: dict[str, Any] = {"data_path": str(ml100k_cut), "epochs": 1, "show_progress": False, "loss": "half_logq"}
-    settings |= {"negatives": {"source": "head", "count": 20, "top": 30}}
-    result = run("TwoTowerInBatch", "cut", config_dict=settings, saved=False)
-    assert result["parameters"]["negatives"] == {"source": "head", "count": 20, "top": 30}
+def test_what_can_be_ones_own(own_code: Path, ml100k_cut: Path) -> None:
+    (own_code / "my_own.py").write_text("\n".join(code("extend.md")), encoding="utf-8")
+    settings: dict[str, Any] = {"data_path": str(ml100k_cut), "epochs": 1, "show_progress": False, "state": "WARNING"}
+    settings |= {"plugins": "my_own.py", "metrics": ["NDCG", "FirstThree"], "valid_metric": "FirstThree@10"}
+    negatives = {"source": "head", "count": 20, "top": 30}
+    result = run("DecayedMeanHalfLogQ", "cut", config_dict={**settings, "negatives": negatives, "half_life": 3})
+    stored = result["parameters"]
+    assert (stored["negatives"], stored["half_life"], stored["loss"]) == (negatives, 3.0, "half_logq")
     assert result["history"][0]["train_loss"] > 0
+    assert result["best_valid_score"] == result["best_valid_result"]["firstthree@10"]
+    (documented,) = (block for block in code("extend.md") if "load(" in block)
+    scope: dict[str, Any] = {}
+    exec(documented, scope)
+    assert scope["embeddings"](result["checkpoint"]).shape[1] == 64
+    assert run("MyBPR", "cut", config_dict=settings, saved=False)["test_result"].keys() == result["test_result"].keys()
+
+
+def test_the_readme_has_a_complete_loss(own_code: Path, ml100k_cut: Path) -> None:
+    (block,) = (block for block in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "my_loss" in block)
+    (own_code / "my_loss.py").write_text(block, encoding="utf-8")
+    settings = {"data_path": str(ml100k_cut), "epochs": 1, "state": "WARNING", "show_progress": False}
+    settings |= {"plugins": "my_loss.py", "loss": "my_loss"}
+    assert run("TwoTowerInBatch", "cut", config_dict=settings, saved=False)["history"][0]["train_loss"] > 0
 
 
 def test_vectors_of_new_items(in_tmp: Path, build: Any, featured_cut: Path) -> None:

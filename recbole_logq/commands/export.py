@@ -12,7 +12,7 @@ from recbole_logq.terminal import say
 USAGE = """\
   export         a checkpoint to a folder that serves without RecBole:  --checkpoint=FILE --folder=FOLDER
                  [--index=exact|hnsw|ivfpq] [--index_options.ef_search=128] [--history=train|valid|all]
-                 [--item_title_field=COLUMN] [--data_path=FOLDER] [--overwrite=true]
+                 [--item_title_field=COLUMN] [--data_path=FOLDER] [--overwrite=true] [--plugins=FILE.py]
 """
 
 
@@ -20,7 +20,8 @@ def execute(options: dict[str, Any]) -> None:
     """Run the command."""
     check_keys(
         options,
-        {"checkpoint", "folder", "index", "index_options", "history", "item_title_field", "data_path", "overwrite"},
+        {"checkpoint", "folder", "index", "index_options", "history", "item_title_field", "data_path", "overwrite"}
+        | {"plugins"},
     )
     for key, value in (("checkpoint", "FILE"), ("folder", "FOLDER")):
         if not options.get(key):

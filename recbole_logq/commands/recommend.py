@@ -14,14 +14,14 @@ USAGE = """\
   recommend      the best items, from such a folder (or a checkpoint):  --model=FOLDER --users=a,b, or
                  --history="item1,item2" of a visitor, or --input=users.csv --output=top.parquet
                  [--k=10] [--exclude_history=true] [--context="hour=12,device=web"] [--index=exact]
-                 [--index_options.ef_search=128]
+                 [--index_options.ef_search=128] [--plugins=FILE.py of a checkpoint's]
 """
 
 
 def execute(options: dict[str, Any]) -> None:
     """Run the command."""
     ways = {"users", "history", "input"}
-    known = {"model", "output", "k", "exclude_history", "context", "index", "index_options", "show_progress"}
+    known = {"model", "output", "k", "exclude_history", "context", "index", "index_options", "show_progress", "plugins"}
     check_keys(options, known | ways)
     if not options.get("model"):
         raise RequestError("no model given: set --model=FOLDER, made by export, or --model=FILE.pth")
@@ -51,7 +51,9 @@ def execute(options: dict[str, Any]) -> None:
         raise RequestError("--users is empty: --users=a,b")
     context = split_context(str(options["context"])) if "context" in options else None
     excluded = options.get("exclude_history", False)
-    with opened(options["model"], options.get("index"), options.get("index_options")) as retriever:
+    with opened(
+        options["model"], options.get("index"), options.get("index_options"), options.get("plugins")
+    ) as retriever:
         if "input" in options:
             shown = options.get("show_progress", True)
             n = recommend_file(retriever, options["input"], str(output), k, excluded, show_progress=shown)

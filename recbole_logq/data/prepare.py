@@ -159,7 +159,7 @@ def _check_named_columns(dataset: Any, config: Any) -> None:
 
 def _exact_class(config: Any) -> type[Dataset]:
     module = importlib.import_module("recbole.data.dataset")
-    name = f"{config['model']}Dataset"
+    name = f"{config.recbole_name}Dataset"
     if not hasattr(module, name):
         name = _DATASET_OF_TYPE.get(config["MODEL_TYPE"], "Dataset")
     base = getattr(module, name)
@@ -220,7 +220,7 @@ def create_loaders(config: Any, dataset: Dataset, parts: list[Dataset]) -> tuple
             arguments = config["train_neg_sample_args"]
             extra = [KGSampler(dataset, arguments["distribution"], arguments["alpha"])]
         shuffle = True if extra else config["shuffle"]
-        train = get_dataloader(config, "train")(config, parts[0], train_sampler, *extra, shuffle=shuffle)
+        train = _loader_class(config, "train")(config, parts[0], train_sampler, *extra, shuffle=shuffle)
     valid = _evaluation_loader(config, "valid", parts[1], parts[:1], valid_sampler) if len(parts[1]) else None
     test = _evaluation_loader(config, "test", parts[2], parts[:2], test_sampler)
     logger = getLogger()
@@ -230,10 +230,20 @@ def create_loaders(config: Any, dataset: Dataset, parts: list[Dataset]) -> tuple
     return train, valid, test
 
 
+def _loader_class(config: Any, phase: str) -> Any:
+    """RecBole's choice, which goes by the model's name."""
+    name = config["model"]
+    config["model"] = config.recbole_name
+    try:
+        return get_dataloader(config, phase)
+    finally:
+        config["model"] = name
+
+
 def _samplers(config: Any, dataset: Dataset, parts: list[Dataset], for_training: bool) -> tuple[Any, Any, Any]:
     """RecBole's samplers, which hold a set of items for each user; none where no loader draws from them."""
     drawn = for_training and config["train_neg_sample_args"]["distribution"] != "none"
-    if not drawn and all(get_dataloader(config, phase) is FullSortEvalDataLoader for phase in ("valid", "test")):
+    if not drawn and all(_loader_class(config, phase) is FullSortEvalDataLoader for phase in ("valid", "test")):
         return None, None, None
     try:
         return create_samplers(config, dataset, parts)
@@ -242,7 +252,7 @@ def _samplers(config: Any, dataset: Dataset, parts: list[Dataset], for_training:
 
 
 def _evaluation_loader(config: Any, phase: str, part: Dataset, earlier: list[Dataset], sampler: Any) -> Any:
-    loader = get_dataloader(config, phase)
+    loader = _loader_class(config, phase)
     if loader is FullSortEvalDataLoader:
         return RankingLoader(config, part, earlier)
     return loader(config, part, sampler, shuffle=False)

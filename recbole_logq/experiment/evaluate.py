@@ -8,6 +8,7 @@ from typing import Any
 from recbole_logq import compat
 from recbole_logq.errors import RequestError
 from recbole_logq.experiment.run import close
+from recbole_logq.experiment.stored_plugins import check_class, load_asked_plugins
 from recbole_logq.parsing import nest, read_yaml
 from recbole_logq.settings import check_keys
 from recbole_logq.training import checkpoint
@@ -16,7 +17,7 @@ from recbole_logq.training import checkpoint
 _CHANGEABLE = frozenset(
     {"eval_args", "metrics", "topk", "valid_metric", "metric_decimal_place", "repeatable", "filter_history"}
     | {"recbole_order", "data_path", "show_progress", "state", "gpu_id", "use_gpu", "worker", "checkpoint_dir"}
-    | {"eval_batch_size"}
+    | {"eval_batch_size", "plugins"}
 )
 
 
@@ -25,6 +26,7 @@ def evaluate(
     config_file_list: list[str] | None = None,
     config_dict: dict[str, Any] | None = None,
     allow_other_training: bool = False,
+    model: type | None = None,
 ) -> dict[str, Any]:
     """Test a checkpoint without training.
 
@@ -35,6 +37,7 @@ def evaluate(
             training's: ``topk``, ``metrics``, ``eval_args``, ...
         allow_other_training: Whether to test although the split's training part is not the one of the checkpoint, so
             that the model may have been trained on what it is tested on.
+        model: The class, where the model was given as one.
 
     Returns:
         ``test_result``, ``model``, ``dataset``, ``seed``, ``fingerprint`` of the split, ``trained_on`` (the fingerprint
@@ -48,33 +51,16 @@ def evaluate(
     from recbole.utils import init_seed, set_color
 
     from recbole_logq.data.protocol import protocol_of
-    from recbole_logq.data.temporal_split import is_temporal
     from recbole_logq.experiment.logs import start_log
-    from recbole_logq.experiment.restore import rebuilt, restore
-    from recbole_logq.experiment.stored_settings import settings_of_checkpoint
+    from recbole_logq.experiment.restore import restore
     from recbole_logq.training.create import create_trainer
 
     changes: dict[str, Any] = {}
     for source in [*map(read_yaml, config_file_list or []), config_dict or {}]:
         changes |= nest(source)
     state = checkpoint.load(file)
-    given = settings_of_checkpoint(state, file)
     stored = state["config"]
-    check_keys({key: None for key in changes if key not in stored}, set(_CHANGEABLE))
-    for key, value in changes.items():
-        if key not in _CHANGEABLE and value != stored[key]:
-            raise RequestError(f"{key}={value!r}: {file} was trained with {stored[key]!r}, and evaluation keeps it")
-    if "valid_metric" not in changes and changes.keys() & {"metrics", "topk"}:
-        changes["valid_metric"] = _some_metric({**stored, **changes})  # evaluation has no use for it, Config asks
-    if not isinstance(changes.get("eval_args", {}), dict):
-        raise RequestError(f"eval_args={changes['eval_args']!r}: a mapping, such as --eval_args.split=...")
-    both = isinstance(given.get("eval_args"), dict) and "eval_args" in changes
-    sections = {"eval_args": {**given["eval_args"], **changes["eval_args"]}} if both else {}
-    if sections and not is_temporal(sections["eval_args"]):
-        for key in ("targets", "unseen"):  # they belong to the temporal split that is replaced
-            if key not in changes["eval_args"]:
-                sections["eval_args"].pop(key, None)
-    config = rebuilt(state, file, {**changes, **sections})
+    config = configuration(state, file, changes, model)
     start_log(config)
     logger = getLogger()
     restored = restore(file, state, config, allow_other_training)
@@ -104,9 +90,47 @@ def evaluate(
     }
 
 
+def configuration(state: dict[str, Any], file: str, changes: dict[str, Any], model: type | None = None) -> Any:
+    """The configuration of a checkpoint, with changes that make no other model of its weights.
+
+    Args:
+        state: The checkpoint's content.
+        file: Its name, for messages.
+        changes: Settings; ``plugins`` among them are run, and no others.
+        model: The class, where the model was given as one.
+
+    Raises:
+        RequestError: The changes do not fit the checkpoint, or plug-ins that it names are not asked for.
+    """
+    from recbole_logq.data.temporal_split import is_temporal
+    from recbole_logq.experiment.restore import rebuilt
+    from recbole_logq.experiment.stored_settings import settings_of_checkpoint
+
+    load_asked_plugins(state, file, changes.get("plugins"))
+    check_class(state, file, model)
+    given = settings_of_checkpoint(state, file, model)
+    stored, changes = state["config"], dict(changes)
+    check_keys({key: None for key in changes if key not in stored}, set(_CHANGEABLE))
+    for key, value in changes.items():
+        if key not in _CHANGEABLE and value != stored[key]:
+            raise RequestError(f"{key}={value!r}: {file} was trained with {stored[key]!r}, and evaluation keeps it")
+    if "valid_metric" not in changes and changes.keys() & {"metrics", "topk"}:
+        changes["valid_metric"] = _some_metric({**stored, **changes})  # evaluation has no use for it, Config asks
+    if not isinstance(changes.get("eval_args", {}), dict):
+        raise RequestError(f"eval_args={changes['eval_args']!r}: a mapping, such as --eval_args.split=...")
+    both = isinstance(given.get("eval_args"), dict) and "eval_args" in changes
+    sections = {"eval_args": {**given["eval_args"], **changes["eval_args"]}} if both else {}
+    if sections and not is_temporal(sections["eval_args"]):
+        for key in ("targets", "unseen"):  # they belong to the temporal split that is replaced
+            if key not in changes["eval_args"]:
+                sections["eval_args"].pop(key, None)
+    return rebuilt(state, file, {**changes, **sections}, model)
+
+
 def _some_metric(values: dict[str, Any]) -> str:
     from recbole_logq.evaluation_settings import WHOLE_LIST_METRICS
+    from recbole_logq.own_metrics import is_of_whole_lists
 
     metric = values["metrics"][0] if isinstance(values["metrics"], list) else str(values["metrics"])
     cutoff = values["topk"][0] if isinstance(values["topk"], list) else values["topk"]
-    return metric if metric.lower() in WHOLE_LIST_METRICS else f"{metric}@{cutoff}"
+    return metric if metric.lower() in WHOLE_LIST_METRICS or is_of_whole_lists(metric) else f"{metric}@{cutoff}"

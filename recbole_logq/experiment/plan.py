@@ -14,6 +14,7 @@ from recbole_logq.errors import RequestError
 from recbole_logq.experiment.plan_layers import entry_of, listed, over, read_plan, refuse_reserved, text
 from recbole_logq.files import folder_name
 from recbole_logq.parsing import parse_value
+from recbole_logq.plugins import sources_of
 
 PLAN_KEYS = frozenset({"title", "models", "dataset", "datasets", "seeds", "reference", "settings"})
 RESERVED = frozenset({"model", "dataset", "seed", "config_files"})
@@ -27,6 +28,7 @@ class PlannedRun:
     Attributes:
         name: How tables call the model with its settings.
         settings: Everything that is set, the seed included.
+        sources: Text of the plug-ins' files, for the process that runs it.
     """
 
     name: str
@@ -34,11 +36,13 @@ class PlannedRun:
     dataset: str
     seed: int
     settings: dict[str, Any] = field(hash=False)
+    sources: list[dict[str, str]] = field(default_factory=list, hash=False)
 
     @property
     def key(self) -> str:
         """Names the run's files; other settings are another run."""
-        content = json.dumps([self.model, self.dataset, self.settings], sort_keys=True)
+        texts = [sent["source"] for sent in self.sources]  # a plug-in that has changed makes another run too
+        content = json.dumps([self.model, self.dataset, self.settings, *texts], sort_keys=True)
         label = folder_name(self.name)
         return f"{label}-{self.dataset}-{self.seed}-{hashlib.sha256(content.encode()).hexdigest()[:8]}"
 
@@ -96,8 +100,9 @@ def make_plan(files: Sequence[str], options: dict[str, Any]) -> Plan:
     reference = names[0] if given.get("reference") is None else str(given["reference"])
     if reference not in names:
         raise RequestError(f"reference={reference}: one of {', '.join(names)}")
+    sources = {name: sources_of(over(shared, own).get("plugins")) for name, _, own in entries}
     runs = [
-        PlannedRun(name, model, dataset, seed, {**over(shared, own), "seed": seed})
+        PlannedRun(name, model, dataset, seed, {**over(shared, own), "seed": seed}, sources[name])
         for dataset in datasets
         for seed in seeds
         for name, model, own in entries

@@ -148,6 +148,11 @@ def entry_of(entry: Any, reserved: frozenset[str]) -> tuple[str, str, Layer]:
     """
     if isinstance(entry, str):
         return text("models", entry), entry, {}
+    if isinstance(given := entry.get("model") if isinstance(entry, dict) else entry, type):
+        raise RequestError(
+            f"models: {given.__name__} is a class, and each run has a process of its own: register it in a file, "
+            f'@models.register("{given.__name__}", summary="..."), and give its name and --plugins=FILE.py'
+        )
     if not isinstance(entry, dict) or not isinstance(entry.get("model"), str):
         raise RequestError(f"models: {entry!r} is neither a name nor a mapping with model: NAME and its settings")
     own = nest({key: value for key, value in entry.items() if key not in {"name", "model"}})

@@ -9,6 +9,7 @@ from recbole_logq.data.fingerprint import id_fingerprint, split_fingerprint
 from recbole_logq.data.prepare import create_dataset, create_loaders, split_dataset
 from recbole_logq.errors import RequestError, out_of_memory
 from recbole_logq.experiment.processes import of_one_process
+from recbole_logq.experiment.stored_plugins import check_class, load_asked_plugins
 from recbole_logq.training import checkpoint
 
 
@@ -71,13 +72,14 @@ def restore(file: str, state: dict[str, Any], config: Any, allow_other_training:
     return Restored(config, parts, loaders, network, fingerprint)
 
 
-def rebuilt(state: dict[str, Any], file: str, changes: dict[str, Any]) -> Any:
+def rebuilt(state: dict[str, Any], file: str, changes: dict[str, Any], model: type | None = None) -> Any:
     """The configuration of a checkpoint.
 
     Args:
         state: Its content.
         file: Its name, for messages.
         changes: Settings that win over the checkpoint's.
+        model: The class, where the model was given as one.
 
     Raises:
         RequestError: A setting of the checkpoint, or one of the changes, cannot be meant.
@@ -85,12 +87,13 @@ def rebuilt(state: dict[str, Any], file: str, changes: dict[str, Any]) -> Any:
     from recbole_logq.config import Config
     from recbole_logq.experiment.stored_settings import folder_of_data, settings_of_checkpoint
 
-    settings = settings_of_checkpoint(state, file)
+    settings = settings_of_checkpoint(state, file, model)
     if "data_path" not in changes:
         settings |= folder_of_data(state, file)
-    model, dataset = state["config"]["model"], state["config"]["dataset"]
+    stored = state["config"]
     try:
-        return of_one_process(Config(model, dataset, None, {**settings, **changes}, training=False))
+        given = model or stored["model"]
+        return of_one_process(Config(given, stored["dataset"], None, {**settings, **changes}, training=False))
     except RequestError as error:
         raise RequestError(f"{file}: {error}") from error
 
@@ -100,7 +103,7 @@ def restore_own(file: str, **changes: Any) -> Restored:
 
     Args:
         file: The checkpoint.
-        **changes: Settings that make no other model, such as ``data_path``.
+        **changes: Settings that make no other model, such as ``data_path``; ``plugins`` among them are run.
 
     Raises:
         RequestError: It is a model of RecBole, or as for :func:`restore`.
@@ -110,6 +113,8 @@ def restore_own(file: str, **changes: Any) -> Restored:
 
     compat.apply()
     state = checkpoint.load(file)
+    load_asked_plugins(state, file, changes.get("plugins"))
+    check_class(state, file, None)
     model = state["config"]["model"]
     if split_name(model) is None:
         raise RequestError(f"{file} is a {model} of RecBole: its training has no pool of negatives to look at")

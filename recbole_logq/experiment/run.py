@@ -19,7 +19,9 @@ from recbole_logq import __version__, compat
 from recbole_logq.errors import PeerLostError, RequestError, WorkError, out_of_memory
 from recbole_logq.experiment.locks import remove_left_locks, sole_writer
 from recbole_logq.experiment.processes import join
+from recbole_logq.experiment.stored_plugins import say_missing_plugins
 from recbole_logq.files import remove_left_behind, write_failure
+from recbole_logq.plugins import checksums
 from recbole_logq.ranks import lost_peer, rank, wait_for_all
 from recbole_logq.training import checkpoint
 
@@ -110,7 +112,7 @@ def begin(config: Any, phases: Phases, prepared: Any = None) -> Begun:
 
 
 def run(
-    model: str | None = None,
+    model: str | type | None = None,
     dataset: str | None = None,
     config_file_list: list[str] | None = None,
     config_dict: dict[str, Any] | None = None,
@@ -121,7 +123,7 @@ def run(
     """Train, validate and test; the counterpart of RecBole's ``run_recbole`` for its models and this package's.
 
     Args:
-        model: Model name; ``recbole-logq models`` lists them.
+        model: Model name, ``recbole-logq models`` lists them; or a class, of RecBole's recommenders or an encoder.
         dataset: Dataset name.
         config_file_list: YAML files, later ones win.
         config_dict: Settings that win over the files.
@@ -131,9 +133,10 @@ def run(
 
     Returns:
         RecBole's ``best_valid_score``, ``valid_score_bigger``, ``best_valid_result``, ``test_result``, and ``model``,
-        ``dataset``, ``parameters``, ``seed``, ``versions``, ``fingerprint``, ``protocol``, ``seconds``,
-        ``peak_memory_mb``, ``device``, ``positives_per_second``, ``checkpoint``, ``history``, and
-        ``negatives_per_step``: what a row was set against on average, in the last epoch (None for RecBole's models).
+        ``dataset``, ``parameters``, ``seed``, ``versions``, ``fingerprint``, ``protocol``, ``seconds``, ``plugins``
+        (checksums of their files), ``model_class`` (where it was given as one), ``peak_memory_mb``, ``device``,
+        ``positives_per_second``, ``checkpoint``, ``history``, and ``negatives_per_step``: what a row was set against on
+        average, in the last epoch (None for RecBole's models).
 
     Raises:
         RequestError: The request cannot be done as stated.
@@ -142,7 +145,12 @@ def run(
     compat.apply()
     from recbole_logq.config import Config
 
-    config = Config(model, dataset, config_file_list, config_dict)
+    try:
+        config = Config(model, dataset, config_file_list, config_dict)
+    except RequestError as error:
+        if resume is not None:
+            say_missing_plugins(resume, error)
+        raise
     join(config)
     if resume is not None:
         _check_resumable(resume, config)
@@ -214,6 +222,8 @@ def _train_and_test(config: Any, begun: Begun, phases: Phases, saved: bool) -> d
         "seed": config["seed"],
         "parameters": config.plain(),
         "given": config.given(),
+        "plugins": checksums(config["plugins"]),
+        "model_class": config.given_class,
         "versions": versions(),
         "fingerprint": trainer.fingerprint,
         "protocol": protocol_of(config, parts),

@@ -17,6 +17,7 @@ from recbole_logq.children import end_with_parent
 from recbole_logq.errors import RequestError, WorkError
 from recbole_logq.experiment.run_record import write_record
 from recbole_logq.interruption import interruptible
+from recbole_logq.plugins import receive
 from recbole_logq.settings import DATA_PATH
 from recbole_logq.terminal import visible
 
@@ -28,11 +29,12 @@ def execute(spec: dict[str, Any]) -> dict[str, Any]:
     """Train and test; returns the record.
 
     Args:
-        spec: ``name``, ``model``, ``dataset``, ``seed``, ``settings``, ``command`` of a planned run, and ``data_path``:
-            where the data lies on this machine.
+        spec: ``name``, ``model``, ``dataset``, ``seed``, ``settings``, ``sources``, ``command`` of a planned run, and
+            ``data_path``: where the data lies on this machine.
     """
     from recbole_logq.experiment.run import run
 
+    receive(spec["sources"])
     watched: dict[str, Any] = {}
 
     def watch(trainer: Any, loaders: Any) -> None:
@@ -56,6 +58,7 @@ def _measured(trainer: Any, training: Any, test: Any) -> dict[str, Any]:
     from recbole_logq.data.item_counts import item_counts
     from recbole_logq.evaluation.measures import measures, per_user
     from recbole_logq.experiment.user_values import users_and_values
+    from recbole_logq.own_metrics import is_compared, row_values
     from recbole_logq.training import ranking
 
     if (reason := ranking.why_not_ranked(trainer.config, test)) is not None:
@@ -67,6 +70,8 @@ def _measured(trainer: Any, training: Any, test: Any) -> dict[str, Any]:
     rows, items = test.targets
     by_row = per_user(found.items, found.hits, cutoff)
     values = {f"{name}@{cutoff}": by_row[name] for name in ("ndcg", "recall")}
+    for name in filter(is_compared, trainer.config["metrics"]):
+        values[f"{name.lower()}@{cutoff}"] = row_values(name, found.hits, cutoff)
     users, by_user = users_and_values(values, test.users, part.field2id_token[part.uid_field])
     return {
         "measures": measures(found.items, found.hits, rows, items, item_counts(part), cutoffs),

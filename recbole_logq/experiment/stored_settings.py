@@ -6,9 +6,7 @@ the command; so is how many processes and which device. A list of what is taken 
 
 from __future__ import annotations
 
-import inspect
 import re
-from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -17,7 +15,7 @@ from recbole_logq.compat import recbole_folder
 from recbole_logq.data.zoo import PACKAGED, address_of
 from recbole_logq.errors import RequestError, WorkError
 from recbole_logq.experiment.earlier import earlier_given
-from recbole_logq.models.resolve import resolve_model, settings_of, split_name
+from recbole_logq.models.resolve import own_fields, recbole_name, resolve_model, settings_of, source_files, split_name
 from recbole_logq.settings import DATA_PATH
 from recbole_logq.training.checkpoint import DAMAGE, damaged
 from recbole_logq.training.checkpoint_content import has_control_characters
@@ -68,33 +66,35 @@ _OF_THE_COMPUTER = re.compile(
 _READ = re.compile(r"""config\[\s*["'](\w+)["']|["'](\w+)["'] in (?:self\.)?config\b""")
 
 
-def settings_of_checkpoint(state: dict[str, Any], file: str) -> dict[str, Any]:
+def settings_of_checkpoint(state: dict[str, Any], file: str, given: type | None = None) -> dict[str, Any]:
     """The settings that rebuild a checkpoint's model and data; defaults of an own model are those of its time.
 
     Args:
         state: A checkpoint's content.
         file: Its name, for messages.
+        given: The model's class, where it was given as one.
 
     Raises:
         RequestError: One has a value that the model's schema does not know, or leads to a file elsewhere.
     """
-    check_stored(state, file)
+    check_stored(state, file, given)
     stored, model = state["config"], state["config"]["model"]
     own = split_name(model) is not None
-    taken = DATA | TRAINING | PROTOCOL | (frozenset() if own else _of_recbole(model))
+    taken = DATA | TRAINING | PROTOCOL | (frozenset() if own else _of_recbole(model, given))
     try:
         settings = {key: value for key, value in earlier_given(state).items() if key in taken}
     except DAMAGE as error:
         raise damaged(file, f"its settings, {error}") from error
     if own:
-        keys = MODEL & settings_of(model).model_fields.keys()
+        fields = settings_of(model).model_fields.keys()
+        keys = (MODEL & fields) | own_fields(model)
         settings |= {key: stored[key] for key in sorted(keys) if stored.get(key) is not None}
         _check_sizes(settings, state["state_dict"], file)
     _check_parts_of_names(settings, file)
     return settings
 
 
-def check_stored(state: dict[str, Any], file: str) -> None:
+def check_stored(state: dict[str, Any], file: str, given: type | None = None) -> None:
     """Hold the stored settings against the schema of their model.
 
     Raises:
@@ -102,7 +102,7 @@ def check_stored(state: dict[str, Any], file: str) -> None:
     """
     model = state["config"]["model"]
     try:
-        if split_name(model) is None:
+        if split_name(model) is None and given is None:
             resolve_model(model)  # there is such a model
         settings_of(model).model_validate(state["config"])
     except RequestError as error:
@@ -146,14 +146,13 @@ def folder_of_data(state: dict[str, Any], file: str) -> dict[str, str]:
     return {"data_path": stored}
 
 
-def _of_recbole(model: str) -> frozenset[str]:
-    """Settings that a model of RecBole has, but for those that name a file."""
-    defaults = recbole_folder() / "properties" / "model" / f"{model}.yaml"
-    keys = set(re.findall(r"^(\w+):", defaults.read_text(encoding="utf-8"), re.MULTILINE))
-    for base in resolve_model(model).__mro__:
-        if base.__module__.startswith("recbole."):
-            source = Path(inspect.getfile(base)).read_text(encoding="utf-8")
-            keys.update(first or second for first, second in _READ.findall(source))
+def _of_recbole(model: str, given: type | None) -> frozenset[str]:
+    """Settings that a model of RecBole's kind has, but for those that name a file."""
+    model_class = given or resolve_model(model)
+    defaults = recbole_folder() / "properties" / "model" / f"{recbole_name(model, model_class)}.yaml"
+    keys = set(re.findall(r"^(\w+):", defaults.read_text(encoding="utf-8"), re.MULTILINE) if defaults.is_file() else ())
+    for file in source_files(model_class):
+        keys.update(first or second for first, second in _READ.findall(file.read_text(encoding="utf-8")))
     return frozenset(key for key in keys - SURROUNDINGS if not _OF_THE_COMPUTER.search(key))
 
 

@@ -11,22 +11,13 @@ from recbole_logq.lab.estimator import DEFAULT, Estimator
 from recbole_logq.lab.measure import GROUPS, check_mask, measure
 from recbole_logq.lab.problem import World
 from recbole_logq.lab.subject import Subject
+from recbole_logq.plugins import load_plugins
 from recbole_logq.settings import check_keys
 
 COMMON = {"seed"}
-GRADIENTS = COMMON | {
-    "checkpoint",
-    "show_progress",
-    "estimators",
-    "counts",
-    "rows",
-    "pools",
-    "items",
-    "zipf",
-    "stage",
-    "data_path",
-}
-WEIGHTS = COMMON | {"checkpoint", "limit", "top", "data_path"}
+CHECKPOINT = {"checkpoint", "data_path", "plugins"}
+GRADIENTS = COMMON | CHECKPOINT | {"show_progress", "estimators", "counts", "rows", "pools", "items", "zipf", "stage"}
+WEIGHTS = COMMON | CHECKPOINT | {"limit", "top"}
 
 
 def gradients(**options: Any) -> dict[str, Any]:
@@ -35,7 +26,7 @@ def gradients(**options: Any) -> dict[str, Any]:
     Args:
         **options: ``checkpoint`` (a file; without it ``items``, ``zipf`` and ``stage`` of the synthetic world),
             ``estimators`` (names, separated by spaces), ``counts`` (numbers of negatives), ``rows``, ``pools``,
-            ``seed``, ``show_progress``, ``data_path``.
+            ``seed``, ``show_progress``, ``data_path``, ``plugins``.
 
     Returns:
         ``subject``, ``facts``, ``rows``, ``items``, ``p_positive``, ``pools``, ``seed`` and ``estimators``, one entry
@@ -50,6 +41,7 @@ def gradients(**options: Any) -> dict[str, Any]:
     checkpoint = options.get("checkpoint")
     if checkpoint and options.keys() & {"items", "zipf", "stage"}:
         raise RequestError("items, zipf and stage are of the synthetic world: leave them out, or the checkpoint")
+    load_plugins(options.get("plugins"))
     names = _words(options.get("estimators")) or list(DEFAULT)
     estimators = [Estimator.parse(name) for name in names]
     counts = [_whole("counts", n, 2) for n in _list(options.get("counts", [64, 256, 1024]))]
@@ -82,7 +74,7 @@ def sample_weights(**options: Any) -> dict[str, Any]:
 
     Args:
         **options: ``checkpoint``, ``limit`` (positives to look at), ``top`` (entries of each list), ``seed``,
-            ``data_path``.
+            ``data_path``, ``plugins``.
 
     Returns:
         ``subject``, ``rows``, ``mean``, ``deciles``, and the lists ``most_certain`` and ``least_certain`` of ``user``,
@@ -98,7 +90,7 @@ def sample_weights(**options: Any) -> dict[str, Any]:
     from recbole_logq.experiment.restore import restore_own
     from recbole_logq.lab.checkpoint_subject import exact_weights
 
-    restored = restore_own(str(options["checkpoint"]), **_data_path(options))
+    restored = restore_own(str(options["checkpoint"]), **_of_restoring(options))
     found = exact_weights(restored, limit, _whole("seed", options.get("seed", 0), 0))
     weights, dataset = found["weights"], restored.parts[0]
     order = weights.argsort(stable=True)
@@ -158,7 +150,7 @@ def _subject(checkpoint: Any, options: dict[str, Any], rows: int, seed: int) -> 
         from recbole_logq.experiment.restore import restore_own
         from recbole_logq.lab.checkpoint_subject import checkpoint_subject
 
-        return checkpoint_subject(restore_own(str(checkpoint), **_data_path(options)), rows, seed)
+        return checkpoint_subject(restore_own(str(checkpoint), **_of_restoring(options)), rows, seed)
     if options.get("data_path"):
         raise RequestError("data_path goes with --checkpoint=FILE: the synthetic world has no files")
     try:
@@ -175,10 +167,10 @@ def _subject(checkpoint: Any, options: dict[str, Any], rows: int, seed: int) -> 
     return world.subject(rows)
 
 
-def _data_path(options: dict[str, Any]) -> dict[str, Any]:
+def _of_restoring(options: dict[str, Any]) -> dict[str, Any]:
     # The computer's whole log is nobody's business here.
     given = {"state": "WARNING", "show_progress": False}
-    return given | ({"data_path": options["data_path"]} if options.get("data_path") else {})
+    return given | {key: options[key] for key in ("data_path", "plugins") if options.get(key)}
 
 
 def _list(value: Any) -> list[Any]:

@@ -13,6 +13,7 @@ from recbole_logq.models.resolve import recipes
 from recbole_logq.parsing import parse_value
 from recbole_logq.probability import TargetCounts
 from recbole_logq.registry import losses, samplers
+from recbole_logq.registry import recipes as registered_recipes
 from recbole_logq.samplers import MASKS, Sampler, get_sampler
 from recbole_logq.settings import nearest
 
@@ -73,12 +74,12 @@ class Estimator:
             loss, source = head.split("+", 1)
             found = cls(text, loss, source)
         else:
-            if head not in recipes():
+            if head not in recipes() and head not in registered_recipes.installed():
                 known = set(recipes())
                 raise RequestError(
                     f"no estimator named {head!r}{nearest(head, known)}: a recipe or LOSS+SOURCE (`models` lists both)"
                 )
-            recipe = recipes()[head]
+            recipe = registered_recipes.get(head)
             source, _, options = sampler_settings(recipe["negatives"])
             found = cls(text, recipe["loss"], source, options, recipe.get("loss_options") or {})
         for change in changes:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
+from contextlib import suppress
 from functools import cache
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +12,36 @@ from pydantic import BaseModel
 
 from recbole_logq.compat import autograd_mode_kept, counting_pop, recbole_folder
 from recbole_logq.errors import RequestError
+from recbole_logq.models.encoders import (
+    PROPERTIES,
+    check_encoder_class,
+    encoder_class,
+    encoder_defaults,
+    encoder_settings,
+    is_packaged,
+)
+from recbole_logq.nearest import nearest
 from recbole_logq.parsing import read_yaml
-from recbole_logq.settings import SETTINGS, CommonSettings, nearest
+from recbole_logq.registry import encoders, models, undone_on_error
+from recbole_logq.registry import recipes as registered_recipes
+from recbole_logq.settings import CommonSettings, RetrievalSettings
 
-PROPERTIES = Path(__file__).parent.parent / "properties"
-ENCODERS = {"TwoTower": "recbole_logq.models.two_tower", "SASRec": "recbole_logq.models.sasrec"}
+RECIPE = "CorrectedLogQ"
+"""Of an encoder that is given as a class."""
+
+
+def recipes() -> dict[str, dict[str, Any]]:
+    """Recipe name to its content, ``summary`` included: the packaged YAML files, and those that plug-ins register."""
+    _register_packaged()
+    names = registered_recipes.names()
+    return {name: {"summary": registered_recipes.summary(name), **registered_recipes.get(name)} for name in names}
 
 
 @cache
-def recipes() -> dict[str, dict[str, Any]]:
-    """Recipe name to its YAML content, ``summary`` included."""
-    return {file.stem: read_yaml(file) for file in sorted((PROPERTIES / "recipe").glob("*.yaml"))}
+def _register_packaged() -> None:
+    for file in sorted((PROPERTIES / "recipe").glob("*.yaml")):
+        values = read_yaml(file)
+        registered_recipes.add(file.stem, values, summary=str(values.pop("summary")))
 
 
 @cache
@@ -31,32 +51,60 @@ def recbole_models() -> tuple[str, ...]:
 
 
 def split_name(model: str) -> tuple[str, str] | None:
-    """``TwoTowerCorrectedLogQ`` to ``("TwoTower", "CorrectedLogQ")``; None for a name that is not this package's."""
-    for encoder in ENCODERS:
-        if model.startswith(encoder) and model.removeprefix(encoder) in recipes():
-            return encoder, model.removeprefix(encoder)
-    return None
+    """``TwoTowerCorrectedLogQ`` to ``("TwoTower", "CorrectedLogQ")``; None for a name that is not this package's.
+
+    Of encoders whose names begin alike, the longest one that leaves the name of a recipe.
+    """
+    _register_packaged()
+    parts = _split(model, encoders.names(), registered_recipes.names())
+    if parts is None and model not in models and model not in recbole_models():
+        known = (encoders, registered_recipes)
+        parts = _split(model, *([*registry.names(), *registry.installed()] for registry in known))
+    return parts
+
+
+def _split(model: str, encoder_names: list[str], recipe_names: list[str]) -> tuple[str, str] | None:
+    fitting = [name for name in encoder_names if model.startswith(name) and model.removeprefix(name) in recipe_names]
+    longest = max(fitting, key=len, default=None)
+    return None if longest is None else (longest, model.removeprefix(longest))
 
 
 def own_models() -> list[str]:
     """Every encoder x recipe."""
-    return [encoder + recipe for encoder in ENCODERS for recipe in recipes()]
+    return [encoder + recipe for encoder in encoders.names() for recipe in recipes()]
 
 
 def model_defaults(model: str) -> dict[str, Any]:
-    """Packaged defaults of an own model (encoder, then recipe); empty for RecBole's."""
+    """Defaults of an own model (encoder, then recipe); empty for RecBole's."""
     parts = split_name(model)
     if parts is None:
         return {}
     encoder, recipe = parts
-    recipe_values = {key: value for key, value in recipes()[recipe].items() if key != "summary"}
-    return {**read_yaml(PROPERTIES / "model" / f"{encoder}.yaml"), **recipe_values}
+    return {**encoder_defaults(encoder), **registered_recipes.get(recipe)}
 
 
 def settings_of(model: str) -> type[BaseModel]:
     """The schema that the settings of ``model`` must satisfy."""
     parts = split_name(model)
-    return SETTINGS[parts[0]] if parts else CommonSettings
+    return encoder_settings(parts[0]) if parts else CommonSettings
+
+
+def own_fields(model: str) -> set[str]:
+    """Settings that only the encoder of the user's own that ``model`` has reads."""
+    parts = split_name(model)
+    if parts is None or is_packaged(parts[0]):
+        return set()
+    return set(encoder_settings(parts[0]).model_fields.keys() - RetrievalSettings.model_fields.keys())
+
+
+def source_files(model_class: type) -> list[Path]:
+    """Files of a model's code: RecBole's and the user's own."""
+    bases = [base for base in model_class.__mro__ if not base.__module__.startswith(("recbole_logq.", "torch."))]
+    files = set()
+    for base in bases:
+        with suppress(OSError, TypeError):  # built in, or typed at a prompt
+            files.add(Path(inspect.getfile(base)))
+    return sorted(file for file in files if file.is_file())
 
 
 def resolve_model(model: str) -> type:
@@ -68,10 +116,13 @@ def resolve_model(model: str) -> type:
     parts = split_name(model)
     if parts is not None:
         encoder, _ = parts
-        base = getattr(import_module(ENCODERS[encoder]), encoder)
+        base = encoder_class(encoder)
         return type(model, (base,), {"__module__": base.__module__, "__doc__": base.__doc__})
+    if model in models or (model not in recbole_models() and model in models.installed()):
+        check_recbole_class(entry := models.get(model))
+        return entry
     if model not in recbole_models():
-        known = {*own_models(), *recbole_models()}
+        known = {*own_models(), *recbole_models(), *models.names()}
         raise RequestError(f"no model named {model!r}{nearest(model, known)} (`models` lists them)")
     from recbole.utils import get_model
 
@@ -83,3 +134,61 @@ def resolve_model(model: str) -> type:
         raise RequestError(f"{model} needs a package that is not installed: {error.name or error}") from error
     except (ValueError, AttributeError) as error:  # its boosted trees are there under another name than their settings
         raise RequestError(f"RecBole ships settings but no code for {model}") from error
+
+
+def model_of_class(given: type) -> tuple[str, type]:
+    """Name and class of a model that is given as a class, as RecBole takes one.
+
+    An encoder is registered under the class's name, if it is not, and stands for the model with :data:`RECIPE`.
+
+    Raises:
+        RequestError: It is neither an encoder nor a recommender of RecBole's, or an encoder's name is taken.
+    """
+    from recbole_logq.models.retrieval import RetrievalMixin
+
+    name = given.__name__
+    if not issubclass(given, RetrievalMixin):
+        check_recbole_class(given)
+        return name, given
+    if split_name(name) is not None and encoder_class(split_name(name)[0]) in given.__mro__:  # type: ignore[index]
+        return name, given  # what this package makes of an encoder and a recipe
+    check_encoder_class(name, given)
+    names = [known for known in encoders.names() if encoders.get(known) is given]
+    if not names:
+        _register_class(given)
+    name = (names or [name])[0] + RECIPE
+    return name, resolve_model(name)
+
+
+def _register_class(given: type) -> None:
+    name = given.__name__
+    try:
+        with undone_on_error():
+            encoders.add(name, given, summary=(given.__doc__ or "an encoder of one's own").strip().splitlines()[0])
+    except ValueError as error:
+        raise RequestError(str(error)) from error
+
+
+def check_recbole_class(given: Any) -> None:
+    """Refuse what is no recommender of RecBole's.
+
+    Raises:
+        RequestError: Saying what it must be.
+    """
+    from recbole.model.abstract_recommender import AbstractRecommender
+
+    if not (isinstance(given, type) and issubclass(given, AbstractRecommender) and hasattr(given, "type")):
+        raise RequestError(
+            f"model={getattr(given, '__name__', given)}: give a name, a subclass of RecBole's recommenders "
+            "(GeneralRecommender, SequentialRecommender, or a model), or an encoder of recbole_logq"
+        )
+
+
+def recbole_name(model: str, model_class: type) -> str:
+    """Under which name RecBole's tables have a model: of a class of the user's, the model that it is derived from."""
+    if model in recbole_models() and model_class.__module__.startswith(("recbole.", "recbole_logq.")):
+        return model
+    for base in model_class.__mro__:
+        if base.__module__.startswith("recbole.model.") and base.__name__ in recbole_models():
+            return base.__name__
+    return f"own {model}" if model in recbole_models() else model

@@ -16,6 +16,7 @@ from recbole_logq.models.combination import build_loss, check_combination, check
 from recbole_logq.models.rows import Rows
 from recbole_logq.models.statistics import StepStatistics
 from recbole_logq.models.step import losses_from_vectors
+from recbole_logq.models.unread import check_unread
 from recbole_logq.modules.packing import DIGIT
 from recbole_logq.modules.query import Request, SequenceQuery, TwoTowerQuery
 from recbole_logq.modules.scorer import Scorer
@@ -216,6 +217,7 @@ class RetrievalMixin(nn.Module):
         """
         check_combination(values, given)
         check_features(values)
+        check_unread(cls, given)
 
     @classmethod
     def check_training(cls, values: dict[str, Any], given: dict[str, Any]) -> None:

@@ -39,6 +39,7 @@ def export(
     item_title_field: str | None = None,
     overwrite: bool = False,
     data_path: str | None = None,
+    plugins: list[str] | str | None = None,
 ) -> dict[str, Any]:
     """Write a folder that :class:`~recbole_logq.serving.Retriever` opens without RecBole.
 
@@ -52,6 +53,7 @@ def export(
         item_title_field: Column of the ``.item`` file; by default the first text column named like a title or a name.
         overwrite: Whether to replace an export that is there.
         data_path: Where the dataset lies now; by default where it lay in training.
+        plugins: Files and modules of the user's own that the checkpoint names; none is run that is not named here.
 
     Returns:
         The manifest of the folder.
@@ -66,18 +68,28 @@ def export(
     files.check_target(folder, overwrite)
     state = checkpoint.load(file)
     compat.apply()
+    from recbole_logq.experiment.stored_plugins import load_asked_plugins
+    from recbole_logq.models.encoders import is_packaged
     from recbole_logq.models.resolve import split_name
 
+    load_asked_plugins(state, str(file), plugins)
     model = state["config"]["model"]
-    if split_name(model) is None:
+    parts = split_name(model)
+    if parts is None:
         raise RequestError(f"{file} is a {model} of RecBole: only models of recbole_logq have vectors to export")
+    if not is_packaged(parts[0]):
+        raise RequestError(
+            f"{file}: {parts[0]} is an encoder of your own, and an exported folder holds data, not code; use "
+            "recbole_logq.load(checkpoint) where your code is"
+        )
     from recbole_logq.data.protocol import protocol_of
     from recbole_logq.experiment.restore import restore_own
     from recbole_logq.experiment.run import versions
     from recbole_logq.serving.histories import user_histories
     from recbole_logq.serving.titles import titles_of
 
-    changes = {"data_path": data_path} if data_path is not None else {}
+    changes: dict[str, Any] = {"plugins": plugins} if plugins else {}
+    changes |= {"data_path": data_path} if data_path is not None else {}
     restored = restore_own(str(file), use_gpu=False, **changes)
     config, network, data = restored.config, restored.network.eval(), restored.parts[0]
     users = [str(token) for token in data.field2id_token[data.uid_field][1:]]

@@ -25,7 +25,10 @@ FORMATS = (".csv", ".parquet")
 
 @contextmanager
 def opened(
-    model: str | Path, index: str | None = None, index_options: dict[str, int] | None = None
+    model: str | Path,
+    index: str | None = None,
+    index_options: dict[str, int] | None = None,
+    plugins: list[str] | str | None = None,
 ) -> Iterator[Retriever]:
     """The retriever of an exported folder, or of a checkpoint, which is exported for as long as it is needed.
 
@@ -33,16 +36,19 @@ def opened(
         model: The folder, or a ``.pth`` file.
         index: As in :meth:`Retriever.load`; of a checkpoint, as in `export`.
         index_options: The same.
+        plugins: Of a checkpoint, as in `export`.
 
     Raises:
         RequestError: It is neither.
     """
     path = Path(model)
+    if plugins and path.suffix != ".pth":
+        raise RequestError("plugins: an exported folder is data alone and needs none; leave them out")
     if path.is_file() and path.suffix == ".pth":
         from recbole_logq.serving.export import export
 
         with scratch_folder(name="recommend") as scratch:
-            export(path, scratch / "export", index or "exact", index_options)
+            export(path, scratch / "export", index or "exact", index_options, plugins=plugins)
             yield Retriever.load(scratch / "export", verify=False)
     else:
         yield Retriever.load(path, index=index, index_options=index_options)

@@ -18,7 +18,7 @@ def create_trainer(config: Any, model: torch.nn.Module) -> Any:
     """The trainer of a model: this module's, under RecBole's special one where the model has one."""
     if isinstance(model, RetrievalMixin):
         return RetrievalTrainer(config, model)
-    special = get_trainer(config["MODEL_TYPE"], config["model"])
+    special = get_trainer(config["MODEL_TYPE"], config.recbole_name)
     if special is RecBoleTrainer:
         return Trainer(config, model)
     if not issubclass(special, RecBoleTrainer):  # boosted trees, which share nothing with the loop above

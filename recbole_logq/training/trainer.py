@@ -13,6 +13,7 @@ from recbole.trainer import Trainer as RecBoleTrainer
 from recbole.utils import calculate_valid_score, dict2str, early_stopping, set_color
 
 from recbole_logq.errors import RequestError
+from recbole_logq.plugins import checksums
 from recbole_logq.ranks import from_first, gather_rows, own_share, rank, sum_over_ranks, wait_for_all
 from recbole_logq.training import checkpoint, ranking
 from recbole_logq.training.clock import Clock
@@ -32,6 +33,7 @@ CHANGEABLE = frozenset(
         "loss_decimal_place",
         "filter_inter_by_user_or_item",  # whether it has changed anything, the fingerprints of data and split say
         "diagnostics",
+        "plugins",
     }
 )
 
@@ -272,6 +274,8 @@ class Trainer(RecBoleTrainer):
             "optimizer": self.optimizer.state_dict(),
             "random": checkpoint.random_state(),
             "loader": [generator.get_state() for generator in _generators(train_data)],
+            "plugins": checksums(self.config["plugins"]),
+            "model_class": self.config.given_class,
         }
 
     def save_pretrained_model(self, epoch: int, saved_model_file: str) -> None:

@@ -103,7 +103,11 @@ CASES = [
     bad("unknown setting of a section", [*RUN, "--negatives.cuont=9"], "unknown setting negatives.cuont"),
     bad("unknown loss", [*RUN, "--loss=logqq"], "did you mean 'logq'"),
     bad("unknown source of negatives", [*RUN, "--negatives.source=in_batsch"], "no sampler named 'in_batsch'"),
-    bad("unknown metric", [*RUN, "--metrics=[MRR, Recal]"], "no metric named"),
+    bad("unknown metric", [*RUN, "--metrics=[MRR, Recal]"], "did you mean Recall"),
+    bad("no such plug-in", [*RUN, "--plugins=my_loss.py"], "cannot read my_loss.py in"),
+    bad("no such module", [*RUN, "--plugins=my_loss"], "a file is named with .py"),
+    bad("a plug-in that fails", [*RUN, "--plugins=a.py"], "line 2: NameError", files={"a.py": "x = 1\nprint(y)\n"}),
+    bad("a plug-in without names", [*RUN, "--plugins=a.py"], "a.py registers nothing", files={"a.py": "x = 1\n"}),
     # The command line
     bad("a space for the equals sign", ["--model", "BPR"], "write --model=VALUE", process=True),
     bad("no dashes", [*BPR, "epochs=1"], "write --key=value"),

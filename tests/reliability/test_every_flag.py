@@ -92,6 +92,7 @@ FLAGS: dict[str, dict[str, str]] = {
     },
     "lab": {
         **dict.fromkeys(sorted(GRADIENTS), f"{LAB}::test_a_trained_model_and_its_real_batches"),
+        "plugins": "test_plugins.py::test_the_listing_and_the_laboratory",
         **dict.fromkeys(("items", "zipf", "stage"), f"{LAB}::test_a_stranger_may_ask_for_a_synthetic_world"),
         "limit": "positives to look at: lab/test_command.py::test_a_limit_on_the_rows, without the command",
         "top": f"{LAB}::test_sample_weights_are_one_minus_the_softmax",
@@ -109,6 +110,7 @@ FLAGS: dict[str, dict[str, str]] = {
         "item_title_field": f"{RECOMMEND}::test_bad_exports",
         "data_path": "a dataset that has moved; every export of the tests has one",
         "overwrite": f"{EXPORT}::test_a_folder_is_replaced_on_request_alone",
+        "plugins": "test_plugins.py::test_a_checkpoint_names_plug_ins_and_runs_none",
     },
     "recommend": {
         "model": f"{RECOMMEND}::test_users_and_a_visitor_on_the_screen",
@@ -122,8 +124,9 @@ FLAGS: dict[str, dict[str, str]] = {
         "index": f"{RECOMMEND}::test_bad_requests",
         "index_options": f"{RECOMMEND}::test_bad_requests",
         "show_progress": "a bar while a file is read; refused elsewhere, below",
+        "plugins": "test_plugins.py::test_a_checkpoint_names_plug_ins_and_runs_none",
     },
-    "models": {},
+    "models": {"plugins": "test_plugins.py::test_the_listing_and_the_laboratory"},
 }
 """By command: a test, as ``file::function`` of tests/, or a reason."""
 

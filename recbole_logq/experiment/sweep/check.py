@@ -9,6 +9,7 @@ from recbole_logq.errors import RequestError
 from recbole_logq.experiment.sweep.plan import Search, SweepPlan, merged
 from recbole_logq.experiment.sweep.space import Parameter, Point, resolved
 from recbole_logq.models.resolve import resolve_model
+from recbole_logq.plugins import load_plugins
 
 
 def check(plan: SweepPlan) -> dict[str, Any]:
@@ -56,6 +57,7 @@ def settings_of(search: Search, point: Point, gpus: float) -> dict[str, Any]:
 
 
 def _check(search: Search, gpus: float) -> Any:
+    load_plugins(search.settings.get("plugins"))
     resolve_model(search.model)
     usable = None
     for parameter in search.space:

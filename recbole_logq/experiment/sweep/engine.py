@@ -15,6 +15,7 @@ from recbole_logq.experiment.sweep.space import Point, grid
 from recbole_logq.experiment.sweep.trial import Job
 from recbole_logq.experiment.sweep.watch import Watch
 from recbole_logq.files import folder_name
+from recbole_logq.plugins import plugin_modules
 
 # On the head alone: a worker that is lost takes its trials along, and must not take the search.
 _ON_THE_HEAD = {"num_cpus": 0, "resources": {"node:__internal_head__": 0.001}}
@@ -64,6 +65,8 @@ def _run(ray: Any, task: Any, prepared: Any, watch: Watch) -> None:
         name, *given = event
         getattr(watch, name)(*given)
 
+    for module in plugin_modules():  # a worker unpickles before it has run the plug-ins
+        ray.cloudpickle.register_pickle_by_value(module)
     data = [None if prepared is None else ray.put(prepared)]
     if not ray.util.client.ray.is_connected():
         tune_trials(task, data, tell)

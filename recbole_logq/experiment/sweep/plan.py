@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from hashlib import sha256
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -14,6 +15,7 @@ from recbole_logq.experiment.sweep.params_file import read_params_file
 from recbole_logq.experiment.sweep.space import Parameter, grid, merged_space, parse_space
 from recbole_logq.files import folder_name
 from recbole_logq.parsing import nest
+from recbole_logq.plugins import sources_of
 from recbole_logq.settings import Count, CountOrZero, Positive, PositiveOrZero
 
 
@@ -61,6 +63,7 @@ class Search:
         name: Labels it, and is the name of its folder.
         settings: What all its trials share.
         space: What they differ in.
+        sources: Text of the plug-ins' files, for the processes that run them.
     """
 
     name: str
@@ -68,6 +71,7 @@ class Search:
     dataset: str
     settings: dict[str, Any]
     space: list[Parameter] = field(hash=False)
+    sources: list[dict[str, str]] = field(default_factory=list, hash=False)
 
 
 @dataclass(frozen=True)
@@ -83,8 +87,14 @@ class SweepPlan:
         return {
             "title": self.title,
             "how": self.how.model_dump(),
-            "searches": [asdict(search) for search in self.searches],
+            "searches": [_content(search) for search in self.searches],
         }
+
+
+def _content(search: Search) -> dict[str, Any]:
+    content = asdict(search)
+    plugins = {sent["name"]: sha256(sent["source"].encode()).hexdigest() for sent in content.pop("sources")}
+    return content | ({"plugins": plugins} if plugins else {})
 
 
 def make_sweep(files: Sequence[str], options: dict[str, Any], params_file: str | None = None) -> SweepPlan:
@@ -146,7 +156,7 @@ def _search(entry: Any, dataset: str, shared: dict[str, Any], space: dict[str, A
     if not isinstance(space, dict) or not isinstance(own_space, dict):
         raise RequestError("space: names of settings, each with what it can be")
     parameters = parse_space(merged_space(space, own_space), f"{name}: space" if own_space else "space")
-    for reserved in ("model", "dataset", "seed", "data_path"):
+    for reserved in ("model", "dataset", "seed", "data_path", "plugins"):
         if any(parameter.name == reserved for parameter in parameters):
             raise RequestError(f"space.{reserved}: it is not searched; set it once for all trials")
     settings = over(shared, own)
@@ -156,7 +166,7 @@ def _search(entry: Any, dataset: str, shared: dict[str, Any], space: dict[str, A
             raise RequestError(f"{parameter.name} stands in settings and in space: keep one")
     if how.search == "grid":
         grid(parameters)
-    return Search(name, model, dataset, settings, parameters)
+    return Search(name, model, dataset, settings, parameters, sources_of(settings.get("plugins")))
 
 
 def _dotted(settings: dict[str, Any], prefix: str = "") -> set[str]:

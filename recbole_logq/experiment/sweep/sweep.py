@@ -19,6 +19,7 @@ from recbole_logq.experiment.sweep.paths import refuse_links
 from recbole_logq.experiment.sweep.plan import Search, SweepPlan, make_sweep
 from recbole_logq.experiment.sweep.records import Record, Records
 from recbole_logq.files import folder_name, write_json, write_text
+from recbole_logq.plugins import plugin_names
 from recbole_logq.settings import DATA_PATH
 from recbole_logq.terminal import say
 
@@ -135,7 +136,7 @@ def _finish(plan: SweepPlan, folder: Path, configs: dict[str, Any]) -> dict[str,
         if winner := records.winner():
             best = records.folder / "best.yaml"
             write_best(best, search, winner, one["metric"], plan)
-            test = tested(records.folder, winner, max(int(plan.how.cpus), 1), _data_path(search))
+            test = tested(records.folder, winner, max(int(plan.how.cpus), 1), _data_path(search), _plugins(search))
             one |= {"winner": winner["number"], "best": best.relative_to(folder).as_posix()}
             one |= {"test_result": test["test_result"], "tested": test["how"]}
         found.append(one)
@@ -177,6 +178,12 @@ def _overall(plan: SweepPlan, found: list[dict[str, Any]]) -> tuple[dict[str, An
 
 def _data_path(search: Search) -> str:
     return str(Path(search.settings.get("data_path", DATA_PATH)).absolute())
+
+
+def _plugins(search: Search) -> str | None:
+    """The setting, for a process that stands in another folder."""
+    paths = {sent["name"]: sent["path"] for sent in search.sources}
+    return ",".join(paths.get(name, name) for name in plugin_names(search.settings.get("plugins"))) or None
 
 
 def _absolute(plan: SweepPlan) -> SweepPlan:

@@ -14,6 +14,7 @@ from recbole_logq.errors import RequestError, WorkError
 from recbole_logq.experiment.sweep.paths import relative
 from recbole_logq.experiment.sweep.plan import Search
 from recbole_logq.experiment.sweep.space import Point
+from recbole_logq.plugins import receive
 
 METRIC = "best_score"
 CLOCK = "epoch"
@@ -52,6 +53,7 @@ def run_trial(config: dict[str, Any], job: Job, prepared: Any = None) -> None:
         "node": get_runtime_context().get_node_id(),
     }
     try:
+        receive(job.search.sources)
         ended = _train(json.loads(text), folder, job, prepared, where)
     except Exception as error:
         ended = {"ended": "failed", "error": reason(error), METRIC: math.nan}

@@ -14,7 +14,7 @@ from recbole_logq.experiment.sweep.paths import inside
 from recbole_logq.experiment.sweep.records import Record
 
 
-def tested(folder: Path, winner: Record, threads: int, data_path: str) -> dict[str, Any]:
+def tested(folder: Path, winner: Record, threads: int, data_path: str, plugins: str | None) -> dict[str, Any]:
     """Test the winner's checkpoint; train it again from ``best.yaml`` where the checkpoint is out of reach.
 
     Args:
@@ -22,6 +22,7 @@ def tested(folder: Path, winner: Record, threads: int, data_path: str) -> dict[s
         winner: Its record.
         threads: Of a trial.
         data_path: Absolute.
+        plugins: The setting, with absolute paths.
 
     Returns:
         ``test_result`` and ``how``: ``checkpoint`` or ``trained again``.
@@ -38,6 +39,7 @@ def tested(folder: Path, winner: Record, threads: int, data_path: str) -> dict[s
         ways.insert(0, ("checkpoint", ["evaluate", f"--checkpoint={checkpoint}"]))
     for how, words in ways:
         command = [sys.executable, "-m", "recbole_logq", *words, f"--data_path={data_path}", "--show_progress=false"]
+        command += [f"--plugins={plugins}"] if plugins else []
         environment = {**children.environment(), "OMP_NUM_THREADS": str(threads)}
         with (where / "output.log").open("a", encoding="utf-8") as log:
             status = children.run(

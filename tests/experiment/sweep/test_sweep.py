@@ -31,6 +31,14 @@ pytest.importorskip("optuna")
 pytestmark = pytest.mark.slow
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+OWN_LOSS = """
+from recbole_logq.losses.logq import LogQ
+from recbole_logq.registry import losses
+
+@losses.register("my_logq", summary="logQ under another name")
+class MyLogQ(LogQ):
+    name = "my_logq"
+"""
 GOOD, BAD, BROKEN = [0.05, 0.03], [1e-5, 2e-5, 3e-5], 1e36
 
 
@@ -73,7 +81,10 @@ def write_sweep(folder: Path, data: Path, **changes: Any) -> str:
 def test_from_the_file_to_the_winner(
     in_tmp: Path, tmp_path: Path, ml100k_cut: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = ["sweep", write_sweep(tmp_path, ml100k_cut), "--folder=here"]
+    # A loss of the user's own, in a file beside the sweep's, which trials and the test of the winner have to find.
+    (tmp_path / "my_loss.py").write_text(OWN_LOSS, encoding="utf-8")
+    own = {"loss": "my_logq", "plugins": "./my_loss.py"}
+    words = ["sweep", write_sweep(tmp_path, ml100k_cut, settings=own), "--folder=here"]
     done = call(*words, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     here = tmp_path / "here"

@@ -1,0 +1,115 @@
+"""Encoders by name: this package's, declared without importing them, and those that plug-ins register.
+
+An encoder is a class that mixes :class:`~recbole_logq.models.retrieval.RetrievalMixin` into a recommender of RecBole's.
+Its attribute ``settings`` is the schema of its settings; their defaults are the schema's.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from recbole_logq.errors import RequestError
+from recbole_logq.parsing import read_yaml
+from recbole_logq.registry import encoders
+from recbole_logq.settings import RetrievalSettings, SASRecSettings, TwoTowerSettings
+
+PROPERTIES = Path(__file__).parent.parent / "properties"
+
+
+class Encoder(NamedTuple):
+    """A declared encoder: importing its class takes RecBole, and listing it does not.
+
+    Attributes:
+        module: Where the class of the encoder's name is.
+        settings: Schema of its settings.
+        defaults: YAML file of their defaults.
+    """
+
+    module: str
+    settings: type[RetrievalSettings]
+    defaults: Path
+
+
+encoders.add(
+    "TwoTower",
+    Encoder("recbole_logq.models.two_tower", TwoTowerSettings, PROPERTIES / "model" / "TwoTower.yaml"),
+    summary="user and item towers; rows are interactions. Plain retrieval, serves from an index",
+)
+encoders.add(
+    "SASRec",
+    Encoder("recbole_logq.models.sasrec", SASRecSettings, PROPERTIES / "model" / "SASRec.yaml"),
+    summary="causal transformer over the item sequence; rows are positions. Best where order matters",
+)
+
+
+def encoder_class(name: str) -> type:
+    """The class of an encoder.
+
+    Raises:
+        RequestError: What is registered is no encoder.
+    """
+    entry = encoders.get(name)
+    if isinstance(entry, Encoder):
+        found: type = getattr(import_module(entry.module), name)
+        return found
+    check_encoder_class(name, entry)
+    return entry
+
+
+def encoder_settings(name: str) -> type[RetrievalSettings]:
+    """The schema of an encoder's settings."""
+    entry = encoders.get(name)
+    return entry.settings if isinstance(entry, Encoder) else getattr(entry, "settings", RetrievalSettings)
+
+
+def encoder_defaults(name: str) -> dict[str, Any]:
+    """Defaults of an encoder's settings."""
+    entry = encoders.get(name)
+    return read_yaml(entry.defaults) if isinstance(entry, Encoder) else defaults_of(encoder_settings(name))
+
+
+def defaults_of(schema: type[RetrievalSettings]) -> dict[str, Any]:
+    """Defaults under the schema of an encoder of the user's own: its own, and for the rest those of all."""
+    common = RetrievalSettings.model_fields
+    stated = {
+        key: field.get_default(call_default_factory=True)
+        for key, field in schema.model_fields.items()
+        if not field.is_required()
+        and (key not in common or common[key].is_required() or common[key].default != field.default)
+    }
+    return {**read_yaml(PROPERTIES / "encoder.yaml"), **stated}
+
+
+def check_encoder_class(name: str, entry: Any) -> None:
+    """Refuse what is no encoder.
+
+    Raises:
+        RequestError: Saying what it must be.
+    """
+    from recbole.model.abstract_recommender import AbstractRecommender
+
+    from recbole_logq.models.retrieval import RetrievalMixin
+
+    is_class = isinstance(entry, type)
+    if not (is_class and issubclass(entry, RetrievalMixin) and issubclass(entry, AbstractRecommender)):
+        raise RequestError(
+            f"encoder {name!r} is {entry!r}: make it a class of RetrievalMixin and of a recommender of RecBole's, such "
+            "as recbole_logq.models.history_encoder.HistoryEncoder"
+        )
+    schema: Any = getattr(entry, "settings", RetrievalSettings)
+    if not (isinstance(schema, type) and issubclass(schema, RetrievalSettings)):
+        raise RequestError(f"encoder {name!r}: its settings are {schema!r}; make them a subclass of RetrievalSettings")
+    missing = [method for method in NEEDED if getattr(entry, method) is getattr(RetrievalMixin, method)]
+    if missing or not hasattr(entry, "train_loader"):
+        raise RequestError(f"encoder {name!r} has no {(missing or ['train_loader'])[0]} (docs/extend.md)")
+
+
+NEEDED: tuple[str, ...] = ("item_vectors", "rows")
+"""What training asks of an encoder; a ``HistoryEncoder`` (``history_encoder.py``) has all but the first."""
+
+
+def is_packaged(name: str) -> bool:
+    """Whether an encoder is one of this package."""
+    return isinstance(encoders.get(name), Encoder)
