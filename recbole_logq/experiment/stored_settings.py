@@ -56,7 +56,7 @@ MODEL = frozenset(
 )
 """What makes a model of this package."""
 
-SURROUNDINGS = frozenset({"data_path", "checkpoint_dir", "state", "use_gpu", "log_wandb", "worker", "nproc"})
+SURROUNDINGS = frozenset({"data_path", "checkpoint_dir", "state", "use_gpu", "log_wandb", "worker", "nproc", "plugins"})
 """Of the settings with a schema, those that are never taken (``data_path``: see :func:`folder_of_data`)."""
 
 _OF_THE_COMPUTER = re.compile(

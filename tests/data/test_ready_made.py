@@ -127,7 +127,7 @@ def test_a_sequence_goes_by_part_and_then_by_time(
         ({"user_inter_num_interval": "[5,inf)"}, lambda row, count: count[row[0]] >= 5),
         ({"item_inter_num_interval": "[5,inf)"}, lambda row, count: count[row[1]] >= 5),
     ],
-    ids=str,
+    ids=["ratings", "items", "user count", "item count"],
 )
 @pytest.mark.parametrize("model", ["TwoTowerLogQ", "BPR"])
 def test_filters_go_over_all_parts_and_count_in_training(
