@@ -188,6 +188,7 @@ class Several:
         when: The file that shows that all of them are at work.
         answer: What it says when it is ended.
         again: What the next start does; other tests hold that.
+        full: What it says of a full disk; tried by hand.
     """
 
     name: str
@@ -195,6 +196,7 @@ class Several:
     when: str
     answer: str
     again: str
+    full: str
 
 
 LONG = ["--epochs=100000", "--stopping_step=100000"]
@@ -205,6 +207,7 @@ SEVERAL = [
         "saved/*-last.pth",
         "go on with --resume=saved/",
         "`--resume` goes on",
+        "`error: cannot write the checkpoint saved/TwoTowerLogQ-tiny-….pth: File too large; ...`",
     ),
     Several(
         "compare",
@@ -212,6 +215,7 @@ SEVERAL = [
         "here/runs/*/saved/*-last.pth",
         "interrupted; the same command goes on with what is missing",
         "goes on with what is missing",
+        "`error: no run ended well; the first says: cannot write log/ or log_tensorboard/: File too large; ...`",
     ),
 ]
 
@@ -239,7 +243,7 @@ def test_all_processes_end(
             assert unfinished(folder) in ([], ["here/.lock"])
             answers.append(plain(line, folder))
     row = [f"training, {command.when.rpartition('/')[0]}/", f"`{answers[0]}`", "the checkpoints, no process"]
-    seen("signals", f"`{command.name}`", *row, command.again, "as `run`")
+    seen("signals", f"`{command.name}`", *row, command.again, command.full)
 
 
 @pytest.mark.slow
@@ -263,5 +267,46 @@ def test_a_killed_rank_is_said_once_and_ends_the_others(base: Path, tmp_path: Pa
     assert not any(rank.is_running() for rank in ranks)
 
 
+TESTS = Path(__file__).parents[1]
+HELD_ELSEWHERE = {
+    "sweep": (
+        {
+            "experiment/sweep/test_sweep.py": [
+                "test_term_leaves_nothing_running",
+                "test_killed_half_way_and_resumed_in_a_copy",
+            ]
+        },
+        [
+            "training, trials/",
+            "`error: interrupted; the same command with --resume goes on`",
+            "records and checkpoints, no process",
+            "`--resume` goes on",
+            "not tried",
+        ],
+    ),
+    "models": (
+        {"reliability/test_surroundings.py": ["test_a_full_disk_under_standard_output"]},
+        [
+            "printing, which is over at once",
+            "`error: interrupted`",
+            "nothing: it writes no file",
+            "starts anew",
+            "`error: cannot write what models prints or writes: No space left on device; free some space`",
+        ],
+    ),
+}
+"""Commands whose rows other tests hold: their file, their names, and the cells."""
+
+
+@pytest.mark.parametrize("name", HELD_ELSEWHERE)
+def test_rows_that_other_tests_hold(name: str, seen: Any) -> None:
+    references, cells = HELD_ELSEWHERE[name]
+    for file, tests in references.items():
+        text = (TESTS / file).read_text(encoding="utf-8")
+        assert all(f"def {test}(" in text for test in tests)
+    seen("signals", f"`{name}`", *cells)
+
+
 def test_the_table_is_whole(names_in_page: Callable[[str], list[str]]) -> None:
-    assert names_in_page("signals") == [f"`{command.name}`" for command in (*COMMANDS, *SEVERAL)]
+    names = [command.name for command in (*COMMANDS, *SEVERAL)]
+    assert names_in_page("signals") == [f"`{name}`" for name in (*names, *HELD_ELSEWHERE)]
