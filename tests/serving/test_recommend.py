@@ -122,7 +122,7 @@ def test_a_file_of_visitors(exported: Exported, tmp_path: Path, as_list: bool) -
         (["--model=none", "--users=1"], "no folder at none"),
         (["--model=users.csv", "--users=1"], "users.csv is a file"),
         (["--model=none.pth", "--users=1"], "no folder at none.pth"),
-        (["--model=broken.pth", "--users=1"], "broken.pth holds more than values and tensors"),
+        (["--model=broken.pth", "--users=1"], "broken.pth is damaged or not a checkpoint"),
     ],
     ids=str,
 )
@@ -132,13 +132,14 @@ def test_bad_requests(
     user = Retriever.load(exported("sasrec"), verify=False).users[0].as_py()
     contents = {"users.csv": f"user\n{user}\n", "other.csv": "name\n1\n", "unknown.csv": f"user\n{user}\nnobody\n"}
     contents |= {"empty.csv": "user\n", "none.parquet": "no parquet", "broken.pth": "no checkpoint"}
-    contents["top.csv"] = "what was there before"
+    contents["top.csv"] = "user,rank,item,score\nwho was there before,1,x,0.5\n"
     for name, text in contents.items():
         (in_tmp / name).write_text(text)
     model = [] if any(word.startswith("--model=") for word in words) else [f"--model={exported('sasrec')}"]
     words = [f"--users={user}" if word == "--users=1" else word for word in words]
     capsys.readouterr()  # of the training, where this is the first test of that folder
-    assert main(["recommend", *model, *words, "--show_progress=false"]) == 2
+    quiet = ["--show_progress=false"] if any(word.startswith("--input=") for word in words) else []
+    assert main(["recommend", *model, *words, *quiet]) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ")
     assert message in error
@@ -152,7 +153,7 @@ def test_bad_requests(
         ([], "export needs --checkpoint=FILE"),
         (["--checkpoint=none.pth"], "export needs --folder=FOLDER"),
         (["--checkpoint=none.pth", "--folder=out"], "no checkpoint at none.pth"),
-        (["--checkpoint=a.txt", "--folder=out"], "a.txt holds more than values and tensors"),
+        (["--checkpoint=a.txt", "--folder=out"], "a.txt is damaged or not a checkpoint"),
         (["--checkpoint=a.txt", "--folder=out", "--index=hsnw"], "did you mean hnsw"),
         (["--checkpoint=a.txt", "--folder=out", "--index_options.ef=3", "--index=hnsw"], "index_options.ef"),
         (["--checkpoint=a.txt", "--folder=out", "--history=test"], "train, valid or all"),
