@@ -66,8 +66,10 @@ def _command(words: list[str]) -> int:
     if logging.lastResort is not None:  # before a run has opened its log
         logging.lastResort.setFormatter(VisibleFormatter())
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):  # a name that the terminal's encoding lacks is written out, not a failure
-            stream.reconfigure(errors="backslashreplace")
+        # A name that the terminal's encoding lacks is written out, not a failure; nor is a stream that cannot be changed.
+        if isinstance(stream, TextIOWrapper):
+            with suppress(OSError, ValueError):
+                stream.reconfigure(errors="backslashreplace")
     try:
         if any(word in {"-h", "--help", "help"} for word in words):
             print(usage(), end="", flush=True)

@@ -18,6 +18,7 @@ import signal
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -82,6 +83,9 @@ def child(job: dict[str, Any], sign: int, said: int) -> None:
         if job.get("limit"):
             resource.setrlimit(resource.RLIMIT_FSIZE, (job["limit"], job["limit"]))
         status = main(job["words"])
+    except BaseException:
+        traceback.print_exc()
+        raise
     finally:
         sys.stderr.flush()
         os._exit(status)
