@@ -19,7 +19,6 @@ from recbole_logq.files import write_failure
 from recbole_logq.interruption import interruptible
 from recbole_logq.launcher import launched_processes, launched_rank, report_failure, started_by_launcher
 from recbole_logq.parsing import parse_arguments
-from recbole_logq.plugins import place_of
 from recbole_logq.settings import nearest
 from recbole_logq.terminal import READER_GONE, VisibleFormatter, reader_gone, show_traceback, visible
 
@@ -104,6 +103,8 @@ def _command(words: list[str]) -> int:
             return _fail(failure, 1, debug)
         if launched_processes() > 1 and _lost_peer(error):
             return _fail(PeerLostError("another process of this run has ended"), 1, debug)
+        from recbole_logq.plugins import place_of
+
         where = place_of(error) or "--debug=true shows where"
         return _fail(error, 1, debug, f"unexpected {type(error).__name__}: {error} ({where})")
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from recbole_logq.data.loaders import WindowLoader
 from recbole_logq.data.window_batch import WindowBatch
 from recbole_logq.errors import RequestError
 from recbole_logq.experiment.restore import Restored
@@ -59,7 +60,8 @@ def checkpoint_subject(restored: Restored, rows: int, seed: int = 0) -> Subject:
         items = network.item_vectors(None)[1:].double()
         scores = network.scorer.query(query[chosen]).double() @ items.T
 
-    units = dataset.windows.expected_units(network.n_items) if hasattr(dataset, "windows") else (None, None)
+    of_windows = isinstance(loader, WindowLoader)
+    units = dataset.windows.expected_units(network.n_items) if of_windows else (None, None)
     counts = TargetCounts(network.target_counts, *units)
 
     def batches(_: int) -> Iterator[Batch]:

@@ -165,6 +165,8 @@ class Content(_Part):
     schedule: dict[str, Any] | None = None
     test_result: dict[str, float] | None = None
     versions: dict[str, str] | None = None
+    plugins: dict[str, Print] | None = None
+    model_class: Name | None = None
 
 
 def has_control_characters(text: str) -> bool:

@@ -13,6 +13,8 @@ from torch import nn
 from recbole_logq import load, run
 from recbole_logq.config import Config
 from recbole_logq.errors import RequestError
+from recbole_logq.experiment.restore import restore_own
+from recbole_logq.lab.checkpoint_subject import checkpoint_subject
 from recbole_logq.models.encoders import encoder_defaults
 from recbole_logq.models.history_encoder import HistoryEncoder
 from recbole_logq.models.resolve import RECIPE, resolve_model, settings_of, split_name
@@ -76,6 +78,9 @@ def test_it_is_trained_like_the_others(registered: None, ml100k_cut: Path) -> No
     assert torch.allclose(loaded.model.predict(batch), picked, atol=1e-5)
     assert loaded.valid is not None
     assert loaded.config["n_last"] == 3
+    # Its rows are drawn one by one, whatever windows its data could be cut into.
+    subject = checkpoint_subject(restore_own(result["checkpoint"]), rows=8)
+    assert torch.equal(subject.counts.unit_counts, loaded.model.target_counts)
 
 
 @pytest.mark.parametrize(

@@ -169,6 +169,8 @@ WRONG: State = {
     "schedule": "linear",
     "test_result": 0.5,
     "versions": ["torch 2"],
+    "plugins": ["a.py"],
+    "model_class": 5,
 }
 FIELDS = list(Content.model_fields)
 SETTINGS_OF = {model: sorted(MODEL & encoder_settings(name).model_fields.keys()) for model, name in

@@ -183,7 +183,8 @@ def _data_path(search: Search) -> str:
 def _plugins(search: Search) -> str | None:
     """The setting, for a process that stands in another folder."""
     paths = {sent["name"]: sent["path"] for sent in search.sources}
-    return ",".join(paths.get(name, name) for name in plugin_names(search.settings.get("plugins"))) or None
+    names = [paths.get(name, name) for name in plugin_names(search.settings.get("plugins"))]
+    return json.dumps(names) if names else None
 
 
 def _absolute(plan: SweepPlan) -> SweepPlan:
