@@ -65,7 +65,7 @@ def _command(words: list[str]) -> int:
     if logging.lastResort is not None:  # before a run has opened its log
         logging.lastResort.setFormatter(VisibleFormatter())
     for stream in (sys.stdout, sys.stderr):
-        # A name that the terminal's encoding lacks is written out and no failure, nor is a stream that cannot be changed.
+        # A name that the terminal's encoding lacks is written out; a stream that cannot be changed is no failure.
         if isinstance(stream, TextIOWrapper):
             with suppress(OSError, ValueError):
                 stream.reconfigure(errors="backslashreplace")
