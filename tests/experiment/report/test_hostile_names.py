@@ -25,6 +25,7 @@ from recbole_logq.experiment.sweep.progress import Progress
 from recbole_logq.experiment.sweep.space import parse_space
 from recbole_logq.lab import report as lab
 from recbole_logq.serving.card import card
+from recbole_logq.serving.description import HistoryDescription, TokenColumn
 from recbole_logq.serving.recommend import show
 
 IMAGE = "<img src=x onerror=alert(1)>"
@@ -142,10 +143,6 @@ def test_names_are_text_in_markdown(summaries: Any) -> None:
     manifest = {
         "model": HOSTILE,
         "recbole_logq": "1",
-        "dimensions": 3,
-        "max_history": 4,
-        "needs_history": True,
-        "columns": [{"name": HOSTILE, "type": HOSTILE, "holds": "context"}, {"name": "x", "holds": "length"}],
         "data": {"dataset": HOSTILE, "users": 1, "items": 2, "interactions": 3, "fingerprint": {HOSTILE: HOSTILE}}
         | {"history": "all", "history_interactions": 3},
         "training": {key: {HOSTILE: HOSTILE} for key in ("protocol", "test_result", "best_valid_result", "versions")}
@@ -155,10 +152,12 @@ def test_names_are_text_in_markdown(summaries: Any) -> None:
         "index": {"name": "exact", "options": {}, "measured": {}},
         "largest_difference": 0.0,
     }
+    hour = TokenColumn.model_construct(name=HOSTILE, type=HOSTILE, n_tokens=2)  # unchecked, as it is written
+    described = HistoryDescription.model_construct(size=3, mlp_sizes=[], context=[hour], max_history=4)
     for name, text in {
         "report": markdown(summaries, HOSTILE),
         "results": compare.table([result, result]),
-        "card": card(manifest, HOSTILE, HOSTILE, {"hour": HOSTILE}),
+        "card": card(manifest, described, HOSTILE, HOSTILE, {"hour": HOSTILE}),
     }.items():
         outside = re.sub(r"^(`{3,})\w*\n.*?^\1$", "", text, flags=re.DOTALL | re.MULTILINE)
         assert "<" not in outside, name
