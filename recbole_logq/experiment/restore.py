@@ -69,6 +69,7 @@ def restore(file: str, state: dict[str, Any], config: Any, allow_other_training:
             raise RequestError(f"{file}: there is not enough memory for a model of its settings") from error
         raise checkpoint.damaged(file, f"{config['model']} cannot be built with its settings, {error}") from error
     checkpoint.load_weights(network, state, file)
+    checkpoint.check_bounds(network, file)
     return Restored(config, parts, loaders, network, fingerprint)
 
 

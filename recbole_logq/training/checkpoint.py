@@ -127,6 +127,14 @@ def load_weights(model: Any, state: dict[str, Any], path: str) -> None:
         raise RequestError(f"{path} does not fit the model: {reason}") from error
     if names := not_finite(model):
         raise damaged(path, f"{names[0]} has values that are no finite numbers")
+
+
+def check_bounds(model: Any, path: str) -> None:
+    """Refuse weights whose products are beyond float32: of a training that broke, or of a stranger.
+
+    Raises:
+        RequestError: There are such.
+    """
     for name, value in model.named_parameters():
         if value.numel() and float(value.detach().abs().max()) > LARGEST_WEIGHT:
             raise damaged(path, f"{name} has values above {LARGEST_WEIGHT:g}")
