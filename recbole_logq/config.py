@@ -24,7 +24,7 @@ compat.apply()
 
 import torch  # noqa: E402
 from recbole.config import Config as RecBoleConfig  # noqa: E402
-from recbole.utils import ModelType  # noqa: E402
+from recbole.utils import InputType, ModelType  # noqa: E402
 
 from recbole_logq.effects import MISWRITTEN, WORKED_OUT, check_effects, check_worked_out  # noqa: E402
 from recbole_logq.evaluation_settings import check_evaluation  # noqa: E402
@@ -101,11 +101,11 @@ class Config(RecBoleConfig):
     def _load_config_files(self, file_list: list[str] | None) -> dict[str, Any]:
         merged: dict[str, Any] = {}
         for file in file_list or []:
-            merged = _merge(merged, nest(read_yaml(file)))
+            merged = over(merged, nest(read_yaml(file)))
         return merged
 
     def _merge_external_config_dict(self) -> None:
-        self.external_config_dict = _merge(self.file_config_dict, self.variable_config_dict)
+        self.external_config_dict = over(self.file_config_dict, self.variable_config_dict)
 
     def _get_model_and_dataset(self, model: str | type | None, dataset: str | None) -> tuple[str, type, str]:
         external = self.external_config_dict
@@ -204,6 +204,18 @@ class Config(RecBoleConfig):
             mode = self.final_config_dict["eval_args"]["mode"]
             self.final_config_dict["eval_args"] = {"mode": mode}
 
+    def _set_train_neg_sample_args(self) -> None:
+        super()._set_train_neg_sample_args()
+        values = self.final_config_dict
+        sampling = values["train_neg_sample_args"]
+        if values["MODEL_INPUT_TYPE"] == InputType.PAIRWISE and sampling["distribution"] == "none":
+            raise RequestError(
+                f"train_neg_sample_args: {self.model} compares positives with negatives and needs some drawn: set "
+                "train_neg_sample_args.distribution=uniform, or leave it out"
+            )
+        if sampling.get("dynamic") and not sampling.get("candidate_num"):
+            raise RequestError("train_neg_sample_args.dynamic=true: set train_neg_sample_args.candidate_num=NUMBER too")
+
     # --- the device -----------------------------------------------------------------------------------------------
 
     def _init_device(self) -> None:
@@ -241,9 +253,14 @@ def _needs_time(final: dict[str, Any]) -> bool:
     return final.get("user_tower") == "history" or bool(final.get("context_features"))
 
 
-def _merge(low: dict[str, Any], high: dict[str, Any]) -> dict[str, Any]:
+def over(low: dict[str, Any], high: dict[str, Any]) -> dict[str, Any]:
+    """What a user sets, in two layers: the upper one changes parts of sections and leaves the rest of them."""
+    return _merge(low, high, tuple(low.keys() & high.keys()))
+
+
+def _merge(low: dict[str, Any], high: dict[str, Any], sections: tuple[str, ...] = MERGED_KEYS) -> dict[str, Any]:
     merged = {**low, **high}
-    for key in MERGED_KEYS:
+    for key in sections:
         if isinstance(low.get(key), dict) and isinstance(high.get(key), dict):
             merged[key] = {**low[key], **high[key]}
     # Options belong to what they were written for: a recipe's alpha means nothing to another source of negatives.
@@ -254,8 +271,9 @@ def _merge(low: dict[str, Any], high: dict[str, Any]) -> dict[str, Any]:
         and above.get("source", below.get("source")) != below.get("source")
     ):
         merged["negatives"] = {**{key: below[key] for key in ("count",) if key in below}, **above}
-    if high.get("loss", low.get("loss")) != low.get("loss") and "loss_options" not in high:
+    if high.get("loss", low.get("loss")) != low.get("loss"):
         merged.pop("loss_options", None)
+        merged |= {key: high[key] for key in ("loss_options",) if key in high}
     return merged
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import re
 from collections.abc import Sequence
@@ -47,18 +48,24 @@ class _Loader(BoundedLoader):
                 raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is given twice", key_node.start_mark)
             if isinstance(key, str):
                 seen.add(key)
-        for key_node, value_node in node.value:
-            if _is_as_written(key_node.value):
-                _keep_text(value_node)
         return super().construct_mapping(node, deep)
+
+    def flatten_mapping(self, node: Any) -> None:
+        """See PyYAML's SafeConstructor; what is to be read as written becomes text, merged or not."""
+        super().flatten_mapping(node)
+        for place, (key, value) in enumerate(node.value):
+            if _is_as_written(key.value):
+                text = copy.deepcopy(value)  # an alias may stand for something else elsewhere
+                _keep_text(text)
+                node.value[place] = (key, text)
 
 
 def _is_as_written(key: Any) -> bool:
-    return isinstance(key, str) and (key == AS_WRITTEN or key.startswith(f"{AS_WRITTEN}."))
+    return isinstance(key, str) and AS_WRITTEN in key.split(".")  # settings.val_interval.country is one too
 
 
 def _keep_text(node: yaml.Node | None) -> None:
-    """Make texts of all scalars of a node, as they stand there; a null in the place of the whole stays one."""
+    """Make texts of all values in a node, as they stand there; a null in the place of the whole stays one."""
     todo, done = [] if node is None or node.tag == "tag:yaml.org,2002:null" else [node], set()
     while todo:
         node = todo.pop()
@@ -70,15 +77,15 @@ def _keep_text(node: yaml.Node | None) -> None:
         elif isinstance(node, yaml.SequenceNode):
             todo += node.value
         elif isinstance(node, yaml.MappingNode):
-            todo += [part for pair in node.value for part in pair]
+            todo += [value for _, value in node.value]
 
 
 def parse_value(key: str, text: str) -> Any:
     """Read one value as YAML; text that is no YAML (``[5,inf)``) stays text."""
+    if text == "None" and (key not in TEXT_KEYS or key.endswith("_num_interval")):
+        return None  # what RecBole's documentation writes for "not set"
     if key in TEXT_KEYS:
         return text
-    if text == "None":  # what RecBole's documentation writes for "not set"
-        return None
     try:
         loader = _Loader(text)
         node = loader.get_single_node()

@@ -30,6 +30,30 @@ def test_the_dict_wins_over_files_and_later_files_over_earlier(tmp_path: Path) -
     assert config["negatives"] == {"source": "in_batch", "count": 7}
 
 
+def test_a_part_of_a_section_leaves_what_files_say_of_the_rest(tmp_path: Path) -> None:
+    file, more = tmp_path / "a.yaml", tmp_path / "b.yaml"
+    file.write_text(
+        "val_interval: {rating: '[3,inf)'}\nclip_grad_norm: {max_norm: 1, norm_type: 1}\n"
+        "train_neg_sample_args: {distribution: popularity, sample_num: 2}\n",
+        encoding="utf-8",
+    )
+    more.write_text("val_interval: {city: [NO]}\n", encoding="utf-8")
+    parts = {"val_interval.country": ["NO"], "clip_grad_norm.max_norm": 5, "train_neg_sample_args.sample_num": 3}
+    config = Config("BPR", "ml-100k", [str(file), str(more)], parts)
+    assert config["val_interval"] == {"rating": "[3,inf)", "city": ["NO"], "country": ["NO"]}
+    assert config["clip_grad_norm"].items() >= {"max_norm": 5, "norm_type": 1}.items()
+    assert (
+        config["train_neg_sample_args"] | {"distribution": "popularity", "sample_num": 3}
+        == (config["train_neg_sample_args"])
+    )
+
+
+@pytest.mark.parametrize("given", [{"train_neg_sample_args": None}, {"train_neg_sample_args.dynamic": True}])
+def test_a_model_of_pairs_needs_negatives(given: dict[str, Any]) -> None:
+    with pytest.raises(RequestError, match="train_neg_sample_args"):
+        make("BPR", **given)
+
+
 def test_another_source_or_loss_leaves_the_recipes_options_behind() -> None:
     config = Config("TwoTowerPopularity", "ml-100k", None, {"negatives.source": "uniform"})
     assert config["negatives"] == {"source": "uniform", "count": 256}

@@ -168,6 +168,27 @@ def test_merge_keys(tmp_path: Path) -> None:
     assert read_yaml(path)["more"] == {"a": 1, "b": 7, "c": 3}
 
 
+def test_names_in_filters_stay_as_they_are_written_wherever_the_filter_stands(tmp_path: Path) -> None:
+    names = "[NO, 0x10, 1_000, 010, ~]"
+    texts = ["NO", "0x10", "1_000", "010", "~"]
+    file = tmp_path / "a.yaml"
+    file.write_text(
+        f"a: &a {{val_interval: {{country: {names}}}}}\nsettings: {{<<: *a}}\nb: &b {{city: {names}}}\n"
+        f"val_interval: {{<<: *b, country: {names}}}\nmodels: [{{val_interval.country: {names}}}]\nother: [0x10]\n",
+        encoding="utf-8",
+    )
+    content = read_yaml(file)
+    assert content["settings"]["val_interval"]["country"] == texts
+    assert content["val_interval"] == {"city": texts, "country": texts}
+    assert content["models"] == [{"val_interval.country": texts}]
+    assert content["b"]["city"] == ["NO", 16, 1000, "010", None]  # the same anchor is read as usual elsewhere
+    assert content["other"] == [16]
+    words = [f"--settings.val_interval.country={names}", f"--settings={{val_interval: {{city: {names}}}}}"]
+    for word, key in zip(words, ("country", "city"), strict=True):
+        assert parse_arguments([word])["settings"]["val_interval"][key] == texts
+    assert parse_arguments(["--user_inter_num_interval=None"]) == {"user_inter_num_interval": None}
+
+
 def test_the_mark_of_an_editor_is_no_part_of_the_first_key(tmp_path: Path) -> None:
     path = tmp_path / "mark.yaml"
     path.write_bytes("\ufeffepochs: 3\n".encode())

@@ -50,6 +50,7 @@ def evaluate(
     compat.apply()
     from recbole.utils import init_seed, set_color
 
+    from recbole_logq.config import over
     from recbole_logq.data.protocol import protocol_of
     from recbole_logq.experiment.logs import start_log
     from recbole_logq.experiment.restore import restore
@@ -57,7 +58,7 @@ def evaluate(
 
     changes: dict[str, Any] = {}
     for source in [*map(read_yaml, config_file_list or []), config_dict or {}]:
-        changes |= nest(source)
+        changes = over(changes, nest(source))
     state = checkpoint.load(file)
     stored = state["config"]
     config = configuration(state, file, changes, model)
@@ -76,6 +77,9 @@ def evaluate(
     logger.info(set_color("test result", "yellow") + f": {result}")
     protocol = ("eval_args", "metrics", "topk", "metric_decimal_place", "repeatable", "recbole_order", "filter_history")
     plain = config.plain()
+    as_stored = all(plain.get(key) == stored.get(key) for key in protocol)
+    if as_stored and fingerprint != state["fingerprint"]:
+        logger.warning(f"{file}: the data has changed since training, this is another test than the stored one")
     return {
         "test_result": result,
         "model": config["model"],
@@ -85,8 +89,7 @@ def evaluate(
         "trained_on": trained_on,
         "protocol": protocol_of(config, restored.parts),
         "stored_test_result": state.get("test_result"),
-        "same_protocol": fingerprint == state["fingerprint"]
-        and all(plain.get(key) == stored.get(key) for key in protocol),
+        "same_protocol": as_stored and fingerprint == state["fingerprint"],
     }
 
 

@@ -54,6 +54,7 @@ class Epoch(_Part):
 class RunResult(Measurement):
     """What :func:`recbole_logq.run` returns, as far as a report needs it."""
 
+    parameters: dict[str, Any] = {}
     versions: dict[str, str]
     seconds: dict[str, Number]
     train_cpu_seconds: Number

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from logging import getLogger
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -115,8 +116,8 @@ def export(
         },
         "training": {
             "protocol": protocol_of(config, restored.parts),
-            "test_result": _results(state.get("test_result")),
-            "best_valid_result": _results(state.get("best_valid_result")),
+            "test_result": _results(_of_this_split("test_result", "test", state, restored.fingerprint)),
+            "best_valid_result": _results(_of_this_split("best_valid_result", "valid", state, restored.fingerprint)),
             "versions": state.get("versions"),
             "command": command_line("", {"model": model, "dataset": config["dataset"], **_shown(state["given"])}),
         },
@@ -190,6 +191,14 @@ def _some_queries(retriever: Retriever, data: Any) -> Tensor:
     users = [retriever.users[place].as_py() for place in able[:N_MEASURED]]
     contexts = some_contexts(data, retriever.context.columns, len(users), generator)[1]
     return retriever.queries(users=users, contexts=contexts)
+
+
+def _of_this_split(result: str, part: str, state: dict[str, Any], fingerprint: dict[str, str]) -> dict[str, Any] | None:
+    """A stored result, but not beside a part of the split that has changed since: that would be a false card."""
+    if state["fingerprint"].get(part) == fingerprint[part]:
+        return state.get(result)
+    getLogger().warning(f"the {part} part is not the one that the checkpoint's {result} was made on: it is left out")
+    return None
 
 
 def _results(measured: dict[str, float] | None) -> dict[str, float | None] | None:

@@ -67,6 +67,7 @@ def without_users(record: dict[str, Any]) -> None:
         (lambda one: one["measures"].update({"coverage@10": "much"}), r"measures\.coverage@10"),
         (lambda one: one.update(result=None), "it is done and has no result"),
         (lambda one: one["result"].pop("train_cpu_seconds"), r"result\.train_cpu_seconds: field required"),
+        (lambda one: one["result"].update(parameters=[1]), r"result\.parameters"),
         (lambda one: one["result"]["history"][0].pop("train_seconds"), r"result\.history\.0\.train_seconds"),
         (lambda one: one.update(status="perhaps"), "status: "),
         (lambda one: one.update(model="Pop"), r"the record of BPR \(Pop\) on tiny, seed 1, and should be that of BPR"),

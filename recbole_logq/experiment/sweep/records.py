@@ -127,8 +127,9 @@ class Records:
 
     def keep_only(self, record: Record | None) -> None:
         """Remove the checkpoints of all trials that are over but this one: a sweep would fill the disk."""
+        kept = None if record is None else record["folder"]
         for one in self.ended():
-            if one["folder"] and (record is None or one["trial"] != record["trial"]):
+            if one["folder"] and one["folder"] != kept:
                 saved = inside(self.folder, f"{one['folder']}/saved")
                 if saved is not None and saved.is_dir():
                     shutil.rmtree(saved, ignore_errors=True)
