@@ -24,7 +24,7 @@ compat.apply()
 
 import torch  # noqa: E402
 from recbole.config import Config as RecBoleConfig  # noqa: E402
-from recbole.utils import InputType, ModelType  # noqa: E402
+from recbole.utils import ModelType  # noqa: E402
 
 from recbole_logq.effects import MISWRITTEN, WORKED_OUT, check_effects, check_worked_out  # noqa: E402
 from recbole_logq.evaluation_settings import check_evaluation  # noqa: E402
@@ -206,13 +206,7 @@ class Config(RecBoleConfig):
 
     def _set_train_neg_sample_args(self) -> None:
         super()._set_train_neg_sample_args()
-        values = self.final_config_dict
-        sampling = values["train_neg_sample_args"]
-        if values["MODEL_INPUT_TYPE"] == InputType.PAIRWISE and sampling["distribution"] == "none":
-            raise RequestError(
-                f"train_neg_sample_args: {self.model} compares positives with negatives and needs some drawn: set "
-                "train_neg_sample_args.distribution=uniform, or leave it out"
-            )
+        sampling = self.final_config_dict["train_neg_sample_args"]
         if sampling.get("dynamic") and not sampling.get("candidate_num"):
             raise RequestError("train_neg_sample_args.dynamic=true: set train_neg_sample_args.candidate_num=NUMBER too")
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import re
+from contextlib import suppress
 from logging import getLogger
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ from recbole.data.dataloader import FullSortEvalDataLoader
 from recbole.data.dataset import Dataset
 from recbole.data.utils import create_samplers, get_dataloader
 from recbole.sampler import KGSampler, Sampler
-from recbole.utils import FeatureType, ModelType, set_color
+from recbole.utils import FeatureType, InputType, ModelType, set_color
 
 from recbole_logq.data.exact_time import ExactTimeMixin
 from recbole_logq.data.features import check_files
@@ -123,18 +125,34 @@ def _check_columns(dataset: Dataset, config: Any) -> None:
 
 
 def check_labels(dataset: Any, config: Any) -> None:
-    """Whether a model that is trained on labels finds them.
+    """Whether a model that is trained on labels, or on pairs, finds them.
 
     Raises:
         RequestError: It does not.
     """
     say_unread_labels(config)
     label, sampled = config["LABEL_FIELD"], config["train_neg_sample_args"]["distribution"] != "none"
+    if config["MODEL_INPUT_TYPE"] == InputType.PAIRWISE and not sampled and _reads_negatives(config.model_class):
+        raise RequestError(
+            f"train_neg_sample_args: {config['model']} compares positives with negatives and needs some drawn: set "
+            "train_neg_sample_args.distribution=uniform, or leave it out"
+        )
     if config["MODEL_TYPE"] == ModelType.CONTEXT and not sampled and label not in dataset.inter_feat:
         raise RequestError(
             f"{config['model']} learns labels, and {config['dataset']} has no column {label!r}: set "
             "--threshold.rating=3 and load the rating (--load_col), or --LABEL_FIELD=NAME"
         )
+
+
+def _reads_negatives(model_class: type) -> bool:
+    """Whether the code of a model reads drawn negatives; RecBole calls some models pairwise that do not."""
+    for base in model_class.__mro__:
+        if base.__module__.split(".")[0] in {"builtins", "abc", "torch"} or base.__module__.endswith("_recommender"):
+            continue
+        with suppress(OSError, TypeError):  # made on the fly
+            if "NEG_ITEM_ID" in inspect.getsource(base):
+                return True
+    return False
 
 
 def _check_named_columns(dataset: Any, config: Any) -> None:

@@ -133,6 +133,7 @@ CASES = [
     bad("a negative size, RecBole's model", [*BPR, "--embedding_size=-4"], "cannot be built with these settings"),
     bad("text for a number, RecBole's model", [*BPR, "--embedding_size=abc"], "such as its default 64"),
     bad("no negatives, RecBole's model", [*BPR, "--train_neg_sample_args.sample_num=0"], "1 or more"),
+    bad("no negatives for pairs", [*BPR, "--train_neg_sample_args=None"], "needs some drawn"),
     bad("a learning rate of NaN", [*RUN, "--learning_rate=.nan"], "learning_rate=nan"),
     bad("an infinite learning rate", [*RUN, "--learning_rate=1e400"], "finite number"),
     bad("a negative learning rate", [*RUN, "--learning_rate=-0.1"], "greater than 0"),
