@@ -7,11 +7,14 @@ from typing import Any
 
 import pytest
 import torch
-from recbole.model.general_recommender import BPR, MultiVAE
-from recbole.model.sequential_recommender import GRU4Rec
 
 from recbole_logq import compare, evaluate, load, run
+from recbole_logq.compat import autograd_mode_kept
 from recbole_logq.errors import RequestError
+
+with autograd_mode_kept():  # for the tests after these too
+    from recbole.model.general_recommender import BPR, MultiVAE
+    from recbole.model.sequential_recommender import GRU4Rec
 
 QUICK: dict[str, Any] = {"epochs": 1, "show_progress": False, "state": "WARNING", "MAX_ITEM_LIST_LENGTH": 10}
 
