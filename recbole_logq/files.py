@@ -147,7 +147,7 @@ def write_failure(error: BaseException, place: str) -> WorkError | None:
     """The error to report where a failure to write is under it; None where it is another failure.
 
     Args:
-        error: That came up unexpected.
+        error: Error that was not expected.
         place: What was written, where the failure itself does not know.
     """
     reason = failed_write(error)

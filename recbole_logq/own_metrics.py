@@ -21,7 +21,7 @@ def row_values(name: str, hits: Tensor, k: int) -> Tensor:
     """A registered function's values, float64 ``[rows]``.
 
     Args:
-        name: Of the metric.
+        name: Name of the metric.
         hits: Which of the best items are targets, and the number of targets, int64 ``[rows, K + 1]``.
         k: Length of the list.
 

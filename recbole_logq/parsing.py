@@ -127,8 +127,8 @@ def read_text(path: str | Path, what: str = "configuration file") -> str:
     """Read a file of settings.
 
     Args:
-        path: Of the file.
-        what: It is, for errors.
+        path: Path of the file.
+        what: Kind of file, for errors.
 
     Raises:
         RequestError: It is missing, is not UTF-8 text (with the line), or is far too large.

@@ -57,7 +57,7 @@ def check_output(flag: str, target: Any, suffixes: Sequence[str], is_ours: Calla
     Args:
         flag: Name of the option.
         target: Its value; None for none.
-        suffixes: That the file may have.
+        suffixes: Suffixes that the file may have.
         is_ours: Whether a file is an earlier output.
 
     Raises:

@@ -15,7 +15,7 @@ def check_threshold(values: dict[str, Any], model_class: type) -> None:
 
     Args:
         values: The final settings.
-        model_class: Of the model.
+        model_class: Class of the model.
 
     Raises:
         RequestError: In one line, naming what to set instead.

@@ -15,7 +15,7 @@ def count_rows(path: str, encoding: str | None, expected: int) -> int:
 
     Args:
         path: The file.
-        encoding: Of the file; UTF-8 for None.
+        encoding: Encoding of the file; UTF-8 for None.
         expected: How many there should be.
     """
     ends, last = 0, b"\n"
@@ -32,7 +32,7 @@ def uneven_lines(path: str, encoding: str | None, delimiter: str) -> tuple[int, 
 
     Args:
         path: The file; where it has a quotation mark, which may hold separators, nothing is said of it.
-        encoding: Of the file; UTF-8 for None.
+        encoding: Encoding of the file; UTF-8 for None.
         delimiter: Between fields.
 
     Returns:
@@ -57,7 +57,7 @@ def quoted_lines(path: str, encoding: str | None, delimiter: str) -> int:
 
     Args:
         path: The file.
-        encoding: Of the file; UTF-8 for None.
+        encoding: Encoding of the file; UTF-8 for None.
         delimiter: Between fields.
     """
     if not any(b'"' in block for block in blocks(path)):

@@ -40,7 +40,7 @@ def alone_in(folder: Path, work: str) -> Iterator[None]:
     """Keep a second piece of work out of a folder, which is made where it is not there.
 
     Args:
-        folder: Of the work.
+        folder: Folder of the work.
         work: What it is, for the error.
 
     Raises:
@@ -70,7 +70,7 @@ def refuse_other_content(folder: Path, work: str, known: Collection[str], mark: 
     """Refuse a folder that holds something else: files of the work would take the place of others of their names.
 
     Args:
-        folder: Of the work; it may be missing or empty.
+        folder: Folder of the work; it may be missing or empty.
         work: What it is, for the error.
         known: Names of the work's own files and folders.
         mark: The one of them that only the work's folder has, so that others beside it do not matter.

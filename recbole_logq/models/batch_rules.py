@@ -78,7 +78,7 @@ def shortfall(sampler: Sampler, statistics: Any) -> str | None:
 
     Args:
         sampler: The source.
-        statistics: Of an epoch.
+        statistics: Statistics of an epoch.
     """
     distinct = sampler.kind == "inclusion"
     had = statistics.negatives if distinct else statistics.rows

@@ -52,7 +52,7 @@ class TokenField(nn.Module):
         """The field of a column.
 
         Args:
-            column: Of all rows.
+            column: Column of all rows.
             seen: Rows that training has, bool ``[rows]``.
             size, std, sparse: As for the class.
         """

@@ -37,7 +37,7 @@ class TwoTowerQuery(nn.Module):
 
     Args:
         user_tower: Over ids, or over histories.
-        scorer: Of the model.
+        scorer: Scorer of the model.
         item_embedding: The items' own, for a tower over histories. One table for both towers: half the memory, and
             every target teaches what the item means in a history.
         user_fields: What else is known of users, for a tower over histories.
@@ -76,9 +76,9 @@ class SequenceQuery(nn.Module):
     """The items that a user had, through a transformer.
 
     Args:
-        item_embedding: Of the items.
-        encoder: Of their sequences.
-        scorer: Of the model.
+        item_embedding: Embedding of the items.
+        encoder: Encoder of their sequences.
+        scorer: Scorer of the model.
     """
 
     def __init__(

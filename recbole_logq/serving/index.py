@@ -180,7 +180,7 @@ class FaissIndex:
         """Read what :meth:`save` wrote; nothing reaches faiss that was not checked.
 
         Args:
-            items: Of which the index is.
+            items: Items in the index.
             file: Written by :meth:`save`.
             **options: Of the building and the search.
 

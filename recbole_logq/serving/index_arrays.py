@@ -36,7 +36,7 @@ def restore_hnsw(index: Any, faiss: Any, vectors: np.ndarray, arrays: Arrays) ->
         index: Of faiss, made with as many neighbours.
         faiss: The module.
         vectors: That it is over, float32 ``[n_items, d]``.
-        arrays: Of :func:`hnsw_arrays`.
+        arrays: Arrays as :func:`hnsw_arrays` gives them.
 
     Raises:
         ValueError: A level or a link is none that such a graph has.

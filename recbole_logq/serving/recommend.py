@@ -36,7 +36,7 @@ def opened(
         model: The folder, or a ``.pth`` file.
         index: As in :meth:`Retriever.load`; of a checkpoint, as in `export`.
         index_options: The same.
-        plugins: Of a checkpoint, as in `export`.
+        plugins: Plug-ins of a checkpoint, as in `export`.
 
     Raises:
         RequestError: It is neither.

@@ -39,7 +39,7 @@ def read_tensors(file: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor
     Memory is taken for what the file really holds, never for what it should hold.
 
     Args:
-        file: Of safetensors.
+        file: File of safetensors.
         expected: Of the names, shapes and types that the file must have, such as tensors of torch's meta device.
 
     Raises:

@@ -34,7 +34,7 @@ class Names:
 
     Args:
         column: Its name in the atomic file.
-        report: Is told which names are written in another way.
+        report: Report that counts names written in another way.
     """
 
     def __init__(self, column: str, report: Report) -> None:

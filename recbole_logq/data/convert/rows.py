@@ -31,7 +31,7 @@ def rows_of(table: Table, columns: dict[str, Column], source: Path, report: Repo
         table: The source.
         columns: columns of the atomic file.
         source: Its file, for errors.
-        report: Is told what was left out.
+        report: Report that counts what was left out.
 
     Raises:
         RequestError: A column does not hold what it is to become.

@@ -25,7 +25,7 @@ class Clock:
 
     Args:
         source: The file, for errors.
-        report: Is told what the times were.
+        report: Report that says what the times were.
     """
 
     def __init__(self, source: Path, report: Report) -> None:

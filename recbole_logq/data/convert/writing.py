@@ -20,7 +20,7 @@ def write_atomic(folder: Path, target: Path, header: list[str], batches: Iterabl
         target: The file in it.
         header: first line of the file, ``name:type`` each.
         batches: Its rows, the columns in the order of the header.
-        report: Is told how many.
+        report: Report that counts the rows.
 
     Raises:
         RequestError: There is no row.
