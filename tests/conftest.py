@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +21,15 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Iterator[None]:
+    # A run sets the root logger's level; the next test in the process would not see what is logged below it.
+    root = logging.getLogger()
+    level = root.level
+    yield
+    root.setLevel(level)
 
 
 @pytest.fixture
@@ -62,7 +72,7 @@ def write_dataset(tmp_path: Path) -> Callable[[str, list[Row]], Path]:
 
     def write(name: str, rows: list[Row], time_type: str = "float") -> Path:
         folder = tmp_path / "data" / name
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         lines = [f"user_id:token\titem_id:token\ttimestamp:{time_type}"]
         lines += [f"{user}\t{item}\t{time}" for user, item, time in rows]
         (folder / f"{name}.inter").write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -104,7 +104,7 @@ def test_histories_up_to_a_part(tmp_path: Path, in_tmp: Path, write_dataset: Any
             assert [tokens[item - 1] for item in known[f"u{user}"]] == [f"i{(user + step) % 9}" for step in range(n)]
         assert manifest["data"]["history_interactions"] == 6 * n
     # A result that was made on other rows does not stand on the card.
-    write_dataset("mini", [row if row != ("u0", "i5", 5.0) else ("u0", "i6", 5.0) for row in rows])
+    write_dataset("mini", [row if row != ("u5", "i1", 5.0) else ("u5", "i2", 5.0) for row in rows])
     manifest = export(checkpoint, "changed")
     assert manifest["training"]["test_result"] is None
     assert manifest["training"]["best_valid_result"] is not None
