@@ -14,8 +14,8 @@ from pathlib import Path
 from recbole_logq.experiment.comparison import differences
 from recbole_logq.experiment.plan import make_plan
 from recbole_logq.experiment.pool import Store
-from recbole_logq.experiment.report.summary import summarise
-from recbole_logq.experiment.report.tables import results
+from recbole_logq.report.summary import summarise
+from recbole_logq.report.tables import results
 
 ROOT = Path(__file__).parent.parent
 MEASURED = ("run", "seeds", "ndcg@10", "verdict", "recall@10", "recall@100", "coverage@10", "popularity@10")

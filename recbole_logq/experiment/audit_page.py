@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from recbole_logq.experiment.html import frame, row
 from recbole_logq.markup import escape
+from recbole_logq.report.html import frame, row
 from recbole_logq.terminal import cell, console
 
 TITLES = {

@@ -16,11 +16,11 @@ from recbole_logq.experiment.pool import Store, run_in_processes
 from recbole_logq.experiment.processes import of_one_process
 from recbole_logq.experiment.ray_address import check_address
 from recbole_logq.experiment.ray_session import require_ray
-from recbole_logq.experiment.report import write_report
 from recbole_logq.experiment.run_record import Record
 from recbole_logq.experiment.statistics import compare_with
 from recbole_logq.experiment.user_values import CommonUsers
 from recbole_logq.files import folder_name
+from recbole_logq.report import write_report
 from recbole_logq.terminal import say
 
 _FILES = {".lock", "runs", *(f"report.{suffix}" for suffix in ("html", "md", "csv", "json"))}

@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from recbole_logq.experiment.html import frame, row
 from recbole_logq.markup import escape
+from recbole_logq.report.html import frame, row
 from recbole_logq.terminal import cell, console
 
 WIDTH = 130

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from recbole_logq.experiment.report.page import pairs, table, whole
-from recbole_logq.experiment.report.tables import Cell, number
 from recbole_logq.experiment.sweep.figures import figures
 from recbole_logq.experiment.sweep.progress import shown
 from recbole_logq.experiment.sweep.records import Record
 from recbole_logq.experiment.sweep.space import Parameter
 from recbole_logq.markup import escape
+from recbole_logq.report.page import pairs, table, whole
+from recbole_logq.report.tables import Cell, number
 
 
 def page(content: dict[str, Any], spaces: Mapping[str, Sequence[Parameter]]) -> str:

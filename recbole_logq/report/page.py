@@ -7,12 +7,12 @@ from importlib.resources import files
 from math import isfinite
 from typing import Any
 
-from recbole_logq.experiment.html import frame, row
-from recbole_logq.experiment.report import tables
-from recbole_logq.experiment.report.figures import figures
-from recbole_logq.experiment.report.summary import Summary
-from recbole_logq.experiment.report.tables import Cell
 from recbole_logq.markup import escape
+from recbole_logq.report import tables
+from recbole_logq.report.figures import figures
+from recbole_logq.report.html import frame, row
+from recbole_logq.report.summary import Summary
+from recbole_logq.report.tables import Cell
 
 
 def page(summaries: Sequence[Summary], title: str) -> str:
@@ -24,7 +24,7 @@ def page(summaries: Sequence[Summary], title: str) -> str:
 
 def whole(title: str, body: str) -> str:
     """A page with the reports' style and script around ``body``, which is HTML."""
-    folder = files("recbole_logq.experiment.report")
+    folder = files("recbole_logq.report")
     style, script = (folder.joinpath(f"page.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
     return frame(title, title, f"{body}\n<script>{script}</script>", style, [script])
 

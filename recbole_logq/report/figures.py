@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from recbole_logq.experiment.report.curves import Points, by_decile, quality_over, weights_by_epoch
-from recbole_logq.experiment.report.summary import Record, Summary
-from recbole_logq.experiment.report.svg import Plot, Scale, classes
 from recbole_logq.markup import escape
+from recbole_logq.report.curves import Points, by_decile, quality_over, weights_by_epoch
+from recbole_logq.report.summary import Record, Summary
+from recbole_logq.report.svg import Plot, Scale, classes
 
 _ROW = 36
 _LOG_FROM = 30

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from recbole_logq.experiment.report import write_report
+from recbole_logq.report import write_report
 
 Make = Callable[..., dict[str, Any]]
 

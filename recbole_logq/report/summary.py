@@ -8,7 +8,7 @@ from typing import Any
 
 from recbole_logq.data.protocol import require_common
 from recbole_logq.errors import RequestError
-from recbole_logq.experiment.report.intervals import Interval, over_seeds
+from recbole_logq.report.intervals import Interval, over_seeds
 
 Record = dict[str, Any]
 COSTS = ("train s", "train CPU s", "positives/s", "peak MB")

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from recbole_logq.experiment.report import tables
-from recbole_logq.experiment.report.curves import by_decile
-from recbole_logq.experiment.report.markdown import markdown
-from recbole_logq.experiment.report.page import page
-from recbole_logq.experiment.report.summary import Entry, Record, Summary, summarise
 from recbole_logq.files import write_text
+from recbole_logq.report import tables
+from recbole_logq.report.curves import by_decile
+from recbole_logq.report.markdown import markdown
+from recbole_logq.report.page import page
+from recbole_logq.report.summary import Entry, Record, Summary, summarise
 
 
 def write_report(

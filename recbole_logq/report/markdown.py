@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from recbole_logq.experiment.report import tables
-from recbole_logq.experiment.report.summary import Summary
-from recbole_logq.experiment.report.tables import Cell
 from recbole_logq.markup import fenced, in_markdown
+from recbole_logq.report import tables
+from recbole_logq.report.summary import Summary
+from recbole_logq.report.tables import Cell
 
 
 def markdown(summaries: Sequence[Summary], title: str) -> str:

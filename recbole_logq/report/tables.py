@@ -8,8 +8,8 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from recbole_logq.experiment.report.intervals import Interval
-from recbole_logq.experiment.report.summary import COSTS, Entry, Summary, measured
+from recbole_logq.report.intervals import Interval
+from recbole_logq.report.summary import COSTS, Entry, Summary, measured
 
 
 class Cell(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from recbole_logq.experiment.report.intervals import over_seeds
+from recbole_logq.report.intervals import over_seeds
 
 
 def test_against_a_table_of_t() -> None:

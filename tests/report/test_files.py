@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from recbole_logq.errors import RequestError, WorkError
-from recbole_logq.experiment.report import write_report
+from recbole_logq.report import write_report
 
 Make = Callable[..., dict[str, Any]]
 Files = dict[str, str]

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from recbole_logq.experiment.report.curves import by_decile, quality_over, weights_by_epoch
-from recbole_logq.experiment.report.svg import Scale
+from recbole_logq.report.curves import by_decile, quality_over, weights_by_epoch
+from recbole_logq.report.svg import Scale
 
 
 def run(*epochs: tuple[float, float | None], bigger: bool = True, **measures: Any) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any
 
-from recbole_logq.experiment.report.intervals import over_seeds
+from recbole_logq.report.intervals import over_seeds
 
 Points = list[tuple[float, float]]
 

@@ -17,13 +17,13 @@ import pytest
 
 from recbole_logq import terminal
 from recbole_logq.experiment import audit_page, compare
-from recbole_logq.experiment.report.markdown import markdown
-from recbole_logq.experiment.report.page import page as report_page
-from recbole_logq.experiment.report.summary import summarise
 from recbole_logq.experiment.sweep.page import page as sweep_page
 from recbole_logq.experiment.sweep.progress import Progress
 from recbole_logq.experiment.sweep.space import parse_space
 from recbole_logq.lab import report as lab
+from recbole_logq.report.markdown import markdown
+from recbole_logq.report.page import page as report_page
+from recbole_logq.report.summary import summarise
 from recbole_logq.serving.card import card
 from recbole_logq.serving.description import HistoryDescription, TokenColumn
 from recbole_logq.serving.recommend import show
