@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from recbole_logq.experiment.audit import audit
-from recbole_logq.experiment.audit_page import TITLES, readable
+from recbole_logq.audits.audit_page import TITLES, readable
+from recbole_logq.audits.time_order_audit import audit
 
 RESULTS = Path(__file__).parent / "results" / "audits"
 # RecBole's packaged settings of ml-100k bring times to [0, 1], which those of no other dataset do.

@@ -22,8 +22,8 @@ def execute(options: dict[str, Any]) -> None:
     check_json("output", output, AUDIT)
     check_page("page", html)
     files = config_files(options)
-    from recbole_logq.experiment.audit import audit
-    from recbole_logq.experiment.audit_page import page, print_audit
+    from recbole_logq.audits.audit_page import page, print_audit
+    from recbole_logq.audits.time_order_audit import audit
 
     report = audit(options.pop("dataset"), files, options)
     print_audit(report)

@@ -11,13 +11,13 @@ import pytest
 import torch
 
 from recbole_logq import evaluate, run
+from recbole_logq.audits.time_order_audit import audit
 from recbole_logq.config import Config
 from recbole_logq.data.fingerprint import split_fingerprint
 from recbole_logq.data.histories import HISTORY
 from recbole_logq.data.item_counts import item_counts
 from recbole_logq.data.protocol import protocol_of, require_common
 from recbole_logq.errors import RequestError
-from recbole_logq.experiment.audit import audit
 
 PARTS = {"benchmark_filename": ["train", "valid", "test"]}
 LAST = {"eval_args": {"split": {"LS": "valid_and_test"}, "order": "TO"}}

@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 from recbole_logq import terminal
-from recbole_logq.experiment import audit_page, compare
+from recbole_logq.audits import audit_page
+from recbole_logq.experiment import compare
 from recbole_logq.experiment.sweep.page import page as sweep_page
 from recbole_logq.experiment.sweep.progress import Progress
 from recbole_logq.experiment.sweep.space import parse_space

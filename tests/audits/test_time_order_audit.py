@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from recbole.data.dataset import Dataset, SequentialDataset
 
+from recbole_logq.audits.time_order_audit import audit
 from recbole_logq.config import Config
 from recbole_logq.data.prepare import create_dataset, split_dataset
 from recbole_logq.errors import RequestError
-from recbole_logq.experiment.audit import audit
 
 BASE = 978300000.0
 LAST = {"split": {"LS": "valid_and_test"}, "order": "TO"}

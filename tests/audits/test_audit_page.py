@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from recbole_logq.audits.audit_page import page, readable
 from recbole_logq.cli import main
-from recbole_logq.experiment.audit_page import page, readable
 
 
 class _Cells(HTMLParser):

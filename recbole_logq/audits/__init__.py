@@ -1,0 +1,1 @@
+"""What a dataset's test set really is."""
