@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from recbole_logq.experiment.comparison import differences
+from recbole_logq.comparisons.comparison import differences
+from recbole_logq.comparisons.runs import Store
 from recbole_logq.experiment.plan import make_plan
-from recbole_logq.experiment.pool import Store
 from recbole_logq.report.summary import summarise
 from recbole_logq.report.tables import results
 

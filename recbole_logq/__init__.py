@@ -23,7 +23,7 @@ def __getattr__(name: str) -> Any:
 
         return load
     if name == "compare":
-        from recbole_logq.experiment.comparison import compare
+        from recbole_logq.comparisons.comparison import compare
 
         return compare
     if name == "sweep":

@@ -20,7 +20,7 @@ def execute(options: dict[str, Any]) -> None:
     """Run the command."""
     if "results" in options:
         check_keys(options, {"results"})
-        from recbole_logq.experiment.compare import compare_files
+        from recbole_logq.comparisons.result_files import compare_files
 
         say(compare_files(str(options["results"] or "").split()))
         return
@@ -30,7 +30,7 @@ def execute(options: dict[str, Any]) -> None:
         raise RequestError(f"processes={processes!r}: how many runs at a time, 1 or more")
     if processes is not None and address is not None:
         raise RequestError("--processes is for this machine: with --address the cluster says how many runs fit")
-    from recbole_logq.experiment.comparison import compare
+    from recbole_logq.comparisons.comparison import compare
 
     found = compare(files, options, folder, processes or 1, address)
     say(next(path for path in found["report"] if path.suffix == ".md").read_text(encoding="utf-8"))

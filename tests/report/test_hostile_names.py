@@ -17,7 +17,7 @@ import pytest
 
 from recbole_logq import terminal
 from recbole_logq.audits import audit_page
-from recbole_logq.experiment import compare
+from recbole_logq.comparisons import result_files as compare
 from recbole_logq.experiment.sweep.page import page as sweep_page
 from recbole_logq.experiment.sweep.progress import Progress
 from recbole_logq.experiment.sweep.space import parse_space

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from recbole_logq.experiment.pool import why
+from recbole_logq.comparisons.runs import why
 
 CUDA = """Traceback (most recent call last):
   File "x.py", line 1, in <module>

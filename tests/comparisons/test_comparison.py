@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from recbole_logq import compare
+from recbole_logq.comparisons.runs import Process, Store
 from recbole_logq.errors import RequestError, WorkError
 from recbole_logq.experiment.plan import make_plan
-from recbole_logq.experiment.pool import Process, Store
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from recbole_logq import run
+from recbole_logq.comparisons.result_files import compare_files
 from recbole_logq.data.protocol import require_common
 from recbole_logq.errors import RequestError
-from recbole_logq.experiment.compare import compare_files
 
 LAST = {"split": {"LS": "valid_and_test"}, "order": "TO"}
 SETTINGS: dict[str, Any] = {"epochs": 1, "show_progress": False, "state": "WARNING", "MAX_ITEM_LIST_LENGTH": 10}

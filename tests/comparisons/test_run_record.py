@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from recbole_logq.cli import main
+from recbole_logq.comparisons.comparison import compare
+from recbole_logq.comparisons.run_record import read_record, write_record
+from recbole_logq.comparisons.runs import Store, failed
 from recbole_logq.errors import RequestError
-from recbole_logq.experiment.comparison import compare
 from recbole_logq.experiment.plan import make_plan
-from recbole_logq.experiment.pool import Store, failed
-from recbole_logq.experiment.run_record import read_record, write_record
 
 PLAN = make_plan([], {"models": "BPR", "dataset": "tiny", "seeds": 1})
 RUN = PLAN.runs[0]

@@ -1,6 +1,6 @@
 """One run of a comparison in a process of its own: what the table needs, in one JSON file.
 
-    python -m recbole_logq.experiment.single SPEC.json RECORD.json
+    python -m recbole_logq.comparisons.one_run SPEC.json RECORD.json
 
 The process stands in the run's folder, where its log and checkpoints land; with a checkpoint that an earlier process
 has left there it goes on.
@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from recbole_logq.children import end_with_parent
+from recbole_logq.comparisons.run_record import write_record
 from recbole_logq.errors import RequestError, WorkError
-from recbole_logq.experiment.run_record import write_record
 from recbole_logq.interruption import interruptible
 from recbole_logq.plugins import receive
 from recbole_logq.settings import DATA_PATH
@@ -55,9 +55,9 @@ def execute(spec: dict[str, Any]) -> dict[str, Any]:
 
 def _measured(trainer: Any, training: Any, test: Any) -> dict[str, Any]:
     """Measures of the test ranking, and values by user; where a model cannot be ranked in blocks, why."""
+    from recbole_logq.comparisons.user_values import users_and_values
     from recbole_logq.data.item_counts import item_counts
     from recbole_logq.evaluation.measures import measures, per_user
-    from recbole_logq.experiment.user_values import users_and_values
     from recbole_logq.own_metrics import is_compared, row_values
     from recbole_logq.training import ranking
 

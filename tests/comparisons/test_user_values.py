@@ -12,11 +12,11 @@ import pytest
 import torch
 
 from recbole_logq import run
+from recbole_logq.comparisons.comparison import _say_what_is_not_tested, differences
+from recbole_logq.comparisons.one_run import _measured
+from recbole_logq.comparisons.user_values import CommonUsers, mean_by_user
 from recbole_logq.errors import RequestError
-from recbole_logq.experiment.comparison import _say_what_is_not_tested, differences
 from recbole_logq.experiment.plan import make_plan
-from recbole_logq.experiment.single import _measured
-from recbole_logq.experiment.user_values import CommonUsers, mean_by_user
 from recbole_logq.training import ranking
 
 LAST = {"split": {"LS": "valid_and_test"}, "order": "TO", "mode": "full"}

@@ -11,9 +11,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from recbole_logq import children
+from recbole_logq.comparisons.run_record import Record, read_record, write_record
 from recbole_logq.errors import RequestError
 from recbole_logq.experiment.plan import PlannedRun
-from recbole_logq.experiment.run_record import Record, read_record, write_record
 from recbole_logq.files import write_json
 from recbole_logq.settings import DATA_PATH
 
@@ -35,7 +35,7 @@ class Store:
         return self.folder / "runs" / f"{run.key}.json"
 
     def read(self, run: PlannedRun) -> Record | None:
-        """See :func:`recbole_logq.experiment.run_record.read_record`."""
+        """See :func:`recbole_logq.comparisons.run_record.read_record`."""
         return read_record(self.file(run), run)
 
     def missing(self, runs: Sequence[PlannedRun]) -> list[PlannedRun]:
@@ -87,7 +87,7 @@ class Process:
         with self.log.open("ab") as log:
             self.start = log.tell()
             self.process = children.start(
-                [sys.executable, "-m", "recbole_logq.experiment.single", str(spec), str(store.file(run))],
+                [sys.executable, "-m", "recbole_logq.comparisons.one_run", str(spec), str(store.file(run))],
                 {**children.environment(), "OMP_NUM_THREADS": str(threads)},
                 cwd=folder,
                 stdout=log,
