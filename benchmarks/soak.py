@@ -106,7 +106,7 @@ def after_sweeps() -> dict[str, Any]:
     """What Ray leaves."""
     import ray
 
-    from recbole_logq.experiment.sweep.sweep import sweep
+    from recbole_logq.sweeps.sweep import sweep
 
     write_dataset("swept", 300, 200, 4_000)
     looks = []

@@ -26,9 +26,9 @@ from typing import Any
 import torch
 
 from recbole_logq import run
-from recbole_logq.experiment.sweep.check import settings_of
-from recbole_logq.experiment.sweep.plan import Search, SweepSettings, make_sweep
-from recbole_logq.experiment.sweep.space import Parameter, Point, resolved
+from recbole_logq.sweeps.check import settings_of
+from recbole_logq.sweeps.plan import Search, SweepSettings, make_sweep
+from recbole_logq.sweeps.space import Parameter, Point, resolved
 
 ROOT = Path(__file__).parent.parent
 RESULT = Path(__file__).parent / "results" / "sweep_times.json"

@@ -27,7 +27,7 @@ def __getattr__(name: str) -> Any:
 
         return compare
     if name == "sweep":
-        from recbole_logq.experiment.sweep.sweep import sweep
+        from recbole_logq.sweeps.sweep import sweep
 
         return sweep
     if name == "export":

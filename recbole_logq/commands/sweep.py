@@ -23,7 +23,7 @@ def execute(options: dict[str, Any]) -> None:
     resume = options.pop("resume", False)
     if not isinstance(resume, bool):
         raise RequestError(f"resume={resume!r}: sweep goes on with what lies in its folder, write --resume alone")
-    from recbole_logq.experiment.sweep.sweep import sweep
+    from recbole_logq.sweeps.sweep import sweep
 
     found = sweep(files, options, params_file, folder, address, resume)
     for one in found["searches"]:

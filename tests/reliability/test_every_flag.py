@@ -12,8 +12,8 @@ import pytest
 
 from recbole_logq.cli import COMMANDS, main
 from recbole_logq.experiment.plan import PLAN_KEYS
-from recbole_logq.experiment.sweep.plan import PLAN_KEYS as SWEEP_KEYS
 from recbole_logq.lab.command import GRADIENTS, WEIGHTS
+from recbole_logq.sweeps.plan import PLAN_KEYS as SWEEP_KEYS
 
 TESTS = Path(__file__).parents[1]
 RUN, CONVERT, RECOMMEND = "test_cli.py::test_run_then_evaluate", "data/test_convert.py", "serving/test_recommend.py"

@@ -18,9 +18,6 @@ import pytest
 from recbole_logq import terminal
 from recbole_logq.audits import audit_page
 from recbole_logq.comparisons import result_files as compare
-from recbole_logq.experiment.sweep.page import page as sweep_page
-from recbole_logq.experiment.sweep.progress import Progress
-from recbole_logq.experiment.sweep.space import parse_space
 from recbole_logq.lab import report as lab
 from recbole_logq.report.markdown import markdown
 from recbole_logq.report.page import page as report_page
@@ -28,6 +25,9 @@ from recbole_logq.report.summary import summarise
 from recbole_logq.serving.card import card
 from recbole_logq.serving.description import HistoryDescription, TokenColumn
 from recbole_logq.serving.recommend import show
+from recbole_logq.sweeps.progress import Progress
+from recbole_logq.sweeps.space import parse_space
+from recbole_logq.sweeps.sweep_page import page as sweep_page
 
 IMAGE = "<img src=x onerror=alert(1)>"
 HOSTILE = (

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from recbole_logq.errors import RequestError
-from recbole_logq.experiment.sweep.paths import TRIALS, inside, stored
 from recbole_logq.files import write_json
+from recbole_logq.sweeps.paths import TRIALS, inside, stored
 
 Record = dict[str, Any]
 ENDED = ("done", "stopped", "failed")

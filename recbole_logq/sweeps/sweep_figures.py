@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from recbole_logq.experiment.sweep.parallel import option_text, parallel
-from recbole_logq.experiment.sweep.progress import shown
-from recbole_logq.experiment.sweep.records import Record
-from recbole_logq.experiment.sweep.space import Parameter
 from recbole_logq.report.figures import figure, grid, legend
 from recbole_logq.report.svg import Plot, Scale
+from recbole_logq.sweeps.parallel import option_text, parallel
+from recbole_logq.sweeps.progress import shown
+from recbole_logq.sweeps.space import Parameter
+from recbole_logq.sweeps.trial_records import Record
 
 # The colours of the legend: blue, orange, green.
 DONE, STOPPED, WINNER = 0, 1, 2

@@ -11,12 +11,12 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from recbole_logq.errors import RequestError
 from recbole_logq.experiment.plan_layers import entry_of, listed, over, read_plan, refuse_reserved, text
-from recbole_logq.experiment.sweep.params_file import read_params_file
-from recbole_logq.experiment.sweep.space import Parameter, grid, merged_space, parse_space
 from recbole_logq.files import folder_name
 from recbole_logq.parsing import nest
 from recbole_logq.plugins import sources_of
 from recbole_logq.settings import Count, CountOrZero, Positive, PositiveOrZero
+from recbole_logq.sweeps.params_file import read_params_file
+from recbole_logq.sweeps.space import Parameter, grid, merged_space, parse_space
 
 
 def _named(value: Any) -> Any:

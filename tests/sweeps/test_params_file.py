@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from recbole_logq.errors import RequestError
-from recbole_logq.experiment.sweep.params_file import read_params_file
-from recbole_logq.experiment.sweep.space import parse_space
+from recbole_logq.sweeps.params_file import read_params_file
+from recbole_logq.sweeps.space import parse_space
 
 
 def write(folder: Path, text: str) -> Path:

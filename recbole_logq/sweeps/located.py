@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from recbole_logq.errors import RequestError
-from recbole_logq.experiment.sweep.paths import inside, stored
+from recbole_logq.sweeps.paths import inside, stored
 
 
 def read_results(file: Path) -> dict[str, Any]:

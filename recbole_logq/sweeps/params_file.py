@@ -11,7 +11,7 @@ from recbole_logq.parsing import parse_value, read_text
 
 
 def read_params_file(path: str | Path) -> dict[str, Any]:
-    """The space that a range file describes, in the form of :func:`recbole_logq.experiment.sweep.space.parse_space`.
+    """The space that a range file describes, in the form of :func:`recbole_logq.sweeps.space.parse_space`.
 
     ``loguniform -8,0`` means e^-8 to e^0, as in RecBole. Text among the options of a choice is read as a setting on the
     command line would be, so ``'[64,64]'`` is a list.

@@ -6,11 +6,11 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from recbole_logq.experiment.sweep.progress import shown
-from recbole_logq.experiment.sweep.records import Record
-from recbole_logq.experiment.sweep.space import Parameter
 from recbole_logq.markup import escape
 from recbole_logq.report.svg import Scale, classes, text_of
+from recbole_logq.sweeps.progress import shown
+from recbole_logq.sweeps.space import Parameter
+from recbole_logq.sweeps.trial_records import Record
 
 _STEP, _LEFT, _TOP, _HEIGHT, _BOTTOM = 150, 76, 40, 250, 36
 _ABSENT = "not set"

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from recbole_logq.errors import RequestError
-from recbole_logq.experiment.sweep.space import Parameter, grid, parse_space, resolved
+from recbole_logq.sweeps.space import Parameter, grid, parse_space, resolved
 
 CONDITIONAL = {
     "similarity": ["dot", "cosine"],
@@ -94,7 +94,7 @@ def test_a_grid_needs_steps() -> None:
 
 def test_random_points_are_within_different_and_the_same_for_a_seed() -> None:
     pytest.importorskip("ray")
-    from recbole_logq.experiment.sweep.search import random_points
+    from recbole_logq.sweeps.search import random_points
 
     content = {
         **CONDITIONAL,
@@ -123,7 +123,7 @@ def test_random_points_are_within_different_and_the_same_for_a_seed() -> None:
 
 def test_random_points_end_where_there_are_no_others() -> None:
     pytest.importorskip("ray")
-    from recbole_logq.experiment.sweep.search import random_points
+    from recbole_logq.sweeps.search import random_points
 
     assert len(random_points(parse_space(CONDITIONAL), 10, 1)) == 3
 
@@ -133,7 +133,7 @@ def test_optuna_asks_for_points_of_the_space_and_knows_the_trials_of_an_earlier_
     pytest.importorskip("optuna")
     import json
 
-    from recbole_logq.experiment.sweep.search import optuna_search
+    from recbole_logq.sweeps.search import optuna_search
 
     space = parse_space(
         {**CONDITIONAL, "rate": {"loguniform": [1e-4, 1e-1]}, "sizes": [[], [64]], "width": {"quniform": [64, 256, 64]}}
@@ -170,8 +170,8 @@ def test_a_scheduler_holds_new_trials_against_those_of_an_earlier_session() -> N
     pytest.importorskip("ray")
     from types import SimpleNamespace
 
-    from recbole_logq.experiment.sweep.plan import Asha
-    from recbole_logq.experiment.sweep.search import scheduler
+    from recbole_logq.sweeps.plan import Asha
+    from recbole_logq.sweeps.search import scheduler
 
     def decision(ended: list[dict[str, Any]]) -> str:
         found = scheduler(Asha(grace_period=1, reduction_factor=2), "max", 4, ended)

@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from recbole_logq.experiment.sweep.figures import figures
-from recbole_logq.experiment.sweep.progress import shown
-from recbole_logq.experiment.sweep.records import Record
-from recbole_logq.experiment.sweep.space import Parameter
 from recbole_logq.markup import escape
 from recbole_logq.report.page import pairs, table, whole
 from recbole_logq.report.tables import Cell, number
+from recbole_logq.sweeps.progress import shown
+from recbole_logq.sweeps.space import Parameter
+from recbole_logq.sweeps.sweep_figures import figures
+from recbole_logq.sweeps.trial_records import Record
 
 
 def page(content: dict[str, Any], spaces: Mapping[str, Sequence[Parameter]]) -> str:
     """The page; whatever names and errors hold is text there.
 
     Args:
-        content: As :func:`recbole_logq.experiment.sweep.sweep.sweep` returns it.
+        content: As :func:`recbole_logq.sweeps.sweep.sweep` returns it.
         spaces: The parameters of each search by name.
     """
     searches = content["searches"]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from recbole_logq.experiment.sweep.progress import Progress
-from recbole_logq.experiment.sweep.records import Record, Records, add_line, finish
-from recbole_logq.experiment.sweep.space import Point
+from recbole_logq.sweeps.progress import Progress
+from recbole_logq.sweeps.space import Point
+from recbole_logq.sweeps.trial_records import Record, Records, add_line, finish
 
 
 class Watch:

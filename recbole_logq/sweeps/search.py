@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
-from recbole_logq.experiment.sweep.plan import Asha
-from recbole_logq.experiment.sweep.records import Record
-from recbole_logq.experiment.sweep.space import Parameter, Point, resolved
-from recbole_logq.experiment.sweep.trial import CLOCK, METRIC
+from recbole_logq.sweeps.plan import Asha
+from recbole_logq.sweeps.space import Parameter, Point, resolved
+from recbole_logq.sweeps.trial import CLOCK, METRIC
+from recbole_logq.sweeps.trial_records import Record
 
 
 def text_of(point: Point) -> str:

@@ -12,9 +12,9 @@ import yaml
 from recbole_logq import sweep
 from recbole_logq.cli import main
 from recbole_logq.errors import RequestError
-from recbole_logq.experiment.sweep.check import check
-from recbole_logq.experiment.sweep.plan import make_sweep, merged
 from recbole_logq.parsing import parse_arguments
+from recbole_logq.sweeps.check import check
+from recbole_logq.sweeps.plan import make_sweep, merged
 
 SPACE: dict[str, Any] = {"learning_rate": {"loguniform": [1e-4, 1e-1]}}
 SHIPPED = sorted((Path(__file__).parents[3] / "config" / "sweep").glob("*.yaml"))
@@ -121,7 +121,7 @@ def test_parts_of_sections_are_put_on_top_of_a_file(in_tmp: Path) -> None:
 def test_refused_before_ray_starts(
     options: dict[str, Any], changes: dict[str, Any], message: str, monkeypatch: pytest.MonkeyPatch, in_tmp: Path
 ) -> None:
-    import recbole_logq.experiment.sweep.sweep as module
+    import recbole_logq.sweeps.sweep as module
 
     monkeypatch.setattr(module, "ray_session", lambda *_: pytest.fail("Ray was started"))
     given = {key: value for key, value in {**options, "space": SPACE, **changes}.items() if value is not None}

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from recbole_logq.experiment.sweep.page import page
-from recbole_logq.experiment.sweep.space import parse_space
+from recbole_logq.sweeps.space import parse_space
+from recbole_logq.sweeps.sweep_page import page
 
 SPACE = parse_space(
     {

@@ -14,13 +14,13 @@ from recbole_logq.errors import RequestError, WorkError
 from recbole_logq.experiment.locks import alone_in, refuse_other_content
 from recbole_logq.experiment.ray_address import check_address
 from recbole_logq.experiment.ray_session import ray_session, require_ray
-from recbole_logq.experiment.sweep.located import located, read_results
-from recbole_logq.experiment.sweep.paths import refuse_links
-from recbole_logq.experiment.sweep.plan import Search, SweepPlan, make_sweep
-from recbole_logq.experiment.sweep.records import Record, Records
 from recbole_logq.files import folder_name, write_json, write_text
 from recbole_logq.plugins import plugin_names
 from recbole_logq.settings import DATA_PATH
+from recbole_logq.sweeps.located import located, read_results
+from recbole_logq.sweeps.paths import refuse_links
+from recbole_logq.sweeps.plan import Search, SweepPlan, make_sweep
+from recbole_logq.sweeps.trial_records import Record, Records
 from recbole_logq.terminal import say
 
 OVER = "over.json"
@@ -57,7 +57,7 @@ def sweep(
     require_ray("sweep", *(["optuna"] if plan.how.search == "optuna" else []))
     if address is not None:
         check_address(address)
-    from recbole_logq.experiment.sweep.check import check
+    from recbole_logq.sweeps.check import check
 
     at_work = _absolute(plan)
     with _devices_kept():
@@ -100,8 +100,8 @@ def _state(folder: Path, plan: SweepPlan, resume: bool) -> dict[str, Any] | None
 
 
 def _search_all(plan: SweepPlan, folder: Path, address: str | None, configs: dict[str, Any]) -> None:
-    from recbole_logq.experiment.sweep.engine import folder_of, run_search
-    from recbole_logq.experiment.sweep.shared import prepare
+    from recbole_logq.sweeps.engine import folder_of, run_search
+    from recbole_logq.sweeps.shared import prepare
 
     say(f"results go to {folder}")
     missing = [search for search in plan.searches if not (folder_of(folder, search) / OVER).is_file()]
@@ -120,10 +120,10 @@ def _search_all(plan: SweepPlan, folder: Path, address: str | None, configs: dic
 
 
 def _finish(plan: SweepPlan, folder: Path, configs: dict[str, Any]) -> dict[str, Any]:
-    from recbole_logq.experiment.sweep.engine import folder_of
-    from recbole_logq.experiment.sweep.outputs import write_best, write_results
-    from recbole_logq.experiment.sweep.page import page
-    from recbole_logq.experiment.sweep.winner import tested
+    from recbole_logq.sweeps.engine import folder_of
+    from recbole_logq.sweeps.outputs import write_best, write_results
+    from recbole_logq.sweeps.sweep_page import page
+    from recbole_logq.sweeps.winner import tested
 
     found: list[dict[str, Any]] = []
     for search in plan.searches:

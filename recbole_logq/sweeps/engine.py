@@ -7,15 +7,15 @@ from typing import Any
 
 from recbole_logq.errors import RequestError, WorkError
 from recbole_logq.experiment.ray_session import said
-from recbole_logq.experiment.sweep.plan import Search, SweepSettings
-from recbole_logq.experiment.sweep.progress import Progress
-from recbole_logq.experiment.sweep.records import Records
-from recbole_logq.experiment.sweep.search import random_points, text_of
-from recbole_logq.experiment.sweep.space import Point, grid
-from recbole_logq.experiment.sweep.trial import Job
-from recbole_logq.experiment.sweep.watch import Watch
 from recbole_logq.files import folder_name
 from recbole_logq.plugins import plugin_modules
+from recbole_logq.sweeps.plan import Search, SweepSettings
+from recbole_logq.sweeps.progress import Progress
+from recbole_logq.sweeps.search import random_points, text_of
+from recbole_logq.sweeps.space import Point, grid
+from recbole_logq.sweeps.trial import Job
+from recbole_logq.sweeps.trial_records import Records
+from recbole_logq.sweeps.watch import Watch
 
 # On the head alone: a worker that is lost takes its trials along, and must not take the search.
 _ON_THE_HEAD = {"num_cpus": 0, "resources": {"node:__internal_head__": 0.001}}
@@ -36,7 +36,7 @@ def run_search(ray: Any, search: Search, how: SweepSettings, records: Records, c
         RequestError: The cluster cannot give a trial what it needs.
         WorkError: The cluster was lost, or does not have this package.
     """
-    from recbole_logq.experiment.sweep.tuning import Task
+    from recbole_logq.sweeps.tuning import Task
 
     _check_resources(ray, how)
     ended, cut_off = records.ended(), records.interrupted()
@@ -59,7 +59,7 @@ def run_search(ray: Any, search: Search, how: SweepSettings, records: Records, c
 
 def _run(ray: Any, task: Any, prepared: Any, watch: Watch) -> None:
     """Tune works in this process, or in one of the cluster where this one is a Ray client of it."""
-    from recbole_logq.experiment.sweep.tuning import tune_trials
+    from recbole_logq.sweeps.tuning import tune_trials
 
     def tell(event: tuple[Any, ...]) -> None:
         name, *given = event
@@ -92,7 +92,7 @@ def _run(ray: Any, task: Any, prepared: Any, watch: Watch) -> None:
 
 
 def _elsewhere(task: Any, prepared: list[Any], queue: Any) -> None:
-    from recbole_logq.experiment.sweep.tuning import tune_trials
+    from recbole_logq.sweeps.tuning import tune_trials
 
     tune_trials(task, prepared, queue.put)
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from recbole_logq.errors import RequestError
-from recbole_logq.experiment.sweep.plan import Search, SweepPlan, merged
-from recbole_logq.experiment.sweep.space import Parameter, Point, resolved
 from recbole_logq.models.resolve import resolve_model
 from recbole_logq.plugins import load_plugins
+from recbole_logq.sweeps.plan import Search, SweepPlan, merged
+from recbole_logq.sweeps.space import Parameter, Point, resolved
 
 
 def check(plan: SweepPlan) -> dict[str, Any]:
