@@ -13,12 +13,12 @@ from recbole_logq.comparisons.runs import Store, run_in_processes
 from recbole_logq.comparisons.user_values import CommonUsers
 from recbole_logq.data.protocol import require_common
 from recbole_logq.errors import RequestError, WorkError
+from recbole_logq.evaluation.statistics import compare_with
 from recbole_logq.experiment.locks import alone_in, refuse_other_content
 from recbole_logq.experiment.plan import Plan, PlannedRun, make_plan
 from recbole_logq.experiment.processes import of_one_process
 from recbole_logq.experiment.ray_address import check_address
 from recbole_logq.experiment.ray_session import require_ray
-from recbole_logq.experiment.statistics import compare_with
 from recbole_logq.files import folder_name
 from recbole_logq.report import write_report
 from recbole_logq.terminal import say

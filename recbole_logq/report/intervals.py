@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from recbole_logq.experiment.statistics import interval
+from recbole_logq.evaluation.statistics import interval
 
 
 class Interval(NamedTuple):

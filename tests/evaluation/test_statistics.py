@@ -11,7 +11,7 @@ import torch
 from scipy import stats
 
 from recbole_logq.comparisons.user_values import mean_by_user
-from recbole_logq.experiment.statistics import compare_with, holm, interval, paired_over_seeds, paired_over_users
+from recbole_logq.evaluation.statistics import compare_with, holm, interval, paired_over_seeds, paired_over_users
 
 
 def normal(*shape: int, seed: int = 0) -> np.ndarray:
