@@ -27,8 +27,8 @@ from stored_runs import Experiment, spread
 from torch import Tensor
 
 from recbole_logq.config import Config
-from recbole_logq.data.histories import HISTORY, last_items, max_history
-from recbole_logq.data.zoo import ensure_dataset
+from recbole_logq.data.dataset.histories import HISTORY, last_items, max_history
+from recbole_logq.data.source.known_datasets import ensure_dataset
 from recbole_logq.evaluation.measures import per_user
 from recbole_logq.evaluation.top_k import Catalogue
 from recbole_logq.experiment.restore import restore

@@ -21,7 +21,7 @@ from typing import Any
 import torch
 from stored_runs import Experiment, prints
 
-from recbole_logq.data.protocol import filters_history
+from recbole_logq.data.dataset.protocol import filters_history
 from recbole_logq.experiment.restore import restore_own
 from recbole_logq.serving import Retriever
 from recbole_logq.serving.export import export

@@ -2,7 +2,7 @@
 
     uv run benchmarks/many_users.py [--users=10000000] [--items=1000000] [--steps=250]
 
-One thread. The data is streamed into a cache (recbole_logq/data/sequence_cache.py), then a process of its own maps it
+One thread. The data is streamed into a cache (recbole_logq/data/batches/sequence_cache.py), then a process of its own maps it
 and trains: user = mean of the last 20 items (HistoryTower), the same table for histories and targets, width 64, cosine
 over 0.1, corrected logQ with 1024 negatives of a batch of 4096 users, sparse gradients and LazyAdam. A step is
 everything between two batches. Memory is the largest resident size of that process, pages of the mapped file included.
@@ -30,8 +30,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from recbole_logq.data.sequence_batches import SequenceBatches
-from recbole_logq.data.sequence_cache import SequenceCache
+from recbole_logq.data.batches.sequence_batches import SequenceBatches
+from recbole_logq.data.batches.sequence_cache import SequenceCache
 from recbole_logq.experiment.run import peak_memory_mb, versions
 from recbole_logq.losses import get_loss, mean_over_rows
 from recbole_logq.modules.history_tower import HistoryTower

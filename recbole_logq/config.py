@@ -9,11 +9,11 @@ from logging import getLogger
 from typing import Any
 
 from recbole_logq import compat
-from recbole_logq.data.features import feature_names, with_features
-from recbole_logq.data.labels import check_threshold
-from recbole_logq.data.observed import observed_field
-from recbole_logq.data.ready_made import check_ready_made
-from recbole_logq.data.temporal_split import is_temporal
+from recbole_logq.data.dataset.feature_columns import feature_names, with_features
+from recbole_logq.data.dataset.labels import check_threshold
+from recbole_logq.data.dataset.observed import observed_field
+from recbole_logq.data.dataset.ready_made import check_ready_made
+from recbole_logq.data.dataset.temporal_split import is_temporal
 from recbole_logq.errors import RequestError
 from recbole_logq.launcher import launched_local_rank, launched_processes, started_by_launcher
 from recbole_logq.parsing import nest, parse_value, read_yaml
@@ -128,7 +128,7 @@ class Config(RecBoleConfig):
         self.recbole_name = recbole_name(model, model_class)
         super()._load_internal_config_dict(self.recbole_name, model_class, dataset)
         self.internal_config_dict["data_path"] = DATA_PATH
-        # RecBole's true drops interactions of ids without a line of features; unset, they stay (data/filters.py).
+        # RecBole's true drops interactions of ids without a line of features; unset, they stay (data/dataset/filters.py).
         self.internal_config_dict["filter_inter_by_user_or_item"] = None
         self.internal_config_dict = _merge(self.internal_config_dict, model_defaults(model))
 

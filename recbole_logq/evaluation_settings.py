@@ -8,7 +8,7 @@ from typing import Any
 
 from recbole.utils import ModelType
 
-from recbole_logq.data.temporal_split import check_temporal, is_temporal
+from recbole_logq.data.dataset.temporal_split import check_temporal, is_temporal
 from recbole_logq.errors import RequestError
 from recbole_logq.own_metrics import is_of_whole_lists
 

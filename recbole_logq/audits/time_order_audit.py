@@ -9,7 +9,7 @@ import pandas as pd
 from recbole.data.dataset import Dataset
 
 from recbole_logq.config import Config
-from recbole_logq.data.exact_time import ExactTimeMixin
+from recbole_logq.data.dataset.exact_time import ExactTimeMixin
 from recbole_logq.data.prepare import create_dataset, fetch, header_of
 from recbole_logq.errors import RequestError
 

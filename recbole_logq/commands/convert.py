@@ -28,7 +28,7 @@ def execute(options: dict[str, Any]) -> None:
     check_flag(options, "overwrite")
     if not isinstance(options.get("keep", {}), dict):
         raise RequestError("keep names a column and its type: --keep.rating=float")
-    from recbole_logq.data.convert import convert
+    from recbole_logq.data.source.convert import convert
 
     report = convert(options.pop("input"), options.pop("dataset"), **options)
     say("\n".join(report.lines()))

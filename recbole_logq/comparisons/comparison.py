@@ -11,7 +11,7 @@ from recbole_logq.comparisons.cluster import run_on_cluster
 from recbole_logq.comparisons.run_record import Record
 from recbole_logq.comparisons.runs import Store, run_in_processes
 from recbole_logq.comparisons.user_values import CommonUsers
-from recbole_logq.data.protocol import require_common
+from recbole_logq.data.dataset.protocol import require_common
 from recbole_logq.errors import RequestError, WorkError
 from recbole_logq.evaluation.statistics import compare_with
 from recbole_logq.experiment.locks import alone_in, refuse_other_content

@@ -56,7 +56,7 @@ def execute(spec: dict[str, Any]) -> dict[str, Any]:
 def _measured(trainer: Any, training: Any, test: Any) -> dict[str, Any]:
     """Measures of the test ranking, and values by user; where a model cannot be ranked in blocks, why."""
     from recbole_logq.comparisons.user_values import users_and_values
-    from recbole_logq.data.item_counts import item_counts
+    from recbole_logq.data.dataset.item_counts import item_counts
     from recbole_logq.evaluation.measures import measures, per_user
     from recbole_logq.own_metrics import is_compared, row_values
     from recbole_logq.training import ranking

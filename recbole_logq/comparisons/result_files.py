@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from recbole_logq.comparisons.run_record import Measurement, problem_of
-from recbole_logq.data.protocol import require_common
+from recbole_logq.data.dataset.protocol import require_common
 from recbole_logq.errors import RequestError
 from recbole_logq.markup import in_markdown
 from recbole_logq.parsing import read_json

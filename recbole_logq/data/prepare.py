@@ -16,16 +16,16 @@ from recbole.data.utils import create_samplers, get_dataloader
 from recbole.sampler import KGSampler, Sampler
 from recbole.utils import FeatureType, InputType, ModelType, set_color
 
-from recbole_logq.data.exact_time import ExactTimeMixin
-from recbole_logq.data.features import check_files
-from recbole_logq.data.header import declared, interaction_files, not_text
-from recbole_logq.data.labels import say_unread_labels
-from recbole_logq.data.mentioned import check_mentioned
-from recbole_logq.data.ranking_loader import RankingLoader
-from recbole_logq.data.ready_made import check_parts
-from recbole_logq.data.temporal_split import is_temporal
-from recbole_logq.data.value_filter import check_filters
-from recbole_logq.data.zoo import address_of, ensure_dataset
+from recbole_logq.data.batches.ranking_loader import RankingLoader
+from recbole_logq.data.dataset.exact_time import ExactTimeMixin
+from recbole_logq.data.dataset.feature_columns import check_files
+from recbole_logq.data.dataset.labels import say_unread_labels
+from recbole_logq.data.dataset.mentioned import check_mentioned
+from recbole_logq.data.dataset.ready_made import check_parts
+from recbole_logq.data.dataset.temporal_split import is_temporal
+from recbole_logq.data.dataset.value_filter import check_filters
+from recbole_logq.data.source.header import declared, interaction_files, not_text
+from recbole_logq.data.source.known_datasets import address_of, ensure_dataset
 from recbole_logq.errors import RequestError, WorkError
 
 _DATASET_OF_TYPE = {

@@ -25,7 +25,7 @@ def measures(
         target_rows: Row of each test pair, int64 ``[targets]``.
         target_items: Item of each test pair, int64 ``[targets]``; no pair twice.
         counts: Training interactions of each item, int64 ``[n_items]``, the same for all models that are compared
-            (:func:`recbole_logq.data.item_counts.item_counts`); column 0 is padding.
+            (:func:`recbole_logq.data.dataset.item_counts.item_counts`); column 0 is padding.
         ks: Lengths of the list, each at most K.
 
     Returns:

@@ -51,7 +51,7 @@ def evaluate(
     from recbole.utils import init_seed, set_color
 
     from recbole_logq.config import over
-    from recbole_logq.data.protocol import protocol_of
+    from recbole_logq.data.dataset.protocol import protocol_of
     from recbole_logq.experiment.logs import start_log
     from recbole_logq.experiment.restore import restore
     from recbole_logq.training.create import create_trainer
@@ -105,7 +105,7 @@ def configuration(state: dict[str, Any], file: str, changes: dict[str, Any], mod
     Raises:
         RequestError: The changes do not fit the checkpoint, or plug-ins that it names are not asked for.
     """
-    from recbole_logq.data.temporal_split import is_temporal
+    from recbole_logq.data.dataset.temporal_split import is_temporal
     from recbole_logq.experiment.restore import rebuilt
     from recbole_logq.experiment.stored_settings import settings_of_checkpoint
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from recbole_logq.data.fingerprint import id_fingerprint, split_fingerprint
+from recbole_logq.data.dataset.fingerprint import id_fingerprint, split_fingerprint
 from recbole_logq.data.prepare import create_dataset, create_loaders, split_dataset
 from recbole_logq.errors import RequestError, out_of_memory
 from recbole_logq.experiment.processes import of_one_process

@@ -61,7 +61,7 @@ def begin(config: Any, phases: Phases, prepared: Any = None) -> Begun:
     """
     from recbole.utils import init_seed
 
-    from recbole_logq.data.fingerprint import id_fingerprint, split_fingerprint
+    from recbole_logq.data.dataset.fingerprint import id_fingerprint, split_fingerprint
     from recbole_logq.data.prepare import check_labels, create_dataset, create_loaders, fetch, split_dataset
     from recbole_logq.experiment.logs import start_log
     from recbole_logq.training.create import create_trainer
@@ -197,7 +197,7 @@ def close(trainer: Any) -> None:
 def _train_and_test(config: Any, begun: Begun, phases: Phases, saved: bool) -> dict[str, Any]:
     from recbole.utils import init_seed, set_color
 
-    from recbole_logq.data.protocol import protocol_of
+    from recbole_logq.data.dataset.protocol import protocol_of
 
     trainer, loaders, parts = begun
     logger, show = getLogger(), config["show_progress"]

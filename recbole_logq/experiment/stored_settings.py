@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from recbole_logq.compat import recbole_folder
-from recbole_logq.data.zoo import PACKAGED, address_of
+from recbole_logq.data.source.known_datasets import PACKAGED, address_of
 from recbole_logq.errors import RequestError, WorkError
 from recbole_logq.experiment.earlier import earlier_given
 from recbole_logq.models.resolve import own_fields, recbole_name, resolve_model, settings_of, source_files, split_name

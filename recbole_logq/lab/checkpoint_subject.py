@@ -7,8 +7,8 @@ from typing import Any
 
 import torch
 
-from recbole_logq.data.loaders import WindowLoader
-from recbole_logq.data.window_batch import WindowBatch
+from recbole_logq.data.batches.loaders import WindowLoader
+from recbole_logq.data.batches.window_batch import WindowBatch
 from recbole_logq.errors import RequestError
 from recbole_logq.experiment.restore import Restored
 from recbole_logq.lab.subject import Batch, Subject

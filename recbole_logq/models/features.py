@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from recbole_logq.data.features import columns_of, feature_names, seen_ids
+from recbole_logq.data.dataset.feature_columns import columns_of, feature_names, seen_ids
 from recbole_logq.errors import RequestError
 from recbole_logq.models.sparse import sparse_rule
 from recbole_logq.modules.feature_embedding import FeatureEmbedding

@@ -9,7 +9,7 @@ from recbole.model.abstract_recommender import SequentialRecommender
 from recbole.utils import InputType
 from torch import Tensor
 
-from recbole_logq.data.history_loader import HistoryLoader
+from recbole_logq.data.batches.history_loader import HistoryLoader
 from recbole_logq.errors import RequestError
 from recbole_logq.models.retrieval import RetrievalMixin
 from recbole_logq.models.rows import Rows
@@ -36,7 +36,7 @@ class HistoryEncoder(RetrievalMixin, SequentialRecommender):
     @staticmethod
     def dataset_class() -> type:
         """The dataset that keeps sequences whole."""
-        from recbole_logq.data.sequence_dataset import SequenceDataset
+        from recbole_logq.data.dataset.sequence_dataset import SequenceDataset
 
         return SequenceDataset
 

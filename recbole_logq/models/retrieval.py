@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from recbole_logq.data.features import check_features
+from recbole_logq.data.dataset.feature_columns import check_features
 from recbole_logq.losses import limits, mean_over_rows
 from recbole_logq.losses.corrected_logq import CorrectedLogQ
 from recbole_logq.losses.terms import MaskFunction

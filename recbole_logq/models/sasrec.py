@@ -9,9 +9,9 @@ from recbole.model.abstract_recommender import SequentialRecommender
 from recbole.utils import InputType
 from torch import Tensor, nn
 
-from recbole_logq.data.features import feature_names
-from recbole_logq.data.loaders import WindowLoader
-from recbole_logq.data.window_batch import WindowBatch
+from recbole_logq.data.batches.loaders import WindowLoader
+from recbole_logq.data.batches.window_batch import WindowBatch
+from recbole_logq.data.dataset.feature_columns import feature_names
 from recbole_logq.errors import RequestError
 from recbole_logq.models.features import feature_embedding, fields_alone
 from recbole_logq.models.retrieval import RetrievalMixin
@@ -69,7 +69,7 @@ class SASRec(RetrievalMixin, SequentialRecommender):
     @staticmethod
     def dataset_class() -> type:
         """The dataset that keeps sequences whole."""
-        from recbole_logq.data.sequence_dataset import SequenceDataset
+        from recbole_logq.data.dataset.sequence_dataset import SequenceDataset
 
         return SequenceDataset
 

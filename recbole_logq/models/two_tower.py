@@ -10,9 +10,9 @@ from recbole.model.abstract_recommender import GeneralRecommender
 from recbole.utils import InputType
 from torch import Tensor
 
-from recbole_logq.data.features import feature_names
-from recbole_logq.data.histories import HISTORY, check_histories, max_history
-from recbole_logq.data.loaders import InteractionLoader
+from recbole_logq.data.batches.loaders import InteractionLoader
+from recbole_logq.data.dataset.feature_columns import feature_names
+from recbole_logq.data.dataset.histories import HISTORY, check_histories, max_history
 from recbole_logq.models.features import context_fields, entity_fields, feature_embedding, fields_alone
 from recbole_logq.models.retrieval import RetrievalMixin
 from recbole_logq.models.rows import Rows

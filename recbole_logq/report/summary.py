@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from recbole_logq.data.protocol import require_common
+from recbole_logq.data.dataset.protocol import require_common
 from recbole_logq.errors import RequestError
 from recbole_logq.report.intervals import Interval, over_seeds
 

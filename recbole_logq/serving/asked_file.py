@@ -7,8 +7,8 @@ from logging import getLogger
 from pathlib import Path
 from typing import Any, NoReturn
 
-from recbole_logq.data.tables import open_table
-from recbole_logq.data.tables.cell_text import holds_lists, lists_of_texts, plain, texts
+from recbole_logq.data.source.tables import open_table
+from recbole_logq.data.source.tables.cell_text import holds_lists, lists_of_texts, plain, texts
 from recbole_logq.errors import RequestError
 from recbole_logq.serving.context import TOKEN, Context
 from recbole_logq.serving.tokens import split_tokens

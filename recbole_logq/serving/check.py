@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from recbole_logq.data.histories import HISTORY
+from recbole_logq.data.dataset.histories import HISTORY
 from recbole_logq.errors import WorkError
 from recbole_logq.serving.context import some_contexts
 from recbole_logq.serving.retriever import Retriever

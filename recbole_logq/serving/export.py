@@ -83,7 +83,7 @@ def export(
             f"{file}: {parts[0]} is an encoder of your own, and an exported folder holds data, not code; use "
             "recbole_logq.load(checkpoint) where your code is"
         )
-    from recbole_logq.data.protocol import protocol_of
+    from recbole_logq.data.dataset.protocol import protocol_of
     from recbole_logq.experiment.restore import restore_own
     from recbole_logq.experiment.run import versions
     from recbole_logq.serving.histories import user_histories

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recbole_logq.data.exact_time import HISTORY_END
+from recbole_logq.data.dataset.exact_time import HISTORY_END
 from recbole_logq.serving.folder import HISTORIES
 
 

@@ -12,7 +12,7 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from recbole_logq.data.histories import last_items
+from recbole_logq.data.dataset.histories import last_items
 from recbole_logq.errors import RequestError
 from recbole_logq.modules.query import Request
 from recbole_logq.serving import folder as files

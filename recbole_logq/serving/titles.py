@@ -6,7 +6,7 @@ from logging import getLogger
 from pathlib import Path
 from typing import Any
 
-from recbole_logq.data.atomic_text import AtomicText
+from recbole_logq.data.source.atomic_text import AtomicText
 from recbole_logq.errors import RequestError
 
 _TEXT = {"token", "token_seq"}

@@ -18,7 +18,7 @@ from recbole.evaluator import metrics as theirs
 from recbole.evaluator.collector import Collector
 from torch import Tensor
 
-from recbole_logq.data.item_counts import item_counts
+from recbole_logq.data.dataset.item_counts import item_counts
 
 Items = NDArray[np.int64]
 """Recommended items ``[rows, k]``; 0, the padding item, where a row has fewer to rank."""

@@ -11,7 +11,7 @@ from recbole.utils import set_color
 from torch import Tensor
 from tqdm import tqdm
 
-from recbole_logq.data.ranking_loader import RankingLoader
+from recbole_logq.data.batches.ranking_loader import RankingLoader
 from recbole_logq.evaluation.top_k import Catalogue, TopK, top_k_of_scores
 
 ROWS = 1024

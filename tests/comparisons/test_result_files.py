@@ -12,7 +12,7 @@ import pytest
 
 from recbole_logq import run
 from recbole_logq.comparisons.result_files import compare_files
-from recbole_logq.data.protocol import require_common
+from recbole_logq.data.dataset.protocol import require_common
 from recbole_logq.errors import RequestError
 
 LAST = {"split": {"LS": "valid_and_test"}, "order": "TO"}

@@ -12,7 +12,7 @@ from recbole.evaluator import metrics as theirs
 from recbole.evaluator.collector import DataStruct
 
 from recbole_logq import compat, run
-from recbole_logq.data.item_counts import item_counts
+from recbole_logq.data.dataset.item_counts import item_counts
 from recbole_logq.evaluation.measures import gini, measures, per_user, popularity_deciles, self_information
 from recbole_logq.training import ranking
 

@@ -12,7 +12,7 @@ from recbole.data.interaction import Interaction
 
 from recbole_logq import evaluate, run
 from recbole_logq.cli import main
-from recbole_logq.data.histories import HISTORY
+from recbole_logq.data.dataset.histories import HISTORY
 from recbole_logq.models.resolve import own_models
 
 IN_TIME = {"split": {"LS": "valid_and_test"}, "order": "TO"}

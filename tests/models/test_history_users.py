@@ -11,7 +11,7 @@ import torch
 from recbole.data.interaction import Interaction
 
 from recbole_logq import evaluate, run
-from recbole_logq.data.histories import HISTORY
+from recbole_logq.data.dataset.histories import HISTORY
 from recbole_logq.models.resolve import own_models
 from recbole_logq.training import checkpoint
 

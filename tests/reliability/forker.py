@@ -28,7 +28,7 @@ import torch._dynamo
 import torch.export
 
 import recbole_logq.audits.time_order_audit
-import recbole_logq.data.convert
+import recbole_logq.data.source.convert
 import recbole_logq.experiment.evaluate
 import recbole_logq.experiment.logs
 import recbole_logq.experiment.run

@@ -21,9 +21,9 @@ from typing import Any
 import torch
 import torch._dynamo  # every optimizer imports it
 
-import recbole_logq.data.fingerprint
+import recbole_logq.data.dataset.fingerprint
+import recbole_logq.data.dataset.protocol
 import recbole_logq.data.prepare
-import recbole_logq.data.protocol
 import recbole_logq.experiment.logs
 import recbole_logq.training.create  # noqa: F401
 from recbole_logq.config import Config

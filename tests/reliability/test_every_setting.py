@@ -66,7 +66,7 @@ ELSEWHERE = {
     "recbole_order, eval_args.order=RO": "there is no order: it is the same either way",
     "data_path, dataset=ml-100k": "RecBole has that one inside its package",
     "normalize_all, normalize_field, without recbole_order": "RecBole sets it for ml-100k; weights, features and times "
-    "stay in the units of the file, which tests/data/test_loaders.py holds",
+    "stay in the units of the file, which tests/data/batches/test_loaders.py holds",
 }
 """Where a setting that has a line is accepted and changes nothing."""
 

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from recbole_logq import run
-from recbole_logq.data.histories import last_items
+from recbole_logq.data.dataset.histories import last_items
 from recbole_logq.errors import RequestError, WorkError
 from recbole_logq.experiment.restore import restore_own
 from recbole_logq.serving import Retriever
@@ -33,7 +33,7 @@ NAMES += ["context-ids", "context-history"]
 
 @pytest.mark.parametrize("name", NAMES)
 def test_exact_search_is_the_evaluators_ranking(checkpoint: Checkpoint, exported: Exported, name: str) -> None:
-    from recbole_logq.data.protocol import filters_history
+    from recbole_logq.data.dataset.protocol import filters_history
     from recbole_logq.training.ranking import rank
 
     restored = restore_own(checkpoint(name))

@@ -17,7 +17,7 @@ from recbole.trainer import Trainer as RecBoleTrainer
 from recbole.utils import EvaluatorType, init_seed
 
 from recbole_logq.config import Config
-from recbole_logq.data import ranking_loader
+from recbole_logq.data.batches import ranking_loader
 from recbole_logq.data.prepare import create_dataset, create_loaders, split_dataset
 from recbole_logq.evaluation import top_k
 from recbole_logq.training import ranking

@@ -1,0 +1,32 @@
+"""Rows of a target and what its user had before, for encoders that compute a query from that."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from recbole.data.interaction import Interaction
+
+from recbole_logq.data.batches.loaders import TensorLoader
+
+
+class HistoryLoader(TensorLoader):
+    """Shuffled rows of the training part: target, user, items before it (right-padded with 0) and their number."""
+
+    def __init__(self, config: Any, dataset: Any) -> None:
+        super().__init__(config, dataset)
+        self._weights = config["weight_field"]
+
+    @property
+    def n_rows(self) -> int:
+        return len(self.dataset)
+
+    @property
+    def n_positives(self) -> int:
+        return len(self.dataset)
+
+    def batch(self, rows: torch.Tensor) -> Interaction:
+        found: Interaction = self.dataset[rows]
+        if self._weights:
+            found.update(Interaction({self._weights: self.dataset.interaction_column(self._weights)[rows]}))
+        return found

@@ -1,0 +1,176 @@
+"""Training loaders of the own models: index arithmetic on tensors, no Python work per row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from recbole.data.interaction import Interaction
+
+from recbole_logq.data.batches.window_batch import WindowBatch
+from recbole_logq.data.dataset.exact_time import HISTORY_END
+from recbole_logq.data.dataset.feature_columns import feature_names
+from recbole_logq.data.dataset.histories import HISTORY, last_items, max_history
+from recbole_logq.ranks import own_share
+from recbole_logq.transfer import to_device
+
+
+class TensorLoader:
+    """Shuffled batches of rows; subclasses say what a row is.
+
+    Args:
+        config: Reads ``train_batch_size``, ``shuffle`` and ``seed``.
+        dataset: The training part.
+    """
+
+    def __init__(self, config: Any, dataset: Any) -> None:
+        self.dataset = self._dataset = dataset
+        self.batch_size: int = config["train_batch_size"]
+        self.shuffle: bool = config["shuffle"]
+        self.device: torch.device = config["device"]
+        self.generator = torch.Generator().manual_seed(config["seed"])
+
+    @property
+    def n_rows(self) -> int:
+        """Rows an epoch goes over."""
+        raise NotImplementedError
+
+    @property
+    def n_positives(self) -> int:
+        """Training targets an epoch goes over."""
+        raise NotImplementedError
+
+    def batch(self, rows: torch.Tensor) -> Interaction:
+        """The batch made of ``rows`` (int64 ``[batch]``; none where a process has no share of a small batch)."""
+        raise NotImplementedError
+
+    def start_epoch(self) -> None:
+        """Called before an epoch is measured or iterated, for loaders whose rows differ from epoch to epoch."""
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps of an epoch, in the mean over epochs: what a schedule counts with."""
+        return len(self)
+
+    def __len__(self) -> int:
+        return -(-self.n_rows // self.batch_size)
+
+    def __iter__(self) -> Iterator[Interaction]:
+        for rows in self._batches():
+            # Every process goes through the same order and takes its share of each batch.
+            yield self.batch(rows[own_share(len(rows))])
+
+    def _batches(self) -> Sequence[torch.Tensor]:
+        return self._order().split(self.batch_size)
+
+    def _order(self) -> torch.Tensor:
+        return torch.randperm(self.n_rows, generator=self.generator) if self.shuffle else torch.arange(self.n_rows)
+
+
+class InteractionLoader(TensorLoader):
+    """Rows are interactions: batches of ``user_id`` and ``item_id``, both ``[batch]``, and the columns of settings.
+
+    The columns lie on the model's device, and so does an epoch's order: a step sends nothing there.
+
+    For a model that reads them, ``HISTORY`` is what the user had before the row's own interaction, ``[batch, length]``.
+    With ``segment_field`` every batch is of one segment; the batches of all segments come in random order.
+    """
+
+    def __init__(self, config: Any, dataset: Any) -> None:
+        super().__init__(config, dataset)
+        fields = (dataset.uid_field, dataset.iid_field, *feature_names(config, "context_features"))
+        columns = {field: dataset.inter_feat[field] for field in fields}
+        self._segments: torch.Tensor | None = None
+        if config["segment_field"]:
+            self._segments = dataset.interaction_column(config["segment_field"])
+            columns[config["segment_field"]] = self._segments
+            sizes = torch.unique(self._segments, return_counts=True)[1]
+            self._n_batches = int((-torch.div(-sizes, self.batch_size, rounding_mode="floor")).sum())
+        if config["weight_field"]:
+            columns[config["weight_field"]] = dataset.interaction_column(config["weight_field"])
+        self._columns = {field: column.to(self.device) for field, column in columns.items()}
+        self._max_history = max_history(config)
+        if self._max_history:
+            end = dataset.inter_feat[HISTORY_END]
+            start = torch.searchsorted(dataset.flat_users, dataset.inter_feat[dataset.uid_field])
+            self._history = start.to(self.device), end.to(self.device)
+            self._items = dataset.flat_items.to(self.device)
+
+    def __len__(self) -> int:
+        if self._segments is None:
+            return super().__len__()
+        return self._n_batches
+
+    def _batches(self) -> Sequence[torch.Tensor]:
+        order = self._order()
+        if self._segments is None:
+            return to_device(order, self.device).split(self.batch_size)
+        segments, place = self._segments[order].sort(stable=True)
+        sizes = torch.unique_consecutive(segments, return_counts=True)[1]
+        parts = to_device(order[place], self.device).split(sizes.tolist())
+        batches = [batch for part in parts for batch in part.split(self.batch_size)]
+        if not self.shuffle:
+            return batches
+        return [batches[i] for i in torch.randperm(len(batches), generator=self.generator).tolist()]
+
+    @property
+    def n_rows(self) -> int:
+        return len(self.dataset)
+
+    @property
+    def n_positives(self) -> int:
+        return len(self.dataset)
+
+    def batch(self, rows: torch.Tensor) -> Interaction:
+        columns = {field: column[rows] for field, column in self._columns.items()}
+        if self._max_history:
+            start, end = (column[rows] for column in self._history)
+            columns[HISTORY] = last_items(self._items, start, end, self._max_history)
+        return Interaction(columns)
+
+
+class WindowLoader(TensorLoader):
+    """Rows are windows of users' sequences, batches of their tokens: the item before, the target, its user, its weight.
+
+    The sequences lie on the model's device; a step sends it where its windows begin and how long they are.
+    """
+
+    def __init__(self, config: Any, dataset: Any) -> None:
+        super().__init__(config, dataset)
+        self._items = dataset.flat_items.to(self.device)
+        self._users = dataset.flat_users.to(self.device)
+        self._is_target = dataset.windows.is_target.to(self.device)
+        self._weights = None if dataset.flat_weights is None else dataset.flat_weights.to(self.device)
+
+    def start_epoch(self) -> None:
+        self.dataset.windows.cut_at_random(self.generator)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return -(-self.dataset.windows.expected_n_windows // self.batch_size)
+
+    @property
+    def n_rows(self) -> int:
+        return self.dataset.windows.n_windows
+
+    @property
+    def n_positives(self) -> int:
+        return len(self.dataset)
+
+    def batch(self, rows: torch.Tensor) -> WindowBatch:
+        data, windows = self.dataset, self.dataset.windows
+        packing, place = windows.tokens(rows, self.device)
+        columns = {
+            data.item_list_field: self._items[place - 1],
+            data.iid_field: self._items[place],
+            data.uid_field: self._users[place],
+        }
+        if self._weights is not None:
+            columns[data.config["weight_field"]] = self._weights[place]
+        n_targets = windows.n_targets(rows)
+        if n_targets == packing.n_tokens:
+            return WindowBatch(columns, packing, None)
+        # With their number known, an accelerator need not be asked for it.
+        real = torch.nonzero_static(self._is_target[place], size=n_targets).flatten()
+        return WindowBatch(columns, packing, real)

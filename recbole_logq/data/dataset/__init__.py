@@ -1,0 +1,1 @@
+"""From atomic files to the rows, splits and histories of a dataset."""

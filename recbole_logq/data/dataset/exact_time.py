@@ -1,0 +1,282 @@
+"""Exact time order for RecBole's datasets.
+
+RecBole 1.2.1 turns timestamps into float32 and sorts by them afterwards; at today's Unix times one float32 step is 64
+to 128 seconds, so interactions closer than that keep file order and leave-one-out picks the wrong test item. Here time
+stays 64 bits wide, every sort is stable, and ties keep file order.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from recbole.data.interaction import Interaction
+from recbole.utils import FeatureType, ModelType
+
+from recbole_logq.data.dataset.feature_columns import SUFFIX, feature_names
+from recbole_logq.data.dataset.group_splits import order_by, stable_order
+from recbole_logq.data.dataset.item_counts import depends_on_times
+from recbole_logq.data.dataset.observed import ObservedNegatives, observed_field, refused
+from recbole_logq.data.dataset.parts import ReadyMadeMixin
+from recbole_logq.data.dataset.temporal_split import TemporalSplit, is_temporal
+from recbole_logq.errors import RequestError
+
+# Where the history of a row ends in `flat_items`; a name no atomic file uses.
+HISTORY_END = "__history_end"
+
+
+class ExactTimeMixin(ReadyMadeMixin):
+    """Mix into a RecBole dataset class, in front of it.
+
+    Attributes:
+        flat_users, flat_items: All interactions ordered by user, then time; int64 ``[interactions]``. Set where the
+            split goes by time, together with a column ``HISTORY_END`` of ``inter_feat``: the row's own position in
+            them, before which its user's history ends.
+        flat_parts: Numbers of their parts in a ready-made split, int64 ``[interactions]``; None elsewhere.
+        flat_times: Their times, where a sequential model's split depends on them; None elsewhere.
+    """
+
+    flat_users: torch.Tensor
+    flat_items: torch.Tensor
+    flat_parts: torch.Tensor | None = None
+    flat_times: torch.Tensor | None = None
+    observed: ObservedNegatives | None = None
+    training_negatives: tuple[torch.Tensor, torch.Tensor]
+    inter_feat: Any
+    user_feat: Any
+    item_feat: Any
+
+    def _drop_repeats(self) -> None:
+        keep = self.config["rm_dup_inter"]
+        if keep is None or self.config["recbole_order"] or self.is_ready_made:
+            return super()._drop_repeats()
+        # RecBole sorts with an unstable quicksort here, which shuffles ties.
+        self._sort_by_time()
+        self.inter_feat.drop_duplicates(subset=[self.uid_field, self.iid_field], keep=keep, inplace=True)
+
+    def _fill_nan(self) -> None:
+        # RecBole puts the mean in place of a missing time, which moves the interaction into the middle.
+        if self._time_matters() or (self._order_matters() and self.time_field in self.inter_feat):
+            self._check_time()
+        if field := observed_field(self.config):
+            # Before floats are normalised: the threshold is meant as the file has it.
+            self.observed = ObservedNegatives(self, field)
+            self.inter_feat = self.observed.positives
+        if self.config["weight_field"]:
+            self._check_weights()
+        self._check_features()
+        super()._fill_nan()
+
+    def _normalize(self) -> None:
+        # normalize_all (which RecBole's settings of ml-100k turn on) would squeeze time into [0, 1] too, and weights.
+        # Features are standardised in the model, in the units of the file, which those of new items have too.
+        names = [self.time_field] if self._time_stays_wide() else []
+        names += [self.config["weight_field"]] if self.config["weight_field"] else []
+        names += [name for key in SUFFIX for name in feature_names(self.config, key)]
+        tables = [table for table in (self.inter_feat, self.user_feat, self.item_feat) if table is not None]
+        kept = [(table, name, table[name].copy()) for table in tables for name in names if name in table]
+        super()._normalize()
+        for table, name, values in kept:
+            table[name] = values
+
+    def _check_features(self) -> None:
+        tables = {"user": self.user_feat, "item": self.item_feat, "inter": self.inter_feat}
+        for key, suffix in SUFFIX.items():
+            for name in feature_names(self.config, key):
+                if self.field2type.get(name) not in (FeatureType.FLOAT, FeatureType.FLOAT_SEQ):
+                    continue
+                values = tables[suffix][name]
+                rows = values if self.field2type[name] == FeatureType.FLOAT_SEQ else [values]
+                if any(np.isinf(np.asarray(row, dtype=np.float64)).any() for row in rows):
+                    raise RequestError(f"{key}: {name} of {self.dataset_name} has infinite values; take them out")
+
+    def _check_weights(self) -> None:
+        """Before RecBole puts means in place of what is missing."""
+        field = self.config["weight_field"]
+        for table, key in ((self.inter_feat, None), (self.user_feat, self.uid_field)):
+            if table is None or field not in table or self.field2type[field] != FeatureType.FLOAT:
+                continue  # what is wrong with it is said elsewhere
+            # Row 0 of a feature table is padding.
+            values = table[field].to_numpy(np.float64) if key is None else table[table[key] != 0][field].to_numpy()
+            if not (np.isfinite(values) & (values >= 0)).all():
+                worst = "missing or infinite ones" if not np.isfinite(values).all() else f"{values.min():g}"
+                raise RequestError(f"weight_field={field}: weights must be numbers from 0 up, found {worst}")
+            return
+
+    def _filter_by_counts(self) -> None:
+        arguments = self.config["eval_args"]
+        if not is_temporal(arguments):
+            return super()._filter_by_counts()
+        self._check_time()
+        rows = self.inter_feat
+        times = rows[self.time_field].to_numpy(np.float64)
+        self.temporal_split = TemporalSplit(arguments, times)
+        early = times < self.temporal_split.valid_from
+        if not early.any() or not (times >= self.temporal_split.test_from).any():
+            raise RequestError(
+                f"eval_args.split.GTS={arguments['split']['GTS']}: times of {self.dataset_name} go from "
+                f"{times.min():.15g} to {times.max():.15g}, which leaves nothing to train or nothing to test on"
+            )
+        self.inter_feat = rows[early].copy()
+        features = {  # copies, because RecBole's filter drops rows in place
+            field: None if table is None else table.copy()
+            for field, table in ((self.uid_field, self.user_feat), (self.iid_field, self.item_feat))
+        }
+        super()._filter_by_counts()  # counts what training sees
+        before, trained = (self._taken(table) for table in (rows[early], self.inter_feat))
+        later = self.temporal_split.seen(before, rows[~early], trained, self.uid_field, self.iid_field)
+        self.inter_feat = pd.concat([self.inter_feat, later]).sort_index()  # in file order again
+        # Features follow: no id that only they know, and none that RecBole's filter dropped because it is new.
+        self.user_feat, self.item_feat = (
+            None if table is None else table[table[field].isin(self.inter_feat[field])].copy()
+            for field, table in features.items()
+        )
+
+    def _taken(self, rows: pd.DataFrame) -> pd.DataFrame:
+        """Without what is an observed negative: what was only ever refused is not seen."""
+        field = observed_field(self.config)
+        if field is None or field not in rows:
+            return rows
+        return rows[~refused(rows, self.config)]
+
+    def build(self) -> list[Any]:
+        """RecBole's, and the global temporal split."""
+        parts = self._parts()
+        if self.observed is not None:
+            parts[0].training_negatives = self.observed.before(self, parts[1:])
+        return parts
+
+    def _parts(self) -> list[Any]:
+        if self.is_ready_made:
+            self._change_feat_format()
+            return self._ready_made_parts()
+        if not is_temporal(self.config["eval_args"]):
+            return super().build()
+        self._change_feat_format()
+        rows = self.inter_feat
+        index = self.temporal_split.parts(rows[self.time_field], rows[self.uid_field], rows[HISTORY_END])
+        self.logger.info(str(self.temporal_split))
+        return self._parts_of(index)
+
+    def _change_feat_format(self) -> None:
+        if self._time_matters() and not self.config["recbole_order"]:
+            # Context-aware models feed time to layers as float32 and keep that; sorted beforehand, RecBole's own
+            # stable sort by float32 (a monotone map) can no longer undo the exact order.
+            self._sort_by_time()
+        super()._change_feat_format()
+        if self.is_ready_made:
+            self._order_parts()
+        elif self._time_matters() and self._ranks_users():
+            self._keep_order(order_by(self.inter_feat, [self.uid_field, self.time_field]))
+
+    def _order_parts(self) -> None:
+        self._say_parts()
+        if self._ranks_users():
+            self._keep_order(self._by_part(self.uid_field))
+        elif self._is_sequential and not self._prefixes:
+            self.data_augmentation()  # which RecBole leaves out: its ready-made files hold prefixes
+
+    def _ranks_users(self) -> bool:
+        return self.config["MODEL_TYPE"] in {ModelType.GENERAL, ModelType.TRADITIONAL}
+
+    def _keep_order(self, order: torch.Tensor) -> None:
+        self._keep_sequences(order)
+        self.inter_feat.update(Interaction({HISTORY_END: torch.argsort(order)}))
+
+    def data_augmentation(self) -> None:
+        """RecBole's, which makes a row of every interaction but a user's first; only sequential datasets have it."""
+        self.sort(by=[self.uid_field, self.time_field])
+        self._keep_sequences(torch.arange(len(self.inter_feat)))
+        super().data_augmentation()
+        rows = self._target_positions()
+        self._part_of_targets(rows)
+        if len(rows) == len(self.inter_feat):  # DIEN makes rows of its own
+            self.inter_feat.update(Interaction({HISTORY_END: rows}))
+
+    def training_pairs(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Users and the items that training knows of them, of a training part; both int64 ``[pairs]``."""
+        return self.inter_feat[self.uid_field], self.inter_feat[self.iid_field]
+
+    def interaction_column(self, field: str) -> torch.Tensor:
+        """A column of the interactions, or of their users: ``[interactions]``.
+
+        Raises:
+            RequestError: There is no such column.
+        """
+        if field in self.inter_feat:
+            return self.inter_feat[field]
+        if self.user_feat is not None and field in self.user_feat:
+            return self.user_feat[field][self.inter_feat[self.uid_field]]
+        raise RequestError(
+            f"{self.dataset_name} has no column {field!r} in its .inter or .user file (or load_col leaves it out)"
+        )
+
+    def _keep_sequences(self, order: torch.Tensor) -> None:
+        self.flat_users = self.inter_feat[self.uid_field][order]
+        self.flat_items = self.inter_feat[self.iid_field][order]
+        if self.part_of_row is not None:
+            self.flat_parts = self.part_of_row[order]
+        elif self.config["MODEL_TYPE"] == ModelType.SEQUENTIAL and depends_on_times(self.config["eval_args"]):
+            self.flat_times = self.inter_feat[self.time_field][order]
+
+    def _target_positions(self) -> torch.Tensor:
+        """Where the targets of a sequential model lie in ``flat_items``: everywhere but at a user's first item."""
+        again = torch.zeros(len(self.flat_users) + 1, dtype=torch.bool)
+        again[1:-1] = self.flat_users[1:] == self.flat_users[:-1]
+        if alone := int((~again[:-1] & ~again[1:]).sum()):
+            self.logger.info(f"{alone:,} users have one interaction each, which is no target of a sequential model")
+        return again[:-1].nonzero().flatten()
+
+    def _dataframe_to_interaction(self, data: pd.DataFrame) -> Interaction:
+        interaction = super()._dataframe_to_interaction(data)
+        if self.time_field in data and self._time_stays_wide():
+            interaction.interaction[self.time_field] = torch.from_numpy(data[self.time_field].to_numpy(np.float64))
+        return interaction
+
+    def _time_stays_wide(self) -> bool:
+        return (
+            not self.config["recbole_order"]
+            and self.config["MODEL_TYPE"] in {ModelType.GENERAL, ModelType.TRADITIONAL, ModelType.SEQUENTIAL}
+            and self.field2type.get(self.time_field) == FeatureType.FLOAT
+            and self.time_field in self.inter_feat
+            and self.time_field not in self.config["numerical_features"]
+        )
+
+    def _time_matters(self) -> bool:
+        return not self.is_ready_made and self.config["eval_args"]["order"] == "TO"
+
+    def _sort_by_time(self) -> None:
+        if self.time_field not in self.inter_feat:
+            return
+        times = self.inter_feat[self.time_field].to_numpy()
+        if times.dtype != np.float64:  # read as text, which is refused where the order matters
+            self.inter_feat.sort_values(by=self.time_field, kind="stable", inplace=True, ignore_index=True)
+            return
+        self.inter_feat = self.inter_feat.take(stable_order(torch.from_numpy(times)).numpy())
+        self.inter_feat.index = pd.RangeIndex(len(times))
+
+    def _check_time(self) -> None:
+        if self.time_field not in self.inter_feat:
+            raise RequestError(
+                f"{self.dataset_name} is to be ordered by time, but its column {self.time_field!r} is missing or not "
+                "loaded: set TIME_FIELD and load_col, or eval_args.order=RO"
+            )
+        if self.field2type[self.time_field] != FeatureType.FLOAT:
+            raise RequestError(
+                f"{self.time_field} of {self.dataset_name} is typed {self.field2type[self.time_field].value}: declare "
+                f"it as {self.time_field}:float in the header"
+            )
+        times = self.inter_feat[self.time_field].to_numpy(np.float64)
+        if not np.isfinite(times).all():
+            otherwise = f"load_col without {self.time_field}" if self.is_ready_made else "eval_args.order=RO"
+            raise RequestError(
+                f"{int((~np.isfinite(times)).sum())} interactions of {self.dataset_name} have no finite "
+                f"{self.time_field}: remove them, or set {otherwise}"
+            )
+        if len(times) and np.abs(times).max() > 2**53:
+            raise RequestError(
+                f"{self.time_field} of {self.dataset_name} goes beyond 2^53, where float64 is no longer exact: give "
+                "seconds, milli- or microseconds"
+            )

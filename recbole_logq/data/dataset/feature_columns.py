@@ -1,0 +1,154 @@
+"""Which columns of the atomic files are features of the towers, and what is in them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from recbole.utils import FeatureType
+
+from recbole_logq.data.dataset.observed import observed_field
+from recbole_logq.data.source.header import TYPES, declared, interaction_files
+from recbole_logq.errors import RequestError
+from recbole_logq.modules.features import Column
+
+SUFFIX = {"user_features": "user", "item_features": "item", "context_features": "inter"}
+"""Setting to the file whose columns it names."""
+CONTEXT_TYPES = ("token", "float")
+
+
+def feature_names(config: Any, key: str) -> list[str]:
+    """The columns that a setting of :data:`SUFFIX` names; none for models without it."""
+    return list((config.get(key) if isinstance(config, dict) else config[key]) or [])
+
+
+def check_features(values: dict[str, Any]) -> None:
+    """Refuse features that can not be meant.
+
+    Raises:
+        RequestError: In one line, naming what to set instead.
+    """
+    user, item = values["USER_ID_FIELD"], values["ITEM_ID_FIELD"]
+    for key in SUFFIX:
+        names = feature_names(values, key)
+        for name in names:
+            if name in (user, item) or (name in (values.get("alias_of_item_id") or []) and key == "context_features"):
+                raise RequestError(f"{key}: {name} is an id, not a feature of one; leave it out")
+            if names.count(name) > 1:
+                raise RequestError(f"{key}: {name} is in it {names.count(name)} times")
+            if name in (values.get("numerical_features") or []):
+                raise RequestError(f"{key}: {name} is among numerical_features, which make another thing of it")
+    told_after = {values["LABEL_FIELD"], values["RATING_FIELD"], values["weight_field"], observed_field(values)}
+    for name in feature_names(values, "context_features"):
+        if name in told_after:
+            raise RequestError(
+                f"context_features: {name} is known only after the interaction; name what a request knows, such as the "
+                "hour or the device"
+            )
+    _check_ids(values)
+
+
+def _check_ids(values: dict[str, Any]) -> None:
+    histories = values.get("user_tower") == "history"
+    if not values["use_item_id"] and not values["item_features"]:
+        raise RequestError("use_item_id=false: an item without its id needs item_features")
+    use_user_id = values.get("use_user_id", True)
+    if not use_user_id and histories:
+        raise RequestError("use_user_id=false: user_tower=history has no user ids; leave it out")
+    if not use_user_id and not values["user_features"]:
+        raise RequestError("use_user_id=false: a user without an id needs user_features, or set user_tower=history")
+    with_both = (values["item_features"] and values["use_item_id"]) or (
+        values["user_features"] and use_user_id and not histories
+    )
+    if values["id_dropout"] and not with_both:
+        raise RequestError(
+            f"id_dropout={values['id_dropout']}: it leaves ids out beside their features; set item_features or "
+            "user_features, or leave it out"
+        )
+
+
+def with_features(load_col: Any, values: dict[str, Any]) -> Any:
+    """``load_col`` with the features of users and items; those of interactions are added with other columns there."""
+    if not isinstance(load_col, dict):
+        return load_col  # everything is loaded
+    for key, id_field in (("user_features", "USER_ID_FIELD"), ("item_features", "ITEM_ID_FIELD")):
+        names, loaded = feature_names(values, key), load_col.get(SUFFIX[key])
+        if names and loaded != "*":
+            load_col = {**load_col, SUFFIX[key]: list(dict.fromkeys([*(loaded or [values[id_field]]), *names]))}
+    return load_col
+
+
+def check_files(config: Any) -> None:
+    """Look at the headers of the files before anything is loaded.
+
+    Raises:
+        RequestError: A file or a column is missing, or of a type that is no feature.
+    """
+    for key, suffix in SUFFIX.items():
+        names = feature_names(config, key)
+        if not names:
+            continue
+        types = header(_file(config, suffix), config, key)
+        for name in names:
+            if name not in types:
+                have = ", ".join(column for column in types if column not in _ids(config)) or "none but ids"
+                raise RequestError(
+                    f"{key}: the .{suffix} file of {config['dataset']} has no column {name!r}; it has {have}"
+                )
+            allowed = CONTEXT_TYPES if key == "context_features" else TYPES
+            if types[name] not in allowed:
+                raise RequestError(
+                    f"{key}: {name} is typed {types[name]!r} in the header, and takes {', '.join(allowed)}"
+                )
+            if name in ((config["unload_col"] or {}).get(suffix) or []):
+                raise RequestError(f"{key}: {name} is among unload_col.{suffix}; keep one of them")
+
+
+def _file(config: Any, suffix: str) -> Path:
+    if suffix == "inter":
+        return interaction_files(config)[0]
+    return Path(config["data_path"]) / f"{config['dataset']}.{suffix}"
+
+
+def header(file: Path, config: Any, key: str) -> dict[str, str]:
+    """Types of a file's columns by their names.
+
+    Args:
+        file: An atomic file.
+        config: Reads ``encoding`` and ``field_separator``.
+        key: The setting that asks, for messages.
+
+    Raises:
+        RequestError: There is no such file, or its first line declares no columns.
+    """
+    if not file.is_file():
+        raise RequestError(f"{key}: {file} does not exist")
+    return declared(file, config)
+
+
+def _ids(config: Any) -> tuple[str, str]:
+    return config["USER_ID_FIELD"], config["ITEM_ID_FIELD"]
+
+
+def columns_of(dataset: Any, key: str, names: Sequence[str]) -> list[Column]:
+    """The values of features.
+
+    Args:
+        dataset: Any part of it; built.
+        key: Of :data:`SUFFIX`.
+        names: Columns of that file.
+    """
+    table = {"user": dataset.user_feat, "item": dataset.item_feat, "inter": dataset.inter_feat}[SUFFIX[key]]
+    tokens = (FeatureType.TOKEN, FeatureType.TOKEN_SEQ)
+    return [Column(table[name], dataset.num(name) if dataset.field2type[name] in tokens else 0) for name in names]
+
+
+def seen_ids(dataset: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    """Which users and which items a training part has; bool ``[users]`` and ``[items]``."""
+    users, items = dataset.training_pairs()
+    return (
+        torch.zeros(dataset.user_num, dtype=torch.bool).index_fill_(0, users, True),
+        torch.zeros(dataset.item_num, dtype=torch.bool).index_fill_(0, items, True),
+    )

@@ -1,0 +1,106 @@
+"""What a test result was measured on and how, in a form that can be compared between runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from recbole.utils import ModelType
+
+from recbole_logq.data.dataset.ready_made import READY_MADE
+from recbole_logq.data.source.header import interaction_files
+from recbole_logq.errors import RequestError
+
+
+def filters_history(config: Any) -> bool:
+    """``filter_history``; where it is not set RecBole's rule, which filters where ``repeatable`` is off."""
+    given: bool | None = config["filter_history"]
+    return not config["repeatable"] if given is None else given
+
+
+def protocol_of(config: Any, parts: Sequence[Any]) -> dict[str, Any]:
+    """How a run evaluates.
+
+    Returns:
+        ``split`` and ``order`` as set (``order`` is ``exact`` or RecBole's), or that the split was ready-made and its
+        ``files``; ``ranking`` (full or a sample),
+        ``filter_history``, ``averaged_over`` (users, or targets where a sequential model has several of a user), and
+        ``items``: how many are ranked.
+    """
+    arguments = config["eval_args"]
+    users = parts[-1].inter_feat[parts[-1].uid_field]
+    several = len(users) > len(torch.unique(users))
+    sequential = config["MODEL_TYPE"] == ModelType.SEQUENTIAL
+    found: dict[str, Any] = {"split": READY_MADE, "files": [file.name for file in interaction_files(config)]}
+    if config["benchmark_filename"] is None:
+        order = "random" if arguments.get("order") == "RO" else "RecBole's" if config["recbole_order"] else "exact"
+        found = {"split": arguments.get("split"), "order": order}
+    found |= {
+        "ranking": arguments["mode"]["test"],
+        "filter_history": filters_history(config),
+        "averaged_over": "targets" if sequential and several else "users",
+        "items": parts[-1].item_num - 1,
+    }
+    for key in ("targets", "unseen"):
+        if key in arguments:
+            found[key] = arguments[key]
+    return found
+
+
+def require_common(results: Sequence[dict[str, Any]]) -> None:
+    """Refuse to set results side by side that were not measured the same way.
+
+    Args:
+        results: As :func:`recbole_logq.run` returns them.
+
+    Raises:
+        RequestError: Naming the first difference and the setting that removes it.
+    """
+    for one in results:
+        if one.get("trained_on", one["fingerprint"]["train"]) != one["fingerprint"]["train"]:
+            raise RequestError(
+                f"{one['model']} (seed {one['seed']}) was tested under another split than it was trained with: it may "
+                "have seen the answers"
+            )
+    first = results[0]
+    same_seed: dict[Any, dict[str, Any]] = {}
+    for other in results:
+        pair = _pair(first, other)
+        if first["dataset"] != other["dataset"]:
+            raise RequestError(f"{pair} are of different datasets, {first['dataset']} and {other['dataset']}")
+        for key in _REMEDY:
+            one, two = first["protocol"].get(key), other["protocol"].get(key)
+            if one != two:
+                raise RequestError(f"{pair} were measured differently: {key} is {one} and {two}; {_REMEDY[key]}")
+        # A random split depends on the seed: each seed has its own test set, which all models of that seed share.
+        peer = same_seed.setdefault(other["seed"], other) if first["protocol"].get("order") == "random" else first
+        one, two = peer["fingerprint"]["test"], other["fingerprint"]["test"]
+        if one != two:
+            raise RequestError(
+                f"{_pair(peer, other)} have different test sets ({one} and {two}) under the same protocol: the data "
+                "or its filters differ, or users are too short for a sequential model (which has no target for a first "
+                'interaction); run both on one copy with the same filters, such as --user_inter_num_interval="[3,inf)"'
+            )
+
+
+def _pair(one: dict[str, Any], two: dict[str, Any]) -> str:
+    return f"{one['model']} (seed {one['seed']}) and {two['model']} (seed {two['seed']})"
+
+
+_COMMON = (
+    'run both with --eval_args.split="{LS: valid_and_test}" --eval_args.order=TO, or a temporal split with '
+    "--eval_args.targets=last"
+)
+# What two runs must have in common, the weightiest first, and what to set.
+_REMEDY = {
+    "split": _COMMON,
+    "files": "test both on one ready-made split",
+    "order": f"{_COMMON}, and the same --recbole_order",
+    "targets": "give both the same --eval_args.targets",
+    "unseen": "give both the same --eval_args.unseen",
+    "averaged_over": f"one has several targets a user: {_COMMON}",
+    "items": "they ranked different numbers of items: load the same files and set the same filters",
+    "ranking": "give both the same --eval_args.mode",
+    "filter_history": "RecBole filters it for general models only: run both with --filter_history=true, or =false",
+}

@@ -1,0 +1,1 @@
+"""Where interactions come from: known datasets, tables of users, atomic files."""

@@ -1,0 +1,90 @@
+"""Rows of a table as those of an atomic file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import compress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from recbole_logq.data.source.convert.columns import Column
+from recbole_logq.data.source.convert.names import Names
+from recbole_logq.data.source.convert.number_text import floats, written
+from recbole_logq.data.source.convert.report import Report
+from recbole_logq.data.source.convert.times import Clock
+from recbole_logq.data.source.tables import Table
+from recbole_logq.data.source.tables.cell_text import holds_lists, lists_of_texts, plain, texts
+from recbole_logq.errors import RequestError
+
+ROWS_PER_BATCH = 1 << 18
+IDS = ("user_id", "item_id")
+Rows = dict[str, list[str]]
+"""Columns of an atomic file as they are written."""
+
+
+def rows_of(table: Table, columns: dict[str, Column], source: Path, report: Report) -> Iterator[Rows]:
+    """Batches of the rows that have a user, an item and, where there is such a column, a time.
+
+    Args:
+        table: The source.
+        columns: columns of the atomic file.
+        source: Its file, for errors.
+        report: Report that counts what was left out.
+
+    Raises:
+        RequestError: A column does not hold what it is to become.
+    """
+    clock = Clock(source, report)
+    names = {target: Names(target, report) for target, column in columns.items() if "token" in column.kind}
+    blank = dict.fromkeys(columns, 0)
+    for batch in table.batches([column.source for column in columns.values()], ROWS_PER_BATCH):
+        cells = {target: batch[column.source] for target, column in columns.items()}
+        where = {target: f"{column.source} of {source}" for target, column in columns.items()}
+        report.read += len(cells["user_id"])
+        kept = np.ones(len(cells["user_id"]), dtype=bool)
+        found: dict[str, list[Any]] = {}
+        for target in IDS:
+            found[target] = texts(cells[target], where[target])
+            has = np.array([bool(text and text.strip()) for text in found[target]], dtype=bool)
+            report.drop(f"no {target}", (kept & ~has).sum())
+            kept &= has
+        if "timestamp" in columns:
+            seconds = clock.seconds(cells["timestamp"])
+            report.drop("no readable time", (kept & ~np.isfinite(seconds)).sum())
+            kept &= np.isfinite(seconds)
+            found["timestamp"] = [written(value) for value in seconds.tolist()]
+        rows: Rows = {}
+        for target, column in columns.items():
+            if target not in found:
+                found[target], empty = _cells(cells[target], column.kind, where[target])
+                blank[target] += int((kept & empty).sum())
+            rows[target] = list(compress(found[target], kept))
+            if target in names:
+                rows[target] = names[target].of(rows[target])
+        yield rows
+    for target, count in blank.items():
+        if count:
+            report.note(f"{target} is empty in {count:,} rows, where it could not be read; RecBole puts the mean there")
+    for one in names.values():
+        one.close()
+
+
+def _cells(cells: Any, kind: str, where: str) -> tuple[list[str], np.ndarray]:
+    """Text of a further column, and where a number is missing."""
+    none = np.zeros(len(cells), dtype=bool)
+    if kind == "float":
+        values = floats(cells)
+        values[~np.isfinite(values)] = np.nan
+        return [written(value) for value in values.tolist()], np.isnan(values)
+    if not holds_lists(plain(cells)):
+        return [text or "" for text in texts(cells, where)], none
+    if not kind.endswith("_seq"):
+        raise RequestError(f"{where} holds lists: keep it as {kind}_seq")
+    rows = []
+    for parts in lists_of_texts(cells, where):
+        if wrong := [part for part in parts or [] if not part or set(part) & set(" \t\r\n")]:
+            raise RequestError(f"{where}: {wrong[0]!r} in a list has a blank, which separates the parts of {kind}")
+        rows.append(" ".join(parts or []))
+    return rows, none

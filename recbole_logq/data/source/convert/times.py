@@ -1,0 +1,100 @@
+"""Times of a column as seconds since 1970."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.types as kinds
+
+from recbole_logq.data.source.convert.number_text import floats
+from recbole_logq.data.source.convert.report import Report
+from recbole_logq.data.source.tables.cell_text import plain
+from recbole_logq.errors import RequestError
+
+# A timestamp at least this large is in milli-, micro- or nanoseconds: seconds reach 1e11 in the year 5138.
+UNITS = ((1e17, 1e9, "nanoseconds"), (1e14, 1e6, "microseconds"), (1e11, 1e3, "milliseconds"))
+_TICKS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
+
+
+class Clock:
+    """Times of one column; the first batch decides what numbers and texts are.
+
+    Args:
+        source: The file, for errors.
+        report: Report that says what the times were.
+    """
+
+    def __init__(self, source: Path, report: Report) -> None:
+        self.source, self.report = source, report
+        self.divisor: float | None = None
+        self.dates = False
+
+    def seconds(self, cells: Any) -> np.ndarray:
+        """Float64 ``[rows]``, not finite where there is no readable time.
+
+        Args:
+            cells: An Arrow array.
+
+        Raises:
+            RequestError: These are no times.
+        """
+        cells = plain(cells)
+        kind = cells.type
+        if kinds.is_date(kind):
+            cells = cells.cast(pa.timestamp("s"))
+        if kinds.is_date(kind) or kinds.is_timestamp(kind):
+            return self._of_dates(cells)
+        text = kinds.is_string(kind) or kinds.is_large_string(kind) or kinds.is_null(kind)
+        if not (text or kinds.is_integer(kind) or kinds.is_floating(kind) or kinds.is_decimal(kind)):
+            raise RequestError(f"{self.source}: the times are {kind}; name another column with --time=COLUMN")
+        numbers = floats(cells)
+        if self.divisor is None:
+            self._decide(cells, numbers)
+        if self.dates:
+            parsed = pd.to_datetime(_series(cells), utc=True, errors="coerce", format="ISO8601")
+            seconds = (parsed - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(seconds=1)
+            return seconds.to_numpy(np.float64, na_value=np.nan)
+        return numbers / (self.divisor or 1.0)
+
+    def _of_dates(self, cells: Any) -> np.ndarray:
+        zone = cells.type.tz
+        self.report.note("dates became seconds since 1970, UTC" + ("" if zone else ", as they name no time zone"))
+        ticks = cells.cast(pa.int64())
+        missing = np.asarray(ticks.is_null())
+        found = ticks.fill_null(0).to_numpy(zero_copy_only=False) / _TICKS[cells.type.unit]
+        return np.where(missing, np.nan, found)
+
+    def _decide(self, cells: Any, numbers: np.ndarray) -> None:
+        if np.isnan(numbers).all():
+            texts = _series(cells).dropna()
+            texts = texts[texts.str.strip() != ""]
+            if not len(texts):  # the next batch decides
+                return
+            if pd.to_datetime(texts, utc=True, errors="coerce", format="ISO8601").isna().all():
+                raise RequestError(
+                    f"{self.source}: times such as {texts.iloc[0][:40]!r} are neither numbers nor ISO 8601 dates; "
+                    "name another column with --time=COLUMN"
+                )
+            self.divisor, self.dates = 1.0, True
+            self.report.note("dates became seconds since 1970, UTC")
+            return
+        self.divisor = 1.0
+        if kinds.is_float16(cells.type) or kinds.is_float32(cells.type):
+            step = float(np.spacing(np.float32(np.nanmax(np.abs(numbers)))))
+            self.report.note(
+                f"the file has times as {cells.type}, whose steps are about {step:g} here: ties follow the file"
+            )
+        size = float(np.nanmedian(np.abs(numbers)))
+        for least, divisor, name in UNITS:
+            if size >= least:
+                self.divisor = divisor
+                self.report.note(f"times are in {name} and became seconds")
+                return
+
+
+def _series(cells: Any) -> pd.Series:
+    return pd.Series(cells.cast(pa.large_string()).to_pylist(), dtype=object)
