@@ -24,7 +24,7 @@ import torch
 
 from recbole_logq.experiment.run import peak_memory_mb
 from recbole_logq.losses import get_loss, limits, mean_over_rows
-from recbole_logq.modules.in_parts import in_parts
+from recbole_logq.modules.gradient_cache import in_parts
 from recbole_logq.modules.packing import Packing
 from recbole_logq.modules.transformer import SequenceEncoder
 from recbole_logq.probability import TargetCounts

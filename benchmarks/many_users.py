@@ -34,8 +34,8 @@ from recbole_logq.data.batches.sequence_batches import SequenceBatches
 from recbole_logq.data.batches.sequence_cache import SequenceCache
 from recbole_logq.experiment.run import peak_memory_mb, versions
 from recbole_logq.losses import get_loss, mean_over_rows
-from recbole_logq.modules.history_tower import HistoryTower
 from recbole_logq.modules.scorer import Scorer
+from recbole_logq.modules.towers import HistoryTower
 from recbole_logq.probability import TargetCounts
 from recbole_logq.samplers import get_sampler, valid_columns
 from recbole_logq.training.lazy_adam import LazyAdam

@@ -34,7 +34,7 @@ import torch
 
 from recbole_logq.experiment.run import peak_memory_mb, versions
 from recbole_logq.serving.index import APPROXIMATE, ExactIndex, FaissIndex, set_threads
-from recbole_logq.serving.measure import recall, timed
+from recbole_logq.serving.index_quality import recall, timed
 
 RESULTS = Path(__file__).parent / "results" / "retrieval_scale"
 SIZE, HIDDEN, CLUSTERS, SPREAD = 64, 16, 1000, 0.5

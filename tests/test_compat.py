@@ -38,7 +38,7 @@ def test_a_run_imports_no_ray_and_leaves_autograd_alone() -> None:
     code = (
         "import sys; sys.modules['ray'] = None\n"
         "from recbole_logq.config import Config\n"
-        "import recbole_logq.experiment.run, recbole_logq.training.retrieval, recbole_logq.data.prepare\n"
+        "import recbole_logq.experiment.run, recbole_logq.training.retrieval_trainer, recbole_logq.data.prepare\n"
         "Config('BPR', 'ml-100k'); Config('SASRecCorrectedLogQ', 'ml-100k')\n"
         "assert 'recbole.quick_start' not in sys.modules\n"
         "import torch\n"

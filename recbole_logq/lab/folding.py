@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from recbole_logq.losses import get_loss
-from recbole_logq.losses.pool_scores import pool_scores
+from recbole_logq.losses.scores import pool_scores
 
 TOP = 10
 

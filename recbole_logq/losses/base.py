@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from recbole_logq.losses import limits
-from recbole_logq.losses.pool_scores import pool_scores
 from recbole_logq.losses.precision import no_autocast, working_dtype
+from recbole_logq.losses.scores import pool_scores
 from recbole_logq.losses.terms import MaskFunction, Terms
 
 Hits = Literal["masked", "kept", "catalogue"]

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from recbole_logq.losses.base import Loss
-from recbole_logq.losses.pool_scores import pool_scores
 from recbole_logq.losses.score_logsumexp import MASKED_SCORE, score_logsumexp
+from recbole_logq.losses.scores import pool_scores
 from recbole_logq.losses.softmax import softplus
 from recbole_logq.losses.terms import Terms
 from recbole_logq.registry import losses

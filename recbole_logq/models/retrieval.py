@@ -14,8 +14,8 @@ from recbole_logq.losses.corrected_logq import CorrectedLogQ
 from recbole_logq.losses.terms import MaskFunction
 from recbole_logq.models.combination import build_loss, check_combination, check_training, sampler_settings
 from recbole_logq.models.rows import Rows
-from recbole_logq.models.statistics import StepStatistics
 from recbole_logq.models.step import losses_from_vectors
+from recbole_logq.models.step_statistics import StepStatistics
 from recbole_logq.models.unread import check_unread
 from recbole_logq.modules.packing import DIGIT
 from recbole_logq.modules.query import Request, SequenceQuery, TwoTowerQuery

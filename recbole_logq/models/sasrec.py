@@ -13,12 +13,12 @@ from recbole_logq.data.batches.loaders import WindowLoader
 from recbole_logq.data.batches.window_batch import WindowBatch
 from recbole_logq.data.dataset.feature_columns import feature_names
 from recbole_logq.errors import RequestError
-from recbole_logq.models.features import feature_embedding, fields_alone
+from recbole_logq.models.feature_modules import feature_embedding, fields_alone
 from recbole_logq.models.retrieval import RetrievalMixin
 from recbole_logq.models.rows import Rows
 from recbole_logq.models.sparse import sparse_rule
 from recbole_logq.modules.feature_embedding import FeatureEmbedding
-from recbole_logq.modules.in_parts import in_parts
+from recbole_logq.modules.gradient_cache import in_parts
 from recbole_logq.modules.packing import Packing
 from recbole_logq.modules.query import Request, SequenceQuery
 from recbole_logq.modules.transformer import SequenceEncoder

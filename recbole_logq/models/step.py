@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from recbole_logq.losses.base import Loss
-from recbole_logq.losses.pool_scores import pool_scores
 from recbole_logq.losses.precision import no_autocast, working_dtype
+from recbole_logq.losses.scores import pool_scores
 from recbole_logq.losses.terms import MaskFunction
 from recbole_logq.samplers.base import Sampler
 from recbole_logq.samplers.pool import Pool, PoolTerms

@@ -13,15 +13,15 @@ from torch import Tensor
 from recbole_logq.data.batches.loaders import InteractionLoader
 from recbole_logq.data.dataset.feature_columns import feature_names
 from recbole_logq.data.dataset.histories import HISTORY, check_histories, max_history
-from recbole_logq.models.features import context_fields, entity_fields, feature_embedding, fields_alone
+from recbole_logq.models.feature_modules import context_fields, entity_fields, feature_embedding, fields_alone
 from recbole_logq.models.retrieval import RetrievalMixin
 from recbole_logq.models.rows import Rows
 from recbole_logq.models.sparse import sparse_rule
-from recbole_logq.modules.features import EntityFields, Fields
-from recbole_logq.modules.history_tower import HistoryTower
-from recbole_logq.modules.in_parts import in_parts
+from recbole_logq.modules.fields import EntityFields, Fields
+from recbole_logq.modules.gradient_cache import in_parts
 from recbole_logq.modules.query import Request, TwoTowerQuery
 from recbole_logq.modules.tower import Tower
+from recbole_logq.modules.towers import HistoryTower
 
 
 class TwoTower(RetrievalMixin, GeneralRecommender):

@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from recbole_logq.modules.features import EntityFields
-from recbole_logq.modules.id_table import id_table
+from recbole_logq.modules.embedding import id_table
+from recbole_logq.modules.fields import EntityFields
 
 
 class FeatureEmbedding(nn.Module):

@@ -8,11 +8,11 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from recbole_logq.modules.feature_embedding import FeatureEmbedding
-from recbole_logq.modules.features import EntityFields, Fields
-from recbole_logq.modules.history_tower import HistoryTower
+from recbole_logq.modules.fields import EntityFields, Fields
 from recbole_logq.modules.packing import Packing
 from recbole_logq.modules.scorer import Scorer
 from recbole_logq.modules.tower import Tower
+from recbole_logq.modules.towers import HistoryTower
 from recbole_logq.modules.transformer import SequenceEncoder
 
 

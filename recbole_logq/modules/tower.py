@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from recbole_logq.modules.dropout import Dropout
+from recbole_logq.modules.embedding import id_table
 from recbole_logq.modules.feature_embedding import FeatureEmbedding
-from recbole_logq.modules.id_table import id_table
 
 
 class Tower(nn.Module):

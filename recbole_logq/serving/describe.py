@@ -7,10 +7,10 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from recbole_logq.errors import RequestError
-from recbole_logq.modules.features import EntityFields, TokenField
-from recbole_logq.modules.history_tower import HistoryTower
+from recbole_logq.modules.fields import EntityFields, TokenField
 from recbole_logq.modules.query import SequenceQuery
 from recbole_logq.modules.scorer import Scorer
+from recbole_logq.modules.towers import HistoryTower
 from recbole_logq.serving.asked_file import COLUMNS
 from recbole_logq.serving.context import TOKEN, type_of
 from recbole_logq.serving.description import Description, EncoderDescription

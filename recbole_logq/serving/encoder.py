@@ -14,12 +14,12 @@ from torch.overrides import TorchFunctionMode
 from recbole_logq.errors import RequestError
 from recbole_logq.modules.dropout import Dropout
 from recbole_logq.modules.feature_embedding import FeatureEmbedding
-from recbole_logq.modules.features import EntityFields, Fields, NumberField, TokenField
-from recbole_logq.modules.history_tower import HistoryTower
+from recbole_logq.modules.fields import EntityFields, Fields, NumberField, TokenField
 from recbole_logq.modules.positions import RotaryPositions
 from recbole_logq.modules.query import Request, SequenceQuery, TwoTowerQuery
 from recbole_logq.modules.scorer import Scorer
 from recbole_logq.modules.tower import Tower
+from recbole_logq.modules.towers import HistoryTower
 from recbole_logq.modules.transformer import SequenceEncoder
 from recbole_logq.serving import description as describes
 from recbole_logq.serving.description import Description, SequenceDescription, UserDescription

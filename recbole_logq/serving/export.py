@@ -21,7 +21,7 @@ from recbole_logq.serving.context import some_contexts, tokens_of
 from recbole_logq.serving.describe import describe
 from recbole_logq.serving.encoder import write_encoder
 from recbole_logq.serving.index import APPROXIMATE, ExactIndex, check_index
-from recbole_logq.serving.measure import compare_with_exact
+from recbole_logq.serving.index_quality import compare_with_exact
 from recbole_logq.serving.retriever import Retriever
 from recbole_logq.serving.tables import write_context, write_items, write_users
 from recbole_logq.serving.vectors import write_vectors
@@ -86,7 +86,7 @@ def export(
     from recbole_logq.data.dataset.protocol import protocol_of
     from recbole_logq.experiment.restore import restore_own
     from recbole_logq.experiment.run import versions
-    from recbole_logq.serving.histories import user_histories
+    from recbole_logq.serving.dataset_tables import user_histories
     from recbole_logq.serving.titles import titles_of
 
     changes: dict[str, Any] = {"plugins": plugins} if plugins else {}

@@ -16,8 +16,8 @@ import torch
 from recbole_logq.errors import RequestError
 from recbole_logq.files import failed_write, new_file, not_written
 from recbole_logq.training.checkpoint_content import problem
-from recbole_logq.training.numbers import not_finite
-from recbole_logq.training.other_parameter import decode
+from recbole_logq.training.divergence import not_finite
+from recbole_logq.training.plain_values import decode
 
 LARGEST_WEIGHT = 1e15
 """Their products would soon be infinite; training never gets near."""

@@ -10,7 +10,7 @@ from recbole.utils import get_trainer
 
 from recbole_logq.errors import RequestError
 from recbole_logq.models.retrieval import RetrievalMixin
-from recbole_logq.training.retrieval import RetrievalTrainer
+from recbole_logq.training.retrieval_trainer import RetrievalTrainer
 from recbole_logq.training.trainer import Trainer
 
 

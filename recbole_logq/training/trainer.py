@@ -17,9 +17,9 @@ from recbole_logq.plugins import checksums
 from recbole_logq.ranks import from_first, gather_rows, own_share, rank, sum_over_ranks, wait_for_all
 from recbole_logq.training import checkpoint, ranking
 from recbole_logq.training.clock import Clock
+from recbole_logq.training.divergence import gone_wrong, not_finite
 from recbole_logq.training.item_metrics import ItemCollector, right
-from recbole_logq.training.numbers import gone_wrong, not_finite
-from recbole_logq.training.other_parameter import encode
+from recbole_logq.training.plain_values import encode
 
 # What may differ when a run is resumed: how it is watched and how long it goes on, not what is trained.
 CHANGEABLE = frozenset(

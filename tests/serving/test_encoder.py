@@ -77,10 +77,10 @@ def test_it_computes_the_models_queries(build: Callable[..., Any], tmp_path: Pat
 
 
 def test_values_of_users_of_every_kind_are_kept(tmp_path: Path) -> None:
-    from recbole_logq.modules.features import Column, EntityFields
-    from recbole_logq.modules.history_tower import HistoryTower
+    from recbole_logq.modules.fields import Column, EntityFields
     from recbole_logq.modules.query import Request, TwoTowerQuery
     from recbole_logq.modules.scorer import Scorer
+    from recbole_logq.modules.towers import HistoryTower
     from recbole_logq.serving.describe import _user_fields
 
     draw = torch.Generator().manual_seed(0)

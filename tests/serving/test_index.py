@@ -12,7 +12,7 @@ import torch
 
 from recbole_logq.errors import RequestError
 from recbole_logq.serving.index import APPROXIMATE, ExactIndex, HnswIndex, check_index, to_l2
-from recbole_logq.serving.measure import compare_with_exact, recall
+from recbole_logq.serving.index_quality import compare_with_exact, recall
 
 N_ITEMS, SIZE, ROWS = 3000, 16, 40
 

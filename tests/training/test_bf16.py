@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from recbole_logq.training.retrieval import RetrievalTrainer
+from recbole_logq.training.retrieval_trainer import RetrievalTrainer
 
 
 def losses(build: Callable[..., Any], model: str, steps: int, **settings: Any) -> list[float]:

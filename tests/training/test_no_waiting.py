@@ -17,7 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from recbole_logq.models.resolve import own_models
-from recbole_logq.training.retrieval import RetrievalTrainer
+from recbole_logq.training.retrieval_trainer import RetrievalTrainer
 
 META = torch.device("meta")
 WAITS = {

@@ -12,7 +12,7 @@ from recbole.utils import FeatureType
 from recbole_logq.data.dataset.observed import observed_field
 from recbole_logq.data.source.header import TYPES, declared, interaction_files
 from recbole_logq.errors import RequestError
-from recbole_logq.modules.features import Column
+from recbole_logq.modules.fields import Column
 
 SUFFIX = {"user_features": "user", "item_features": "item", "context_features": "inter"}
 """Setting to the file whose columns it names."""

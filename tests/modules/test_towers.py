@@ -8,8 +8,8 @@ from torch import nn
 
 from recbole_logq.modules.bags import mean_by_weight, mean_of_real
 from recbole_logq.modules.feature_embedding import FeatureEmbedding
-from recbole_logq.modules.features import Column, EntityFields
-from recbole_logq.modules.history_tower import HistoryTower
+from recbole_logq.modules.fields import Column, EntityFields
+from recbole_logq.modules.towers import HistoryTower
 
 # Padding right, left, in the middle; an item twice; nothing at all.
 HISTORY = torch.tensor([[3, 1, 0, 0], [0, 0, 4, 4], [2, 0, 0, 5], [6, 5, 4, 3], [0, 0, 0, 0], [0, 0, 0, 2]])

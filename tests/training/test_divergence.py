@@ -13,7 +13,7 @@ import torch
 from recbole_logq import run
 from recbole_logq.errors import WorkError
 from recbole_logq.training import checkpoint
-from recbole_logq.training.numbers import EVERY, FirstBadLoss, temperature_warning
+from recbole_logq.training.divergence import EVERY, FirstBadLoss, temperature_warning
 
 SETTINGS: dict[str, Any] = {"epochs": 3, "show_progress": False, "state": "WARNING", "train_batch_size": 256}
 

@@ -13,7 +13,7 @@ from recbole_logq.data.dataset.feature_columns import columns_of, feature_names,
 from recbole_logq.errors import RequestError
 from recbole_logq.models.sparse import sparse_rule
 from recbole_logq.modules.feature_embedding import FeatureEmbedding
-from recbole_logq.modules.features import EntityFields, Fields
+from recbole_logq.modules.fields import EntityFields, Fields
 
 
 def entity_fields(key: str, config: Any, dataset: Any, std: float) -> EntityFields | None:

@@ -15,9 +15,9 @@ from recbole_logq.errors import RequestError, WorkError
 from recbole_logq.evaluation.diagnostics import MAX_CATALOGUE, diagnose
 from recbole_logq.models.batch_rules import check_data, doubt_about_order, shortfall
 from recbole_logq.ranks import rank, sum_over_ranks, world_size
+from recbole_logq.training.divergence import FirstBadLoss, gone_wrong, temperature_warning
 from recbole_logq.training.gradients import average_gradients
 from recbole_logq.training.lazy_adam import LazyAdam, merge_rows
-from recbole_logq.training.numbers import FirstBadLoss, gone_wrong, temperature_warning
 from recbole_logq.training.schedule import create_schedule, load_schedule
 from recbole_logq.training.trainer import Trainer
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from recbole_logq.modules.bags import mean_of_bags
-from recbole_logq.modules.id_table import id_table
+from recbole_logq.modules.embedding import id_table
 
 
 class Column(NamedTuple):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from recbole_logq.modules.feature_embedding import FeatureEmbedding
-from recbole_logq.modules.features import Column, EntityFields, NumberField, TokenField
+from recbole_logq.modules.fields import Column, EntityFields, NumberField, TokenField
 
 # Row 0 is padding, row 4 is never trained on, and has a token that no other row has.
 SEEN = torch.tensor([False, True, True, True, False])

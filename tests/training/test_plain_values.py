@@ -11,7 +11,7 @@ import scipy.sparse
 import torch
 
 from recbole_logq.errors import WorkError
-from recbole_logq.training.other_parameter import decode, encode
+from recbole_logq.training.plain_values import decode, encode
 
 
 def test_round_trip_through_a_file(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from recbole_logq.models.statistics import StepStatistics
+from recbole_logq.models.step_statistics import StepStatistics
 from recbole_logq.samplers import valid_columns
 
 
