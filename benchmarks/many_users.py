@@ -2,9 +2,9 @@
 
     uv run benchmarks/many_users.py [--users=10000000] [--items=1000000] [--steps=250]
 
-One thread. The data is streamed into a cache (recbole_logq/data/batches/sequence_cache.py), then a process of its own maps it
-and trains: user = mean of the last 20 items (HistoryTower), the same table for histories and targets, width 64, cosine
-over 0.1, corrected logQ with 1024 negatives of a batch of 4096 users, sparse gradients and LazyAdam. A step is
+One thread. The data is streamed into a cache (recbole_logq/data/batches/sequence_cache.py), then a process of its own
+maps it and trains: user = mean of the last 20 items (HistoryTower), the same table for histories and targets, width 64,
+cosine over 0.1, corrected logQ with 1024 negatives of a batch of 4096 users, sparse gradients and LazyAdam. A step is
 everything between two batches. Memory is the largest resident size of that process, pages of the mapped file included.
 
 Users have 8 to 12 items. A user belongs to one of the clusters that the catalogue is cut into and takes most items from

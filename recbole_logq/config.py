@@ -128,7 +128,7 @@ class Config(RecBoleConfig):
         self.recbole_name = recbole_name(model, model_class)
         super()._load_internal_config_dict(self.recbole_name, model_class, dataset)
         self.internal_config_dict["data_path"] = DATA_PATH
-        # RecBole's true drops interactions of ids without a line of features; unset, they stay (data/dataset/filters.py).
+        # RecBole's true drops interactions of ids without features; unset, they stay (data/dataset/filters.py).
         self.internal_config_dict["filter_inter_by_user_or_item"] = None
         self.internal_config_dict = _merge(self.internal_config_dict, model_defaults(model))
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from recbole_logq.compat import recbole_folder
-from tests.data.test_exact_time import ROWS
+from tests.data.dataset.test_exact_time import ROWS
 
 PATCH = Path(__file__).parent.parent / "docs" / "recbole-exact-time.patch"
 # RecBole's own classes; of this package only the shims and the configuration, which touch no data.

@@ -16,10 +16,14 @@ from recbole_logq.lab.command import GRADIENTS, WEIGHTS
 from recbole_logq.sweeps.plan import PLAN_KEYS as SWEEP_KEYS
 
 TESTS = Path(__file__).parents[1]
-RUN, CONVERT, RECOMMEND = "test_cli.py::test_run_then_evaluate", "data/test_convert.py", "serving/test_recommend.py"
-PLAN, SWEPT = "experiment/test_plan.py", "experiment/sweep/test_sweep.py::test_from_the_file_to_the_winner"
-PLANNED = "experiment/sweep/test_plan.py::test_files_options_and_models_are_merged"
-TABLE, PAGE = "reliability/test_bad_requests.py::test_one_line_says_what_is_wrong", "experiment/test_audit_page.py"
+RUN, CONVERT, RECOMMEND = (
+    "test_cli.py::test_run_then_evaluate",
+    "data/source/test_convert.py",
+    "serving/test_recommend.py",
+)
+PLAN, SWEPT = "experiment/test_plan.py", "sweeps/test_sweep.py::test_from_the_file_to_the_winner"
+PLANNED = "sweeps/test_plan.py::test_files_options_and_models_are_merged"
+TABLE, PAGE = "reliability/test_bad_requests.py::test_one_line_says_what_is_wrong", "audits/test_audit_page.py"
 LAB, EXPORT = "lab/test_command.py", "serving/test_export.py"
 
 FLAGS: dict[str, dict[str, str]] = {
@@ -50,14 +54,14 @@ FLAGS: dict[str, dict[str, str]] = {
         "title": f"{PLAN}::test_runs_of_a_file",
         "settings": f"{PLAN}::test_runs_of_a_file",
         "config_files": TABLE,
-        "processes": "experiment/test_comparison.py::test_killed_half_way_and_started_again_it_repeats_nothing",
-        "address": "experiment/sweep/test_sweep.py::test_compare_on_a_cluster",
-        "folder": "experiment/test_comparison.py::test_killed_half_way_and_started_again_it_repeats_nothing",
+        "processes": "comparisons/test_comparison.py::test_killed_half_way_and_started_again_it_repeats_nothing",
+        "address": "sweeps/test_sweep.py::test_compare_on_a_cluster",
+        "folder": "comparisons/test_comparison.py::test_killed_half_way_and_started_again_it_repeats_nothing",
         "results": TABLE,
     },
     "sweep": {
         "config_files": SWEPT,
-        "model": "experiment/sweep/test_plan.py::test_refused_before_ray_starts",
+        "model": "sweeps/test_plan.py::test_refused_before_ray_starts",
         "models": PLANNED,
         "dataset": PLANNED,
         "title": "the heading of the report, and the name of its folder",
@@ -66,15 +70,15 @@ FLAGS: dict[str, dict[str, str]] = {
         "trials": PLANNED,
         "search": PLANNED,
         "scheduler": SWEPT,
-        "max_cpu_seconds": "experiment/sweep/test_sweep.py::test_optuna_and_two_models_with_one_budget_on_a_cluster",
-        "cpus": "experiment/sweep/test_sweep.py::test_optuna_and_two_models_with_one_budget_on_a_cluster",
-        "gpus": "experiment/sweep/test_sweep.py::test_optuna_and_two_models_with_one_budget_on_a_cluster",
+        "max_cpu_seconds": "sweeps/test_sweep.py::test_optuna_and_two_models_with_one_budget_on_a_cluster",
+        "cpus": "sweeps/test_sweep.py::test_optuna_and_two_models_with_one_budget_on_a_cluster",
+        "gpus": "sweeps/test_sweep.py::test_optuna_and_two_models_with_one_budget_on_a_cluster",
         "concurrent": "trials at a time, handed to Ray as it is",
-        "search_seed": "experiment/sweep/test_plan.py::test_refused_before_ray_starts",
+        "search_seed": "sweeps/test_plan.py::test_refused_before_ray_starts",
         "params_file": TABLE,
         "folder": SWEPT,
-        "address": "experiment/sweep/test_sweep.py::test_optuna_and_two_models_with_one_budget_on_a_cluster",
-        "resume": "experiment/sweep/test_sweep.py::test_killed_half_way_and_resumed_in_a_copy",
+        "address": "sweeps/test_sweep.py::test_optuna_and_two_models_with_one_budget_on_a_cluster",
+        "resume": "sweeps/test_sweep.py::test_killed_half_way_and_resumed_in_a_copy",
     },
     "convert": {
         "input": TABLE,

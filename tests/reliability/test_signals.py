@@ -271,7 +271,7 @@ TESTS = Path(__file__).parents[1]
 HELD_ELSEWHERE = {
     "sweep": (
         {
-            "experiment/sweep/test_sweep.py": [
+            "sweeps/test_sweep.py": [
                 "test_term_leaves_nothing_running",
                 "test_killed_half_way_and_resumed_in_a_copy",
             ]

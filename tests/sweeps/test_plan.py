@@ -17,7 +17,7 @@ from recbole_logq.sweeps.check import check
 from recbole_logq.sweeps.plan import make_sweep, merged
 
 SPACE: dict[str, Any] = {"learning_rate": {"loguniform": [1e-4, 1e-1]}}
-SHIPPED = sorted((Path(__file__).parents[3] / "config" / "sweep").glob("*.yaml"))
+SHIPPED = sorted((Path(__file__).parents[2] / "config" / "sweep").glob("*.yaml"))
 
 
 @pytest.fixture

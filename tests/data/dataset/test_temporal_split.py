@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.data.test_ranking_loader import ranked
 
 from recbole_logq import run
 from recbole_logq.config import Config
 from recbole_logq.data.dataset.fingerprint import split_fingerprint
 from recbole_logq.data.prepare import create_dataset, create_loaders, split_dataset
 from recbole_logq.errors import RequestError
+from tests.data.batches.test_ranking_loader import ranked
 
 # Training before 100, validation from 100, test from 200. In file order, which is not time order.
 ROWS = [
