@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-__version__ = "0.1.0"
-__all__ = ["Retriever", "compare", "evaluate", "export", "load", "run", "sweep"]
+from recbole_logq.version import __version__
+
+__all__ = ["Retriever", "__version__", "compare", "evaluate", "export", "load", "run", "sweep"]
 
 
 def __getattr__(name: str) -> Any:

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from io import TextIOWrapper
 
-from recbole_logq import __version__
 from recbole_logq.children import end_with_parent
 from recbole_logq.commands import audit, compare, convert, evaluate, export, lab, models, recommend, run, sweep
 from recbole_logq.errors import PeerLostError, RequestError, WorkError, out_of_memory
@@ -21,6 +20,7 @@ from recbole_logq.launcher import launched_processes, launched_rank, report_fail
 from recbole_logq.parsing import parse_arguments
 from recbole_logq.settings import nearest
 from recbole_logq.terminal import READER_GONE, VisibleFormatter, reader_gone, show_traceback, visible
+from recbole_logq.version import __version__
 
 COMMANDS = {
     "run": run,

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from recbole_logq import __version__, compat
+from recbole_logq import compat
 from recbole_logq.errors import PeerLostError, RequestError, WorkError, out_of_memory
 from recbole_logq.experiment.locks import remove_left_locks, sole_writer
 from recbole_logq.experiment.processes import join
@@ -24,6 +24,7 @@ from recbole_logq.files import remove_left_behind, write_failure
 from recbole_logq.plugins import checksums
 from recbole_logq.ranks import lost_peer, rank, wait_for_all
 from recbole_logq.training import checkpoint
+from recbole_logq.version import __version__
 
 
 class Phases:

@@ -11,11 +11,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from recbole_logq.errors import RequestError
+from recbole_logq.models.defaults import PROPERTIES, defaults_of
 from recbole_logq.parsing import read_yaml
 from recbole_logq.registry import encoders
 from recbole_logq.settings import RetrievalSettings, SASRecSettings, TwoTowerSettings
-
-PROPERTIES = Path(__file__).parent.parent / "properties"
 
 
 class Encoder(NamedTuple):
@@ -68,18 +67,6 @@ def encoder_defaults(name: str) -> dict[str, Any]:
     """Defaults of an encoder's settings."""
     entry = encoders.get(name)
     return read_yaml(entry.defaults) if isinstance(entry, Encoder) else defaults_of(encoder_settings(name))
-
-
-def defaults_of(schema: type[RetrievalSettings]) -> dict[str, Any]:
-    """Defaults under the schema of an encoder of the user's own: its own, and for the rest those of all."""
-    common = RetrievalSettings.model_fields
-    stated = {
-        key: field.get_default(call_default_factory=True)
-        for key, field in schema.model_fields.items()
-        if not field.is_required()
-        and (key not in common or common[key].is_required() or common[key].default != field.default)
-    }
-    return {**read_yaml(PROPERTIES / "encoder.yaml"), **stated}
 
 
 def check_encoder_class(name: str, entry: Any) -> None:

@@ -12,8 +12,8 @@ from pydantic import BaseModel
 
 from recbole_logq.compat import autograd_mode_kept, counting_pop, recbole_folder
 from recbole_logq.errors import RequestError
+from recbole_logq.models.defaults import PROPERTIES
 from recbole_logq.models.encoders import (
-    PROPERTIES,
     check_encoder_class,
     encoder_class,
     encoder_defaults,

@@ -6,7 +6,7 @@ import inspect
 from typing import Any
 
 from recbole_logq.errors import RequestError
-from recbole_logq.models.encoders import defaults_of
+from recbole_logq.models.defaults import defaults_of
 from recbole_logq.settings import RetrievalSettings
 
 READ_THROUGH = {

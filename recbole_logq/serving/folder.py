@@ -11,11 +11,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from recbole_logq import __version__, files
+from recbole_logq import files
 from recbole_logq.errors import RequestError, WorkError
 from recbole_logq.serving.json_file import read_json
 from recbole_logq.serving.manifest import FORMAT, VERSION, FileSeal, Manifest
 from recbole_logq.serving.plain import first_problem
+from recbole_logq.version import __version__
 
 MANIFEST = "manifest.json"
 VECTORS, ITEMS, USERS, ENCODER, CONTEXT, INDEX = (

@@ -6,18 +6,16 @@ files are RecBole's format and are read as such (``data/source/atomic_file.py``)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from recbole_logq.data.source.tables.content import Content, look_at
+from recbole_logq.data.source.tables.content import BadRow, Content, look_at
 from recbole_logq.data.source.tables.delimited import Delimited
 from recbole_logq.data.source.tables.json_lines import JsonLines, is_json
 from recbole_logq.errors import RequestError
 
 KINDS = ("csv", "json", "parquet")
-BadRow = Callable[[int, str], None]
-"""Called with the number of a line that is no row and the reason; raises, or lets it be left out."""
 
 
 class Table(Protocol):

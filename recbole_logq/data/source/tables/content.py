@@ -8,7 +8,7 @@ import gzip
 import io
 import lzma
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,8 @@ from typing import IO, Any, TextIO, cast
 
 from recbole_logq.errors import RequestError
 
+BadRow = Callable[[int, str], None]
+"""Called with the number of a line that is no row and the reason; raises, or lets it be left out."""
 UTF8 = frozenset({"utf-8", "utf8", "utf-8-sig"})
 _PACKED = {b"\x1f\x8b": "gzip", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
 _SUFFIXES = frozenset({".gz", ".bz2", ".xz", ".zst"})

@@ -10,7 +10,7 @@ from recbole_logq.data.source.tables.content import Content
 from recbole_logq.errors import RequestError
 
 if TYPE_CHECKING:
-    from recbole_logq.data.source.tables import BadRow
+    from recbole_logq.data.source.tables.content import BadRow
 
 SEPARATORS = ("\t", ",", ";", "|")
 _LONGEST = 1 << 24

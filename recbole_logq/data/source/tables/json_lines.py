@@ -11,7 +11,7 @@ from recbole_logq.data.source.tables.content import Content
 from recbole_logq.errors import RequestError
 
 if TYPE_CHECKING:
-    from recbole_logq.data.source.tables import BadRow
+    from recbole_logq.data.source.tables.content import BadRow
 
 _SAMPLE = 1000
 _LONGEST = 40  # digits of a number that is written out
