@@ -120,7 +120,7 @@ def _cut(name: str) -> Callable[[Path], None]:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (_manifest(format_version=1), "an export of format 1, and recbole_logq 0.1.0 reads 2: export again"),
+        (_manifest(format_version=1), "an export of format 1, and recbole_logq 0.2.0 reads 2: export again"),
         (_manifest(format="another"), "export again"),
         (_manifest(files={}), "does not list config.json"),
         (_manifest(files=[]), "manifest.json is damaged"),
