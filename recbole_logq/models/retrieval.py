@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -11,7 +12,6 @@ from torch import Tensor, nn
 from recbole_logq.data.dataset.feature_columns import check_features
 from recbole_logq.losses import limits, mean_over_rows
 from recbole_logq.losses.corrected_logq import CorrectedLogQ
-from recbole_logq.losses.terms import MaskFunction
 from recbole_logq.models.combination import build_loss, check_combination, check_training, sampler_settings
 from recbole_logq.models.rows import Rows
 from recbole_logq.models.step import losses_from_vectors
@@ -22,7 +22,7 @@ from recbole_logq.modules.query import Request, SequenceQuery, TwoTowerQuery
 from recbole_logq.modules.scorer import Scorer
 from recbole_logq.probability import SegmentFrequency, TargetCounts
 from recbole_logq.ranks import gather_rows, rank, world_size
-from recbole_logq.samplers import Exclusion, Pool, UserItems, any_column, exclusion_of, get_sampler, mask_function
+from recbole_logq.samplers import Exclusion, Pool, UserItems, any_column, exclusion_of, get_sampler
 from recbole_logq.samplers.observed import Observed
 
 
@@ -167,21 +167,20 @@ class RetrievalMixin(nn.Module):
             if self.loss.skips_rows:
                 values = self.loss.from_vectors(query, positive, vectors, positive_column=positives - 1)
                 return values, values.detach() > 0, columns
-            mask = mask_function(pool, positives, self.hits, excluded)  # block by block, never [rows, catalogue]
-            values = self.loss.from_vectors(query, positive, vectors, valid=mask)
+            # The mask is a function, asked block by block: never [rows, catalogue].
+            values = self.loss.from_vectors(query, positive, vectors, pool.terms(positives, excluded, self.hits))
             return values, torch.ones_like(positives, dtype=torch.bool), columns
-        mask = mask_function(pool, positives, self.hits, excluded)
-        assert mask is not None  # of a sampled pool
+        terms = pool.terms(positives, excluded, self.hits)
+        mask = terms.valid
+        assert callable(mask)  # of a sampled pool
         shared = pool.ids.dim() == 1 and not self.sampler.resamples
-        valid: Tensor | MaskFunction
         if shared and len(positives) * len(pool.ids) > limits.WHOLE_MATRIX:
-            valid, counted = mask, any_column(mask, len(positives))
+            counted = any_column(mask, len(positives))
         else:
             whole = mask(0, len(positives))
-            valid, counted = whole, whole.any(1)
-        terms = pool.terms(positives, excluded)
+            terms, counted = replace(terms, valid=whole), whole.any(1)
         vectors = self.item_vectors(pool.ids)
-        values = losses_from_vectors(self.loss, self.sampler, pool, query, positive, vectors, valid, terms)
+        values = losses_from_vectors(self.loss, self.sampler, pool, query, positive, vectors, terms)
         return values, counted, columns
 
     def all_items(self) -> Tensor:

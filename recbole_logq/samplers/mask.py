@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from recbole_logq.losses.terms import MaskFunction
 from recbole_logq.samplers.exclusion import Exclusion
-from recbole_logq.samplers.pool import Pool
 
-MaskFunction = Callable[[int, int], Tensor]
+if TYPE_CHECKING:
+    from recbole_logq.samplers.pool import Pool
 
 
 def valid_columns(

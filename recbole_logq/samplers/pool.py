@@ -4,24 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal, TypedDict
+from typing import Literal
 
 import torch
 from torch import Tensor
 
+from recbole_logq.losses.terms import Terms
 from recbole_logq.samplers.exclusion import Exclusion
+from recbole_logq.samplers.mask import mask_function
 
 PoolKind = Literal["draws", "inclusion", "catalogue", "observed"]
 Law = Callable[[Tensor], Tensor]
-
-
-class PoolTerms(TypedDict):
-    """Keyword arguments that describe a pool to a loss."""
-
-    positive_log_q: Tensor | None
-    negative_log_q: Tensor | None
-    excluded_log_q: Tensor | None
-    log_n: Tensor | float | None
 
 
 @dataclass
@@ -41,7 +34,6 @@ class Pool:
         part_laws: The laws of the parts.
         groups: Slices of the columns and the weight of the loss over each, for sources whose loss is a weighted sum;
             None for one loss over all columns.
-        vectors: `[pool, d]` if the sampler brings its own item vectors, else None.
 
     Raises:
         ValueError: Types or shapes that do not fit together.
@@ -55,7 +47,6 @@ class Pool:
     part: Tensor | None = None
     part_laws: tuple[Law, ...] = ()
     groups: tuple[tuple[slice, float], ...] | None = None
-    vectors: Tensor | None = None
 
     def __post_init__(self) -> None:
         # float32 has no odd integers above 2^24: an id that passed through it names another item.
@@ -94,26 +85,32 @@ class Pool:
         row_of[own] = torch.arange(len(own), device=own.device)
         return replace(self, origin=row_of[self.origin])
 
-    def terms(self, positive_ids: Tensor, exclusion: Exclusion | None = None) -> PoolTerms:
+    def terms(self, positive_ids: Tensor, exclusion: Exclusion | None = None, hits: str | None = None) -> Terms:
         """What a loss must be told about this pool.
 
         Args:
             positive_ids: int64 `[rows]`.
             exclusion: What the rows' mask takes out beyond their positive.
+            hits: Treatment of accidental hits, as in `valid_columns`, whose mask is then among the terms as a function;
+                None for terms without a mask.
 
         Returns:
-            Keyword arguments for a loss. For draws, n is the loss's default, and so is the excluded mass unless more
-            than the positive is excluded or columns follow different laws. A pool of distinct ids is weighted by
-            inclusion probabilities: nothing is renormalised and there is no n.
+            Terms for a loss. For draws, n is the loss's default, and so is the excluded mass unless more than the
+            positive is excluded or columns follow different laws. A pool of distinct ids is weighted by inclusion
+            probabilities: nothing is renormalised and there is no n.
+
+        Raises:
+            ValueError: A treatment of hits that does not fit the pool.
         """
+        valid = None if hits is None else mask_function(self, positive_ids, hits, exclusion)
         if self.law is None:
-            return PoolTerms(positive_log_q=None, negative_log_q=None, excluded_log_q=None, log_n=None)
+            return Terms(valid=valid)
         positive = self.log_q_of(positive_ids)
         if self.kind == "draws":
             excluded = self._excluded(positive_ids, exclusion)
-            return PoolTerms(positive_log_q=positive, negative_log_q=self.log_q, excluded_log_q=excluded, log_n=None)
+            return Terms(positive_log_q=positive, negative_log_q=self.log_q, valid=valid, excluded_log_q=excluded)
         nothing = torch.full_like(positive, -torch.inf)
-        return PoolTerms(positive_log_q=positive, negative_log_q=self.log_q, excluded_log_q=nothing, log_n=0.0)
+        return Terms(positive, self.log_q, valid, excluded_log_q=nothing, log_n=0.0)
 
     def _excluded(self, positive_ids: Tensor, exclusion: Exclusion | None) -> Tensor | None:
         def mass(law: Law) -> Tensor:
