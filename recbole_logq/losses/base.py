@@ -30,6 +30,7 @@ class Loss(ABC):
             form to be consistent: "masked", "kept", or "catalogue" for a loss over all items, where nothing is.
         over_catalogue: Whether its pool is the whole catalogue.
         takes_counts: Whether adding the log of a count to a column's score makes it count so often.
+        takes_certain: Whether it has a place for items that are scored for certain beside the pool, `Terms.certain`.
         skips_rows: Whether a loss of exactly 0 means that the loss left the row out, not that it fits.
         needs_catalogue_size: Whether the constructor takes `catalogue_size`, the number of items.
     """
@@ -39,6 +40,7 @@ class Loss(ABC):
     hits: ClassVar[Hits]
     over_catalogue: ClassVar[bool] = False
     takes_counts: ClassVar[bool] = False
+    takes_certain: ClassVar[bool] = False
     skips_rows: ClassVar[bool] = False
     needs_catalogue_size: ClassVar[bool] = False
 
@@ -71,20 +73,21 @@ class Loss(ABC):
                 positive - except for a catalogue loss, where it is the whole catalogue.
             terms: What `Pool.terms` gave. Default: nothing is known of the pool.
             **keywords: The same by name, see `Terms`: `positive_log_q`, `negative_log_q`, `valid`, `excluded_log_q`,
-                `log_n`.
+                `log_n`, `certain`.
 
         Returns:
             `[rows]`, float32 or float64. No gradient flows into the log-probabilities.
 
         Raises:
-            ValueError: A shape does not fit, or a log-probability that the loss needs is missing.
+            ValueError: A shape does not fit, a log-probability that the loss needs is missing, or it is told of certain
+                items and has no place for them.
             TypeError: A keyword that `Terms` does not have, or one that is in `terms` too.
         """
         if positive.dim() != 1 or negatives.dim() != 2 or len(positive) != len(negatives):
             shapes = f"positive {list(positive.shape)}, negatives {list(negatives.shape)}"
             raise ValueError(f"loss {self.name!r}: expected positive [rows] and negatives [rows, pool], got {shapes}")
         dtype = working_dtype(positive, negatives)
-        told = terms_of(terms, keywords).checked(self.name, negatives.shape[0], negatives.shape[1], dtype)
+        told = self._told(terms, keywords, negatives.shape[0], negatives.shape[1], dtype)
         with no_autocast(negatives):
             return self.score_form(positive.to(dtype), negatives.to(dtype), told)
 
@@ -122,9 +125,15 @@ class Loss(ABC):
         if block_rows < 1:
             raise ValueError(f"loss {self.name!r}: block_rows must be at least 1, got {block_rows}")
         dtype = working_dtype(query, positive, pool_vectors)
-        told = terms_of(terms, keywords).checked(self.name, len(query), len(pool_vectors), dtype)
+        told = self._told(terms, keywords, len(query), len(pool_vectors), dtype)
         with no_autocast(query):
             return self.vector_form(query.to(dtype), positive.to(dtype), pool_vectors.to(dtype), told, block_rows)
+
+    def _told(self, terms: Terms | None, keywords: dict[str, Any], rows: int, pool: int, dtype: torch.dtype) -> Terms:
+        told = terms_of(terms, keywords).checked(self.name, rows, pool, dtype)
+        if told.certain is not None and not self.takes_certain:
+            raise ValueError(f"loss {self.name!r} has no place for items that are scored for certain")
+        return told
 
     def require(self, argument: str, value: Tensor | None) -> Tensor:
         """`value`, or a ValueError that says which loss misses which argument."""

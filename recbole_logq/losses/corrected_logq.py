@@ -28,6 +28,9 @@ class CorrectedLogQ(SampledSoftmaxLoss):
     For a pool of distinct ids pass log inclusion probabilities with `excluded_log_q` of -inf and `log_n` of 0
     (Horvitz-Thompson). A row whose excluded mass is 1 has loss 0 and gradient 0.
 
+    Items that a row is scored against for certain stand in the denominator as they are, and the pool estimates what is
+    then left: `softplus(logaddexp(LSE_own, LSE(s - log Q') - log n) - s+)` with `Q'(d) = Q(d) / (1 - Q+ - Q_own)`.
+
     When to use: for large catalogues with a few hundred sampled negatives; the estimate approaches the full softmax as
     n grows.
 

@@ -29,6 +29,9 @@ class Terms:
             `positive_log_q`; -inf for none.
         log_n: Scalar or `[rows]`, log of the number of draws. Default: log of the row's valid columns; 0 for inclusion
             probabilities.
+        certain: `[rows]`, logsumexp of the scores of items that a row is scored against for certain beside the pool,
+            each with weight 1, such as the user's own other items; about -1e30 for a row without any. They are no
+            columns of the pool, and `excluded_log_q` has their mass. A gradient flows into it.
         positive_column: int64 `[rows]`, the column of a catalogue that is the row's positive, for losses that pick
             columns themselves and must leave it out; others do not read it.
     """
@@ -38,6 +41,7 @@ class Terms:
     valid: Tensor | MaskFunction | None = None
     excluded_log_q: Tensor | None = None
     log_n: Tensor | float | None = None
+    certain: Tensor | None = None
     positive_column: Tensor | None = None
 
     def keys(self) -> list[str]:
@@ -61,6 +65,8 @@ class Terms:
             _check_boolean(name, self.valid)
         if self.positive_column is not None:
             _check_shape(name, "positive_column", self.positive_column, per_row)
+        if self.certain is not None:
+            _check_shape(name, "certain", self.certain, per_row)
         log_n = self.log_n
         return replace(
             self,
@@ -68,6 +74,7 @@ class Terms:
             negative_log_q=_prepared(name, "negative_log_q", self.negative_log_q, dtype, per_column, per_pair),
             excluded_log_q=_prepared(name, "excluded_log_q", self.excluded_log_q, dtype, per_row, per_pair),
             log_n=_prepared(name, "log_n", log_n, dtype, (), per_row) if isinstance(log_n, Tensor) else log_n,
+            certain=None if self.certain is None else self.certain.to(dtype),
         )
 
     def mask(self, name: str, start: int, stop: int, pool: int) -> Tensor | None:
@@ -92,6 +99,7 @@ class Terms:
             valid=self.mask(name, start, stop, pool),
             excluded_log_q=cut(self.excluded_log_q, 1),
             log_n=cut(log_n, 1) if isinstance(log_n, Tensor) else log_n,
+            certain=cut(self.certain, 1),
             positive_column=cut(self.positive_column, 1),
         )
 
