@@ -33,7 +33,7 @@ from recbole_logq.losses import get_loss, mean_over_rows
 from recbole_logq.modules.packing import Packing
 from recbole_logq.modules.transformer import SequenceEncoder
 from recbole_logq.probability import TargetCounts
-from recbole_logq.samplers import any_column, get_sampler, mask_function
+from recbole_logq.samplers import get_sampler, valid_columns
 from recbole_logq.training.lazy_adam import LazyAdam
 
 RESULTS = Path(__file__).parent / "results" / "device_step"
@@ -85,12 +85,11 @@ class Variant:
             vectors = self.table.weight[1:]
             return get_loss("full_softmax").from_vectors(query, self.table(targets), vectors).mean()
         loss, pool = get_loss("corrected_logq"), self.sampler.sample(targets)
-        mask = mask_function(pool, targets, loss.hits)
-        assert mask is not None
-        valid = mask(0, len(targets))
+        valid = valid_columns(pool, targets, loss.hits)
+        assert valid is not None
         terms = pool.terms(targets)
-        values = loss.from_vectors(query, self.table(targets), self.table(pool.ids), valid=valid, **terms)
-        return mean_over_rows(values, any_column(mask, len(targets)))
+        values = loss.from_vectors(query, self.table(targets), self.table(pool.ids), terms, valid=valid)
+        return mean_over_rows(values, valid.any(1))
 
     def measure(self, least: float = 0.0) -> float:
         """Positives per second over some steps, and over more of them until ``least`` seconds are measured."""

@@ -23,6 +23,11 @@ def _no_bool(value: Any) -> Any:
     return value
 
 
+def _none(value: Any) -> Any:
+    # YAML's null and the word are the same wish.
+    return "none" if value is None else value
+
+
 def _lower(value: Any) -> Any:
     return value.lower() if isinstance(value, str) else value
 
@@ -125,6 +130,7 @@ class NegativesSettings(BaseModel):
 
     source: str
     count: Count | None = None
+    own: Annotated[Literal["none", "window", "history"], BeforeValidator(_none)] = "none"
 
 
 class RetrievalSettings(CommonSettings):

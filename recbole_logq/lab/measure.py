@@ -17,7 +17,7 @@ from recbole_logq.errors import RequestError
 from recbole_logq.lab.estimator import Estimator
 from recbole_logq.lab.subject import Subject
 from recbole_logq.models.step import losses_from_scores
-from recbole_logq.samplers import Pool, exclusion_of, valid_columns
+from recbole_logq.samplers import Pool, exclusion_of
 
 GROUPS = 8
 """Independent groups of pools, from whose spread the error of the bias is taken."""
@@ -104,8 +104,7 @@ def measure(estimator: Estimator, subject: Subject, n: int, pools: int = 64, see
                 pool,
                 leaf.gather(1, subject.positives.unsqueeze(1) - 1).squeeze(1),
                 leaf[:, pool.ids - 1],
-                valid_columns(pool, subject.positives, hits, exclusion=excluded),
-                pool.terms(subject.positives, excluded),
+                pool.terms(subject.positives, excluded, hits),
             )
             gradient = torch.autograd.grad(values.sum(), leaf)[0]
             sampler.after_step()

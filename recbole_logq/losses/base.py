@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -12,7 +12,7 @@ from torch.utils.checkpoint import checkpoint
 from recbole_logq.losses import limits
 from recbole_logq.losses.precision import no_autocast, working_dtype
 from recbole_logq.losses.scores import pool_scores
-from recbole_logq.losses.terms import MaskFunction, Terms
+from recbole_logq.losses.terms import Terms, terms_of
 
 Hits = Literal["masked", "kept", "catalogue"]
 
@@ -30,6 +30,7 @@ class Loss(ABC):
             form to be consistent: "masked", "kept", or "catalogue" for a loss over all items, where nothing is.
         over_catalogue: Whether its pool is the whole catalogue.
         takes_counts: Whether adding the log of a count to a column's score makes it count so often.
+        takes_certain: Whether it has a place for items that are scored for certain beside the pool, `Terms.certain`.
         skips_rows: Whether a loss of exactly 0 means that the loss left the row out, not that it fits.
         needs_catalogue_size: Whether the constructor takes `catalogue_size`, the number of items.
     """
@@ -39,6 +40,7 @@ class Loss(ABC):
     hits: ClassVar[Hits]
     over_catalogue: ClassVar[bool] = False
     takes_counts: ClassVar[bool] = False
+    takes_certain: ClassVar[bool] = False
     skips_rows: ClassVar[bool] = False
     needs_catalogue_size: ClassVar[bool] = False
 
@@ -62,60 +64,43 @@ class Loss(ABC):
             return torch.cat([checkpoint(block, *ends, use_reentrant=False) for ends in blocks])
         return torch.cat([block(*ends) for ends in blocks])
 
-    def __call__(
-        self,
-        positive: Tensor,
-        negatives: Tensor,
-        *,
-        positive_log_q: Tensor | None = None,
-        negative_log_q: Tensor | None = None,
-        valid: Tensor | None = None,
-        excluded_log_q: Tensor | None = None,
-        log_n: Tensor | float | None = None,
-    ) -> Tensor:
+    def __call__(self, positive: Tensor, negatives: Tensor, terms: Terms | None = None, /, **keywords: Any) -> Tensor:
         """The loss of every row.
 
         Args:
             positive: `[rows]`, scores of the positives.
             negatives: `[rows, pool]`, scores of the pool. It never contains the column that came from the row's own
                 positive - except for a catalogue loss, where it is the whole catalogue.
-            positive_log_q: `[rows]`, log-probability of the positive under one draw of the pool.
-            negative_log_q: `[pool]` or `[rows, pool]`, the same for the columns. For a pool of distinct ids, the log
-                of the inclusion probability.
-            valid: bool `[rows, pool]`, the columns that count. Default: all.
-            excluded_log_q: `[rows]` or `[rows, pool]`, log of the mass that masking takes out of the pool's law.
-                Default: `positive_log_q`; -inf for none.
-            log_n: Scalar or `[rows]`, log of the number of draws. Default: log of the row's valid columns; 0 for
-                inclusion probabilities.
+            terms: What `Pool.terms` gave. Default: nothing is known of the pool.
+            **keywords: The same by name, see `Terms`: `positive_log_q`, `negative_log_q`, `valid`, `excluded_log_q`,
+                `log_n`, `certain`.
 
         Returns:
             `[rows]`, float32 or float64. No gradient flows into the log-probabilities.
 
         Raises:
-            ValueError: A shape does not fit, or a log-probability that the loss needs is missing.
+            ValueError: A shape does not fit, a log-probability that the loss needs is missing, or it is told of certain
+                items and has no place for them.
+            TypeError: A keyword that `Terms` does not have, or one that is in `terms` too.
         """
         if positive.dim() != 1 or negatives.dim() != 2 or len(positive) != len(negatives):
             shapes = f"positive {list(positive.shape)}, negatives {list(negatives.shape)}"
             raise ValueError(f"loss {self.name!r}: expected positive [rows] and negatives [rows, pool], got {shapes}")
         dtype = working_dtype(positive, negatives)
-        terms = Terms(positive_log_q, negative_log_q, valid, excluded_log_q, log_n)
-        terms = terms.checked(self.name, negatives.shape[0], negatives.shape[1], dtype)
+        told = self._told(terms, keywords, negatives.shape[0], negatives.shape[1], dtype)
         with no_autocast(negatives):
-            return self.score_form(positive.to(dtype), negatives.to(dtype), terms)
+            return self.score_form(positive.to(dtype), negatives.to(dtype), told)
 
     def from_vectors(
         self,
         query: Tensor,
         positive: Tensor,
         pool_vectors: Tensor,
+        terms: Terms | None = None,
+        /,
         *,
-        positive_log_q: Tensor | None = None,
-        negative_log_q: Tensor | None = None,
-        valid: Tensor | MaskFunction | None = None,
-        excluded_log_q: Tensor | None = None,
-        log_n: Tensor | float | None = None,
-        positive_column: Tensor | None = None,
         block_rows: int = 1024,
+        **keywords: Any,
     ) -> Tensor:
         """The loss of every row from vectors whose dot products are the scores; what training calls.
 
@@ -123,18 +108,16 @@ class Loss(ABC):
             query: `[rows, d]`, already divided by the temperature.
             positive: `[rows, d]`, vector of each row's positive item.
             pool_vectors: `[pool, d]`, shared by all rows.
-            valid: As in `__call__`, or a function `(start, stop) -> bool [stop - start, pool]`, so that the mask need
-                not exist for all rows at once. It may be called more than once and must answer the same.
-            positive_column: int64 `[rows]`, the column of a catalogue that is the row's positive, for losses that pick
-                columns themselves and must leave it out; others do not read it.
+            terms: As in `__call__`.
             block_rows: Rows that are scored at a time.
-            positive_log_q, negative_log_q, excluded_log_q, log_n: As in `__call__`.
+            **keywords: As in `__call__`; `positive_column` too.
 
         Returns:
             `[rows]`, as `__call__` gives it for the dot products.
 
         Raises:
             ValueError: As for `__call__`; also a `block_rows` below 1.
+            TypeError: As for `__call__`.
         """
         if query.dim() != 2 or positive.shape != query.shape or pool_vectors.shape[1:] != query.shape[1:]:
             shapes = ", ".join(str(list(tensor.shape)) for tensor in (query, positive, pool_vectors))
@@ -142,10 +125,15 @@ class Loss(ABC):
         if block_rows < 1:
             raise ValueError(f"loss {self.name!r}: block_rows must be at least 1, got {block_rows}")
         dtype = working_dtype(query, positive, pool_vectors)
-        terms = Terms(positive_log_q, negative_log_q, valid, excluded_log_q, log_n, positive_column)
-        terms = terms.checked(self.name, len(query), len(pool_vectors), dtype)
+        told = self._told(terms, keywords, len(query), len(pool_vectors), dtype)
         with no_autocast(query):
-            return self.vector_form(query.to(dtype), positive.to(dtype), pool_vectors.to(dtype), terms, block_rows)
+            return self.vector_form(query.to(dtype), positive.to(dtype), pool_vectors.to(dtype), told, block_rows)
+
+    def _told(self, terms: Terms | None, keywords: dict[str, Any], rows: int, pool: int, dtype: torch.dtype) -> Terms:
+        told = terms_of(terms, keywords).checked(self.name, rows, pool, dtype)
+        if told.certain is not None and not self.takes_certain:
+            raise ValueError(f"loss {self.name!r} has no place for items that are scored for certain")
+        return told
 
     def require(self, argument: str, value: Tensor | None) -> Tensor:
         """`value`, or a ValueError that says which loss misses which argument."""

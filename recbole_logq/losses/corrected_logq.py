@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -26,6 +27,9 @@ class CorrectedLogQ(SampledSoftmaxLoss):
 
     For a pool of distinct ids pass log inclusion probabilities with `excluded_log_q` of -inf and `log_n` of 0
     (Horvitz-Thompson). A row whose excluded mass is 1 has loss 0 and gradient 0.
+
+    Items that a row is scored against for certain stand in the denominator as they are, and the pool estimates what is
+    then left: `softplus(logaddexp(LSE_own, LSE(s - log Q') - log n) - s+)` with `Q'(d) = Q(d) / (1 - Q+ - Q_own)`.
 
     When to use: for large catalogues with a few hundred sampled negatives; the estimate approaches the full softmax as
     n grows.
@@ -63,33 +67,20 @@ class CorrectedLogQ(SampledSoftmaxLoss):
 
     @torch.no_grad()
     def sample_weight(
-        self,
-        positive: Tensor,
-        negatives: Tensor,
-        *,
-        positive_log_q: Tensor | None = None,
-        negative_log_q: Tensor | None = None,
-        valid: Tensor | None = None,
-        excluded_log_q: Tensor | None = None,
-        log_n: Tensor | float | None = None,
+        self, positive: Tensor, negatives: Tensor, terms: Terms | None = None, /, **keywords: Any
     ) -> Tensor:
         """The paper's `w = 1 - P(+|u)`: the estimated probability that the model errs on the row.
 
-        Args: as for the loss itself.
+        Args:
+            positive: `[rows]`, scores of the positives.
+            negatives: `[rows, pool]`, scores of the pool.
+            terms: As for the loss itself.
+            **keywords: As for the loss itself.
 
         Returns:
             `[rows]`, detached, between 0 and 1; 0 for a row without valid negatives.
         """
-        value = self(
-            positive,
-            negatives,
-            positive_log_q=positive_log_q,
-            negative_log_q=negative_log_q,
-            valid=valid,
-            excluded_log_q=excluded_log_q,
-            log_n=log_n,
-        )
-        return self.weight_of(value)
+        return self.weight_of(self(positive, negatives, terms, **keywords))
 
     @staticmethod
     def weight_of(value: Tensor) -> Tensor:

@@ -19,6 +19,8 @@ class LogQUncorrectedPositive(SampledSoftmaxLoss):
     run under the name of the old loss. The sum over n draws estimates n times the partition function while the
     positive enters once, so the positive's share is too small by about n and **more** negatives make it worse.
 
+    For the same reason it has no place for items that are scored for certain: neither weight 1 nor n is theirs.
+
     When to use: to reproduce results of code that corrects the negatives alone; for nothing else.
 
     Goes with: the sources of `logq`, with accidental hits masked.
@@ -34,6 +36,7 @@ class LogQUncorrectedPositive(SampledSoftmaxLoss):
     name = "logq_uncorrected_positive"
     needs_log_q = True
     hits = "masked"
+    takes_certain = False
 
     def column_offset(self, terms: Terms) -> Tensor | None:
         return self.require("negative_log_q", terms.negative_log_q)

@@ -18,6 +18,9 @@ class SampledSoftmax(SampledSoftmaxLoss):
     The cross entropy of the positive among itself and the pool. Its gradient is biased towards whatever the pool
     holds too often: with in-batch negatives popular items are pushed down in proportion to their popularity.
 
+    Items that a row is scored against for certain are candidates like the pool's columns, each once:
+    `softplus(logaddexp(LSE_own, LSE(s)) - s+)`. As the pool's weight, theirs follows from no law.
+
     When to use: with uniform negatives, whose correction is a constant, or as the uncorrected baseline.
 
     Goes with: `uniform`; `bir` and `xir`, whose draws carry their correction already.

@@ -1,9 +1,10 @@
-"""What the sampled-softmax losses share: `softplus(logsumexp(negatives) + row term - positive)`."""
+"""What the sampled-softmax losses share: `softplus(logsumexp(negatives) + row term - positive)`, with certain items."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -20,6 +21,7 @@ class SampledSoftmaxLoss(Loss):
     """
 
     takes_counts = True
+    takes_certain = True
 
     @abstractmethod
     def column_offset(self, terms: Terms) -> Tensor | None:
@@ -34,6 +36,18 @@ class SampledSoftmaxLoss(Loss):
             counts: Floating `[rows]`, number of valid columns of each row; None if all `pool` columns are valid.
             pool: Number of columns.
         """
+
+    def denominator(self, lse: Tensor, terms: Terms, counts: Tensor | None, pool: int) -> Tensor:
+        """log of what stands beside the positive's exponential, `[rows]`: the pool's part, and the certain items'.
+
+        Args:
+            lse: `[rows]`, logsumexp of the pool's columns.
+            terms: What the loss was called with.
+            counts: As in `row_term`.
+            pool: As in `row_term`.
+        """
+        drawn = lse + self.row_term(terms, counts, pool)
+        return drawn if terms.certain is None else torch.logaddexp(drawn, terms.certain)
 
     def score_form(self, positive: Tensor, negatives: Tensor, terms: Terms) -> Tensor:
         mask = terms.mask(self.name, 0, *negatives.shape)
@@ -50,7 +64,7 @@ class SampledSoftmaxLoss(Loss):
     def _combined(self, lse: Tensor, counts: Tensor | None, positive: Tensor, terms: Terms, pool: int) -> Tensor:
         # In the working precision: the log of an int32 would come out as float32, also beside float64 scores.
         counts = None if counts is None else counts.to(lse.dtype)
-        return softplus(lse + self.row_term(terms, counts, pool) - positive)
+        return softplus(self.denominator(lse, terms, counts, pool) - positive)
 
 
 def softplus(x: Tensor) -> Tensor:

@@ -1,9 +1,10 @@
-"""The probabilities and the mask that come with a pool, checked once and cut into blocks of rows."""
+"""What a loss is told of a pool: its probabilities and its mask, made by the pool, cut into blocks of rows."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -11,19 +12,49 @@ from torch import Tensor
 MaskFunction = Callable[[int, int], Tensor]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Terms:
-    """Keyword arguments of a loss; see `Loss.__call__` for their meaning and shapes."""
+    """What `Pool.terms` makes and every loss takes, as a whole or as keyword arguments.
+
+    It can be indexed by name, and `**terms` passes on what is not None.
+
+    Args:
+        positive_log_q: `[rows]`, log-probability of the positive under one draw of the pool.
+        negative_log_q: `[pool]` or `[rows, pool]`, the same for the columns. For a pool of distinct ids, the log of
+            the inclusion probability.
+        valid: bool `[rows, pool]`, the columns that count; or a function `(start, stop) -> bool [stop - start, pool]`,
+            so that the mask need not exist for all rows at once. It may be called more than once and must answer the
+            same. Default: all.
+        excluded_log_q: `[rows]` or `[rows, pool]`, log of the mass that masking takes out of the pool's law. Default:
+            `positive_log_q`; -inf for none.
+        log_n: Scalar or `[rows]`, log of the number of draws. Default: log of the row's valid columns; 0 for inclusion
+            probabilities.
+        certain: `[rows]`, logsumexp of the scores of items that a row is scored against for certain beside the pool,
+            each with weight 1, such as the user's own other items; about -1e30 for a row without any. They are no
+            columns of the pool, and `excluded_log_q` has their mass. A gradient flows into it.
+        positive_column: int64 `[rows]`, the column of a catalogue that is the row's positive, for losses that pick
+            columns themselves and must leave it out; others do not read it.
+    """
 
     positive_log_q: Tensor | None = None
     negative_log_q: Tensor | None = None
     valid: Tensor | MaskFunction | None = None
     excluded_log_q: Tensor | None = None
     log_n: Tensor | float | None = None
+    certain: Tensor | None = None
     positive_column: Tensor | None = None
 
+    def keys(self) -> list[str]:
+        """Names of what is not None; with `[]` it is what `**terms` needs."""
+        return [field.name for field in fields(self) if getattr(self, field.name) is not None]
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self.__dataclass_fields__:
+            raise KeyError(name)
+        return getattr(self, name)
+
     def checked(self, name: str, rows: int, pool: int, dtype: torch.dtype) -> Terms:
-        """The same terms in the loss's working precision, without gradient.
+        """The same terms in the loss's working precision, without gradient into the pool's law.
 
         Raises:
             ValueError: A shape that does not fit `rows` and `pool`, or a mask that is not boolean.
@@ -34,6 +65,8 @@ class Terms:
             _check_boolean(name, self.valid)
         if self.positive_column is not None:
             _check_shape(name, "positive_column", self.positive_column, per_row)
+        if self.certain is not None:
+            _check_shape(name, "certain", self.certain, per_row)
         log_n = self.log_n
         return replace(
             self,
@@ -41,6 +74,7 @@ class Terms:
             negative_log_q=_prepared(name, "negative_log_q", self.negative_log_q, dtype, per_column, per_pair),
             excluded_log_q=_prepared(name, "excluded_log_q", self.excluded_log_q, dtype, per_row, per_pair),
             log_n=_prepared(name, "log_n", log_n, dtype, (), per_row) if isinstance(log_n, Tensor) else log_n,
+            certain=None if self.certain is None else self.certain.to(dtype),
         )
 
     def mask(self, name: str, start: int, stop: int, pool: int) -> Tensor | None:
@@ -65,8 +99,22 @@ class Terms:
             valid=self.mask(name, start, stop, pool),
             excluded_log_q=cut(self.excluded_log_q, 1),
             log_n=cut(log_n, 1) if isinstance(log_n, Tensor) else log_n,
+            certain=cut(self.certain, 1),
             positive_column=cut(self.positive_column, 1),
         )
+
+
+def terms_of(terms: Terms | None, keywords: dict[str, Any]) -> Terms:
+    """The terms that a loss was called with, as a whole or by name.
+
+    Raises:
+        TypeError: An unknown name, or something given both ways.
+    """
+    if terms is None:
+        return Terms(**keywords)
+    if twice := keywords.keys() & set(terms.keys()):
+        raise TypeError(f"{min(twice)} is given twice: in the terms and by name")
+    return replace(terms, **keywords)
 
 
 def _prepared(

@@ -23,7 +23,7 @@ SOME_COUNTS = torch.ones(10_001, dtype=torch.int64).index_fill_(0, torch.tensor(
 
 def sampler_settings(negatives: dict[str, Any]) -> tuple[str, int | None, dict[str, Any]]:
     """Source, count and further options of a ``negatives`` section."""
-    options = {key: value for key, value in negatives.items() if key not in {"source", "count"}}
+    options = {key: value for key, value in negatives.items() if key not in {"source", "count", "own"}}
     return negatives["source"], negatives.get("count"), options
 
 
@@ -105,6 +105,7 @@ def check_combination(values: dict[str, Any], given: dict[str, Any]) -> None:
     except ValueError as error:
         raise RequestError(f"negatives: {error}") from error
     _check_mask(values, loss)
+    _check_own(values, loss)
     _check_scores(values, loss)
     if sampler.kind == "observed":
         _check_observed(values, given)
@@ -195,6 +196,29 @@ def _check_mask(values: dict[str, Any], loss: Loss) -> None:
         raise RequestError(f"mask={mask}: loss={loss.name} keeps accidental hits among its draws; set mask=target")
     if loss.skips_rows:
         raise RequestError(f"mask={mask}: loss={loss.name} picks its items itself; set mask=target")
+
+
+def _check_own(values: dict[str, Any], loss: Loss) -> None:
+    own, mask = values["negatives"].get("own", "none"), values["mask"]
+    if own == "none":
+        return
+    if loss.over_catalogue:
+        raise RequestError(f"negatives.own={own}: loss={loss.name} has the own items in its catalogue; leave own out")
+    if not loss.takes_certain:
+        raise RequestError(
+            f"negatives.own={own}: loss={loss.name} is no estimate of a partition function, which own items are a part "
+            "of; set loss=corrected_logq, or leave own out"
+        )
+    if mask == "query" or mask == own:
+        raise RequestError(
+            f"mask={mask} with negatives.own={own}: the mask takes items out that own puts in; set mask=target"
+            + (", or mask=history" if own == "window" else "")
+        )
+    if loss.name == "logq" and values["negatives"].get("law") == "per_part":
+        raise RequestError(
+            f"negatives.law=per_part with negatives.own={own}: loss=logq counts its positive as a draw of one law for "
+            "all columns; set law=mixture"
+        )
 
 
 def _check_scores(values: dict[str, Any], loss: Loss) -> None:

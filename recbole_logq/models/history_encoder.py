@@ -12,7 +12,7 @@ from torch import Tensor
 from recbole_logq.data.batches.history_loader import HistoryLoader
 from recbole_logq.errors import RequestError
 from recbole_logq.models.retrieval import RetrievalMixin
-from recbole_logq.models.rows import Rows
+from recbole_logq.models.rows import Rows, own_inputs
 from recbole_logq.settings import RetrievalSettings
 
 
@@ -56,7 +56,10 @@ class HistoryEncoder(RetrievalMixin, SequentialRecommender):
         """See :meth:`RetrievalMixin.rows`; a row is a target."""
         targets, users = interaction[self.ITEM_ID], interaction[self.USER_ID]
         weights = interaction[self.weight_field] if self.weight_field else None
-        return Rows(self._vectors(interaction), targets, n_units=len(targets), users=users, weights=weights)
+        own = own_inputs(interaction[self.ITEM_SEQ]) if self.own == "window" else None
+        return Rows(
+            self._vectors(interaction), targets, n_units=len(targets), users=users, weights=weights, further_own=own
+        )
 
     @property
     def query_columns(self) -> tuple[str, ...]:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from recbole_logq.data.dataset.feature_columns import check_features
 from recbole_logq.losses import limits, mean_over_rows
 from recbole_logq.losses.corrected_logq import CorrectedLogQ
-from recbole_logq.losses.terms import MaskFunction
+from recbole_logq.losses.own_logsumexp import own_logsumexp
+from recbole_logq.losses.score_logsumexp import MASKED_SCORE
+from recbole_logq.losses.set_layout import set_layout
 from recbole_logq.models.combination import build_loss, check_combination, check_training, sampler_settings
 from recbole_logq.models.rows import Rows
 from recbole_logq.models.step import losses_from_vectors
@@ -22,8 +26,40 @@ from recbole_logq.modules.query import Request, SequenceQuery, TwoTowerQuery
 from recbole_logq.modules.scorer import Scorer
 from recbole_logq.probability import SegmentFrequency, TargetCounts
 from recbole_logq.ranks import gather_rows, rank, world_size
-from recbole_logq.samplers import Exclusion, Pool, UserItems, any_column, exclusion_of, get_sampler, mask_function
+from recbole_logq.samplers import (
+    Exclusion,
+    Pool,
+    UserItems,
+    any_column,
+    exclusion_of,
+    get_sampler,
+    group_of_columns,
+    shared_items,
+)
 from recbole_logq.samplers.observed import Observed
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Rows that share a pool: with it, what their mask takes out, and what they are scored against for certain."""
+
+    rows: Rows
+    pool: Pool
+    excluded: Exclusion | None
+    own: Exclusion | None
+
+
+def _others(n_units: int) -> int:
+    """Units that a row's columns can come from: given the row its own is there for certain, and left out."""
+    return max(n_units - 1, 1)
+
+
+def _with_groups(pool: Pool, positives: Tensor, windows: Tensor | None, first: Tensor | int = 0) -> Pool:
+    """The pool with the window that each column comes from, numbered as the rows of this process number theirs."""
+    if windows is None or not pool.from_batch:
+        return pool
+    group = group_of_columns(pool, positives, windows)
+    return replace(pool, column_group=torch.where(group >= 0, group - first, -1))
 
 
 class RetrievalMixin(nn.Module):
@@ -67,7 +103,9 @@ class RetrievalMixin(nn.Module):
         self.pools: int = config["pools"]
         self.hits = config["hits"] or self.loss.hits
         self.mask: str = config["mask"]
-        self.history = user_items(dataset.training_pairs()) if self.mask == "history" else None
+        self.own: str = config["negatives"]["own"]
+        reads_history = "history" in (self.mask, self.own)
+        self.history = user_items(dataset.training_pairs()) if reads_history else None
         schedule = (config["temperature_mode"], config["temperature_end"], config["temperature_steps"])
         self.scorer = Scorer(config["similarity"], config["temperature"], *schedule)
         self.statistics = StepStatistics()
@@ -111,7 +149,7 @@ class RetrievalMixin(nn.Module):
     def calculate_loss(self, interaction: Any) -> Tensor:
         """The loss of a batch, a scalar: the mean over the rows that have a valid negative; 0 where no row counts."""
         rows = self.rows(interaction)
-        parts = [self._losses(*part) for part in self._with_pools(rows)]
+        parts = [self._losses(part) for part in self._with_pools(rows)]
         values, counted = (torch.cat(column) for column in zip(*(part[:2] for part in parts), strict=True))
         columns = parts[0][2]
         self.statistics.add(len(counted), len(counted) - counted.sum(), columns)
@@ -124,40 +162,59 @@ class RetrievalMixin(nn.Module):
         known = {"users": rows.users, "segment": rows.segment}
         further = {key: known[key] for key in self.sampler.reads}
         if world_size() == 1 or self.sampler.gathers:
-            return self.sampler.sample(rows.positives, n_units=rows.n_units, **further)
+            pool = self.sampler.sample(rows.positives, n_units=_others(rows.n_units), **further)
+            return _with_groups(pool, rows.positives, rows.windows)
         everything = gather_rows(rows.positives)
         units = gather_rows(torch.tensor([rows.n_units], device=rows.positives.device)).rows
         positives, own = everything.rows, torch.arange(len(rows.positives), device=units.device) + everything.first
+        windows = None if rows.windows is None else gather_rows(rows.windows + units[: rank()].sum()).rows
         if rows.place is not None:
             # In the order in which one process with the whole batch would have them.
             earlier_units = units[: rank()].sum()
             order = gather_rows(rows.place + DIGIT * earlier_units).rows.argsort()
             positives, own = positives[order], order.argsort()[own]
-        return self.sampler.sample(positives, n_units=int(units.sum()), **further).seen_from(own, len(positives))
+            windows = None if windows is None else windows[order]
+        pool = self.sampler.sample(positives, n_units=_others(int(units.sum())), **further)
+        pool = _with_groups(pool, positives, windows, first=units[: rank()].sum())
+        return pool.seen_from(own, len(positives))
+
+    def own_items(self, rows: Rows) -> Exclusion | None:
+        """The items that each row is scored against for certain, its positive among them; None for none."""
+        if self.own == "none":
+            return None
+        if self.own == "window" and rows.windows is not None:
+            return shared_items(rows.windows, rows.positives, *(rows.further_own or ()))
+        if self.own == "window" and rows.further_own is not None:
+            every_row = torch.arange(len(rows.positives), device=rows.positives.device)
+            return shared_items(every_row, rows.positives, *rows.further_own)
+        return self._sets("query" if self.own == "window" else "history", rows)
 
     def exclusion(self, rows: Rows) -> Exclusion | None:
-        """What the mask takes out beyond each row's positive; a query's positives may lie in several processes."""
-        if self.mask == "target":
-            return None
+        """What the mask takes out beyond each row's positive; None for nothing."""
+        return None if self.mask == "target" else self._sets(self.mask, rows)
+
+    def _sets(self, mask: str, rows: Rows) -> Exclusion | None:
+        # A query's positives may lie in several processes.
         positives, users = gather_rows(rows.positives), gather_rows(rows.users)
-        sets = exclusion_of(self.mask, positives.rows, users.rows, self.history)
+        sets = exclusion_of(mask, positives.rows, users.rows, self.history)
         return None if sets is None else sets.seen_from(positives.first, len(rows.positives))
 
-    def _with_pools(self, rows: Rows) -> Iterator[tuple[Rows, Pool, Exclusion | None]]:
+    def _with_pools(self, rows: Rows) -> Iterator[_Part]:
         """Rows, all or a part of them next to each other, with the negatives they share and what is none of theirs."""
-        excluded, n_rows = self.exclusion(rows), len(rows.positives)
+        excluded, own, n_rows = self.exclusion(rows), self.own_items(rows), len(rows.positives)
         if self.pools == 1 or not n_rows:
-            yield rows, self.sample_pool(rows), excluded
+            yield _Part(rows, self.sample_pool(rows), excluded, own)
             return
         size = -(-n_rows // self.pools)
         for start in range(0, n_rows, size):
             stop = min(start + size, n_rows)
-            own = torch.arange(start, stop, device=rows.positives.device)
-            sets = None if excluded is None else excluded.seen_from(start, stop - start)
-            yield rows.part(start, stop), self.sample_pool(rows).seen_from(own, n_rows), sets
+            here = torch.arange(start, stop, device=rows.positives.device)
+            sets = [None if one is None else one.seen_from(start, stop - start) for one in (excluded, own)]
+            yield _Part(rows.part(start, stop), self.sample_pool(rows).seen_from(here, n_rows), *sets)
 
-    def _losses(self, rows: Rows, pool: Pool, excluded: Exclusion | None) -> tuple[Tensor, Tensor, int]:
+    def _losses(self, part: _Part) -> tuple[Tensor, Tensor, int]:
         """The loss of each row, which rows count, and how many columns each has."""
+        rows, pool = part.rows, part.pool
         columns = self.sampler.negatives_of_row(pool)
         columns = min(getattr(self.loss, "bucket_items", columns), columns)  # of SCE, which looks at a part
         query, positives = self.scorer.query(rows.query), rows.positives
@@ -167,22 +224,30 @@ class RetrievalMixin(nn.Module):
             if self.loss.skips_rows:
                 values = self.loss.from_vectors(query, positive, vectors, positive_column=positives - 1)
                 return values, values.detach() > 0, columns
-            mask = mask_function(pool, positives, self.hits, excluded)  # block by block, never [rows, catalogue]
-            values = self.loss.from_vectors(query, positive, vectors, valid=mask)
+            # The mask is a function, asked block by block: never [rows, catalogue].
+            values = self.loss.from_vectors(query, positive, vectors, pool.terms(positives, part.excluded, self.hits))
             return values, torch.ones_like(positives, dtype=torch.bool), columns
-        mask = mask_function(pool, positives, self.hits, excluded)
-        assert mask is not None  # of a sampled pool
+        certain = None if part.own is None else self._certain(query, positives, part.own)
+        terms = pool.terms(positives, part.excluded, self.hits, rows.windows, part.own, certain)
+        mask = terms.valid
+        assert callable(mask)  # of a sampled pool
         shared = pool.ids.dim() == 1 and not self.sampler.resamples
-        valid: Tensor | MaskFunction
         if shared and len(positives) * len(pool.ids) > limits.WHOLE_MATRIX:
-            valid, counted = mask, any_column(mask, len(positives))
+            counted = any_column(mask, len(positives))
         else:
             whole = mask(0, len(positives))
-            valid, counted = whole, whole.any(1)
-        terms = pool.terms(positives, excluded)
+            terms, counted = replace(terms, valid=whole), whole.any(1)
+        if certain is not None:
+            counted = counted | (certain.detach() > MASKED_SCORE / 2)
         vectors = self.item_vectors(pool.ids)
-        values = losses_from_vectors(self.loss, self.sampler, pool, query, positive, vectors, valid, terms)
+        values = losses_from_vectors(self.loss, self.sampler, pool, query, positive, vectors, terms)
         return values, counted, columns
+
+    def _certain(self, query: Tensor, positives: Tensor, own: Exclusion) -> Tensor:
+        """logsumexp of each row's scores with its own items, the positive left out, ``[rows]``."""
+        layout = set_layout(own.row_set, positives, own.pair_set, own.pair_item, own.n_sets)
+        distinct, place = layout.items.unique(return_inverse=True)
+        return own_logsumexp(query, functional.embedding(place, self.item_vectors(distinct)), layout)
 
     def all_items(self) -> Tensor:
         """Vectors of all items, computed once between two changes of mode: outside of training."""

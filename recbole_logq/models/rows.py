@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import torch
 from torch import Tensor
 
 
@@ -19,6 +20,10 @@ class Rows:
         weights: Floating ``[rows]``, or None for rows that count alike.
         place: Where rows do not stand in the order of the batch, the numbers they are ordered by, int64 ``[rows]``:
             `Packing.place`.
+        windows: int64 ``[rows]``, numbers from 0 up of the windows that the rows come from, below `n_units`; None where
+            every row is a unit by itself.
+        further_own: Owners and items, both int64 ``[n]``: items of a window that are no row's positive; where every row
+            is a unit by itself, of the row with that index. None where there are none, or they are not asked for.
         segment: The segment that the whole batch comes from; None for a random batch.
     """
 
@@ -29,10 +34,21 @@ class Rows:
     weights: Tensor | None = None
     place: Tensor | None = None
     segment: int | None = None
+    windows: Tensor | None = None
+    further_own: tuple[Tensor, Tensor] | None = None
 
     def part(self, start: int, stop: int) -> Rows:
-        """The rows from ``start`` to before ``stop``."""
-        weights = None if self.weights is None else self.weights[start:stop]
-        place = None if self.place is None else self.place[start:stop]
+        """The rows from ``start`` to before ``stop``; further own items are those of all."""
+
+        def cut(column: Tensor | None) -> Tensor | None:
+            return None if column is None else column[start:stop]
+
         query, positives, users = (column[start:stop] for column in (self.query, self.positives, self.users))
-        return replace(self, query=query, positives=positives, users=users, weights=weights, place=place)
+        further = {"weights": cut(self.weights), "place": cut(self.place), "windows": cut(self.windows)}
+        return replace(self, query=query, positives=positives, users=users, **further)  # type: ignore[arg-type]
+
+
+def own_inputs(history: Tensor) -> tuple[Tensor, Tensor]:
+    """The items that rows were made from as what `Rows.further_own` holds: int64 ``[rows, length]``, 0 for none."""
+    row = torch.arange(len(history), device=history.device).unsqueeze(1).expand_as(history)
+    return row[history > 0], history[history > 0]

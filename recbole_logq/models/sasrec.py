@@ -15,7 +15,7 @@ from recbole_logq.data.dataset.feature_columns import feature_names
 from recbole_logq.errors import RequestError
 from recbole_logq.models.feature_modules import feature_embedding, fields_alone
 from recbole_logq.models.retrieval import RetrievalMixin
-from recbole_logq.models.rows import Rows
+from recbole_logq.models.rows import Rows, own_inputs
 from recbole_logq.models.sparse import sparse_rule
 from recbole_logq.modules.feature_embedding import FeatureEmbedding
 from recbole_logq.modules.gradient_cache import in_parts
@@ -111,15 +111,31 @@ class SASRec(RetrievalMixin, SequentialRecommender):
         weights = interaction[self.weight_field] if self.weight_field else None
         targets, users = interaction[self.ITEM_ID], interaction[self.USER_ID]
         if not isinstance(interaction, WindowBatch):
-            return Rows(self._last_states(interaction), targets, n_units=len(targets), users=users, weights=weights)
+            states = self._last_states(interaction)
+            own = own_inputs(interaction[self.ITEM_SEQ]) if self.own == "window" else None
+            return Rows(states, targets, n_units=len(targets), users=users, weights=weights, further_own=own)
         packing, real = interaction.packing, interaction.real
         states = self.forward(interaction[self.ITEM_SEQ], packing)
         place = packing.place if world_size() > 1 else None
+        windows, first_inputs = packing.sequence, None
+        if real is None and self.own == "window":  # each input but the first is the target before it
+            first = packing.position == 0
+            first_inputs = windows[first], interaction[self.ITEM_SEQ][first]
         if real is not None:
+            windows = windows[real]
             states, targets, users = states[real], targets[real], users[real]
             weights = None if weights is None else weights[real]
             place = None if place is None else place[real]
-        return Rows(states, targets, n_units=len(packing.lengths), users=users, weights=weights, place=place)
+        return Rows(
+            query=states,
+            positives=targets,
+            n_units=len(packing.lengths),
+            users=users,
+            weights=weights,
+            place=place,
+            windows=windows,
+            further_own=first_inputs,
+        )
 
     @property
     def query_columns(self) -> tuple[str, ...]:

@@ -8,8 +8,8 @@ A new sampler is a new file in this folder; the decorator in it is enough::
 
 from recbole_logq.registry import import_submodules, samplers
 from recbole_logq.samplers.base import Sampler
-from recbole_logq.samplers.exclusion import MASKS, Exclusion, exclusion_of
-from recbole_logq.samplers.mask import any_column, mask_function, valid_columns
+from recbole_logq.samplers.exclusion import MASKS, Exclusion, exclusion_of, shared_items
+from recbole_logq.samplers.mask import any_column, group_of_columns, mask_function, valid_columns
 from recbole_logq.samplers.pool import Pool
 from recbole_logq.samplers.user_items import UserItems
 
@@ -22,7 +22,9 @@ __all__ = [
     "any_column",
     "exclusion_of",
     "get_sampler",
+    "group_of_columns",
     "mask_function",
+    "shared_items",
     "valid_columns",
 ]
 

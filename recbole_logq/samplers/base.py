@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from recbole_logq.losses.terms import Terms
 from recbole_logq.probability import TargetCounts
-from recbole_logq.samplers.pool import Pool, PoolKind, PoolTerms
+from recbole_logq.samplers.pool import Pool, PoolKind
 
 if TYPE_CHECKING:
     from recbole_logq.losses.base import Loss
@@ -95,8 +96,8 @@ class Sampler(nn.Module, ABC):
         """
         raise TypeError(f"sampler {self.name!r} draws once")
 
-    def resampled_terms(self, terms: PoolTerms, scores: Tensor, valid: Tensor) -> PoolTerms:
-        """What a loss must be told after `resample`; by default what it was told before."""
+    def resampled_terms(self, terms: Terms, scores: Tensor) -> Terms:
+        """What a loss must be told after `resample`, whose mask is a tensor; by default what it was told before."""
         return terms
 
     @classmethod

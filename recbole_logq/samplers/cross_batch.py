@@ -82,7 +82,9 @@ class CrossBatch(Sampler):
             remembered = self.queue[: self.filled].to(device)
             ids = torch.cat([current, remembered])
             origin = torch.cat([origin, torch.full_like(remembered, -1)])
-        return Pool(ids=ids, kind=self.kind, origin=origin, log_q=self._log_q_of(ids), law=self._log_q_of)
+        return Pool(
+            ids=ids, kind=self.kind, origin=origin, log_q=self._log_q_of(ids), law=self._log_q_of, from_batch=True
+        )
 
     def after_step(self) -> None:
         """The step's own columns enter the queue; the oldest leave."""

@@ -59,12 +59,13 @@ class Exclusion:
         return torch.isin(self.row_set.unsqueeze(1) * width + ids, self.pair_set * width + self.pair_item)
 
     def log_mass(self, law: Callable[[Tensor], Tensor]) -> Tensor:
-        """log of each row's excluded probability under a law of single draws: float32 `[rows]`, -inf for none."""
-        log_q = law(self.pair_item).double()
+        """log of each row's excluded probability under a law of single draws: `[rows]`, as the law; -inf for none."""
+        stated = law(self.pair_item)
+        log_q = stated.double()
         peak = log_q.new_full((self.n_sets,), -torch.inf).scatter_reduce(0, self.pair_set, log_q, "amax")
         peak = peak.masked_fill(peak.isneginf(), 0.0)
         mass = torch.zeros_like(peak).index_add_(0, self.pair_set, (log_q - peak[self.pair_set]).exp())
-        return (mass.log() + peak)[self.row_set].float()
+        return (mass.log() + peak)[self.row_set].to(stated.dtype)
 
 
 def exclusion_of(
@@ -90,11 +91,34 @@ def exclusion_of(
         return None
     if users is None or (mask == "history" and history is None):
         raise ValueError(f"mask {mask!r} needs the rows' users" + (" and their history" if mask == "history" else ""))
+    if mask == "query" or history is None:
+        return shared_items(users, positives)
     distinct, row_set = users.unique(return_inverse=True)
+    owner, known = history.of(distinct)
+    return _exclusion(row_set, torch.cat([owner, row_set]), torch.cat([known, positives]), len(distinct))
+
+
+def shared_items(
+    group: Tensor, positives: Tensor, further_group: Tensor | None = None, further: Tensor | None = None
+) -> Exclusion:
+    """The items of rows that belong together: of a user, or of a window.
+
+    Args:
+        group: int64 `[rows]`, what each row belongs to.
+        positives: int64 `[rows]`.
+        further_group: int64 `[n]`, groups of rows that have further items, and beside it
+        further: int64 `[n]`, such an item.
+    """
+    distinct, row_set = group.unique(return_inverse=True)
     sets, items = row_set, positives
-    if history is not None and mask == "history":
-        owner, known = history.of(distinct)
-        sets, items = torch.cat([owner, row_set]), torch.cat([known, positives])
+    if further_group is not None and further is not None:
+        place = torch.searchsorted(distinct, further_group).clamp_max(max(len(distinct) - 1, 0))
+        known = distinct[place] == further_group if len(distinct) else torch.zeros_like(further_group, dtype=torch.bool)
+        sets, items = torch.cat([row_set, place[known]]), torch.cat([positives, further[known]])
+    return _exclusion(row_set, sets, items, len(distinct))
+
+
+def _exclusion(row_set: Tensor, sets: Tensor, items: Tensor, n_sets: int) -> Exclusion:
     width = int(items.max()) + 1 if len(items) else 1
     pairs = torch.unique(sets * width + items)
-    return Exclusion(row_set, torch.div(pairs, width, rounding_mode="floor"), pairs % width, len(distinct))
+    return Exclusion(row_set, torch.div(pairs, width, rounding_mode="floor"), pairs % width, n_sets)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from recbole_logq.losses.terms import Terms
 from recbole_logq.probability import TargetCounts, log1mexp
 from recbole_logq.registry import samplers
 from recbole_logq.samplers.bir import resampled
 from recbole_logq.samplers.in_batch import InBatch
-from recbole_logq.samplers.pool import Pool, PoolTerms
+from recbole_logq.samplers.pool import Pool
 
 if TYPE_CHECKING:
     from recbole_logq.losses.base import Loss
@@ -65,13 +67,13 @@ class Hard(InBatch):
         """As `Sampler.resample`: 1 for every column, and the hard draws on top."""
         return (1 + resampled(self, scores - pool.log_q_of(pool.ids), valid, self.hard)).log()
 
-    def resampled_terms(self, terms: PoolTerms, scores: Tensor, valid: Tensor) -> PoolTerms:
+    def resampled_terms(self, terms: Terms, scores: Tensor) -> Terms:
         """As `Sampler.resampled_terms`: the mixture's law, per row, of the catalogue without what is excluded."""
-        log_q, excluded = terms["negative_log_q"], terms["excluded_log_q"]
+        log_q, valid = terms.negative_log_q, terms.valid
+        excluded = terms.positive_log_q if terms.excluded_log_q is None else terms.excluded_log_q
         assert log_q is not None
-        if excluded is None:
-            excluded = terms["positive_log_q"]
         assert excluded is not None
+        assert isinstance(valid, Tensor)
         log_rest = log1mexp(excluded)
         nothing_left = log_rest.isneginf()
         log_base = log_q - log_rest.masked_fill(nothing_left, 0.0).to(scores.dtype).unsqueeze(1)
@@ -81,8 +83,8 @@ class Hard(InBatch):
         log_total = torch.logaddexp(log_n, torch.full_like(log_n, math.log(self.hard)))
         log_hard = scores - log_z.masked_fill(log_z.isneginf(), 0.0) + math.log(self.hard)
         mixture = torch.logaddexp(log_base + log_n, log_hard) - log_total
-        return PoolTerms(
-            positive_log_q=terms["positive_log_q"],
+        return replace(
+            terms,
             negative_log_q=mixture,
             # Both laws are renormalised already; a row from which everything is excluded stays empty.
             excluded_log_q=torch.full_like(excluded, -torch.inf).masked_fill(nothing_left, 0.0),

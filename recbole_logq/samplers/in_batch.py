@@ -67,7 +67,7 @@ class InBatch(Sampler):
             raise ValueError(
                 f"sampler {self.name!r} drew item {item}, which has no training targets: counts do not fit"
             )
-        return Pool(ids=ids, kind=self.kind, origin=origin, log_q=log_q, law=law)
+        return Pool(ids=ids, kind=self.kind, origin=origin, log_q=log_q, law=law, from_batch=True)
 
     def law(self, segment: int | None = None) -> Law:
         """log-probability of items in one draw from the training targets, or from those of a segment.

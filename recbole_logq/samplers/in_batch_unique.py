@@ -69,4 +69,4 @@ class InBatchUnique(Sampler):
             raise ValueError(f"sampler 'in_batch_unique' holds item {item}, which is in no unit: counts do not fit")
         # An id may be the positive of several rows, so no row is the origin; the mask finds the own column by id.
         origin = torch.full_like(ids, -1)
-        return Pool(ids=ids, kind=self.kind, origin=origin, log_q=log_q, law=law)
+        return Pool(ids=ids, kind=self.kind, origin=origin, log_q=log_q, law=law, from_batch=True)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
+from recbole_logq.losses.terms import MaskFunction
 from recbole_logq.samplers.exclusion import Exclusion
-from recbole_logq.samplers.pool import Pool
 
-MaskFunction = Callable[[int, int], Tensor]
+if TYPE_CHECKING:
+    from recbole_logq.samplers.pool import Pool
 
 
 def valid_columns(
@@ -20,12 +21,17 @@ def valid_columns(
     start: int = 0,
     stop: int | None = None,
     exclusion: Exclusion | None = None,
+    groups: Tensor | None = None,
+    own: Exclusion | None = None,
 ) -> Tensor | None:
     """The mask of the rows `start` to `stop`.
 
     A row's own column - the one that came from its own positive - is never a negative: the positive already stands
     in the denominator. In a pool of distinct ids the own column is the one with the row's id, whichever row it was
     taken from, so there "masked" and "kept" are the same.
+
+    Columns that rows of the same group brought along leave too: given the row they are in the batch for certain, where
+    Q says what a draw holds. Copies of their items that came from elsewhere stay.
 
     Args:
         pool: The pool of this step.
@@ -35,6 +41,8 @@ def valid_columns(
         start: First row.
         stop: Row after the last. Default: all.
         exclusion: Further items that are no negatives; not with "kept". In a catalogue the row's own positive stays.
+        groups: int64 `[rows]`, what rows come together, such as the window of each. Default: every row is by itself.
+        own: Items that each row is scored against apart from the pool; they lie in `exclusion` where that is given.
 
     Returns:
         bool `[stop - start, pool]`; None for a catalogue, where every column counts.
@@ -42,7 +50,7 @@ def valid_columns(
     Raises:
         ValueError: Ids that are not int64 `[rows]`, or a treatment of hits that does not fit the pool.
     """
-    mask = mask_function(pool, positive_ids, hits, exclusion)
+    mask = mask_function(pool, positive_ids, hits, exclusion, groups, own)
     return None if mask is None else mask(start, len(positive_ids) if stop is None else stop)
 
 
@@ -53,7 +61,12 @@ def any_column(mask: MaskFunction, rows: int, block_rows: int = 1024) -> Tensor:
 
 
 def mask_function(
-    pool: Pool, positive_ids: Tensor, hits: str, exclusion: Exclusion | None = None
+    pool: Pool,
+    positive_ids: Tensor,
+    hits: str,
+    exclusion: Exclusion | None = None,
+    groups: Tensor | None = None,
+    own: Exclusion | None = None,
 ) -> MaskFunction | None:
     """As `valid_columns`, for losses that ask block by block: a function `(start, stop) -> bool [stop - start, pool]`.
 
@@ -66,27 +79,67 @@ def mask_function(
         raise ValueError(f"hits {hits!r} does not fit a pool of kind {pool.kind!r}")
     if exclusion is not None and hits == "kept":
         raise ValueError("hits 'kept' counts accidental hits as negatives and excludes nothing: use mask 'target'")
-    if hits == "catalogue" and exclusion is None:
-        return None
+    sets = own if exclusion is None else exclusion
+    if pool.kind == "catalogue":
+        return None if sets is None else _of_catalogue(len(pool.ids), positive_ids, sets)
     if pool.ids.dim() == 2:
-        own = (pool.ids == positive_ids.unsqueeze(1)) | (pool.ids == 0)
-        valid = ~(own if exclusion is None else own | exclusion.holds(pool.ids))
+        no_negative = (pool.ids == positive_ids.unsqueeze(1)) | (pool.ids == 0)
+        valid = ~(no_negative if sets is None else no_negative | sets.holds(pool.ids))
         return lambda start, stop: valid[start:stop]
-    if hits == "catalogue" and exclusion is not None:
-        sets = exclusion
-
-        def left(start: int, stop: int) -> Tensor:
-            # Column j is item j + 1. Nothing of the size of users x catalogue exists.
-            free = torch.ones(stop - start, len(pool.ids), dtype=torch.bool, device=pool.ids.device)
-            row, item = sets.of_rows(start, stop)
-            free[row, item - 1] = False
-            return free.scatter_(1, positive_ids[start:stop].unsqueeze(1) - 1, True)
-
-        return left
-    if exclusion is not None:
-        held, row_set = exclusion.columns(pool.ids), exclusion.row_set
-        return lambda start, stop: ~held[row_set[start:stop]]
-    if hits == "masked" or pool.kind == "inclusion":
+    from_elsewhere = _from_elsewhere(pool, positive_ids, groups)
+    if hits == "kept" and pool.kind != "inclusion":
+        if sets is None:
+            return from_elsewhere
+        # Of the items that are scored apart the positive is none: its copies stay.
+        held, row_set = sets.columns(pool.ids), sets.row_set
+        return lambda start, stop: (
+            from_elsewhere(start, stop)
+            & (~held[row_set[start:stop]] | (pool.ids == positive_ids[start:stop].unsqueeze(1)))
+        )
+    if sets is not None:
+        taken = sets.columns(pool.ids)
+        return lambda start, stop: ~taken[sets.row_set[start:stop]]
+    if groups is None or not pool.from_batch:
         return lambda start, stop: pool.ids != positive_ids[start:stop].unsqueeze(1)
-    rows = torch.arange(len(positive_ids), device=pool.origin.device)
-    return lambda start, stop: pool.origin != rows[start:stop].unsqueeze(1)
+    return lambda start, stop: from_elsewhere(start, stop) & (pool.ids != positive_ids[start:stop].unsqueeze(1))
+
+
+def _from_elsewhere(pool: Pool, positive_ids: Tensor, groups: Tensor | None) -> MaskFunction:
+    """Columns that neither the row itself nor a row of its group brought along."""
+    if groups is None or not pool.from_batch:
+        rows = torch.arange(len(positive_ids), device=pool.origin.device)
+        return lambda start, stop: pool.origin != rows[start:stop].unsqueeze(1)
+    column_group = pool.column_group
+    if column_group is None:
+        column_group = group_of_columns(pool, positive_ids, groups)
+    return lambda start, stop: column_group != groups[start:stop].unsqueeze(1)
+
+
+def group_of_columns(pool: Pool, positive_ids: Tensor, groups: Tensor) -> Tensor:
+    """The group that alone brought each column along, int64 `[pool]`; -1 for a column that came another way too.
+
+    Args:
+        pool: A pool that all rows share.
+        positive_ids: int64 `[rows]`, all positives that the pool was made from, in the order the sampler saw them.
+        groups: int64 `[rows]`, from 0 up.
+    """
+    if pool.kind != "inclusion":
+        row = pool.origin.clamp_min(0)
+        return torch.where(pool.origin >= 0, groups[row], -1) if len(groups) else torch.full_like(pool.origin, -1)
+    distinct, place = positive_ids.unique(return_inverse=True)
+    low, high = (
+        torch.zeros_like(distinct).scatter_reduce(0, place, groups, how, include_self=False) for how in ("amin", "amax")
+    )
+    at = torch.searchsorted(distinct, pool.ids)
+    return torch.where(low == high, low, -1)[at]
+
+
+def _of_catalogue(n_items: int, positive_ids: Tensor, sets: Exclusion) -> MaskFunction:
+    def left(start: int, stop: int) -> Tensor:
+        # Column j is item j + 1. Nothing of the size of users x catalogue exists.
+        free = torch.ones(stop - start, n_items, dtype=torch.bool, device=positive_ids.device)
+        row, item = sets.of_rows(start, stop)
+        free[row, item - 1] = False
+        return free.scatter_(1, positive_ids[start:stop].unsqueeze(1) - 1, True)
+
+    return left

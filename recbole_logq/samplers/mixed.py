@@ -96,6 +96,7 @@ class Mixed(InBatch):
                 law=frequency_law,  # a positive is a draw from the batch's law
                 part=(~from_batch).long(),
                 part_laws=(frequency_law, uniform_law),
+                from_batch=True,
             )
 
         share = taken / len(ids)
@@ -105,4 +106,4 @@ class Mixed(InBatch):
             in_batch = frequency + (math.log(share) if taken else -math.inf)
             return torch.logaddexp(in_batch, torch.full_like(frequency, self.log_uniform + math.log1p(-share)))
 
-        return Pool(ids=ids, kind=self.kind, origin=origin, log_q=law(ids), law=law)
+        return Pool(ids=ids, kind=self.kind, origin=origin, log_q=law(ids), law=law, from_batch=True)

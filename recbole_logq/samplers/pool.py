@@ -4,24 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal, TypedDict
+from typing import Literal
 
 import torch
 from torch import Tensor
 
+from recbole_logq.losses.terms import Terms
 from recbole_logq.samplers.exclusion import Exclusion
+from recbole_logq.samplers.mask import mask_function
 
 PoolKind = Literal["draws", "inclusion", "catalogue", "observed"]
 Law = Callable[[Tensor], Tensor]
-
-
-class PoolTerms(TypedDict):
-    """Keyword arguments that describe a pool to a loss."""
-
-    positive_log_q: Tensor | None
-    negative_log_q: Tensor | None
-    excluded_log_q: Tensor | None
-    log_n: Tensor | float | None
 
 
 @dataclass
@@ -39,9 +32,11 @@ class Pool:
         law: Function from ids (any shape) to their `log_q`; None for a kind without probabilities.
         part: int64 `[pool]`, which of `part_laws` a column follows; None where all follow `law`.
         part_laws: The laws of the parts.
+        from_batch: Whether columns are positives of the batch, or some of them.
+        column_group: int64 `[pool]`, the group of rows that alone brought a column along, -1 for none; None where that
+            is not worked out yet.
         groups: Slices of the columns and the weight of the loss over each, for sources whose loss is a weighted sum;
             None for one loss over all columns.
-        vectors: `[pool, d]` if the sampler brings its own item vectors, else None.
 
     Raises:
         ValueError: Types or shapes that do not fit together.
@@ -54,8 +49,9 @@ class Pool:
     law: Law | None = None
     part: Tensor | None = None
     part_laws: tuple[Law, ...] = ()
+    from_batch: bool = False
+    column_group: Tensor | None = None
     groups: tuple[tuple[slice, float], ...] | None = None
-    vectors: Tensor | None = None
 
     def __post_init__(self) -> None:
         # float32 has no odd integers above 2^24: an id that passed through it names another item.
@@ -94,31 +90,57 @@ class Pool:
         row_of[own] = torch.arange(len(own), device=own.device)
         return replace(self, origin=row_of[self.origin])
 
-    def terms(self, positive_ids: Tensor, exclusion: Exclusion | None = None) -> PoolTerms:
+    def terms(
+        self,
+        positive_ids: Tensor,
+        exclusion: Exclusion | None = None,
+        hits: str | None = None,
+        groups: Tensor | None = None,
+        own: Exclusion | None = None,
+        certain: Tensor | None = None,
+    ) -> Terms:
         """What a loss must be told about this pool.
 
         Args:
             positive_ids: int64 `[rows]`.
             exclusion: What the rows' mask takes out beyond their positive.
+            hits: Treatment of accidental hits, as in `valid_columns`, whose mask is then among the terms as a function;
+                None for terms without a mask.
+            groups: Rows that come together, as in `valid_columns`.
+            own: Items that each row is scored against apart from the pool, as in `valid_columns`.
+            certain: `[rows]`, logsumexp of the scores of `own`, the positive left out.
 
         Returns:
-            Keyword arguments for a loss. For draws, n is the loss's default, and so is the excluded mass unless more
-            than the positive is excluded or columns follow different laws. A pool of distinct ids is weighted by
-            inclusion probabilities: nothing is renormalised and there is no n.
-        """
-        if self.law is None:
-            return PoolTerms(positive_log_q=None, negative_log_q=None, excluded_log_q=None, log_n=None)
-        positive = self.log_q_of(positive_ids)
-        if self.kind == "draws":
-            excluded = self._excluded(positive_ids, exclusion)
-            return PoolTerms(positive_log_q=positive, negative_log_q=self.log_q, excluded_log_q=excluded, log_n=None)
-        nothing = torch.full_like(positive, -torch.inf)
-        return PoolTerms(positive_log_q=positive, negative_log_q=self.log_q, excluded_log_q=nothing, log_n=0.0)
+            Terms for a loss. For draws, n is the loss's default, and so is the excluded mass unless more than the
+            positive is excluded or columns follow different laws. A pool of distinct ids is weighted by inclusion
+            probabilities: nothing is renormalised and there is no n.
 
-    def _excluded(self, positive_ids: Tensor, exclusion: Exclusion | None) -> Tensor | None:
+        Raises:
+            ValueError: A treatment of hits that does not fit the pool.
+        """
+        valid = None if hits is None else mask_function(self, positive_ids, hits, exclusion, groups, own)
+        if self.law is None:
+            return Terms(valid=valid, certain=certain)
+        positive = self.log_q_of(positive_ids)
+        if self.kind == "inclusion":
+            nothing = torch.full_like(positive, -torch.inf)
+            return Terms(positive, self.log_q, valid, excluded_log_q=nothing, log_n=0.0, certain=certain)
+        excluded = self._excluded(positive_ids, own if exclusion is None else exclusion, hits)
+        return Terms(positive, self.log_q, valid, excluded_log_q=excluded, certain=certain)
+
+    def _excluded(self, positive_ids: Tensor, sets: Exclusion | None, hits: str | None) -> Tensor | None:
         def mass(law: Law) -> Tensor:
-            return law(positive_ids) if exclusion is None else exclusion.log_mass(law)
+            if sets is None:
+                return law(positive_ids)
+            excluded = sets.log_mass(law)
+            # Where copies of the positive stay, what is taken out is the rest of its set.
+            return excluded if hits != "kept" else _log_difference(excluded, law(positive_ids))
 
         if self.part is not None:
             return torch.stack([mass(law) for law in self.part_laws], dim=1)[:, self.part]
-        return None if exclusion is None or self.law is None else mass(self.law)
+        return None if sets is None or self.law is None else mass(self.law)
+
+
+def _log_difference(log_whole: Tensor, log_part: Tensor) -> Tensor:
+    """log of the difference of two probabilities, the second a part of the first."""
+    return (log_whole.double().exp() - log_part.double().exp()).clamp_min(0.0).log().to(log_whole.dtype)

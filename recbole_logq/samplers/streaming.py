@@ -84,7 +84,8 @@ class Streaming(Sampler):
         def law(wanted: Tensor) -> Tensor:
             return self.gaps.log_inclusion(wanted) + log_kept
 
-        return Pool(ids=ids, kind=self.kind, origin=torch.full_like(ids, -1), log_q=law(ids), law=law)
+        origin = torch.full_like(ids, -1)
+        return Pool(ids=ids, kind=self.kind, origin=origin, log_q=law(ids), law=law, from_batch=True)
 
     def after_step(self) -> None:
         """The applied step's items enter the estimate."""

@@ -94,6 +94,7 @@ class XIR(InBatch):
             origin=torch.cat([batch.origin, torch.full_like(cache, -1)]),
             log_q=law(ids),
             law=law,
+            from_batch=True,
             groups=((slice(0, n_batch), 1 - self.cache_weight), (slice(n_batch, n), self.cache_weight)),
         )
 

@@ -29,9 +29,9 @@ def test_a_multiplicity_is_a_pool_with_copies(counts):
     pool = sampler.sample(positives)
     state = sampler.generator.get_state()
     leaf = torch.randn(8, 6, generator=torch.Generator().manual_seed(2)).double().requires_grad_()
-    valid, terms = valid_columns(pool, positives, "masked"), pool.terms(positives)
+    valid, terms = valid_columns(pool, positives, "masked"), pool.terms(positives, hits="masked")
     loss, positive = get_loss("sampled_softmax"), torch.zeros(8).double()
-    value = losses_from_scores(loss, sampler, pool, positive, leaf, valid, terms)
+    value = losses_from_scores(loss, sampler, pool, positive, leaf, terms)
     gradient = torch.autograd.grad(value.sum(), leaf)[0]
     sampler.generator.set_state(state)
     counted = sampler.resample(leaf.detach(), pool, valid).exp().round().long()

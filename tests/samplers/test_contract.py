@@ -80,10 +80,8 @@ def test_every_loss_that_fits_gives_a_finite_gradient(name, take, build, draw):
         if pool.kind == "catalogue":
             value = loss.from_vectors(query, vectors[positives], vectors[pool.ids], **further)
         else:
-            valid = valid_columns(pool, positives, hits)
-            value = losses_from_vectors(
-                loss, sampler, pool, query, vectors[positives], vectors[pool.ids], valid, pool.terms(positives)
-            )
+            terms = pool.terms(positives, hits=hits)
+            value = losses_from_vectors(loss, sampler, pool, query, vectors[positives], vectors[pool.ids], terms)
         assert value.isfinite().all()
         assert (value >= 0).all()
         assert (value > 0).any()
@@ -106,7 +104,8 @@ def test_rows_with_nothing_but_their_positive_are_zero(name, take, build):
         scores = torch.randn(20, pool.ids.shape[-1], generator=torch.Generator().manual_seed(1)).requires_grad_()
         valid = valid_columns(pool, positives, "masked")
         assert torch.equal(~valid, only.expand_as(valid))
-        value = losses_from_scores(loss, sampler, pool, torch.zeros(20), scores, valid, pool.terms(positives))
+        terms = pool.terms(positives, hits="masked")
+        value = losses_from_scores(loss, sampler, pool, torch.zeros(20), scores, terms)
         empty = ~valid.any(1)
         value.sum().backward()
         assert not value[empty].any()

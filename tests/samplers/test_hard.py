@@ -1,5 +1,7 @@
 """Hard draws beside the batch's: their law is in the weights, so what is estimated stays the same."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -26,7 +28,7 @@ def test_the_mixture_is_a_law_of_the_catalogue_without_the_positive(counts):
     pool = sampler.sample(ids)
     positives, scores = torch.tensor([7]), torch.linspace(-2, 2, 31)
     valid = pool.ids.unsqueeze(0) != 7
-    terms = sampler.resampled_terms(pool.terms(positives), scores[pool.ids].unsqueeze(0), valid)
+    terms = sampler.resampled_terms(replace(pool.terms(positives), valid=valid), scores[pool.ids].unsqueeze(0))
     n, h = int(valid.sum()), 500
     assert terms["log_n"].exp().item() == pytest.approx(n + h, rel=1e-5)
     left = torch.tensor([item for item in range(1, 30) if item != 7])
@@ -47,9 +49,9 @@ def test_given_the_pool_hard_draws_change_nothing_in_the_mean_and_add_spread(cou
 
     def odds(sampler, rows):
         pool, target = sampler.sample(positives), torch.full((rows,), 2)
-        valid, terms = valid_columns(pool, target, "masked"), pool.terms(target)
+        terms = pool.terms(target, hits="masked")
         negatives = scores[pool.ids].expand(rows, -1)
-        return torch.expm1(losses_from_scores(loss, sampler, pool, torch.zeros(rows).double(), negatives, valid, terms))
+        return torch.expm1(losses_from_scores(loss, sampler, pool, torch.zeros(rows).double(), negatives, terms))
 
     expected, drawn = odds(plain, 1).item(), odds(hard, repeats)
     error = drawn.std().item() / repeats**0.5
@@ -60,10 +62,9 @@ def test_given_the_pool_hard_draws_change_nothing_in_the_mean_and_add_spread(cou
 def test_a_row_from_which_everything_is_excluded_is_empty(counts, draw):
     sampler, positives = get_sampler("hard")(counts, count=12, seed=1), draw()
     pool = sampler.sample(positives)
-    terms = pool.terms(positives) | {"excluded_log_q": torch.full((40,), 1e-9)}  # a sum that rounds past 1
+    terms = replace(pool.terms(positives, hits="masked"), excluded_log_q=torch.full((40,), 1e-9))  # rounds past 1
     scores = torch.randn(40, 12, requires_grad=True)
-    valid = valid_columns(pool, positives, "masked")
-    value = losses_from_scores(get_loss("corrected_logq"), sampler, pool, torch.zeros(40), scores, valid, terms)
+    value = losses_from_scores(get_loss("corrected_logq"), sampler, pool, torch.zeros(40), scores, terms)
     value.sum().backward()
     assert not value.any()
     assert scores.grad.isfinite().all()

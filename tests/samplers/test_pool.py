@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from recbole_logq.samplers import Pool
+from recbole_logq.losses import get_loss
+from recbole_logq.samplers import Pool, valid_columns
 
 IDS = torch.tensor([3, 1, 3])
 ORIGIN = torch.tensor([0, 1, -1])
@@ -32,7 +33,32 @@ def test_inclusion_probabilities_are_not_renormalised_nor_divided_by_n():
 
 
 def test_a_catalogue_has_no_terms():
-    assert set(make("catalogue", log_q=None, law=None).terms(torch.tensor([2])).values()) == {None}
+    assert not make("catalogue", log_q=None, law=None).terms(torch.tensor([2])).keys()
+
+
+def test_terms_are_passed_on_by_name_and_hold_the_mask_when_asked_for_it():
+    pool, positives = make(), torch.tensor([2, 3])
+    told = dict(pool.terms(positives))
+    assert set(told) == {"positive_log_q", "negative_log_q"}
+    terms = pool.terms(positives, hits="masked")
+    assert torch.equal(terms.mask("any", 0, 2, 3), valid_columns(pool, positives, "masked"))
+    assert torch.equal(terms["valid"](1, 2), valid_columns(pool, positives, "masked")[1:])
+    with pytest.raises(KeyError):
+        terms["weights"]
+
+
+def test_a_loss_takes_terms_as_a_whole_by_name_or_both():
+    loss, pool, positives = get_loss("corrected_logq"), make(), torch.tensor([2, 3])
+    scores = torch.zeros(2), torch.tensor([[0.5, -1.0, 0.5], [1.0, 2.0, 1.0]])
+    terms = pool.terms(positives, hits="masked")
+    whole = loss(*scores, terms)
+    assert torch.equal(loss(*scores, **terms), whole)
+    assert torch.equal(loss(*scores, pool.terms(positives), valid=valid_columns(pool, positives, "masked")), whole)
+    assert not torch.equal(loss(*scores, terms, log_n=0.0), whole)
+    with pytest.raises(TypeError, match="valid is given twice"):
+        loss(*scores, terms, valid=torch.ones(2, 3, dtype=torch.bool))
+    with pytest.raises(TypeError, match="weights"):
+        loss(*scores, terms, weights=1.0)
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,7 @@ def test_the_loss_is_the_weighted_sum_over_both(counts, draw):
     state = sampler.generator.get_state()
     scores = torch.randn(40, 24, generator=torch.Generator().manual_seed(1))
     valid, loss = valid_columns(pool, positives, "masked"), get_loss("sampled_softmax")
-    value = losses_from_scores(loss, sampler, pool, torch.zeros(40), scores, valid, pool.terms(positives))
+    value = losses_from_scores(loss, sampler, pool, torch.zeros(40), scores, pool.terms(positives, hits="masked"))
     sampler.generator.set_state(state)
     log_count = sampler.resample(scores, pool, valid)
     batch, cache = (
