@@ -184,7 +184,7 @@ LINES: list[Line] = [
     yes("metric_decimal_place", 2, "metrics"),
     yes("filter_history", False, "metrics"),
     yes("request_time", "known", "split", eval_args=LAST_OUT),
-    yes("request_time", "known", "losses", "SASRec", time="bias"),
+    yes("request_time", "known", "shapes", "SASRec", time="gaps"),
     no("request_time", "known", "set eval_args.order=TO"),
     yes("repeatable", True, "metrics"),
     no("repeatable", True, "leave one of them out", filter_history=False),
