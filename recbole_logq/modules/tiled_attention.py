@@ -62,37 +62,41 @@ class _TiledAttention(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    @torch.autocast("cpu", enabled=False)
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        (query, key, value), result, *kept = ctx.saved_tensors
-        gradient = gradient.to(query.dtype).permute(2, 0, 1, 3).contiguous()  # [heads, rows, length, d]
-        of_parts = query.new_empty(3, *query.shape)
-        of_query, of_key, of_value = of_parts
-        of_parts[1:] = 0.0
-        of_time, of_distance = (None if shape is None else query.new_zeros(shape) for shape in ctx.shapes)
-        share = (gradient * result).sum(-1, keepdim=True) if ctx.longest is None else None
-        scale = query.shape[-1] ** -0.5 if ctx.longest is None else 1.0
-        kept = iter(kept)
-        for head in range(len(query)):
-            for tile in ctx.tiles:
-                rows, queries, keys = tile.rows, tile.queries, slice(0, tile.queries.stop)
-                mine, weights = gradient[head, rows, queries], next(kept)
-                change = torch.bmm(mine, value[head, rows, keys].transpose(1, 2))  # [rows, queries, keys]
-                if share is None:
-                    scores, weights = weights, _weights(weights, ctx.longest)
-                    sigmoid = scores.sigmoid()
-                    change *= (1 - sigmoid).mul_(scores).add_(1).mul_(sigmoid).div_(ctx.longest)
-                    change[:, :, queries].tril_()
-                else:
-                    change.sub_(share[head, rows, queries]).mul_(weights)
-                of_value[head, rows, keys].baddbmm_(weights.transpose(1, 2), mine)
-                of_query[head, rows, queries] = torch.bmm(change, key[head, rows, keys]).mul_(scale)
-                of_key[head, rows, keys].baddbmm_(change.transpose(1, 2), query[head, rows, queries], alpha=scale)
-                if of_time is not None and tile.time is not None:
-                    of_time[head].index_add_(0, tile.time.flatten(), change.flatten())
-                if of_distance is not None:
-                    of_distance[head, queries, keys] += change.sum(0)
-        return of_parts.permute(2, 3, 0, 1, 4), of_time, of_distance, None, None
+        with torch.autocast("cpu", enabled=False):
+            return (*_gradients(ctx, gradient), None, None)
+
+
+def _gradients(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+    (query, key, value), result, *kept = ctx.saved_tensors
+    gradient = gradient.to(query.dtype).permute(2, 0, 1, 3).contiguous()  # [heads, rows, length, d]
+    of_parts = query.new_empty(3, *query.shape)
+    of_query, of_key, of_value = of_parts
+    of_parts[1:] = 0.0
+    of_time, of_distance = (None if shape is None else query.new_zeros(shape) for shape in ctx.shapes)
+    share = (gradient * result).sum(-1, keepdim=True) if ctx.longest is None else None
+    scale = query.shape[-1] ** -0.5 if ctx.longest is None else 1.0
+    kept = iter(kept)
+    for head in range(len(query)):
+        for tile in ctx.tiles:
+            rows, queries, keys = tile.rows, tile.queries, slice(0, tile.queries.stop)
+            mine, weights = gradient[head, rows, queries], next(kept)
+            change = torch.bmm(mine, value[head, rows, keys].transpose(1, 2))  # [rows, queries, keys]
+            if share is None:
+                scores, weights = weights, _weights(weights, ctx.longest)
+                sigmoid = scores.sigmoid()
+                change *= (1 - sigmoid).mul_(scores).add_(1).mul_(sigmoid).div_(ctx.longest)
+                change[:, :, queries].tril_()
+            else:
+                change.sub_(share[head, rows, queries]).mul_(weights)
+            of_value[head, rows, keys].baddbmm_(weights.transpose(1, 2), mine)
+            of_query[head, rows, queries] = torch.bmm(change, key[head, rows, keys]).mul_(scale)
+            of_key[head, rows, keys].baddbmm_(change.transpose(1, 2), query[head, rows, queries], alpha=scale)
+            if of_time is not None and tile.time is not None:
+                of_time[head].index_add_(0, tile.time.flatten(), change.flatten())
+            if of_distance is not None:
+                of_distance[head, queries, keys] += change.sum(0)
+    return of_parts.permute(2, 3, 0, 1, 4), of_time, of_distance
 
 
 def _weights(scores: Tensor, longest: int | None) -> Tensor:
