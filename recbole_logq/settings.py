@@ -119,6 +119,7 @@ class CommonSettings(BaseModel):
     nproc: Count = 1
     recbole_order: bool = False
     filter_history: bool | None = None
+    request_time: Literal["unknown", "known"] = "unknown"
     max_train_cpu_seconds: Positive | None = None
     plugins: list[str] | None = None
 
@@ -181,10 +182,13 @@ class SASRecSettings(RetrievalSettings):
     n_heads: Count
     inner_size: Count
     dropout: Share
-    block: Literal["classic", "ligr"]
+    block: Literal["classic", "ligr", "hstu"]
     norm: Literal["pre", "post"]
     feed_forward: Literal["gelu", "relu", "swiglu"]
-    positions: Literal["learned", "rotary", "none"]
+    positions: Literal["learned", "rotary", "relative", "none"]
+    time: Literal["none", "gaps", "bias", "both"] = "none"
+    time_buckets: Annotated[int, BeforeValidator(_no_bool), Field(ge=3, le=1024)] = 64
+    bias_weights: Literal["layers", "shared"] = "layers"
     input_norm: bool
     scale_embedding: bool
     initializer_range: Positive

@@ -150,6 +150,7 @@ def _check(plan: Plan) -> None:
         if run.dataset not in protocols:
             fetch(config)
         own = {key: config[key] for key in ("filter_history", "metrics", "topk", "recbole_order", "benchmark_filename")}
+        own["request_time"] = config["request_time"]
         own["eval_args"] = {key: config["eval_args"].get(key) for key in ("split", "order", "mode")}
         name, first = protocols.setdefault(run.dataset, (run.name, own))
         for key, value in own.items():

@@ -17,7 +17,7 @@ from recbole_logq.training import checkpoint
 _CHANGEABLE = frozenset(
     {"eval_args", "metrics", "topk", "valid_metric", "metric_decimal_place", "repeatable", "filter_history"}
     | {"recbole_order", "data_path", "show_progress", "state", "gpu_id", "use_gpu", "worker", "checkpoint_dir"}
-    | {"eval_batch_size", "plugins"}
+    | {"eval_batch_size", "plugins", "request_time"}
 )
 
 
@@ -78,6 +78,7 @@ def evaluate(
     protocol = ("eval_args", "metrics", "topk", "metric_decimal_place", "repeatable", "recbole_order", "filter_history")
     plain = config.plain()
     as_stored = all(plain.get(key) == stored.get(key) for key in protocol)
+    as_stored = as_stored and plain["request_time"] == stored.get("request_time", "unknown")
     if as_stored and fingerprint != state["fingerprint"]:
         logger.warning(f"{file}: the data has changed since training, this is another test than the stored one")
     return {
@@ -117,6 +118,11 @@ def configuration(state: dict[str, Any], file: str, changes: dict[str, Any], mod
     for key, value in changes.items():
         if key not in _CHANGEABLE and value != stored[key]:
             raise RequestError(f"{key}={value!r}: {file} was trained with {stored[key]!r}, and evaluation keeps it")
+    asked = stored.get("request_time", "unknown")
+    if stored.get("time", "none") != "none" and changes.get("request_time", asked) != asked:
+        raise RequestError(
+            f"request_time={changes['request_time']}: {file} reads times and was trained with {asked}; train another"
+        )
     if "valid_metric" not in changes and changes.keys() & {"metrics", "topk"}:
         changes["valid_metric"] = _some_metric({**stored, **changes})  # evaluation has no use for it, Config asks
     if not isinstance(changes.get("eval_args", {}), dict):

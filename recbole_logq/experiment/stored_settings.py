@@ -41,7 +41,7 @@ TRAINING = frozenset(
 
 PROTOCOL = frozenset(
     {"eval_args", "repeatable", "metrics", "topk", "valid_metric", "valid_metric_bigger", "eval_batch_size"}
-    | {"metric_decimal_place", "filter_history", "show_progress"}
+    | {"metric_decimal_place", "filter_history", "show_progress", "request_time"}
 )
 """How it was tested, and whether with a bar."""
 
@@ -52,7 +52,7 @@ MODEL = frozenset(
     | {"user_features", "item_features", "context_features", "use_item_id", "use_user_id", "id_dropout"}
     | {"mlp_sizes", "dropout", "user_tower", "max_history", "history_pooling"}
     | {"n_layers", "n_heads", "inner_size", "block", "norm", "feed_forward", "positions", "input_norm"}
-    | {"scale_embedding", "initializer_range"}
+    | {"scale_embedding", "initializer_range", "time", "time_buckets", "bias_weights"}
 )
 """What makes a model of this package."""
 

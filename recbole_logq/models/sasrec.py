@@ -11,8 +11,10 @@ from torch import Tensor, nn
 
 from recbole_logq.data.batches.loaders import WindowLoader
 from recbole_logq.data.batches.window_batch import WindowBatch
+from recbole_logq.data.dataset.event_times import ASKED, TIMES, TOKEN_TIMES, check_times
 from recbole_logq.data.dataset.feature_columns import feature_names
 from recbole_logq.errors import RequestError
+from recbole_logq.models.encoders import encoder_defaults
 from recbole_logq.models.feature_modules import feature_embedding, fields_alone
 from recbole_logq.models.retrieval import RetrievalMixin
 from recbole_logq.models.rows import Rows, own_inputs
@@ -20,7 +22,8 @@ from recbole_logq.models.sparse import sparse_rule
 from recbole_logq.modules.feature_embedding import FeatureEmbedding
 from recbole_logq.modules.gradient_cache import in_parts
 from recbole_logq.modules.packing import Packing
-from recbole_logq.modules.query import Request, SequenceQuery
+from recbole_logq.modules.query import Request, SequenceQuery, token_times
+from recbole_logq.modules.times import TokenTimes, logarithmic_edges
 from recbole_logq.modules.transformer import SequenceEncoder
 from recbole_logq.ranks import world_size
 
@@ -60,7 +63,14 @@ class SASRec(RetrievalMixin, SequentialRecommender):
             positions=config["positions"],
             input_norm=config["input_norm"],
             scale_embedding=config["scale_embedding"],
+            time=config["time"],
+            knows_request=config["request_time"] == "known",
+            time_buckets=config["time_buckets"],
+            bias_weights=config["bias_weights"],
         )
+        if self.encoder.buckets is not None:
+            gaps, longest = dataset.training_gaps()
+            self.encoder.buckets.edges = logarithmic_edges(gaps, longest, config["time_buckets"])
         if isinstance(self.item_embedding, nn.Embedding):
             nn.init.normal_(self.item_embedding.weight, std=std)
             nn.init.zeros_(self.item_embedding.weight[0].detach())
@@ -82,7 +92,8 @@ class SASRec(RetrievalMixin, SequentialRecommender):
                 raise RequestError(
                     f"{key}: SASRec computes queries from items alone; set item_features, or take TwoTower"
                 )
-        _check_encoder(values)
+        _check_encoder(values, given)
+        check_times(values, given)
         if values["segment_field"]:
             raise RequestError("segment_field: batches of windows hold all of a user's segments; only TwoTower has it")
 
@@ -97,14 +108,21 @@ class SASRec(RetrievalMixin, SequentialRecommender):
         """See :meth:`RetrievalMixin.vectors_of_new_items`."""
         return self.scorer.item(fields_alone(self.item_embedding, columns))
 
-    def forward(self, tokens: Tensor, packing: Packing) -> Tensor:
-        """Item ids ``[tokens]`` in the order of a packing to one query each, ``[tokens, d]``."""
+    def forward(self, tokens: Tensor, packing: Packing, times: TokenTimes | None = None) -> Tensor:
+        """Item ids ``[tokens]`` in the order of a packing to one query each, ``[tokens, d]``.
+
+        Args:
+            tokens: Items.
+            packing: Where they lie.
+            times: Of the tokens, where the encoder reads them.
+        """
         if not packing.n_tokens:  # this process has no share of a small batch
             return next(self.parameters()).new_zeros(0, self.size)
         states = self.query_encoder().states
         if not self.training or not self.gradient_cache or self.gradient_cache >= len(packing.lengths):
-            return states(tokens, packing)
-        return in_parts(states, [(tokens[part], one) for part, one in packing.parts(self.gradient_cache)])
+            return states(tokens, packing, times)
+        parts = packing.parts(self.gradient_cache)
+        return in_parts(states, [(tokens[part], one, times and times.part(part)) for part, one in parts])
 
     def rows(self, interaction: Any) -> Rows:
         """Rows of a batch of windows, or of RecBole's rows (a history and one target each)."""
@@ -115,7 +133,8 @@ class SASRec(RetrievalMixin, SequentialRecommender):
             own = own_inputs(interaction[self.ITEM_SEQ]) if self.own == "window" else None
             return Rows(states, targets, n_units=len(targets), users=users, weights=weights, further_own=own)
         packing, real = interaction.packing, interaction.real
-        states = self.forward(interaction[self.ITEM_SEQ], packing)
+        times = None if self.encoder.buckets is None else TokenTimes(*interaction[TOKEN_TIMES].unbind(1))
+        states = self.forward(interaction[self.ITEM_SEQ], packing, times)
         place = packing.place if world_size() > 1 else None
         windows, first_inputs = packing.sequence, None
         if real is None and self.own == "window":  # each input but the first is the target before it
@@ -140,7 +159,10 @@ class SASRec(RetrievalMixin, SequentialRecommender):
     @property
     def query_columns(self) -> tuple[str, ...]:
         """See :attr:`RetrievalMixin.query_columns`."""
-        return (self.ITEM_SEQ, self.ITEM_SEQ_LEN)
+        columns = (self.ITEM_SEQ, self.ITEM_SEQ_LEN)
+        if self.encoder.buckets is None:
+            return columns
+        return (*columns, TIMES, ASKED) if self.encoder.knows_request else (*columns, TIMES)
 
     def query_encoder(self) -> SequenceQuery:
         """See :meth:`RetrievalMixin.query_encoder`."""
@@ -148,15 +170,26 @@ class SASRec(RetrievalMixin, SequentialRecommender):
 
     def request(self, interaction: Any) -> Request:
         """See :meth:`RetrievalMixin.request`."""
-        return Request(history=interaction[self.ITEM_SEQ], n_items=interaction[self.ITEM_SEQ_LEN])
+        known = {name: interaction[name] for name in self.query_columns}
+        return Request(
+            history=known[self.ITEM_SEQ],
+            n_items=known[self.ITEM_SEQ_LEN],
+            times=known.get(TIMES),
+            asked=known.get(ASKED),
+        )
 
     def _last_states(self, interaction: Any) -> Tensor:
-        sequence = interaction[self.ITEM_SEQ]
-        packing = Packing(interaction[self.ITEM_SEQ_LEN], sequence.device)
-        return self.forward(packing.pack(sequence), packing)[packing.last]
+        request = self.request(interaction)
+        assert request.history is not None
+        assert request.n_items is not None
+        packing = Packing(request.n_items, request.history.device)
+        times = None
+        if self.encoder.buckets is not None:
+            times = token_times(request, packing, self.encoder.knows_request)
+        return self.forward(packing.pack(request.history), packing, times)[packing.last]
 
 
-def _check_encoder(values: dict[str, Any]) -> None:
+def _check_encoder(values: dict[str, Any], given: dict[str, Any]) -> None:
     size, n_heads = values["embedding_size"], values["n_heads"]
     if size % n_heads:
         raise RequestError(f"embedding_size={size} does not divide into n_heads={n_heads} heads")
@@ -164,8 +197,19 @@ def _check_encoder(values: dict[str, Any]) -> None:
         raise RequestError(
             f"positions=rotary turns pairs of dimensions: embedding_size={size} over n_heads={n_heads} must be even"
         )
-    if values["block"] == "ligr" and values["norm"] != "pre":
-        raise RequestError(f"norm={values['norm']}: the block of LiGR is pre-norm, set norm=pre or block=classic")
+    if values["block"] != "classic" and values["norm"] != "pre":
+        raise RequestError(f"norm={values['norm']}: block={values['block']} is pre-norm, set norm=pre or block=classic")
+    if values["block"] == "hstu":
+        defaults = encoder_defaults("SASRec")
+        for key in ("inner_size", "feed_forward"):
+            if given.get(key, defaults[key]) != defaults[key]:
+                raise RequestError(f"{key}={given[key]}: block=hstu has no feed-forward layer, leave it out")
+    if values["bias_weights"] == "shared" and (
+        values["n_layers"] == 1 or not (values["positions"] == "relative" or values["time"] in ("bias", "both"))
+    ):
+        raise RequestError(
+            "bias_weights=shared: for several layers with time=bias, time=both or positions=relative; leave it out"
+        )
     if values["scale_embedding"] and values["input_norm"] and values["positions"] != "learned":
         raise RequestError(
             "scale_embedding=true: without learned positions the input norm divides the factor out again; set "

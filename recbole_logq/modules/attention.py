@@ -9,13 +9,43 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from recbole_logq.modules.pair_bias import Bias
+from recbole_logq.modules.tiled_attention import tiled_attention
 
-def causal_attention(heads: Tensor) -> Tensor:
-    """Query, key and value ``[rows, length, 3, heads, d]`` to ``[rows, length, heads, d]``."""
+
+def causal_attention(heads: Tensor, bias: Bias | None = None) -> Tensor:
+    """Query, key and value ``[rows, length, 3, heads, d]`` to ``[rows, length, heads, d]``.
+
+    Args:
+        heads: All three.
+        bias: What is added to the scores, -inf where the key comes later than the query; None for nothing but that.
+    """
+    if bias is not None and heads.device.type == "cpu":
+        return tiled_attention(heads, bias)
     query, key, value = heads.permute(2, 0, 3, 1, 4)
     with _without_cudnn() if heads.device.type == "cuda" else nullcontext():
         # Right padding under a causal mask: no real position ever sees a padded one, so no padding mask is needed.
-        return F.scaled_dot_product_attention(query, key, value, is_causal=True).transpose(1, 2)
+        if bias is None:
+            return F.scaled_dot_product_attention(query, key, value, is_causal=True).transpose(1, 2)
+        return F.scaled_dot_product_attention(query, key, value, attn_mask=bias.whole().to(query.dtype)).transpose(1, 2)
+
+
+def silu_attention(heads: Tensor, bias: Bias | None = None, *, longest: int) -> Tensor:
+    """The same with ``silu(score) / longest`` in place of the softmax: shares need not sum to 1.
+
+    Args:
+        heads: Query, key and value, ``[rows, length, 3, heads, d]``.
+        bias: What is added to the scores, finite everywhere; None for nothing.
+        longest: Longest sequence.
+    """
+    if bias is not None and heads.device.type == "cpu":
+        return tiled_attention(heads, bias, longest)
+    query, key, value = heads.permute(2, 0, 3, 1, 4)
+    scores = query @ key.transpose(-2, -1)  # [rows, heads, length, length]
+    if bias is not None:
+        scores = scores + bias.whole().to(scores.dtype)
+    # Taken out after silu, which makes no 0 of -inf.
+    return (F.silu(scores).tril() / longest @ value).transpose(1, 2)
 
 
 @contextmanager

@@ -1,14 +1,23 @@
-"""Transformer blocks: the classic one and the gated one of LiGR."""
+"""Transformer blocks: the classic one, the gated one of LiGR, and that of HSTU."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from functools import partial
+
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from recbole_logq.modules.attention import causal_attention
+from recbole_logq.modules.attention import causal_attention, silu_attention
 from recbole_logq.modules.dropout import Dropout
 from recbole_logq.modules.feed_forward import FEED_FORWARDS
 from recbole_logq.modules.packing import Packing
+from recbole_logq.modules.pair_bias import Bias
 from recbole_logq.modules.positions import rotate
+
+Biases = Sequence[Bias] | None
+"""What is added to the scores of attention in each bucket of sequences."""
 
 
 class CausalBlock(nn.Module):
@@ -22,9 +31,17 @@ class CausalBlock(nn.Module):
             softmax, so there is none on any device: the two would train differently.
         norm: ``pre`` (LayerNorm before each part) or ``post`` (after the residual sum, as in the original).
         feed_forward: Of :data:`FEED_FORWARDS`.
+        max_length: Longest sequence.
+
+    Attributes:
+        later: Bias of a key that comes later than its query.
     """
 
-    def __init__(self, size: int, n_heads: int, inner_size: int, dropout: float, norm: str, feed_forward: str) -> None:
+    later = -math.inf
+
+    def __init__(
+        self, size: int, n_heads: int, inner_size: int, dropout: float, norm: str, feed_forward: str, max_length: int
+    ) -> None:
         super().__init__()
         self.n_heads = n_heads
         self.pre = norm == "pre"
@@ -37,21 +54,29 @@ class CausalBlock(nn.Module):
         self.outer = nn.Linear(inner_size, size)
         self.dropout = Dropout(dropout)
 
-    def _attend(self, states: Tensor, packing: Packing, rotation: Tensor | None) -> Tensor:
+    def _attend(self, states: Tensor, packing: Packing, rotation: Tensor | None, bias: Biases) -> Tensor:
         heads = self.query_key_value(states).unflatten(-1, (3, self.n_heads, -1))
         if rotation is not None:
             heads = rotate(heads, rotation)
-        return self.output(packing.by_bucket(causal_attention, heads).flatten(1))
+        more = () if bias is None else (bias,)
+        return self.output(packing.by_bucket(causal_attention, heads, *more).flatten(1))
 
     def _feed_forward(self, states: Tensor) -> Tensor:
         return self.outer(self.activation(self.inner(states)))
 
-    def forward(self, states: Tensor, packing: Packing, rotation: Tensor | None = None) -> Tensor:
-        """States ``[tokens, size]`` to the same shape; ``rotation`` as :func:`rotate` takes it."""
+    def forward(self, states: Tensor, packing: Packing, rotation: Tensor | None = None, bias: Biases = None) -> Tensor:
+        """States ``[tokens, size]`` to the same shape.
+
+        Args:
+            states: Of the tokens.
+            packing: Where they lie.
+            rotation: As :func:`rotate` takes it.
+            bias: As :class:`PairBias` gives it.
+        """
         if self.pre:
-            states = states + self.dropout(self._attend(self.attention_norm(states), packing, rotation))
+            states = states + self.dropout(self._attend(self.attention_norm(states), packing, rotation, bias))
             return states + self.dropout(self._feed_forward(self.feed_forward_norm(states)))
-        states = self.attention_norm(states + self.dropout(self._attend(states, packing, rotation)))
+        states = self.attention_norm(states + self.dropout(self._attend(states, packing, rotation, bias)))
         return self.feed_forward_norm(states + self.dropout(self._feed_forward(states)))
 
 
@@ -65,26 +90,82 @@ class LiGRBlock(CausalBlock):
     reads the states, not their norm, as in the code released with eSASRec, whose feed-forward layer is ``swiglu``.
 
     Args:
-        size, n_heads, inner_size, dropout, feed_forward: As in :class:`CausalBlock`.
+        size, n_heads, inner_size, dropout, feed_forward, max_length: As in :class:`CausalBlock`.
         norm: ``pre``.
 
     Raises:
         ValueError: Another ``norm``.
     """
 
-    def __init__(self, size: int, n_heads: int, inner_size: int, dropout: float, norm: str, feed_forward: str) -> None:
-        super().__init__(size, n_heads, inner_size, dropout, norm, feed_forward)
+    def __init__(
+        self, size: int, n_heads: int, inner_size: int, dropout: float, norm: str, feed_forward: str, max_length: int
+    ) -> None:
+        super().__init__(size, n_heads, inner_size, dropout, norm, feed_forward, max_length)
         if not self.pre:
             raise ValueError(f"a LiGR block is pre-norm, not {norm}")
         self.attention_gate = nn.Linear(size, size)
         self.feed_forward_gate = nn.Linear(size, size)
 
-    def forward(self, states: Tensor, packing: Packing, rotation: Tensor | None = None) -> Tensor:
+    def forward(self, states: Tensor, packing: Packing, rotation: Tensor | None = None, bias: Biases = None) -> Tensor:
         """See :meth:`CausalBlock.forward`."""
-        part = self.dropout(self._attend(self.attention_norm(states), packing, rotation))
+        part = self.dropout(self._attend(self.attention_norm(states), packing, rotation, bias))
         states = states + self.attention_gate(states).sigmoid() * part
         part = self.dropout(self._feed_forward(self.feed_forward_norm(states)))
         return states + self.feed_forward_gate(states).sigmoid() * part
 
 
-BLOCKS = {"classic": CausalBlock, "ligr": LiGRBlock}
+class HSTUBlock(nn.Module):
+    """One attention without a softmax, gated, and no feed-forward layer::
+
+        u, q, k, v = split(silu(W1 norm(h)))
+        h <- h + W2 dropout(norm(silu(q k' + bias) / n v) * u)
+
+    with ``n`` the longest sequence (Zhai et al., "Actions Speak Louder than Words: Trillion-Parameter Sequential
+    Transducers for Generative Recommendations", ICML 2024, equations 1 to 3; the division is in the released code).
+    The bias is that of times and distances; without it a block sees what rotary positions and the causal mask tell.
+
+    Args:
+        size, n_heads, max_length: As in :class:`CausalBlock`.
+        inner_size, feed_forward: Not read, since there is no such layer.
+        dropout: Of what the last projection takes.
+        norm: ``pre``.
+
+    Raises:
+        ValueError: Another ``norm``.
+
+    Attributes:
+        later: As in :class:`CausalBlock`; what it adds to is taken out after silu.
+    """
+
+    later = 0.0
+
+    def __init__(
+        self, size: int, n_heads: int, inner_size: int, dropout: float, norm: str, feed_forward: str, max_length: int
+    ) -> None:
+        super().__init__()
+        if norm != "pre":
+            raise ValueError(f"a HSTU block is pre-norm, not {norm}")
+        self.n_heads, self.max_length = n_heads, max_length
+        self.attention_norm = nn.LayerNorm(size)
+        self.gate_query_key_value = nn.Linear(size, 4 * size)
+        self.attended_norm = nn.LayerNorm(size)
+        self.output = nn.Linear(size, size)
+        self.dropout = Dropout(dropout)
+
+    def forward(self, states: Tensor, packing: Packing, rotation: Tensor | None = None, bias: Biases = None) -> Tensor:
+        """See :meth:`CausalBlock.forward`."""
+        mixed = F.silu(self.gate_query_key_value(self.attention_norm(states)))
+        gate, mixed = mixed.split((states.shape[1], 3 * states.shape[1]), -1)
+        heads = mixed.unflatten(-1, (3, self.n_heads, -1))  # [tokens, 3, heads, d]
+        if rotation is not None:
+            heads = rotate(heads, rotation)
+        more = () if bias is None else (bias,)
+        attended = packing.by_bucket(partial(silu_attention, longest=self.max_length), heads, *more)
+        return states + self.output(self.dropout(self.attended_norm(attended.flatten(1)) * gate))
+
+
+BLOCKS: dict[str, type[CausalBlock] | type[HSTUBlock]] = {
+    "classic": CausalBlock,
+    "ligr": LiGRBlock,
+    "hstu": HSTUBlock,
+}

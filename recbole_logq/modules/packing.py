@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -79,13 +80,25 @@ class Packing:
             first += part.n_tokens
         return found
 
-    def by_bucket(self, function: Callable[[Tensor], Tensor], tokens: Tensor) -> Tensor:
+    def by_bucket(self, function: Callable[..., Tensor], tokens: Tensor, *more: Sequence[Any]) -> Tensor:
         """Apply ``function`` to every bucket as ``[rows, length, ...]``; gives ``[tokens, ...]``.
 
         What the function computes at a real position must not depend on later positions: padding holds other tokens.
+
+        Args:
+            function: What is applied.
+            tokens: ``[tokens, ...]``.
+            *more: Further arguments of the function, one for each bucket.
         """
-        parts = [bucket.unpad(function(bucket.pad(tokens))) for bucket in self._buckets]
+        parts = [
+            bucket.unpad(function(bucket.pad(tokens), *arguments))
+            for bucket, *arguments in zip(self._buckets, *more, strict=True)
+        ]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def padded(self, tokens: Tensor) -> list[Tensor]:
+        """Every bucket of ``[tokens, ...]`` as ``[rows, length, ...]``; padding holds other tokens."""
+        return [bucket.pad(tokens) for bucket in self._buckets]
 
 
 class _Bucket:

@@ -102,5 +102,7 @@ def rotate(heads: Tensor, rotation: Tensor) -> Tensor:
 POSITIONS: dict[str, type[NoPositions] | type[LearnedPositions]] = {
     "learned": LearnedPositions,
     "rotary": RotaryPositions,
+    "relative": NoPositions,
     "none": NoPositions,
 }
+"""Relative positions are weights of attention (:class:`~recbole_logq.modules.pair_bias.PairBias`)."""

@@ -11,6 +11,7 @@ from recbole_logq.modules.feature_embedding import FeatureEmbedding
 from recbole_logq.modules.fields import EntityFields, Fields
 from recbole_logq.modules.packing import Packing
 from recbole_logq.modules.scorer import Scorer
+from recbole_logq.modules.times import TokenTimes
 from recbole_logq.modules.tower import Tower
 from recbole_logq.modules.towers import HistoryTower
 from recbole_logq.modules.transformer import SequenceEncoder
@@ -24,12 +25,17 @@ class Request(NamedTuple):
         history: Items that each had, in time order, right-padded with 0; int64 ``[rows, length]``.
         n_items: How many those are; int64 ``[rows]``.
         context: What else is known, a column ``[rows]`` each.
+        times: When those items were had, after the time of the item before the first of them (NaN where there is
+            none); float64 ``[rows, length + 1]``.
+        asked: Time of the request, float64 ``[rows]``.
     """
 
     user: Tensor | None = None
     history: Tensor | None = None
     n_items: Tensor | None = None
     context: Sequence[Tensor] = ()
+    times: Tensor | None = None
+    asked: Tensor | None = None
 
 
 class TwoTowerQuery(nn.Module):
@@ -87,14 +93,32 @@ class SequenceQuery(nn.Module):
         super().__init__()
         self.item_embedding, self.encoder, self.scorer = item_embedding, encoder, scorer
 
-    def states(self, tokens: Tensor, packing: Packing) -> Tensor:
+    def states(self, tokens: Tensor, packing: Packing, times: TokenTimes | None = None) -> Tensor:
         """Item ids ``[tokens]`` in the order of a packing to one state each, ``[tokens, d]``."""
         embedded = self.item_embedding(tokens)
-        return self.encoder(embedded, packing) if packing.n_tokens else embedded
+        return self.encoder(embedded, packing, times) if packing.n_tokens else embedded
 
     def forward(self, request: Request) -> Tensor:
         """See :meth:`TwoTowerQuery.forward`; every row has an item at least."""
         assert request.history is not None
         assert request.n_items is not None
         packing = Packing(request.n_items, request.history.device)
-        return self.scorer.query(self.states(packing.pack(request.history), packing)[packing.last])
+        times = None if self.encoder.buckets is None else token_times(request, packing, self.encoder.knows_request)
+        return self.scorer.query(self.states(packing.pack(request.history), packing, times)[packing.last])
+
+
+def token_times(request: Request, packing: Packing, knows_request: bool) -> TokenTimes:
+    """Times of the packed items of requests: each query's now is the next item's time, and the last's the request's.
+
+    Args:
+        request: With ``times``, and with ``asked`` where that is known.
+        packing: Of its items.
+        knows_request: Whether the time of a request is known.
+    """
+    assert request.times is not None
+    before, event = packing.pack(request.times[:, :-1]), packing.pack(request.times[:, 1:])
+    if not knows_request:
+        return TokenTimes(before, event, event)
+    assert request.asked is not None
+    query = event.roll(-1).index_copy(0, packing.last, request.asked)
+    return TokenTimes(before, event, query)

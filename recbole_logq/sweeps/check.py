@@ -92,7 +92,8 @@ def _same_protocol(plan: SweepPlan, configs: dict[str, Any]) -> None:
     """Winners of several models stand side by side, so they are chosen and tested in the same way."""
     first = plan.searches[0].name
     for name, config in configs.items():
-        for key in ("valid_metric", "filter_history", "recbole_order", "benchmark_filename", "eval_args"):
+        keys = ("valid_metric", "filter_history", "request_time", "recbole_order", "benchmark_filename", "eval_args")
+        for key in keys:
             one, other = (_shown(found[key]) for found in (configs[first], config))
             if one != other:
                 raise RequestError(

@@ -79,12 +79,17 @@ def test_a_model_tested_on_what_it_may_have_trained_on_is_refused() -> None:
         ({"protocol": {**RESULT["protocol"], "ranking": "uni100"}}, "the same --eval_args.mode"),
         ({"protocol": {**RESULT["protocol"], "items": 7}}, "different numbers of items"),
         ({"protocol": {**RESULT["protocol"], "averaged_over": "targets"}}, "several targets a user"),
+        ({"protocol": {**RESULT["protocol"], "request_time": "known"}}, "request_time is unknown and known"),
     ],
     ids=str,
 )
 def test_differences_are_named(change: dict[str, Any], message: str) -> None:
     with pytest.raises(RequestError, match=message):
         require_common([RESULT, {**RESULT, **change}])
+
+
+def test_a_record_from_before_there_was_a_time_of_the_request_has_none() -> None:
+    require_common([RESULT, {**RESULT, "protocol": {**RESULT["protocol"], "request_time": "unknown"}}])
 
 
 def test_files_that_are_no_results(tmp_path: Path) -> None:

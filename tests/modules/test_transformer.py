@@ -10,8 +10,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from recbole_logq.modules import pair_bias
 from recbole_logq.modules.packing import Packing
 from recbole_logq.modules.positions import RotaryPositions, rotate
+from recbole_logq.modules.times import TokenTimes
 from recbole_logq.modules.transformer import SequenceEncoder
 
 SIZE, HEADS, INNER, LONGEST = 8, 2, 6, 9
@@ -35,11 +37,26 @@ EVERYTHING: list[dict[str, Any]] = [
     )
 ]
 
+WITH_TIME: list[dict[str, Any]] = [
+    {"block": block, "norm": norm, "positions": positions, "time": time, **more}
+    for block, norm, positions, time, more in [
+        ("classic", "pre", "rotary", "bias", {}),
+        ("classic", "post", "relative", "bias", {"bias_weights": "shared"}),
+        ("classic", "pre", "relative", "none", {}),
+        ("classic", "pre", "none", "gaps", {}),
+        ("ligr", "pre", "learned", "both", {"knows_request": True}),
+        ("hstu", "pre", "relative", "both", {"knows_request": True}),
+        ("hstu", "pre", "rotary", "none", {}),
+    ]
+]
+BUCKETS = 5  # whose edges are 1, 2, 4, 8
+
 
 def encoder(**options: Any) -> SequenceEncoder:
     """In float64 and with every weight and bias random, so that none can be left out unnoticed."""
     shape: dict[str, Any] = {"size": SIZE, "n_layers": 2, "n_heads": HEADS, "inner_size": INNER, "dropout": 0.0}
-    made = SequenceEncoder(max_length=LONGEST, initializer_range=0.1, **{"norm": "pre", **shape, **options}).double()
+    options = {"norm": "pre", "time_buckets": BUCKETS, **shape, **options}
+    made = SequenceEncoder(max_length=LONGEST, initializer_range=0.1, **options).double()
     generator = torch.Generator().manual_seed(2)
     with torch.no_grad():
         for parameter in made.parameters():
@@ -67,10 +84,31 @@ def turn(head: Tensor, position: int) -> Tensor:
     return torch.cat((turned.real, turned.imag), -1)
 
 
-def attention(states: Tensor, weights: dict[str, Tensor], block: str, rotary: bool) -> Tensor:
+def bucket(between: float) -> int:
+    return sum(between >= edge for edge in (1, 2, 4, 8))
+
+
+def biases(weights: dict[str, Tensor], layer: int, times: Tensor, i: int, j: int, head: int) -> Tensor:
+    """What is added to the score of query ``i`` and key ``j``, ``[batch]``."""
+    layer = layer if f"biases.{layer}.time" in weights or f"biases.{layer}.distance" in weights else 0
+    added = torch.zeros(len(times), dtype=torch.float64)
+    if (of_time := weights.get(f"biases.{layer}.time")) is not None:
+        added = added + torch.stack([of_time[head, bucket(float(row[i, 2] - row[j, 1]))] for row in times])
+    if (of_distance := weights.get(f"biases.{layer}.distance")) is not None:
+        added = added + of_distance[head, i - j]
+    return added
+
+
+def attention(
+    states: Tensor, weights: dict[str, Tensor], layer: int, rotary: bool, times: Tensor, hstu: bool
+) -> Tensor:
+    block = f"blocks.{layer}"
     batch, length, size = states.shape
     width = size // HEADS
-    mixed = linear(states, weights, f"{block}.query_key_value")
+    mixed = linear(states, weights, f"{block}.gate_query_key_value" if hstu else f"{block}.query_key_value")
+    if hstu:
+        mixed = mixed / (1 + torch.exp(-mixed))
+        gate, mixed = mixed[..., :size], mixed[..., size:]
     result = torch.zeros(batch, length, 0, dtype=torch.float64)
     for head in range(HEADS):
         at = [slice(part * size + head * width, part * size + (head + 1) * width) for part in range(3)]
@@ -79,11 +117,17 @@ def attention(states: Tensor, weights: dict[str, Tensor], block: str, rotary: bo
             query, key = ([turn(one, position) for position, one in enumerate(side)] for side in (query, key))
         rows = []
         for i in range(length):
-            scores = torch.stack([(query[i] * key[j]).sum(-1) / math.sqrt(width) for j in range(length)], -1)
-            scores = scores.masked_fill(torch.arange(length) > i, -torch.inf)
-            share = scores.exp() / scores.exp().sum(-1, keepdim=True)
+            scale = 1 if hstu else math.sqrt(width)
+            scores = torch.stack([(query[i] * key[j]).sum(-1) / scale for j in range(i + 1)], -1)
+            scores = scores + torch.stack([biases(weights, layer, times, i, j, head) for j in range(i + 1)], -1)
+            if hstu:
+                share = scores / (1 + torch.exp(-scores)) / LONGEST
+            else:
+                share = scores.exp() / scores.exp().sum(-1, keepdim=True)
             rows.append(sum(share[:, j, None] * mixed[:, j, at[2]] for j in range(i + 1)))
         result = torch.cat((result, torch.stack(rows, 1)), -1)
+    if hstu:
+        result = normal(result, weights, f"{block}.attended_norm") * gate
     return linear(result, weights, f"{block}.output")
 
 
@@ -99,22 +143,29 @@ def feed_forward(states: Tensor, weights: dict[str, Tensor], block: str, kind: s
     return linear(inner, weights, f"{block}.outer")
 
 
-def naive(weights: dict[str, Tensor], padded: Tensor, options: dict[str, Any]) -> Tensor:
+def naive(weights: dict[str, Tensor], padded: Tensor, options: dict[str, Any], times: Tensor) -> Tensor:
     """States ``[batch, length, size]`` of right-padded items; nothing but the causal mask hides the padding."""
-    states = padded * math.sqrt(SIZE) if options["scale_embedding"] else padded
+    states = padded * math.sqrt(SIZE) if options.get("scale_embedding") else padded
+    if "gaps.before.weight" in weights:
+        before = [[BUCKETS if t.isnan() else bucket(float(t)) for t in row] for row in times[:, :, 1] - times[:, :, 0]]
+        states = states + weights["gaps.before.weight"][torch.tensor(before)]
+    if "gaps.request.weight" in weights:
+        after = [[bucket(float(t)) for t in row] for row in times[:, :, 2] - times[:, :, 1]]
+        states = states + weights["gaps.request.weight"][torch.tensor(after)]
     if options["positions"] == "learned":
         states = states + weights["positions.weight"][: padded.shape[1]]
     states = normal(states, weights, "input_norm")
     rotary = options["positions"] == "rotary"
     for layer in range(2):
         block = f"blocks.{layer}"
-        for part in ("attention", "feed_forward"):
+        hstu = options["block"] == "hstu"
+        for part in ("attention",) if hstu else ("attention", "feed_forward"):
             norm = f"{block}.{part}_norm"
             seen = states if options["norm"] == "post" else normal(states, weights, norm)
             if part == "attention":
-                change = attention(seen, weights, block, rotary)
+                change = attention(seen, weights, layer, rotary, times, hstu)
             else:
-                change = feed_forward(seen, weights, block, options["feed_forward"])
+                change = feed_forward(seen, weights, block, options.get("feed_forward", "gelu"))
             if options["block"] == "ligr":
                 change = change / (1 + torch.exp(-linear(states, weights, f"{block}.{part}_gate")))
             states = states + change
@@ -129,13 +180,27 @@ def items(generator: torch.Generator) -> Tensor:
     return torch.randn(shape, generator=generator, dtype=torch.float64).requires_grad_()
 
 
-@pytest.mark.parametrize("options", EVERYTHING, ids=lambda options: "-".join(map(str, options.values())))
-def test_states_and_gradients_are_those_of_the_naive_encoder(options: dict[str, Any]) -> None:
+def some_times(generator: torch.Generator) -> Tensor:
+    """Before, event and query of every position, some at once, some first ones alone; ``[batch, length, 3]``."""
+    gaps = torch.randint(0, 4, (len(LENGTHS), max(LENGTHS) + 2), generator=generator) ** 2 * 0.7
+    clock = gaps.double().cumsum(1)
+    times = torch.stack((clock[:, :-2], clock[:, 1:-1], clock[:, 2:]), -1)
+    times[::2, 0, 0] = torch.nan
+    return times
+
+
+@pytest.mark.parametrize("options", [*EVERYTHING, *WITH_TIME], ids=lambda options: "-".join(map(str, options.values())))
+def test_states_and_gradients_are_those_of_the_naive_encoder(
+    options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pair_bias, "QUERIES", 4)  # several tiles
+    monkeypatch.setattr(pair_bias, "PAIRS", 30)
     generator = torch.Generator().manual_seed(3)
     packed, rows, packing = encoder(**options), items(generator), Packing(torch.tensor(LENGTHS))
     weights = dict(packed.named_parameters())
-    found = packed(packing.pack(rows), packing)
-    expected = packing.pack(naive(weights, rows, options))
+    times = some_times(generator)
+    found = packed(packing.pack(rows), packing, TokenTimes(*packing.pack(times).unbind(1)))
+    expected = packing.pack(naive(weights, rows, options, times))
     torch.testing.assert_close(found, expected, rtol=1e-11, atol=1e-11)
     weight = torch.randn(found.shape, generator=generator, dtype=torch.float64)
     wanted = (rows, *weights.values())
@@ -242,6 +307,7 @@ def test_two_thirds_of_the_width_are_as_many_parameters() -> None:
     ("options", "message"),
     [
         ({"block": "ligr", "norm": "post"}, "pre-norm, not post"),
+        ({"block": "hstu", "norm": "post"}, "pre-norm, not post"),
         ({"positions": "rotary", "n_heads": 8}, "a head of 1 dimensions"),
         ({"n_heads": 3}, "does not divide into 3 heads"),
     ],

@@ -9,6 +9,7 @@ import torch
 from recbole.data.interaction import Interaction
 
 from recbole_logq.data.batches.window_batch import WindowBatch
+from recbole_logq.data.dataset.event_times import TOKEN_TIMES
 from recbole_logq.data.dataset.exact_time import HISTORY_END
 from recbole_logq.data.dataset.feature_columns import feature_names
 from recbole_logq.data.dataset.histories import HISTORY, last_items, max_history
@@ -142,6 +143,12 @@ class WindowLoader(TensorLoader):
         self._users = dataset.flat_users.to(self.device)
         self._is_target = dataset.windows.is_target.to(self.device)
         self._weights = None if dataset.flat_weights is None else dataset.flat_weights.to(self.device)
+        self._times: torch.Tensor | None = None
+        if dataset.reads_times:
+            # Before, own event and query of each input, in the row of its target.
+            event = dataset.flat_times.roll(1)
+            query = dataset.flat_times if config["request_time"] == "known" else event
+            self._times = torch.stack((dataset.times_before.roll(1), event, query), 1).to(self.device)
 
     def start_epoch(self) -> None:
         self.dataset.windows.cut_at_random(self.generator)
@@ -166,6 +173,8 @@ class WindowLoader(TensorLoader):
             data.iid_field: self._items[place],
             data.uid_field: self._users[place],
         }
+        if self._times is not None:
+            columns[TOKEN_TIMES] = self._times[place]
         if self._weights is not None:
             columns[data.config["weight_field"]] = self._weights[place]
         n_targets = windows.n_targets(rows)

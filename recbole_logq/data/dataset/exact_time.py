@@ -15,6 +15,7 @@ import torch
 from recbole.data.interaction import Interaction
 from recbole.utils import FeatureType, ModelType
 
+from recbole_logq.data.dataset.event_times import reads_times
 from recbole_logq.data.dataset.feature_columns import SUFFIX, feature_names
 from recbole_logq.data.dataset.group_splits import order_by, stable_order
 from recbole_logq.data.dataset.item_counts import depends_on_times
@@ -35,7 +36,8 @@ class ExactTimeMixin(ReadyMadeMixin):
             split goes by time, together with a column ``HISTORY_END`` of ``inter_feat``: the row's own position in
             them, before which its user's history ends.
         flat_parts: Numbers of their parts in a ready-made split, int64 ``[interactions]``; None elsewhere.
-        flat_times: Their times, where a sequential model's split depends on them; None elsewhere.
+        flat_times: Their times, float64 ``[interactions]``, where a sequential model's split depends on them or the
+            model reads them; None elsewhere.
     """
 
     flat_users: torch.Tensor
@@ -58,7 +60,8 @@ class ExactTimeMixin(ReadyMadeMixin):
 
     def _fill_nan(self) -> None:
         # RecBole puts the mean in place of a missing time, which moves the interaction into the middle.
-        if self._time_matters() or (self._order_matters() and self.time_field in self.inter_feat):
+        ordered = self._order_matters() and self.time_field in self.inter_feat
+        if self._time_matters() or ordered or reads_times(self.config):
             self._check_time()
         if field := observed_field(self.config):
             # Before floats are normalised: the threshold is meant as the file has it.
@@ -219,6 +222,8 @@ class ExactTimeMixin(ReadyMadeMixin):
         if self.part_of_row is not None:
             self.flat_parts = self.part_of_row[order]
         elif self.config["MODEL_TYPE"] == ModelType.SEQUENTIAL and depends_on_times(self.config["eval_args"]):
+            self.flat_times = self.inter_feat[self.time_field][order]
+        if reads_times(self.config):
             self.flat_times = self.inter_feat[self.time_field][order]
 
     def _target_positions(self) -> torch.Tensor:

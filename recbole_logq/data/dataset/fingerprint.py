@@ -23,7 +23,8 @@ def split_fingerprint(
             differently have one fingerprint once one copy's names are mapped to the other's.
 
     Returns:
-        16 hexadecimal digits per part, keyed ``train``, ``valid``, ``test``.
+        16 hexadecimal digits per part, keyed ``train``, ``valid``, ``test``. Where the time of a request is known, the
+        last two are others than where it is not: a test that tells more is another one.
     """
     first = parts[0]
     rename = rename or {}
@@ -34,7 +35,10 @@ def split_fingerprint(
         # As arrays: a tensor of one id would be taken for a number.
         user_ids, item_ids = (part.inter_feat[field].numpy() for field in (part.uid_field, part.iid_field))
         rows = np.sort(_mix(users[user_ids], items[item_ids]))
-        prints[name] = hashlib.sha256(rows.astype("<u8").tobytes()).hexdigest()[:16]
+        digest = hashlib.sha256(rows.astype("<u8").tobytes())
+        if name != "train" and first.config["request_time"] == "known":
+            digest.update(b"request_time=known")
+        prints[name] = digest.hexdigest()[:16]
     return prints
 
 

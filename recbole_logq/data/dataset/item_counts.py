@@ -41,7 +41,7 @@ def _training_items(training: Any) -> Tensor:
     if training.is_ready_made:
         parts = training.flat_parts  # none where the files hold prefixes
         return training.inter_feat[items] if parts is None else training.flat_items[parts == 0]
-    times = training.flat_times
+    times = training.flat_times if depends_on_times(config["eval_args"]) else None
     kind, how = next(iter(config["eval_args"]["split"].items()))
     if kind == "GTS":
         return training.flat_items[times < training.temporal_split.valid_from]

@@ -25,8 +25,9 @@ def protocol_of(config: Any, parts: Sequence[Any]) -> dict[str, Any]:
     Returns:
         ``split`` and ``order`` as set (``order`` is ``exact`` or RecBole's), or that the split was ready-made and its
         ``files``; ``ranking`` (full or a sample),
-        ``filter_history``, ``averaged_over`` (users, or targets where a sequential model has several of a user), and
-        ``items``: how many are ranked.
+        ``filter_history``, ``averaged_over`` (users, or targets where a sequential model has several of a user),
+        ``items``: how many are ranked, and ``request_time``: whether a query knows when it is asked, which is its
+        target's time.
     """
     arguments = config["eval_args"]
     users = parts[-1].inter_feat[parts[-1].uid_field]
@@ -41,6 +42,7 @@ def protocol_of(config: Any, parts: Sequence[Any]) -> dict[str, Any]:
         "filter_history": filters_history(config),
         "averaged_over": "targets" if sequential and several else "users",
         "items": parts[-1].item_num - 1,
+        "request_time": config["request_time"],
     }
     for key in ("targets", "unseen"):
         if key in arguments:
@@ -70,7 +72,7 @@ def require_common(results: Sequence[dict[str, Any]]) -> None:
         if first["dataset"] != other["dataset"]:
             raise RequestError(f"{pair} are of different datasets, {first['dataset']} and {other['dataset']}")
         for key in _REMEDY:
-            one, two = first["protocol"].get(key), other["protocol"].get(key)
+            one, two = (run["protocol"].get(key, _OF_OLDER.get(key)) for run in (first, other))
             if one != two:
                 raise RequestError(f"{pair} were measured differently: {key} is {one} and {two}; {_REMEDY[key]}")
         # A random split depends on the seed: each seed has its own test set, which all models of that seed share.
@@ -92,6 +94,8 @@ _COMMON = (
     'run both with --eval_args.split="{LS: valid_and_test}" --eval_args.order=TO, or a temporal split with '
     "--eval_args.targets=last"
 )
+_OF_OLDER = {"request_time": "unknown"}
+"""Of records from before there was another value."""
 # What two runs must have in common, the weightiest first, and what to set.
 _REMEDY = {
     "split": _COMMON,
@@ -99,6 +103,7 @@ _REMEDY = {
     "order": f"{_COMMON}, and the same --recbole_order",
     "targets": "give both the same --eval_args.targets",
     "unseen": "give both the same --eval_args.unseen",
+    "request_time": "give both the same --request_time: a query that knows when it is asked knows more",
     "averaged_over": f"one has several targets a user: {_COMMON}",
     "items": "they ranked different numbers of items: load the same files and set the same filters",
     "ranking": "give both the same --eval_args.mode",

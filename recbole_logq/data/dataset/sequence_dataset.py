@@ -10,6 +10,14 @@ from recbole.data.dataset import SequentialDataset
 from recbole.data.interaction import Interaction
 from recbole.utils import FeatureSource, FeatureType
 
+from recbole_logq.data.dataset.event_times import (
+    ASKED,
+    TIMES,
+    last_times,
+    reads_times,
+    times_before,
+    training_gaps,
+)
 from recbole_logq.data.dataset.exact_time import HISTORY_END, ExactTimeMixin
 from recbole_logq.data.dataset.group_splits import take
 from recbole_logq.data.dataset.histories import last_items
@@ -25,6 +33,7 @@ class SequenceDataset(ExactTimeMixin, SequentialDataset):
     item_list_field: str
     inter_feat: Any
     flat_weights: torch.Tensor | None = None
+    flat_times: Any
 
     def data_augmentation(self) -> None:
         """One light row per interaction but a user's first: user, target, history length, where the history ends."""
@@ -53,7 +62,26 @@ class SequenceDataset(ExactTimeMixin, SequentialDataset):
         end, length = rows[HISTORY_END], rows[self.item_list_length_field]
         history = last_items(self.flat_items, end - length, end, self.max_item_list_len)
         rows.update(Interaction({self.item_list_field: history}))
+        if self.reads_times:
+            seen = last_times(self.flat_times, self.times_before, end - length, end, self.max_item_list_len)
+            rows.update(Interaction({TIMES: seen}))
+            if self.config["request_time"] == "known":
+                rows.update(Interaction({ASKED: self.flat_times[end]}))
         return self.join(rows) if join else rows
+
+    @property
+    def reads_times(self) -> bool:
+        """Whether rows have times."""
+        return reads_times(self.config)
+
+    @cached_property
+    def times_before(self) -> torch.Tensor:
+        """Time of the event before each of :attr:`flat_items`, NaN for a user's first; float64 ``[interactions]``."""
+        return times_before(self.flat_users, self.flat_times)
+
+    def training_gaps(self) -> tuple[torch.Tensor, float]:
+        """See :func:`~recbole_logq.data.dataset.event_times.training_gaps`; of a training part."""
+        return training_gaps(self.flat_users, self.flat_times, self.inter_feat[HISTORY_END])
 
     @cached_property
     def windows(self) -> Windows:

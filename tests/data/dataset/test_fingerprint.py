@@ -8,6 +8,7 @@ from typing import Any
 
 from recbole_logq.config import Config
 from recbole_logq.data.dataset.fingerprint import id_fingerprint, split_fingerprint
+from recbole_logq.data.dataset.protocol import protocol_of
 from recbole_logq.data.prepare import create_dataset, split_dataset
 
 ROWS = [(user, f"i{(n * step) % 7}", float(n)) for step, user in ((1, "a"), (2, "b"), (3, "c")) for n in range(6)]
@@ -36,6 +37,18 @@ def test_one_other_target_is_seen_and_only_where_it_is(write_dataset: Callable[.
     first, second = split_fingerprint(parts), split_fingerprint(others)
     assert first["test"] != second["test"]
     assert (first["train"], first["valid"]) == (second["train"], second["valid"])
+
+
+def test_a_test_that_knows_when_it_is_asked_is_another_one(write_dataset: Callable[..., Path]) -> None:
+    data_path = write_dataset("one", ROWS)
+    _, parts = split(data_path, "one")
+    _, known = split(data_path, "one", request_time="known")
+    first, second = split_fingerprint(parts), split_fingerprint(known)
+    assert first["train"] == second["train"]
+    assert first["valid"] != second["valid"]
+    assert first["test"] != second["test"]
+    assert protocol_of(parts[0].config, parts)["request_time"] == "unknown"
+    assert protocol_of(known[0].config, known)["request_time"] == "known"
 
 
 def test_two_copies_with_other_names_agree_after_mapping(write_dataset: Callable[..., Path]) -> None:

@@ -1,0 +1,90 @@
+"""Times of events and of requests, for models that read them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from recbole_logq.errors import RequestError
+from recbole_logq.settings import SASRecSettings
+
+# Columns of a batch; names no atomic file uses.
+TIMES = "__times"
+"""Of the items of a history, after that of the item before them (NaN where there is none): ``[rows, length + 1]``."""
+ASKED = "__asked"
+"""Of the request: ``[rows]``."""
+TOKEN_TIMES = "__token_times"
+"""Of the tokens of windows, as ``TokenTimes`` has them: ``[tokens, 3]``."""
+
+DEFAULT_BUCKETS: int = SASRecSettings.model_fields["time_buckets"].default
+
+
+def reads_times(config: Any) -> bool:
+    """Whether the model sees when things happened."""
+    return config["time"] not in (None, "none")
+
+
+def times_before(users: Tensor, times: Tensor) -> Tensor:
+    """Time of the event before each event, NaN for a user's first; float64 ``[events]``.
+
+    Args:
+        users: Of each event, grouped; int64 ``[events]``.
+        times: Of each event, in order; float64 ``[events]``.
+    """
+    before = times.roll(1)
+    before[:1] = torch.nan
+    before[1:][users[1:] != users[:-1]] = torch.nan
+    return before
+
+
+def last_times(times: Tensor, before: Tensor, start: Tensor, end: Tensor, length: int) -> Tensor:
+    """Times of the last items of sequences, float64 ``[rows, length + 1]``, right-padded with 0: :data:`TIMES`.
+
+    Args:
+        times: Of all events, float64 ``[events]``.
+        before: As :func:`times_before` gives it.
+        start: Where the items begin that a row sees; int64 ``[rows]``.
+        end: Before which event they end; int64 ``[rows]``.
+        length: Items of a row at most.
+    """
+    position = start[:, None] + torch.arange(length)
+    seen = times[position.clamp_max(len(times) - 1)].where(position < end[:, None], 0.0)
+    return torch.cat((before[start.clamp_max(len(times) - 1)][:, None], seen), 1)
+
+
+def training_gaps(users: Tensor, times: Tensor, targets: Tensor) -> tuple[Tensor, float]:
+    """Times between events that follow each other in training, float64 ``[targets]``, and a user's longest span.
+
+    Args:
+        users: Of each event, grouped; int64 ``[events]``.
+        times: Of each event, in order; float64 ``[events]``.
+        targets: Events that are training targets; int64 ``[targets]``. None is a user's first.
+    """
+    first = torch.searchsorted(users, users[targets])
+    return times[targets] - times[targets - 1], float((times[targets] - times[first]).max())
+
+
+def check_times(values: dict[str, Any], given: dict[str, Any]) -> None:
+    """Refuse settings of time that change nothing, or that the data has no exact times for.
+
+    Args:
+        values: The final settings of a model with a setting ``time``.
+        given: Those that the user set.
+
+    Raises:
+        RequestError: In one line, naming what to set instead.
+    """
+    if values["time"] == "none":
+        if given.get("time_buckets", DEFAULT_BUCKETS) != DEFAULT_BUCKETS:
+            raise RequestError(
+                f"time_buckets={given['time_buckets']}: set time=gaps, bias or both too, or leave it out"
+            )
+        return
+    if values["recbole_order"]:
+        raise RequestError(f"recbole_order=true with time={values['time']}: RecBole's times are rounded; leave one out")
+    if values["TIME_FIELD"] in (values.get("numerical_features") or []):
+        raise RequestError(
+            f"numerical_features: time={values['time']} reads {values['TIME_FIELD']} as it is in the file, leave it out"
+        )
