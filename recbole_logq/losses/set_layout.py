@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from recbole_logq.transfer import to_device
+
 CPU_BLOCK_ELEMENTS = 2**19
 """Scores of a block on the CPU: 2 MB of float32, so that the passes after the product stay in the cache."""
 ACCELERATOR_BLOCK_ELEMENTS = 2**25
@@ -52,7 +54,15 @@ class SetLayout:
 
 
 def set_layout(
-    row_set: Tensor, own_item: Tensor, pair_set: Tensor, pair_item: Tensor, n_sets: int, elements: int | None = None
+    row_set: Tensor,
+    own_item: Tensor,
+    pair_set: Tensor,
+    pair_item: Tensor,
+    n_sets: int,
+    elements: int | None = None,
+    repeated: Tensor | None = None,
+    sizes: tuple[Tensor, Tensor] | None = None,
+    n_items: int | None = None,
 ) -> SetLayout:
     """Lay out rows and sets.
 
@@ -60,27 +70,40 @@ def set_layout(
         row_set: int64 `[rows]`, the set of each row.
         own_item: int64 `[rows]`, an item of that set that is left out for this row.
         pair_set: int64 `[pairs]`, a set, and beside it
-        pair_item: int64 `[pairs]`, an item in it; sorted by both, no pair twice.
+        pair_item: int64 `[pairs]`, an item in it; sorted by both.
         n_sets: Number of sets.
         elements: Padded scores in a block that holds more than one set, at most. Default: by device.
+        repeated: bool `[pairs]`, pairs that stand before themselves already and are not scored. Default: none are.
+        sizes: Pairs and rows of each set, int64 `[n_sets]` each, on the host, where it knows them: then nothing waits
+            for an accelerator. Every set has a row and another item.
+        n_items: Ids are below it; looked for when None.
     """
     device, n_rows = row_set.device, len(row_set)
     if elements is None:
         elements = CPU_BLOCK_ELEMENTS if device.type == "cpu" else ACCELERATOR_BLOCK_ELEMENTS
-    heights, widths = torch.bincount(pair_set, minlength=n_sets), torch.bincount(row_set, minlength=n_sets)
-    scored = (heights > 1) & (widths > 0)
+    if sizes is None:
+        heights, widths = torch.bincount(pair_set, minlength=n_sets), torch.bincount(row_set, minlength=n_sets)
+        on_host = heights.cpu(), widths.cpu()
+        scored = (heights > 1) & (widths > 0)
+        kept = scored[pair_set]
+        items, repeated = pair_item[kept], None if repeated is None else repeated[kept]
+    else:
+        on_host = sizes
+        heights, widths = to_device(torch.stack(sizes), device).unbind()
+        scored, items = torch.ones_like(heights, dtype=torch.bool), pair_item
     first_pair, first_row = heights.cumsum(0) - heights, widths.cumsum(0) - widths
     first_column = (heights * scored).cumsum(0) - heights * scored
-    digit = int(pair_item.max()) + 1 if len(pair_item) else 1
+    digit = n_items or (int(pair_item.max()) + 1 if len(pair_item) else 1)
     own = torch.searchsorted(pair_set * digit + pair_item, row_set * digit + own_item) - first_pair[row_set]
     row_order = row_set.argsort(stable=True)
-    items = pair_item[scored[pair_set]]
 
     blocks: list[SetBlock] = []
-    for sets, width, height in _similar(heights.cpu(), widths.cpu(), elements):
-        chosen = sets.to(device)
+    for sets, width, height in _similar(*on_host, elements):
+        chosen = to_device(sets, device)
         rows, real_rows = _padded(first_row[chosen], widths[chosen], width, n_rows)
         columns, real_columns = _padded(first_column[chosen], heights[chosen], height, len(items))
+        if repeated is not None:
+            real_columns = real_columns & ~repeated[columns]
         rows = row_order[rows]
         blocks.append(SetBlock(rows, columns, real_rows, real_columns, own[rows].clamp_max(height - 1)))
     row_at = _places([block.rows for block in blocks], [block.real_rows for block in blocks], n_rows, device)

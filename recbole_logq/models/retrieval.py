@@ -35,6 +35,7 @@ from recbole_logq.samplers import (
     get_sampler,
     group_of_columns,
     shared_items,
+    window_items,
 )
 from recbole_logq.samplers.observed import Observed
 
@@ -47,6 +48,7 @@ class _Part:
     pool: Pool
     excluded: Exclusion | None
     own: Exclusion | None
+    certain: Tensor | None
 
 
 def _others(n_units: int) -> int:
@@ -183,7 +185,9 @@ class RetrievalMixin(nn.Module):
         if self.own == "none":
             return None
         if self.own == "window" and rows.windows is not None:
-            return shared_items(rows.windows, rows.positives, *(rows.further_own or ()))
+            if rows.first_items is not None:
+                return window_items(rows.windows, rows.positives, rows.first_items, self.n_items)
+            return shared_items(rows.windows, rows.positives)
         if self.own == "window" and rows.further_own is not None:
             every_row = torch.arange(len(rows.positives), device=rows.positives.device)
             return shared_items(every_row, rows.positives, *rows.further_own)
@@ -202,15 +206,17 @@ class RetrievalMixin(nn.Module):
     def _with_pools(self, rows: Rows) -> Iterator[_Part]:
         """Rows, all or a part of them next to each other, with the negatives they share and what is none of theirs."""
         excluded, own, n_rows = self.exclusion(rows), self.own_items(rows), len(rows.positives)
+        certain = None if own is None else self._certain(rows, own)
         if self.pools == 1 or not n_rows:
-            yield _Part(rows, self.sample_pool(rows), excluded, own)
+            yield _Part(rows, self.sample_pool(rows), excluded, own, certain)
             return
         size = -(-n_rows // self.pools)
         for start in range(0, n_rows, size):
             stop = min(start + size, n_rows)
             here = torch.arange(start, stop, device=rows.positives.device)
             sets = [None if one is None else one.seen_from(start, stop - start) for one in (excluded, own)]
-            yield _Part(rows.part(start, stop), self.sample_pool(rows).seen_from(here, n_rows), *sets)
+            exact = None if certain is None else certain[start:stop]
+            yield _Part(rows.part(start, stop), self.sample_pool(rows).seen_from(here, n_rows), *sets, exact)
 
     def _losses(self, part: _Part) -> tuple[Tensor, Tensor, int]:
         """The loss of each row, which rows count, and how many columns each has."""
@@ -227,7 +233,7 @@ class RetrievalMixin(nn.Module):
             # The mask is a function, asked block by block: never [rows, catalogue].
             values = self.loss.from_vectors(query, positive, vectors, pool.terms(positives, part.excluded, self.hits))
             return values, torch.ones_like(positives, dtype=torch.bool), columns
-        certain = None if part.own is None else self._certain(query, positives, part.own)
+        certain = part.certain
         terms = pool.terms(positives, part.excluded, self.hits, rows.windows, part.own, certain)
         mask = terms.valid
         assert callable(mask)  # of a sampled pool
@@ -243,10 +249,23 @@ class RetrievalMixin(nn.Module):
         values = losses_from_vectors(self.loss, self.sampler, pool, query, positive, vectors, terms)
         return values, counted, columns
 
-    def _certain(self, query: Tensor, positives: Tensor, own: Exclusion) -> Tensor:
-        """logsumexp of each row's scores with its own items, the positive left out, ``[rows]``."""
-        layout = set_layout(own.row_set, positives, own.pair_set, own.pair_item, own.n_sets)
-        distinct, place = layout.items.unique(return_inverse=True)
+    def _certain(self, rows: Rows, own: Exclusion) -> Tensor:
+        """logsumexp of each row's scores with its own items, the positive left out, ``[rows]``; once for all pools."""
+        sizes = None if rows.window_sizes is None else (rows.window_sizes + 1, rows.window_sizes)
+        layout = set_layout(
+            own.row_set,
+            rows.positives,
+            own.pair_set,
+            own.pair_item,
+            own.n_sets,
+            repeated=own.repeated,
+            sizes=sizes,
+            n_items=self.n_items,
+        )
+        query, items = self.scorer.query(rows.query), layout.items
+        if items.device.type != "cpu":  # counting distinct items would make the host wait
+            return own_logsumexp(query, self.item_vectors(items), layout)
+        distinct, place = items.unique(return_inverse=True)
         return own_logsumexp(query, functional.embedding(place, self.item_vectors(distinct)), layout)
 
     def all_items(self) -> Tensor:

@@ -22,6 +22,8 @@ class Rows:
             `Packing.place`.
         windows: int64 ``[rows]``, numbers from 0 up of the windows that the rows come from, below `n_units`; None where
             every row is a unit by itself.
+        window_sizes: int64 ``[windows]`` on the host, how many rows each window has, where all of its targets are rows.
+        first_items: int64 ``[windows]``, beside it, the item before the first target of each.
         further_own: Owners and items, both int64 ``[n]``: items of a window that are no row's positive; where every row
             is a unit by itself, of the row with that index. None where there are none, or they are not asked for.
         segment: The segment that the whole batch comes from; None for a random batch.
@@ -35,6 +37,8 @@ class Rows:
     place: Tensor | None = None
     segment: int | None = None
     windows: Tensor | None = None
+    window_sizes: Tensor | None = None
+    first_items: Tensor | None = None
     further_own: tuple[Tensor, Tensor] | None = None
 
     def part(self, start: int, stop: int) -> Rows:

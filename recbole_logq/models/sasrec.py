@@ -136,10 +136,9 @@ class SASRec(RetrievalMixin, SequentialRecommender):
         times = None if self.encoder.buckets is None else TokenTimes(*interaction[TOKEN_TIMES].unbind(1))
         states = self.forward(interaction[self.ITEM_SEQ], packing, times)
         place = packing.place if world_size() > 1 else None
-        windows, first_inputs = packing.sequence, None
+        windows, sizes, first_items = packing.sequence, None, None
         if real is None and self.own == "window":  # each input but the first is the target before it
-            first = packing.position == 0
-            first_inputs = windows[first], interaction[self.ITEM_SEQ][first]
+            sizes, first_items = packing.lengths, interaction[self.ITEM_SEQ][packing.first]
         if real is not None:
             windows = windows[real]
             states, targets, users = states[real], targets[real], users[real]
@@ -153,7 +152,8 @@ class SASRec(RetrievalMixin, SequentialRecommender):
             weights=weights,
             place=place,
             windows=windows,
-            further_own=first_inputs,
+            window_sizes=sizes,
+            first_items=first_items,
         )
 
     @property

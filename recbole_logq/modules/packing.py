@@ -34,6 +34,7 @@ class Packing:
         sizes: The same, sorted; on the host.
         n_tokens: Tokens in all.
         order: The sequences in the order in which their tokens stand; int64 ``[batch]``.
+        first: Index of each sequence's first token, in the order of ``lengths``; int64 ``[batch]``.
         last: Index of each sequence's last token, in the order of ``lengths``; int64 ``[batch]``.
         sequence: The sequence of each token; int64 ``[tokens]``.
         position: Position of each token in it; int64 ``[tokens]``.
@@ -47,6 +48,7 @@ class Packing:
         self.n_tokens = int(end[-1]) if len(end) else 0
         # One copy for all that the device must know.
         size, start, self.order = to_device(torch.stack((self.sizes, end - self.sizes, order)), self.device).unbind()
+        self.first = torch.empty_like(size).scatter_(0, self.order, start)
         self.last = torch.empty_like(size).scatter_(0, self.order, start + size - 1)
         row = torch.arange(len(size), device=self.device).repeat_interleave(size, output_size=self.n_tokens)
         self.sequence = self.order[row]

@@ -8,7 +8,7 @@ A new sampler is a new file in this folder; the decorator in it is enough::
 
 from recbole_logq.registry import import_submodules, samplers
 from recbole_logq.samplers.base import Sampler
-from recbole_logq.samplers.exclusion import MASKS, Exclusion, exclusion_of, shared_items
+from recbole_logq.samplers.exclusion import MASKS, Exclusion, exclusion_of, shared_items, window_items
 from recbole_logq.samplers.mask import any_column, group_of_columns, mask_function, valid_columns
 from recbole_logq.samplers.pool import Pool
 from recbole_logq.samplers.user_items import UserItems
@@ -26,6 +26,7 @@ __all__ = [
     "mask_function",
     "shared_items",
     "valid_columns",
+    "window_items",
 ]
 
 

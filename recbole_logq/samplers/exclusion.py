@@ -21,14 +21,16 @@ class Exclusion:
     Args:
         row_set: int64 `[rows]`, the set of each row.
         pair_set: int64 `[pairs]`, a set, and beside it
-        pair_item: int64 `[pairs]`, an item in it. No pair stands twice, and sets stand one after the other.
+        pair_item: int64 `[pairs]`, an item in it. Sets stand one after the other, each in the order of its items.
         n_sets: Number of sets; numbers in `row_set` and `pair_set` are below it.
+        repeated: bool `[pairs]`, pairs that stand before themselves already. Default: no pair stands twice.
     """
 
     row_set: Tensor
     pair_set: Tensor
     pair_item: Tensor
     n_sets: int
+    repeated: Tensor | None = None
 
     def seen_from(self, first: int, n_rows: int) -> Exclusion:
         """Of ``n_rows`` rows from ``first`` on, out of those of all processes."""
@@ -36,13 +38,16 @@ class Exclusion:
 
     def columns(self, ids: Tensor) -> Tensor:
         """Which columns of a shared pool each set holds: bool `[n_sets, pool]` for int64 `[pool]`."""
-        distinct, column = ids.unique(return_inverse=True)
-        held = torch.zeros(self.n_sets, max(len(distinct), 1), dtype=torch.bool, device=ids.device)
-        if len(distinct):
-            place = torch.searchsorted(distinct, self.pair_item).clamp_max(len(distinct) - 1)
-            found = distinct[place] == self.pair_item
-            held[self.pair_set[found], place[found]] = True
-        return held[:, column]
+        if not len(ids):
+            return torch.zeros(self.n_sets, 0, dtype=torch.bool, device=ids.device)
+        # An item's place is the first of its columns, by searches alone: counting distinct ids, or the pairs that the
+        # pool holds, would make the host wait for an accelerator.
+        ordered = ids.sort().values
+        place = torch.searchsorted(ordered, self.pair_item).clamp_max(len(ids) - 1)
+        place = torch.where(ordered[place] == self.pair_item, place, len(ids))  # one column more takes the others
+        held = torch.zeros(self.n_sets, len(ids) + 1, dtype=torch.bool, device=ids.device)
+        held[self.pair_set, place] = True
+        return held[:, torch.searchsorted(ordered, ids)]
 
     def of_rows(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
         """The excluded items of the rows `start` to `stop`: the place of the row among them, and the item."""
@@ -62,6 +67,8 @@ class Exclusion:
         """log of each row's excluded probability under a law of single draws: `[rows]`, as the law; -inf for none."""
         stated = law(self.pair_item)
         log_q = stated.double()
+        if self.repeated is not None:
+            log_q = log_q.masked_fill(self.repeated, -torch.inf)
         peak = log_q.new_full((self.n_sets,), -torch.inf).scatter_reduce(0, self.pair_set, log_q, "amax")
         peak = peak.masked_fill(peak.isneginf(), 0.0)
         mass = torch.zeros_like(peak).index_add_(0, self.pair_set, (log_q - peak[self.pair_set]).exp())
@@ -116,6 +123,23 @@ def shared_items(
         known = distinct[place] == further_group if len(distinct) else torch.zeros_like(further_group, dtype=torch.bool)
         sets, items = torch.cat([row_set, place[known]]), torch.cat([positives, further[known]])
     return _exclusion(row_set, sets, items, len(distinct))
+
+
+def window_items(windows: Tensor, positives: Tensor, first_items: Tensor, n_items: int) -> Exclusion:
+    """The items of whole windows: the first input and the targets of each. No size of it depends on values.
+
+    Args:
+        windows: int64 `[rows]`, the window of each row, from 0 up; every window has rows.
+        positives: int64 `[rows]`, their targets.
+        first_items: int64 `[windows]`, the first input of each window.
+        n_items: Ids are below it.
+    """
+    n_windows = len(first_items)
+    every = torch.arange(n_windows, device=windows.device)
+    pairs = (torch.cat([windows, every]) * n_items + torch.cat([positives, first_items])).sort().values
+    repeated = torch.cat([torch.zeros_like(pairs[:1], dtype=torch.bool), pairs[1:] == pairs[:-1]])
+    pair_set = torch.div(pairs, n_items, rounding_mode="floor")
+    return Exclusion(windows, pair_set, pairs % n_items, n_windows, repeated)
 
 
 def _exclusion(row_set: Tensor, sets: Tensor, items: Tensor, n_sets: int) -> Exclusion:
