@@ -14,6 +14,7 @@ from recbole_logq.modules.towers import HistoryTower
 from recbole_logq.serving.asked_file import COLUMNS
 from recbole_logq.serving.context import TOKEN, type_of
 from recbole_logq.serving.description import Description, EncoderDescription
+from recbole_logq.serving.moments import unit_of
 from recbole_logq.serving.plain import first_problem
 
 _OF_A_SEQUENCE = ("n_layers", "n_heads", "inner_size", "block", "norm", "feed_forward", "positions")
@@ -36,6 +37,9 @@ def describe(network: Any, config: Any, data: Any) -> Description:
     if isinstance(query, SequenceQuery):
         values |= {"kind": "sequence", "max_history": int(config["MAX_ITEM_LIST_LENGTH"])}
         values |= {key: config[key] for key in (*_OF_A_SEQUENCE, "input_norm", "scale_embedding")}
+        values |= {key: config[key] for key in ("time", "request_time", "time_buckets", "bias_weights")}
+        if config["time"] != "none":
+            values["time_unit"] = unit_of(float(data.flat_times.max()))
     else:
         values |= {"mlp_sizes": list(config["mlp_sizes"]), "context": _context(network, data)}
         if isinstance(query.user_tower, HistoryTower):
