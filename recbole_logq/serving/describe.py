@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from recbole_logq.data.dataset.event_times import unit_of
 from recbole_logq.errors import RequestError
 from recbole_logq.modules.fields import EntityFields, TokenField
 from recbole_logq.modules.query import SequenceQuery
@@ -14,7 +15,6 @@ from recbole_logq.modules.towers import HistoryTower
 from recbole_logq.serving.asked_file import COLUMNS
 from recbole_logq.serving.context import TOKEN, type_of
 from recbole_logq.serving.description import Description, EncoderDescription
-from recbole_logq.serving.moments import unit_of
 from recbole_logq.serving.plain import first_problem
 
 _OF_A_SEQUENCE = ("n_layers", "n_heads", "inner_size", "block", "norm", "feed_forward", "positions")

@@ -11,17 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from recbole_logq.data.dataset.event_times import UNITS
 from recbole_logq.errors import RequestError
 
-UNITS = {"seconds": 1.0, "milliseconds": 1e-3, "microseconds": 1e-6}
-"""In which data counts from 1970 on, as seconds."""
-_EARLIEST, _LATEST = 3.15e8, 4.1e9  # 1980 and 2100
 _LARGEST = 2.0**53
-
-
-def unit_of(latest: float) -> str | None:
-    """Of :data:`UNITS`, the one whose count from 1970 on to ``latest`` ends between 1980 and 2100; None for no such."""
-    return next((name for name, seconds in UNITS.items() if _EARLIEST <= latest * seconds < _LATEST), None)
 
 
 class Moments:

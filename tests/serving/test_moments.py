@@ -14,9 +14,10 @@ import pytest
 import torch
 
 from recbole_logq.cli import main
+from recbole_logq.data.dataset.event_times import unit_of
 from recbole_logq.errors import RequestError
 from recbole_logq.serving import Retriever
-from recbole_logq.serving.moments import Moments, unit_of
+from recbole_logq.serving.moments import Moments
 
 Exported = Callable[[str], Path]
 
