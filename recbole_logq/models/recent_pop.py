@@ -35,8 +35,8 @@ class RecentPop(Pop):
         unit = unit_of(float(times.max()))
         if unit is None:
             raise RequestError(
-                f"recent_days={config['recent_days']}: times of {config['dataset']} do not count from 1970 on, so that a "
-                "day is not known in their unit"
+                f"recent_days={config['recent_days']}: times of {config['dataset']} do not count from 1970 on, so that "
+                "a day is not known in their unit"
             )
         split = getattr(dataset, "temporal_split", None)
         end = float(times.max()) if split is None else split.valid_from
