@@ -244,7 +244,7 @@ losses: Registry[type[Loss]] = Registry("loss", "recbole_logq.losses", "recbole_
 samplers: Registry[type[Sampler]] = Registry("sampler", "recbole_logq.samplers", "recbole_logq.samplers.base:Sampler")
 encoders: Registry[Any] = Registry("encoder", "recbole_logq.encoders")
 recipes: Registry[Any] = Registry("recipe", "recbole_logq.recipes")
-models: Registry[type] = Registry("model", "recbole_logq.models")
+models: Registry[Any] = Registry("model", "recbole_logq.models")
 metrics = MetricRegistry("metric", "recbole_logq.metrics")
 
 EVERY: tuple[Registry[Any], ...] = (losses, samplers, encoders, recipes, models, metrics)

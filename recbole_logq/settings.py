@@ -124,6 +124,12 @@ class CommonSettings(BaseModel):
     plugins: list[str] | None = None
 
 
+class RecentPopSettings(CommonSettings):
+    """Settings of what was popular lately."""
+
+    recent_days: Positive = 30.0
+
+
 class NegativesSettings(BaseModel):
     """Where the negatives of a step come from; further keys are options of that source, which checks them itself."""
 

@@ -14,6 +14,7 @@ USAGE = """\
   recommend      the best items, from such a folder (or a checkpoint):  --model=FOLDER --users=a,b, or
                  --history="item1,item2" of a visitor, or --input=users.csv --output=top.parquet
                  [--k=10] [--exclude_history=true] [--context="hour=12,device=web"] [--index=exact]
+                 [--at=TIME of the request] [--times=T1,T2 of a visitor's items]
                  [--index_options.ef_search=128] [--plugins=FILE.py of a checkpoint's]
 """
 
@@ -22,6 +23,7 @@ def execute(options: dict[str, Any]) -> None:
     """Run the command."""
     ways = {"users", "history", "input"}
     known = {"model", "output", "k", "exclude_history", "context", "index", "index_options", "show_progress", "plugins"}
+    known |= {"at", "times"}
     check_keys(options, known | ways)
     if not options.get("model"):
         raise RequestError("no model given: set --model=FOLDER, made by export, or --model=FILE.pth")
@@ -37,6 +39,8 @@ def execute(options: dict[str, Any]) -> None:
         raise RequestError("--output is for --input; a few users are printed")
     if "show_progress" in options and "input" not in options:
         raise RequestError("--show_progress is for --input; a few users take no time")
+    if "times" in options and "history" not in options:
+        raise RequestError("--times is for --history; those of users are in the folder, and rows of --input have them")
     if "context" in options and "input" in options:
         raise RequestError("--context is for --users and --history; the rows of --input have columns of it")
     from recbole_logq.serving.recommend import check_files, opened, recommend_file, show
@@ -56,10 +60,14 @@ def execute(options: dict[str, Any]) -> None:
     ) as retriever:
         if "input" in options:
             shown = options.get("show_progress", True)
-            n = recommend_file(retriever, options["input"], str(output), k, excluded, show_progress=shown)
+            n = recommend_file(
+                retriever, options["input"], str(output), k, excluded, show_progress=shown, at=options.get("at")
+            )
             say(f"{output}: the best {k} items of {n:,} rows")
             return
         who: dict[str, Any] = {"users": rows} if "users" in options else {"histories": [history]}
         names = rows or ["visitor"]
+        who |= {"times": [split_tokens(str(options["times"]))]} if "times" in options else {}
         contexts = None if context is None else [context] * len(names)
-        show(retriever.recommend(**who, k=k, exclude_history=excluded, contexts=contexts), names)
+        best = retriever.recommend(**who, k=k, exclude_history=excluded, contexts=contexts, at=options.get("at"))
+        show(best, names)

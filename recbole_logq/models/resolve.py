@@ -20,6 +20,7 @@ from recbole_logq.models.encoders import (
     encoder_settings,
     is_packaged,
 )
+from recbole_logq.models.general import DeclaredModel
 from recbole_logq.nearest import nearest
 from recbole_logq.parsing import read_yaml
 from recbole_logq.registry import encoders, models, undone_on_error
@@ -86,6 +87,8 @@ def model_defaults(model: str) -> dict[str, Any]:
 def settings_of(model: str) -> type[BaseModel]:
     """The schema that the settings of ``model`` must satisfy."""
     parts = split_name(model)
+    if parts is None and model in models and isinstance(declared := models.get(model), DeclaredModel):
+        return declared.settings
     return encoder_settings(parts[0]) if parts else CommonSettings
 
 
@@ -119,8 +122,12 @@ def resolve_model(model: str) -> type:
         base = encoder_class(encoder)
         return type(model, (base,), {"__module__": base.__module__, "__doc__": base.__doc__})
     if model in models or (model not in recbole_models() and model in models.installed()):
-        check_recbole_class(entry := models.get(model))
-        return entry
+        entry = models.get(model)
+        if isinstance(entry, DeclaredModel):
+            return entry.load()
+        check_recbole_class(entry)
+        found: type = entry
+        return found
     if model not in recbole_models():
         known = {*own_models(), *recbole_models(), *models.names()}
         raise RequestError(f"no model named {model!r}{nearest(model, known)} (`models` lists them)")

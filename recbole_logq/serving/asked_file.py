@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from logging import getLogger
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from recbole_logq.data.source.tables import open_table
 from recbole_logq.data.source.tables.cell_text import holds_lists, lists_of_texts, plain, texts
@@ -13,8 +13,26 @@ from recbole_logq.errors import RequestError
 from recbole_logq.serving.context import TOKEN, Context
 from recbole_logq.serving.tokens import split_tokens
 
-COLUMNS = ("user", "history")
-"""Columns of a file beside those of the context."""
+COLUMNS = ("user", "history", "times", "time")
+"""Columns of a file beside those of the context: who, or what a visitor had and when, and when the row asks."""
+
+
+class AskedRows(NamedTuple):
+    """Rows of a file.
+
+    Attributes:
+        users: What they are called.
+        histories: Items of visitors; None where the rows are users.
+        contexts: Where the model reads them.
+        times: When visitors had their items, where the model reads it.
+        at: When each row asks, None for now, where the model reads it and the file says it.
+    """
+
+    users: list[str]
+    histories: list[list[str]] | None
+    contexts: list[Context] | None
+    times: list[list[str]] | None
+    at: list[str | None] | None
 
 
 class AskedFile:
@@ -24,12 +42,13 @@ class AskedFile:
         file: Delimited text, JSON Lines or Parquet with a column ``user``, with ``history`` where its rows are
             visitors, and with the columns of the context.
         context: Types of the columns that the model reads of a request, by name.
+        reads: Those of :data:`COLUMNS` that it reads.
 
     Raises:
         RequestError: It is no such file.
     """
 
-    def __init__(self, file: Path, context: Mapping[str, str]) -> None:
+    def __init__(self, file: Path, context: Mapping[str, str], reads: Sequence[str] = ("user", "history")) -> None:
         self.file, self.context = file, context
         self.table = open_table(file, bad_row=self._refuse, has_options=False)
         names = self.table.names
@@ -37,14 +56,16 @@ class AskedFile:
             if name not in names:
                 reason = "" if name == "user" else ", which the model reads of a request"
                 raise RequestError(f"{file} has no column {name!r}{reason}: found {', '.join(names) or 'nothing'}")
-        self.columns = [name for name in (*COLUMNS, *context) if name in names]
+        if "times" in reads and "history" in names and "times" not in names:
+            raise RequestError(f"{file} has no column 'times', and the model reads when a visitor had each item")
+        self.columns = [name for name in (*reads, *context) if name in names]
         if twice := [name for name in self.columns if names.count(name) > 1]:
             raise RequestError(f"{file} has {names.count(twice[0])} columns called {twice[0]}: rename them")
         if unread := [name or "(no name)" for name in names if name not in self.columns]:
             getLogger().warning("%s: columns that are not read: %s", file, ", ".join(unread))
 
-    def batches(self, n_rows: int) -> Iterator[tuple[list[str], list[list[str]] | None, list[Context] | None]]:
-        """Users, their histories where the file has them, and contexts where the model reads them.
+    def batches(self, n_rows: int) -> Iterator[AskedRows]:
+        """The rows, some at a time.
 
         Args:
             n_rows: most rows of a batch.
@@ -56,15 +77,17 @@ class AskedFile:
             users = texts(batch["user"], f"user of {self.file}")
             if not all(users):
                 raise RequestError(f"{self.file}: a row has no user")
-            histories = self._histories(batch["history"]) if "history" in batch else None
+            histories = self._lists("history", batch["history"]) if "history" in batch else None
+            times = self._lists("times", batch["times"]) if histories is not None and "times" in batch else None
+            at = texts(batch["time"], f"time of {self.file}") if "time" in batch else None
             known = zip(*(self._values(name, batch[name]) for name in self.context), strict=True)
             contexts: list[Context] | None = None
             if self.context:
                 contexts = [dict(zip(self.context, row, strict=True)) for row in known]
-            yield [str(user) for user in users], histories, contexts
+            yield AskedRows([str(user) for user in users], histories, contexts, times, at)
 
-    def _histories(self, cells: Any) -> list[list[str]]:
-        where = f"history of {self.file}"
+    def _lists(self, name: str, cells: Any) -> list[list[str]]:
+        where = f"{name} of {self.file}"
         if holds_lists(plain(cells)):
             return [row or [] for row in lists_of_texts(cells, where)]
         return [split_tokens(text or "") for text in texts(cells, where)]

@@ -7,6 +7,7 @@ from typing import Any
 
 from recbole_logq.markup import fenced, in_markdown
 from recbole_logq.serving.description import Description
+from recbole_logq.serving.moments import Moments
 
 START = ["from recbole_logq.serving import Retriever", "", 'retriever = Retriever.load("this folder")']
 
@@ -26,8 +27,11 @@ def card(
     data, training, index = manifest["data"], manifest["training"], manifest["index"]
     visitors = described.reads_history
     further = "k=10, exclude_history=True" + (f", contexts=[{context!r}]" if context else "")
+    when = ", times=[[0]]" if described.moments.reads_times else ""
+    if described.moments.knows_request and described.moments.unit is None:
+        further += ", at=0"
     example = [f'found = retriever.recommend(users=["{_quoted(user)}"], {further})']
-    example += [f'found = retriever.recommend(histories=[["{_quoted(item)}"]], {further})'] if visitors else []
+    example += [f'found = retriever.recommend(histories=[["{_quoted(item)}"]]{when}, {further})'] if visitors else []
     reads = [f"{column.name} ({column.type})" for column in described.context_columns]
     lines = [
         f"# {in_markdown(manifest['model'])} on {in_markdown(data['dataset'])}",
@@ -43,7 +47,8 @@ def card(
             if visitors
             else "Users are known by their ids: nobody else can be served."
         )
-        + (f" A request has a context: {in_markdown(', '.join(reads))}." if reads else ""),
+        + (f" A request has a context: {in_markdown(', '.join(reads))}." if reads else "")
+        + _times(described.moments),
         "",
         "## Data",
         "",
@@ -77,6 +82,18 @@ def card(
         "",
     ]
     return "\n".join(lines)
+
+
+def _times(moments: Moments) -> str:
+    if not moments.reads_times:
+        return ""
+    unit = f"{moments.unit} since 1970" if moments.unit else "the unit of the data, which is no count from 1970 on"
+    asked = (
+        "it **knows when it is asked** (`at`, or a column `time`; now by default)"
+        if moments.knows_request
+        else "it does not know when it is asked"
+    )
+    return f" The model reads when the items of a history were had, in {unit}; {asked}."
 
 
 def command_line(command: str, settings: dict[str, Any]) -> str:

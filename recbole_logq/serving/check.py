@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from recbole_logq.data.dataset.event_times import ASKED, TIMES
 from recbole_logq.data.dataset.histories import HISTORY
 from recbole_logq.errors import WorkError
 from recbole_logq.serving.context import some_contexts
@@ -48,15 +49,39 @@ def check_encoder(retriever: Retriever, network: Any, data: Any) -> float:
         some = [torch.randint(1, len(retriever.catalogue) + 1, (size,), generator=generator) for size in sizes.tolist()]
         tokens = retriever.catalogue["item"].to_pylist()
         histories = [[tokens[item - 1] for item in one.tolist()] for one in some]
-        found = retriever.queries(histories=histories, contexts=given)
+        when = _some_times(retriever, data, sizes, generator)
+        known, asked = (None, None) if when is None else when
+        ask = asked.tolist() if asked is not None and retriever.moments.knows_request else None
+        found = retriever.queries(
+            histories=histories,
+            contexts=given,
+            times=None if known is None else [one.tolist() for one in known],
+            at=ask,
+        )
         seen = torch.zeros(n_rows, length, dtype=torch.int64)
         for row, one in zip(seen, some, strict=True):
             row[: min(len(one), length)] = one[-length:]
         columns = {network.USER_ID: torch.zeros_like(sizes), HISTORY: seen}
         if retriever.described.needs_history:
             columns |= {network.ITEM_SEQ: seen, network.ITEM_SEQ_LEN: sizes.clamp_max(length)}
+        if known is not None and asked is not None:
+            times = torch.zeros(n_rows, length + 1, dtype=torch.float64)
+            for row, one in zip(times, known, strict=True):
+                row[: min(len(one), length) + 1] = torch.cat((one.new_full((1,), torch.nan), one))[-length - 1 :]
+            columns |= {TIMES: times, ASKED: asked}
     expected = network.queries({**columns, **context})
     difference = float((found - expected).abs().max() / expected.abs().max().clamp_min(1e-30))
     if not difference <= TOLERANCE:
         raise WorkError(f"the exported encoder differs from the model by {difference:.1e}, more than {TOLERANCE}")
     return difference
+
+
+def _some_times(
+    retriever: Retriever, data: Any, sizes: torch.Tensor, generator: torch.Generator
+) -> tuple[list[torch.Tensor], torch.Tensor] | None:
+    """When the items of histories were had, in order, and when each row asks; None for a model that reads no times."""
+    if not retriever.moments.reads_times:
+        return None
+    draws = [torch.randint(0, len(data.flat_times), (size + 1,), generator=generator) for size in sizes.tolist()]
+    times = [data.flat_times[places].sort().values for places in draws]
+    return [one[:-1] for one in times], torch.stack([one[-1] for one in times])

@@ -9,11 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from recbole_logq.data.dataset.event_times import reads_times
 from recbole_logq.data.dataset.exact_time import HISTORY_END
 from recbole_logq.serving.folder import HISTORIES
 
 
-def user_histories(parts: Sequence[Any], up_to: str) -> tuple[np.ndarray, np.ndarray]:
+def user_histories(parts: Sequence[Any], up_to: str) -> tuple[np.ndarray, np.ndarray, Tensor | None]:
     """Items of every user, in time order where the split knows one.
 
     Args:
@@ -22,10 +23,12 @@ def user_histories(parts: Sequence[Any], up_to: str) -> tuple[np.ndarray, np.nda
             history in the test.
 
     Returns:
-        Offsets, int64 ``[n_users + 1]``, into item ids from 1 on; the first user has id 1.
+        Offsets, int64 ``[n_users + 1]``, into item ids from 1 on, where the first user has id 1; the item ids; and when
+        each of them was had, float64, for a model that reads times.
     """
     first = parts[0]
     n_users, n_parts = first.user_num, HISTORIES[up_to]
+    times = None
     if HISTORY_END in first.inter_feat:
         users, items = first.flat_users, first.flat_items
         end = torch.searchsorted(users, torch.arange(n_users), right=True)
@@ -34,6 +37,7 @@ def user_histories(parts: Sequence[Any], up_to: str) -> tuple[np.ndarray, np.nda
             end.scatter_reduce_(0, rows[first.uid_field], rows[HISTORY_END], "amin")
         kept = torch.arange(len(users)) < end[users]
         users, items = users[kept], items[kept]
+        times = first.flat_times[kept] if reads_times(first.config) else None
     else:
         known = parts[:n_parts]
         users = torch.cat([part.inter_feat[first.uid_field] for part in known])
@@ -41,7 +45,7 @@ def user_histories(parts: Sequence[Any], up_to: str) -> tuple[np.ndarray, np.nda
         order = users.argsort(stable=True)
         users, items = users[order], items[order]
     counts = torch.bincount(users, minlength=n_users)[1:]
-    return _offsets(counts).numpy(), items.numpy()
+    return _offsets(counts).numpy(), items.numpy(), times
 
 
 def _offsets(counts: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from recbole_logq.data.dataset.event_times import unit_of
 from recbole_logq.errors import RequestError
 from recbole_logq.modules.fields import EntityFields, TokenField
 from recbole_logq.modules.query import SequenceQuery
@@ -36,6 +37,9 @@ def describe(network: Any, config: Any, data: Any) -> Description:
     if isinstance(query, SequenceQuery):
         values |= {"kind": "sequence", "max_history": int(config["MAX_ITEM_LIST_LENGTH"])}
         values |= {key: config[key] for key in (*_OF_A_SEQUENCE, "input_norm", "scale_embedding")}
+        values |= {key: config[key] for key in ("time", "request_time", "time_buckets", "bias_weights")}
+        if config["time"] != "none":
+            values["time_unit"] = unit_of(float(data.flat_times.max()))
     else:
         values |= {"mlp_sizes": list(config["mlp_sizes"]), "context": _context(network, data)}
         if isinstance(query.user_tower, HistoryTower):

@@ -7,6 +7,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from recbole_logq.modules.scorer import Scorer
+from recbole_logq.serving.moments import Moments
 from recbole_logq.serving.plain import MAX_LENGTH, Large, Name, Plain, Tokens, Width
 
 MAX_HISTORY = 1 << 20
@@ -89,6 +90,11 @@ class _Encoder(Plain):
         return []
 
     @property
+    def moments(self) -> Moments:
+        """What is read of times."""
+        return Moments(False, False, None)
+
+    @property
     def items_seen(self) -> int | None:
         """Items of a history that the encoder sees, the latest; None where it reads none."""
         return getattr(self, "max_history", None)
@@ -144,12 +150,24 @@ class SequenceDescription(_Encoder):
     n_layers: Annotated[int, Field(ge=1, le=MAX_LAYERS)]
     n_heads: Width
     inner_size: Width
-    block: Literal["classic", "ligr"]
+    block: Literal["classic", "ligr", "hstu"]
     norm: Literal["pre", "post"]
     feed_forward: Literal["gelu", "relu", "swiglu"]
-    positions: Literal["learned", "rotary", "none"]
+    positions: Literal["learned", "rotary", "relative", "none"]
     input_norm: bool
     scale_embedding: bool
+    # What folders from before there was time in the encoder do not have.
+    time: Literal["none", "gaps", "bias", "both"] = "none"
+    request_time: Literal["unknown", "known"] = "unknown"
+    time_buckets: Annotated[int, Field(ge=3, le=1024)] = 64
+    bias_weights: Literal["layers", "shared"] = "layers"
+    time_unit: Literal["seconds", "milliseconds", "microseconds"] | None = None
+
+    @property
+    def moments(self) -> Moments:
+        """See :attr:`_Encoder.moments`."""
+        reads = self.time != "none"
+        return Moments(reads, reads and self.request_time == "known", self.time_unit)
 
 
 Description = UserDescription | HistoryDescription | SequenceDescription

@@ -18,6 +18,7 @@ from recbole_logq.modules.fields import EntityFields, Fields, NumberField, Token
 from recbole_logq.modules.positions import RotaryPositions
 from recbole_logq.modules.query import Request, SequenceQuery, TwoTowerQuery
 from recbole_logq.modules.scorer import Scorer
+from recbole_logq.modules.times import TimeBuckets
 from recbole_logq.modules.tower import Tower
 from recbole_logq.modules.towers import HistoryTower
 from recbole_logq.modules.transformer import SequenceEncoder
@@ -112,6 +113,10 @@ def _made(description: Description, n_users: int, n_items: int) -> Query:
             positions=description.positions,
             input_norm=description.input_norm,
             scale_embedding=description.scale_embedding,
+            time=description.time,
+            knows_request=description.request_time == "known",
+            time_buckets=description.time_buckets,
+            bias_weights=description.bias_weights,
         )
         return SequenceQuery(nn.Embedding(n_items, size, padding_idx=0), encoder, scorer)
     context = Fields(_column(one, size) for one in description.context) if description.context else None
@@ -166,6 +171,8 @@ def _problem(query: Query) -> str | None:
                     return "a user has a token that the field does not know"
             if int(module.seen.view(torch.uint8).max()) > 1:
                 return "which users were seen is neither true nor false"
+        if isinstance(module, TimeBuckets) and not bool((module.edges.diff() >= 0).all()):
+            return "edges of times do not ascend"
         if isinstance(module, Scorer) and module.mode == "scheduled" and int(module.step) < 0:
             return "the schedule of the temperature stands before its start"
     return None

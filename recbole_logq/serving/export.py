@@ -24,6 +24,7 @@ from recbole_logq.serving.index import APPROXIMATE, ExactIndex, check_index
 from recbole_logq.serving.index_quality import compare_with_exact
 from recbole_logq.serving.retriever import Retriever
 from recbole_logq.serving.tables import write_context, write_items, write_users
+from recbole_logq.serving.tensors import write_tensors
 from recbole_logq.serving.vectors import write_vectors
 from recbole_logq.settings import nearest
 from recbole_logq.training import checkpoint
@@ -131,7 +132,9 @@ def export(
     with files.new_folder(folder, overwrite) as scratch:
         write_vectors(scratch / files.VECTORS, vectors[1:].numpy())
         write_items(scratch / files.ITEMS, items, titles)
-        write_users(scratch / files.USERS, users, known)
+        write_users(scratch / files.USERS, users, known[:2])
+        if known[2] is not None:
+            write_tensors(scratch / files.TIMES, {"times": known[2]})
         if tokens := tokens_of(data, columns):
             write_context(scratch / files.CONTEXT, tokens)
         write_encoder(network.query_encoder(), scratch / files.ENCODER)

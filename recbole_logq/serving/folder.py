@@ -19,13 +19,14 @@ from recbole_logq.serving.plain import first_problem
 from recbole_logq.version import __version__
 
 MANIFEST = "manifest.json"
-VECTORS, ITEMS, USERS, ENCODER, CONTEXT, INDEX = (
+VECTORS, ITEMS, USERS, ENCODER, CONTEXT, INDEX, TIMES = (
     "item_vectors.npy",
     "items.parquet",
     "users.parquet",
     "encoder.safetensors",
     "context.parquet",
     "index.safetensors",
+    "times.safetensors",
 )
 CONFIG, CARD = "config.json", "README.md"
 SEALED = (VECTORS, ITEMS, USERS, ENCODER, CONFIG)
@@ -77,7 +78,7 @@ def check_target(folder: Path, overwrite: bool) -> None:
 
 def _is_export(folder: Path) -> bool:
     """Whether a folder holds an export and nothing else: many a program's folder has a manifest.json."""
-    known = {MANIFEST, *SEALED, CONTEXT, INDEX, CARD, *OF_FORMAT_1}
+    known = {MANIFEST, *SEALED, CONTEXT, INDEX, TIMES, CARD, *OF_FORMAT_1}
     try:
         ours = read_json(folder / MANIFEST).get("format") == FORMAT
     except RequestError:
@@ -91,7 +92,7 @@ def write_manifest(folder: Path, content: dict[str, Any]) -> dict[str, Any]:
     Raises:
         RequestError: The content is none that a folder may have.
     """
-    names = (*SEALED, CONTEXT, INDEX)
+    names = (*SEALED, CONTEXT, INDEX, TIMES)
     sealed = {name: _seal(folder / name) for name in names if (folder / name).is_file()}
     manifest = {"format": FORMAT, "format_version": VERSION, "recbole_logq": __version__, **content, "files": sealed}
     try:
@@ -146,6 +147,8 @@ def read_manifest(folder: Path, verify: bool = True) -> Manifest:
 def _further(manifest: Manifest) -> Iterator[str]:
     if any(column.type == "token" for column in manifest.encoder.context_columns):
         yield CONTEXT
+    if manifest.encoder.moments.reads_times:
+        yield TIMES
     if manifest.index.name != "exact":
         yield INDEX
 

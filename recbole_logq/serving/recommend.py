@@ -77,6 +77,7 @@ def recommend_file(
     k: int = 10,
     exclude_history: bool = False,
     show_progress: bool = False,
+    at: Any = None,
 ) -> int:
     """The best items of every row of a file, in batches; memory does not depend on the number of rows.
 
@@ -86,12 +87,14 @@ def recommend_file(
         retriever: That recommends.
         source: Delimited text, JSON Lines or Parquet with a column ``user``; with a column ``history`` (items between
             commas, or a list) the rows are visitors, and ``user`` is what they are called. What the model reads of a
-            request's context has columns of its own.
+            request's context has columns of its own. For a model that reads times, visitors have ``times``, one
+            for each item, and for one that knows when it is asked there may be ``time``.
         target: CSV or Parquet, one row per recommendation: ``user``, ``rank``, ``item``, ``score`` and, if known,
             ``title``. It appears when it is complete.
         k: Items a row.
         exclude_history: Whether to leave out what the user had.
         show_progress: Whether to draw a progress bar.
+        at: When all rows ask, for a model that knows and a file that does not say; now by default.
 
     Returns:
         The number of rows read.
@@ -103,21 +106,27 @@ def recommend_file(
     source, target = Path(source), Path(target)
     check_files(source, target)
     retriever.check_k(k)
-    asked = AskedFile(source, retriever.context.types)
+    moments = retriever.moments
+    reads = ["user", "history", *(["times"] if moments.reads_times else [])]
+    asked = AskedFile(source, retriever.context.types, [*reads, *(["time"] if moments.knows_request else [])])
     n_rows = 0
-    for users, histories, contexts in asked.batches(ROWS):
-        if histories is None:
-            retriever.check_users(users)
+    for rows in asked.batches(ROWS):
+        if rows.histories is None:
+            retriever.check_users(rows.users)
         else:
-            retriever.check_histories(histories)
-        retriever.context.read(contexts, len(users))
-        n_rows += len(users)
+            retriever.check_histories(rows.histories)
+            moments.of_histories(rows.times, rows.histories)
+        retriever.context.read(rows.contexts, len(rows.users))
+        moments.of_requests(at if rows.at is None else rows.at, len(rows.users))
+        n_rows += len(rows.users)
     with _new_file(target) as write, tqdm(total=n_rows, unit=" rows", ncols=100, disable=not show_progress) as bar:
-        for users, histories, contexts in asked.batches(ROWS):
-            rows: dict[str, Any] = {"users": users} if histories is None else {"histories": histories}
-            rows["contexts"] = contexts
-            write(retriever.recommend(**rows, k=k, exclude_history=exclude_history).to_table(users))
-            bar.update(len(users))
+        for rows in asked.batches(ROWS):
+            given: dict[str, Any] = {"users": rows.users}
+            if rows.histories is not None:
+                given = {"histories": rows.histories, "times": rows.times}
+            given |= {"contexts": rows.contexts, "at": at if rows.at is None else rows.at}
+            write(retriever.recommend(**given, k=k, exclude_history=exclude_history).to_table(rows.users))
+            bar.update(len(rows.users))
         if not n_rows:
             raise RequestError(f"{source} has no rows")
     return n_rows

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import torch
 from torch import Tensor
 
+from recbole_logq.data.dataset.event_times import last_times, times_before
 from recbole_logq.data.dataset.histories import last_items
 from recbole_logq.errors import RequestError
 from recbole_logq.modules.query import Request
@@ -22,11 +23,32 @@ from recbole_logq.serving.index import APPROXIMATE, ExactIndex, Index, check_ind
 from recbole_logq.serving.manifest import Manifest
 from recbole_logq.serving.recommendations import Recommendations
 from recbole_logq.serving.tables import read_context, read_items, read_users
+from recbole_logq.serving.tensors import read_tensors
 from recbole_logq.serving.vectors import LARGEST, in_range, read_vectors
 from recbole_logq.settings import nearest
 
 ROWS = 1024
 """Rows that are encoded and searched at once."""
+
+
+class _Rows(NamedTuple):
+    """Rows to compute queries of.
+
+    Attributes:
+        offsets: Where their items begin and end, int64 ``[rows + 1]``.
+        items: What they had, int64.
+        ids: Of users, 0 for a visitor; int64 ``[rows]``.
+        context: Columns ``[rows]`` by name.
+        times: When each of the items was had, float64; None for a model that reads none.
+        asked: When each row asks, float64 ``[rows]``; None for a model that does not know.
+    """
+
+    offsets: Tensor
+    items: Tensor
+    ids: Tensor
+    context: dict[str, Tensor]
+    times: Tensor | None
+    asked: Tensor | None
 
 
 class Retriever:
@@ -39,6 +61,7 @@ class Retriever:
         catalogue: Table of the items, the first has id 1.
         items: Their vectors, float32 ``[1 + n_items, d]``; row 0 is padding.
         context: Columns of a request that the model reads beside user and history.
+        moments: What it reads of times.
         index: That is searched.
     """
 
@@ -48,6 +71,7 @@ class Retriever:
         catalogue: pa.Table,
         items: Tensor,
         users: tuple[pa.Array, np.ndarray, np.ndarray],
+        times: Tensor | None,
         context: ContextColumns,
         encoder: Encoder,
         index: Index,
@@ -55,7 +79,7 @@ class Retriever:
         self.manifest, self.described = manifest.model_dump(), manifest.encoder
         self.catalogue, self.items, self.encoder, self.index = catalogue, items, encoder, index
         self.context = context
-        self.users = users[0]
+        self.users, self._times, self.moments = users[0], times, manifest.encoder.moments
         self._offsets, self._history = torch.from_numpy(users[1]), torch.from_numpy(users[2])
         self._exact: ExactIndex | None = index if isinstance(index, ExactIndex) else None
 
@@ -89,6 +113,10 @@ class Retriever:
         items = read_vectors(folder / files.VECTORS, data.items, described.dimensions)
         catalogue = read_items(folder / files.ITEMS, data.items)
         users = read_users(folder / files.USERS, data.users, data.items, data.history_interactions)
+        times = None
+        if described.moments.reads_times:
+            expected = {"times": torch.empty(data.history_interactions, dtype=torch.float64, device="meta")}
+            times = read_tensors(folder / files.TIMES, expected)["times"]
         columns = [{"name": column.name, "type": column.type} for column in described.context_columns]
         sizes = {column.name: column.n_tokens - 1 for column in described.context_columns if column.type == "token"}
         context = ContextColumns(columns, read_context(folder / files.CONTEXT, sizes) if sizes else {})
@@ -103,7 +131,7 @@ class Retriever:
             if options.keys() != {*kind.build_options, *kind.search_options}:
                 raise RequestError(f"{folder / files.MANIFEST} is damaged: index.options; export again")
             searched = kind.load(items, folder / files.INDEX, **{**options, **given})
-        return cls(manifest, catalogue, items, users, context, encoder, searched)
+        return cls(manifest, catalogue, items, users, times, context, encoder, searched)
 
     def recommend(
         self,
@@ -113,6 +141,8 @@ class Retriever:
         exclude_history: bool = False,
         exact: bool = False,
         contexts: Sequence[Context] | None = None,
+        times: Sequence[Sequence[Any]] | None = None,
+        at: Any = None,
     ) -> Recommendations:
         """The best items of users who are known, or of visitors who are known by what they had.
 
@@ -123,20 +153,24 @@ class Retriever:
             exclude_history: Whether to leave out what the user had, all of it.
             exact: Whether to search exactly, whatever the folder's index is.
             contexts: What each row's request knows, for a model that reads it: a value by column of :attr:`context`.
+            times: When each item of the histories was had, for a model that reads times: numbers in the unit of its
+                data, or dates, one list a row.
+            at: When each row asks, for a model that knows (``request_time: known``): one of them for all, or a list.
+                Default: now.
 
         Raises:
-            RequestError: A user or an item is unknown, k is out of range, a context is missing or makes no sense, or
-                the model cannot encode such rows.
+            RequestError: A user or an item is unknown, k is out of range, a context or a time is missing or makes no
+                sense, or the model cannot encode such rows.
         """
         self.check_k(k)
-        offsets, items, ids = self._rows(users, histories)
-        read = self.context.read(contexts, len(ids))
+        rows = self._rows(users, histories, contexts, times, at)
+        offsets, items = rows.offsets, rows.items
         index = self._exactly() if exact else self.index
         n_rows = len(offsets) - 1
         best = np.empty((n_rows, k), dtype=np.int64), np.empty((n_rows, k), dtype=np.float32)
         for first in range(0, n_rows, ROWS):
             last = min(first + ROWS, n_rows)
-            query = self._encoded(first, last, offsets, items, ids, read)
+            query = self._encoded(first, last, rows)
             excluded = None
             if exclude_history:
                 size = offsets[first + 1 : last + 1] - offsets[first:last]
@@ -150,14 +184,13 @@ class Retriever:
         users: Sequence[str] | None = None,
         histories: Sequence[Sequence[str]] | None = None,
         contexts: Sequence[Context] | None = None,
+        times: Sequence[Sequence[Any]] | None = None,
+        at: Any = None,
     ) -> Tensor:
         """Query vectors, float32 ``[rows, d]``, for a search of your own; arguments as for :meth:`recommend`."""
-        offsets, items, ids = self._rows(users, histories)
-        read = self.context.read(contexts, len(ids))
-        parts = [
-            self._encoded(first, min(first + ROWS, len(ids)), offsets, items, ids, read)
-            for first in range(0, len(ids), ROWS)
-        ]
+        rows = self._rows(users, histories, contexts, times, at)
+        n_rows = len(rows.ids)
+        parts = [self._encoded(first, min(first + ROWS, n_rows), rows) for first in range(0, n_rows, ROWS)]
         return torch.cat(parts) if parts else torch.empty(0, self.items.shape[1])
 
     def check_k(self, k: Any) -> None:
@@ -222,9 +255,14 @@ class Retriever:
         return self._exact
 
     def _rows(
-        self, users: Sequence[str] | None, histories: Sequence[Sequence[str]] | None
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Offsets of rows ``[rows + 1]`` into item ids, the item ids, and user ids ``[rows]`` (0 for a visitor)."""
+        self,
+        users: Sequence[str] | None,
+        histories: Sequence[Sequence[str]] | None,
+        contexts: Sequence[Context] | None,
+        times: Sequence[Sequence[Any]] | None,
+        at: Any,
+    ) -> _Rows:
+        """Everything that the encoder may read."""
         if (users is None) == (histories is None):
             raise RequestError("recommend takes users or histories, one of the two")
         if users is not None:
@@ -234,24 +272,27 @@ class Retriever:
             offsets = torch.cat([size.new_zeros(1), size.cumsum(0)])
             place = torch.arange(int(offsets[-1])) - (offsets[:-1] - start).repeat_interleave(size)
             items = self._history[place].long()
+            if times is not None:
+                raise RequestError("times: those of users are in the folder; they are given with histories alone")
+            had = None if self._times is None else self._times[place]
         else:
             assert histories is not None
             found = self.check_histories(histories)
             ids, size = torch.zeros(len(found), dtype=torch.int64), torch.tensor([len(one) for one in found]).long()
             offsets = torch.cat([size.new_zeros(1), size.cumsum(0)])
             items = torch.tensor([item for one in found for item in one], dtype=torch.int64)
+            had = self.moments.of_histories(times, histories)
         if self.described.needs_history and not bool(size.all()):
             row = int((size == 0).nonzero()[0])
             who = "a visitor" if users is None else f"user {users[row]!r}"
             raise RequestError(f"{who} has an empty history: {self.manifest['model']} needs one item at least")
-        return offsets, items, ids
+        read = self.context.read(contexts, len(ids))
+        return _Rows(offsets, items, ids, read, had, self.moments.of_requests(at, len(ids)))
 
-    def _encoded(
-        self, first: int, last: int, offsets: Tensor, items: Tensor, ids: Tensor, context: dict[str, Tensor]
-    ) -> Tensor:
+    def _encoded(self, first: int, last: int, rows: _Rows) -> Tensor:
         """Queries of the rows ``[first, last)``."""
-        start, end = offsets[first:last], offsets[first + 1 : last + 1]
-        history, length = None, None
+        items, start, end = rows.items, rows.offsets[first:last], rows.offsets[first + 1 : last + 1]
+        history, length, times = None, None, None
         if self.described.items_seen is not None:
             # No wider than the longest: what a folder says of its length takes no memory.
             seen = (end - start).clamp_max(self.described.items_seen)
@@ -260,8 +301,14 @@ class Retriever:
                 history, length = last_items(items, start, end, width), seen
             else:
                 history, length = torch.zeros(last - first, width, dtype=torch.int64), seen
-        columns = [context[column.name][first:last] for column in self.described.context_columns]
-        query = self.encoder(Request(ids[first:last], history, length, columns))
+            if rows.times is not None:
+                before = times_before(
+                    torch.arange(len(start)).repeat_interleave(end - start), rows.times[start[0] : end[-1]]
+                )
+                times = last_times(rows.times[start[0] : end[-1]], before, end - seen - start[0], end - start[0], width)
+        columns = [rows.context[column.name][first:last] for column in self.described.context_columns]
+        asked = None if rows.asked is None else rows.asked[first:last]
+        query = self.encoder(Request(rows.ids[first:last], history, length, columns, times, asked))
         if not in_range(query):
             row = first + int((~(query.abs() <= LARGEST).all(1)).nonzero()[0])
             raise RequestError(f"row {row + 1}: the encoder gives no finite numbers for it; export again")

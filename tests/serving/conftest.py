@@ -18,6 +18,7 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "ids": ("TwoTowerLogQ", {"similarity": "dot"}),
     "history": ("TwoTowerLogQ", {"user_tower": "history", "max_history": 7, "eval_args": LEAVE_ONE_OUT}),
     "sasrec": ("SASRecLogQ", {"n_layers": 1}),
+    "times": ("SASRecLogQ", {"n_layers": 1, "time": "both", "request_time": "known"}),
     "features-ids": ("TwoTowerLogQ", {**FEATURES, "user_features": ["age", "occupation"], "mlp_sizes": [16]}),
     "features-history": (
         "TwoTowerLogQ",

@@ -22,7 +22,7 @@ def rows(path: Path, content: Any, context: dict[str, str] | None = None) -> lis
     else:
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
     (found,) = AskedFile(path, context or {}).batches(100)
-    users, histories, contexts = found
+    users, histories, contexts, *_ = found
     return [users, *([histories] if histories is not None else []), *([contexts] if contexts is not None else [])]
 
 

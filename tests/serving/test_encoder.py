@@ -12,6 +12,7 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 from safetensors.torch import load_file, save_file
 
+from recbole_logq.data.dataset.event_times import ASKED, TIMES
 from recbole_logq.errors import RequestError
 from recbole_logq.serving.describe import describe
 from recbole_logq.serving.description import Description, EncoderDescription
@@ -28,7 +29,10 @@ def columns(model: Any, sizes: list[int]) -> dict[str, torch.Tensor]:
     items = torch.randint(1, model.n_items, (len(sizes), LENGTH), generator=generator)
     items *= torch.arange(LENGTH) < size.unsqueeze(1)
     users = torch.randint(1, 45, (len(sizes),), generator=generator)
-    return {name: {"user_id": users, "item_length": size}.get(name, items) for name in model.query_columns}
+    times = torch.randint(0, 10**6, (len(sizes), LENGTH + 2), generator=generator).double().sort(1).values
+    times[::2, 0] = torch.nan
+    known = {"user_id": users, "item_length": size, TIMES: times[:, :-1], ASKED: times[:, -1]}
+    return {name: known.get(name, items) for name in model.query_columns}
 
 
 def read(values: Any) -> Description:
@@ -56,6 +60,8 @@ def exported(made: tuple[Any, Any, Any], file: Path) -> tuple[Any, Encoder]:
         ("SASRecLogQ", {"n_layers": 1, "positions": "learned", "similarity": "cosine", "temperature": 0.1}),
         ("SASRecLogQ", {"n_layers": 1, "block": "ligr", "feed_forward": "swiglu", "positions": "rotary"}),
         ("SASRecLogQ", {"n_layers": 1, "item_features": ["class", "release_year"]}),
+        ("SASRecLogQ", {"n_layers": 2, "time": "both", "request_time": "known", "time_buckets": 9}),
+        ("SASRecLogQ", {"block": "hstu", "time": "bias", "bias_weights": "shared", "positions": "relative"}),
         (
             "SASRecLogQ",
             {"n_layers": 1, "norm": "post", "feed_forward": "relu", "positions": "none", "input_norm": False}
@@ -135,6 +141,7 @@ def test_it_holds_what_queries_need(sequence: tuple[dict[str, Any], Path, int]) 
         ({"block": "ligr", "norm": "post"}, "a LiGR block is pre-norm"),
         ({"positions": "learned"}, "it lacks 'encoder.positions.weight'"),
         ({"positions": "learned", "max_history": 1 << 16}, "it lacks 'encoder.positions.weight'"),
+        ({"time": "gaps", "time_buckets": 1024}, "it lacks 'encoder.buckets.edges'"),
     ],
     ids=str,
 )
@@ -162,6 +169,8 @@ def test_a_description_that_does_not_fit_takes_no_memory(
         {"guards_code": "import os"},
         {"kind": "pickle"},
         {"input_norm": 1},
+        {"time_buckets": 1025},
+        {"time_unit": "days"},
         {"scorer": {"similarity": "dot", "temperature": float("nan"), "mode": "fixed", "end": None, "steps": None}},
         {"scorer": {"similarity": "dot", "temperature": 1.0, "mode": "scheduled", "end": None, "steps": None}},
     ],
@@ -173,6 +182,26 @@ def test_a_description_lists_everything_that_is_allowed(
     read(sequence[0])
     with pytest.raises(ValidationError):
         read({**sequence[0], **change})
+
+
+def test_edges_of_times_ascend(build: Callable[..., Any], tmp_path: Path) -> None:
+    file = tmp_path / "encoder.safetensors"
+    model, config, loaders = build("SASRecLogQ", n_layers=1, time="bias", time_buckets=5)
+    write_encoder(model.eval().query_encoder(), file)
+    described = describe(model, config, loaders[0].dataset)
+    assert described.moments.unit == "seconds"
+    weights = load_file(file)
+    weights["encoder.buckets.edges"] = weights["encoder.buckets.edges"].flip(0)
+    save_file(weights, file)
+    with pytest.raises(RequestError, match="edges of times do not ascend"):
+        Encoder(described, file, 10, model.n_items - 1)
+
+
+def test_a_description_from_before_there_was_time_is_read(sequence: tuple[dict[str, Any], Path, int]) -> None:
+    values, file, n_items = sequence
+    older = {key: value for key, value in values.items() if "time" not in key and key != "bias_weights"}
+    assert read(older) == read(values)
+    Encoder(read(older), file, 10, n_items)
 
 
 def test_numbers_that_are_none_are_refused(sequence: tuple[dict[str, Any], Path, int]) -> None:

@@ -18,12 +18,20 @@ ASKED = "__asked"
 TOKEN_TIMES = "__token_times"
 """Of the tokens of windows, as ``TokenTimes`` has them: ``[tokens, 3]``."""
 
+UNITS = {"seconds": 1.0, "milliseconds": 1e-3, "microseconds": 1e-6}
+"""In which data counts from 1970 on, as seconds."""
+_EARLIEST, _LATEST = 3.15e8, 4.1e9  # 1980 and 2100
 DEFAULT_BUCKETS: int = SASRecSettings.model_fields["time_buckets"].default
 
 
 def reads_times(config: Any) -> bool:
     """Whether the model sees when things happened."""
     return config["time"] not in (None, "none")
+
+
+def unit_of(latest: float) -> str | None:
+    """Of :data:`UNITS`, the one whose count from 1970 on to ``latest`` ends between 1980 and 2100; None for no such."""
+    return next((name for name, seconds in UNITS.items() if _EARLIEST <= latest * seconds < _LATEST), None)
 
 
 def times_before(users: Tensor, times: Tensor) -> Tensor:

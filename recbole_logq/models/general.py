@@ -1,0 +1,35 @@
+"""This package's models of RecBole's kind, declared without importing them."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import NamedTuple
+
+from recbole_logq.registry import models
+from recbole_logq.settings import CommonSettings, RecentPopSettings
+
+
+class DeclaredModel(NamedTuple):
+    """A declared model: importing its class takes RecBole, and listing it does not.
+
+    Attributes:
+        name: Of the class.
+        module: Where it is.
+        settings: Schema of its settings.
+    """
+
+    name: str
+    module: str
+    settings: type[CommonSettings]
+
+    def load(self) -> type:
+        """The class."""
+        found: type = getattr(import_module(self.module), self.name)
+        return found
+
+
+models.add(
+    "RecentPop",
+    DeclaredModel("RecentPop", "recbole_logq.models.recent_pop", RecentPopSettings),
+    summary="items by their interactions in the last recent_days of training; the baseline of a temporal split",
+)
