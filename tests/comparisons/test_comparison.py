@@ -136,6 +136,10 @@ def test_a_killed_process_says_by_what(in_tmp: Path, options: dict[str, Any]) ->
             {"models": ["BPR", {"model": "TwoTowerLogQ", "filter_history": False}]},
             "BPR and TwoTowerLogQ would be measured differently: filter_history is True and False",
         ),
+        (
+            {"models": ["BPR", {"model": "SASRecLogQ", "request_time": "known"}]},
+            "BPR and SASRecLogQ would be measured differently: request_time is unknown and known",
+        ),
         ({"models": "TwoTowerLogQ", "dataset": "nowhere"}, "nowhere"),
         ({"models": "TwoTowerLogQ", "lerning_rate": 1}, "did you mean learning_rate"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import torch
 from recbole.data.interaction import Interaction
 from torch import Tensor
 
+from recbole_logq import evaluate, run
 from recbole_logq.data.dataset.event_times import ASKED, TIMES, TOKEN_TIMES
 from recbole_logq.data.dataset.exact_time import HISTORY_END
 from recbole_logq.errors import RequestError
@@ -201,6 +203,23 @@ def test_what_makes_no_sense_is_refused(build: Callable[..., Built], settings: d
 def test_a_known_time_asks_for_a_split_by_time(build: Callable[..., Built]) -> None:
     with pytest.raises(RequestError, match=r"set eval_args\.order=TO"):
         build("TwoTowerLogQ", request_time="known")
+
+
+def test_a_checkpoint_that_reads_times_keeps_its_protocol(in_tmp: Path, ml100k_cut: Path) -> None:
+    given: dict[str, Any] = {"data_path": str(ml100k_cut), "epochs": 1, "show_progress": False, "n_layers": 1}
+    given |= {"embedding_size": 8, "MAX_ITEM_LIST_LENGTH": 10}
+    reads = run("SASRecLogQ", "cut", config_dict={**given, "time": "both", "request_time": "known"})
+    again = evaluate(reads["checkpoint"])
+    assert again["test_result"] == reads["test_result"]
+    assert again["same_protocol"]
+    assert again["protocol"]["request_time"] == "known"
+    with pytest.raises(RequestError, match="reads times and was trained with known; train another"):
+        evaluate(reads["checkpoint"], config_dict={"request_time": "unknown"})
+    blind = run("SASRecLogQ", "cut", config_dict=given)
+    other = evaluate(blind["checkpoint"], config_dict={"request_time": "known"})
+    assert other["test_result"] == blind["test_result"]
+    assert not other["same_protocol"]
+    assert other["fingerprint"]["test"] != blind["fingerprint"]["test"]
 
 
 def test_rows_of_recbole_s_loaders_train_alike(made: Callable[..., Built]) -> None:

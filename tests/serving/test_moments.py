@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from recbole_logq.cli import main
 from recbole_logq.data.dataset.event_times import unit_of
@@ -67,6 +69,19 @@ def test_times_of_histories_that_make_no_sense() -> None:
             known.of_histories(times, [["a"], ["b"]])
     with pytest.raises(RequestError, match="reads no times"):
         Moments(False, False, None).of_histories([[1]], [["a"]])
+
+
+@pytest.mark.slow
+def test_times_of_a_folder_that_are_damaged(exported: Exported, tmp_path: Path) -> None:
+    shutil.copytree(exported("times"), tmp_path / "folder")
+    file = tmp_path / "folder" / "times.safetensors"
+    times = load_file(file)["times"]
+    times[3] = torch.nan
+    save_file({"times": times}, file)
+    with pytest.raises(RequestError, match="is not the file that was exported"):
+        Retriever.load(tmp_path / "folder")
+    with pytest.raises(RequestError, match="times has values that are no finite numbers"):
+        Retriever.load(tmp_path / "folder", verify=False)
 
 
 @pytest.mark.slow
