@@ -287,6 +287,11 @@ LINES: list[Line] = [
             ("sampled_softmax", "xir"),
         ]
     ),
+    yes("negatives.own", "window", "losses"),
+    yes("negatives.own", "history", "losses", **UNCORRECTED),
+    no("negatives.own", "window", "in its catalogue", **SCE),
+    no("negatives.own", "window", "no estimate of a partition function", **UNIFORM, loss="bpr"),
+    no("mask", "history", "takes items out that own puts in", **{"negatives.own": "history"}),
     yes("negatives.alpha", 0.1, "losses", **{**UNIFORM, "negatives.source": "popularity"}),
     no("negatives.alpha", 0.1, "unknown setting"),
     yes("negatives.uniform_share", 0.1, "losses", **MIXED),
@@ -560,7 +565,7 @@ def accepted() -> set[str]:
     names = {name for model in ENCODERS for name in Config(f"{model}CorrectedLogQ", "tiny").accepted()}
     names |= {f"clip_grad_norm.{name}" for name in ClipSettings.model_fields}
     names |= {f"eval_args.{name}" for name in (*EVAL_ARGS, *OF_TEMPORAL)}
-    names |= {"negatives.source", "negatives.count"}
+    names |= {"negatives.source", "negatives.count", "negatives.own"}
     return names - {"clip_grad_norm", "eval_args", "negatives", "loss_options"}
 
 
