@@ -107,6 +107,7 @@ def yes(key: str, value: Any, by: str, model: str = "TwoTower", **beside: Any) -
 
 
 UNIFORM = {"negatives.source": "uniform", "negatives.count": 32}
+SYSTEMATIC = {"negatives.source": "systematic", "negatives.count": 16}
 FEW = {"negatives.count": 4}
 MIXED, UNIQUE, BIR = ({"negatives": {"source": name, "count": 32}} for name in ("mixed", "in_batch_unique", "bir"))
 UNCORRECTED = {"loss": "sampled_softmax"}
@@ -295,6 +296,10 @@ LINES: list[Line] = [
     yes("negatives.alpha", 0.1, "losses", **{**UNIFORM, "negatives.source": "popularity"}),
     no("negatives.alpha", 0.1, "unknown setting"),
     yes("negatives.uniform_share", 0.1, "losses", **MIXED),
+    yes("negatives.proposal", "frequency", "losses", **SYSTEMATIC),
+    yes("negatives.alpha", 0.1, "losses", **SYSTEMATIC, **{"negatives.proposal": "popularity"}),
+    yes("negatives.uniform_share", 0.1, "losses", **SYSTEMATIC),
+    no("negatives.alpha", 0.1, "option of proposal=popularity", **SYSTEMATIC),
     yes("negatives.law", "per_part", "losses", **MIXED),
     no("negatives.law", "per_part", "reads none", **MIXED, **UNCORRECTED),
     *(
