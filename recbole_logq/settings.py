@@ -24,8 +24,8 @@ def _no_bool(value: Any) -> Any:
 
 
 def _none(value: Any) -> Any:
-    # YAML's null and the word are the same wish.
-    return "none" if value is None else value
+    # The word and YAML's null are the same wish.
+    return None if value == "none" else value
 
 
 def _lower(value: Any) -> Any:
@@ -137,7 +137,7 @@ class NegativesSettings(BaseModel):
 
     source: str
     count: Count | None = None
-    own: Annotated[Literal["none", "window", "history"], BeforeValidator(_none)] = "none"
+    own: Annotated[Literal["window", "history"] | None, BeforeValidator(_none)] = None
 
 
 class RetrievalSettings(CommonSettings):

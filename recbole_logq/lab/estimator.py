@@ -48,6 +48,7 @@ class Estimator:
         loss_options: Options of the loss.
         hits: Treatment of accidental hits; None for the loss's own.
         mask: What is masked, one of `MASKS`.
+        own: Whether the user's own other items are scored exactly, "history" for all that training knows; None for not.
         given: Options that the user set, against the recipe's.
         frequency_q: Whether to state the frequency of targets as Q whatever the pool is: a common mistake, on purpose.
     """
@@ -60,11 +61,12 @@ class Estimator:
     hits: str | None = None
     mask: str = "target"
     frequency_q: bool = False
+    own: str | None = None
     given: frozenset[str] = frozenset()
 
     @classmethod
     def parse(cls, text: str) -> Estimator:
-        """``RECIPE`` or ``LOSS+SOURCE``, with ``:key=value`` for hits, mask, q and the source's options.
+        """``RECIPE`` or ``LOSS+SOURCE``, with ``:key=value`` for hits, mask, own, q and the source's options.
 
         Raises:
             RequestError: The name is unknown, or the estimator is not measured in scores.
@@ -82,6 +84,7 @@ class Estimator:
             recipe = registered_recipes.get(head)
             source, _, options = sampler_settings(recipe["negatives"])
             found = cls(text, recipe["loss"], source, options, recipe.get("loss_options") or {})
+            found = replace(found, own=recipe["negatives"].get("own"))
         for change in changes:
             key, equals, value = change.partition("=")
             if not equals or not value:
@@ -97,8 +100,12 @@ class Estimator:
             return replace(self, mask=value)
         if key == "q" and value == "frequency":
             return replace(self, frequency_q=True)
-        if key in {"hits", "mask", "q"}:
-            allowed = {"hits": "masked or kept", "mask": ", ".join(MASKS), "q": "frequency"}[key]
+        if key == "own" and value in ("history", "none"):
+            return replace(self, own=None if value == "none" else value)
+        if key in {"hits", "mask", "own", "q"}:
+            allowed = {"hits": "masked or kept", "mask": ", ".join(MASKS), "own": "history or none", "q": "frequency"}[
+                key
+            ]
             raise RequestError(f"{self.name}: {key}={value}: {allowed}")
         return replace(self, options={**self.options, key: value}, given=self.given | {key})
 
@@ -118,6 +125,12 @@ class Estimator:
         if loss.over_catalogue or sampler.kind in ("catalogue", "observed"):
             raise RequestError(f"{self.name}: estimators of the full softmax from drawn negatives are examined here")
         self.build_sampler(TargetCounts(SOME_COUNTS), 16, 0)
+        if self.own == "window":
+            raise RequestError(f"{self.name}: rows that are examined stand in no window; write {self.name}:own=history")
+        if self.own and not loss.takes_certain:
+            raise RequestError(f"{self.name}: loss {loss.name} has no place for own items; leave own out")
+        if self.own and self.mask != "target":
+            raise RequestError(f"{self.name}: the mask takes items out that own puts in; set mask=target")
         if self.mask != "target" and (self.hits or loss.hits) == "kept":
             raise RequestError(f"{self.name}: hits that are kept leave nothing to mask, set mask=target")
 

@@ -16,8 +16,9 @@ from torch import Tensor
 from recbole_logq.errors import RequestError
 from recbole_logq.lab.estimator import Estimator
 from recbole_logq.lab.subject import Subject
+from recbole_logq.losses.score_logsumexp import MASKED_SCORE
 from recbole_logq.models.step import losses_from_scores
-from recbole_logq.samplers import Pool, exclusion_of
+from recbole_logq.samplers import Exclusion, Pool, exclusion_of
 
 GROUPS = 8
 """Independent groups of pools, from whose spread the error of the bias is taken."""
@@ -76,6 +77,8 @@ def measure(estimator: Estimator, subject: Subject, n: int, pools: int = 64, see
     loss = estimator.build_loss(subject.counts.n_items - 1)
     sampler = estimator.build_sampler(subject.counts, n, seed)
     excluded = exclusion_of(estimator.mask, subject.positives, subject.users, subject.history)
+    own = exclusion_of(estimator.own or "target", subject.positives, subject.users, subject.history)
+    not_own = None if own is None else ~_own_columns(own, subject)
     hits = estimator.hits or loss.hits
     full = full_gradient(subject, estimator.mask)
     fit = _QFit(subject)
@@ -104,7 +107,13 @@ def measure(estimator: Estimator, subject: Subject, n: int, pools: int = 64, see
                 pool,
                 leaf.gather(1, subject.positives.unsqueeze(1) - 1).squeeze(1),
                 leaf[:, pool.ids - 1],
-                pool.terms(subject.positives, excluded, hits),
+                pool.terms(
+                    subject.positives,
+                    excluded,
+                    hits,
+                    own=own,
+                    certain=None if not_own is None else leaf.masked_fill(not_own, MASKED_SCORE).logsumexp(dim=1),
+                ),
             )
             gradient = torch.autograd.grad(values.sum(), leaf)[0]
             sampler.after_step()
@@ -133,13 +142,19 @@ def measure(estimator: Estimator, subject: Subject, n: int, pools: int = 64, see
 
 
 def check_mask(estimator: Estimator, subject: Subject) -> None:
-    """Refuse a mask that needs users of a subject that has none.
+    """Refuse a mask, or own items, that need users of a subject that has none.
 
     Raises:
         RequestError: The estimator cannot be measured; one line with the reason.
     """
-    if estimator.mask != "target" and (subject.users is None or subject.history is None):
+    if (estimator.mask != "target" or estimator.own) and (subject.users is None or subject.history is None):
         raise RequestError(f"{estimator.name}: {subject.name} has no users with a history; set --checkpoint=FILE")
+
+
+def _own_columns(own: Exclusion, subject: Subject) -> Tensor:
+    """Which items are a row's own, its positive not among them, bool ``[rows, items]``."""
+    held = own.columns(torch.arange(1, subject.scores.shape[1] + 1))[own.row_set]
+    return held.scatter(1, subject.positives.unsqueeze(1) - 1, False)
 
 
 def full_gradient(subject: Subject, mask: str = "target") -> Tensor:

@@ -199,8 +199,8 @@ def _check_mask(values: dict[str, Any], loss: Loss) -> None:
 
 
 def _check_own(values: dict[str, Any], loss: Loss) -> None:
-    own, mask = values["negatives"].get("own", "none"), values["mask"]
-    if own == "none":
+    own, mask = values["negatives"].get("own"), values["mask"]
+    if own is None:
         return
     if loss.over_catalogue:
         raise RequestError(f"negatives.own={own}: loss={loss.name} has the own items in its catalogue; leave own out")

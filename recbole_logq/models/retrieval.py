@@ -105,7 +105,7 @@ class RetrievalMixin(nn.Module):
         self.pools: int = config["pools"]
         self.hits = config["hits"] or self.loss.hits
         self.mask: str = config["mask"]
-        self.own: str = config["negatives"]["own"]
+        self.own: str | None = config["negatives"].get("own")
         reads_history = "history" in (self.mask, self.own)
         self.history = user_items(dataset.training_pairs()) if reads_history else None
         schedule = (config["temperature_mode"], config["temperature_end"], config["temperature_steps"])
@@ -182,7 +182,7 @@ class RetrievalMixin(nn.Module):
 
     def own_items(self, rows: Rows) -> Exclusion | None:
         """The items that each row is scored against for certain, its positive among them; None for none."""
-        if self.own == "none":
+        if self.own is None:
             return None
         if self.own == "window" and rows.windows is not None:
             if rows.first_items is not None:

@@ -101,7 +101,14 @@ def test_the_bias_of_what_claims_consistency_falls_with_n(name, mid):
 
 
 @pytest.mark.parametrize(
-    "name", ["MNSCorrectedLogQ:law=per_part", "CorrectedLogQ:mask=history", "CorrectedLogQ:mask=query"]
+    "name",
+    [
+        "MNSCorrectedLogQ:law=per_part",
+        "CorrectedLogQ:mask=history",
+        "CorrectedLogQ:mask=query",
+        "StrataCorrectedLogQ:own=history",
+        "LogQ:own=history",
+    ],
 )
 def test_further_forms_fall_too(name, mid):
     # Two popular and two rare items that every user knows.

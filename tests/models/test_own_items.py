@@ -202,5 +202,7 @@ def test_refused(model: str, settings: dict[str, Any], message: str) -> None:
         Config(model, "ml-100k", None, {"negatives.own": "window", **settings})
 
 
-def test_a_null_is_none() -> None:
-    assert Config("SASRecLogQ", "ml-100k", None, {"negatives.own": None})["negatives"]["own"] == "none"
+@pytest.mark.parametrize("nothing", ["none", None])
+def test_nothing_can_be_asked_for(nothing: str | None) -> None:
+    config = Config("SASRecLogQ", "ml-100k", None, {"negatives": {"source": "in_batch", "own": nothing}})
+    assert config["negatives"] == {"source": "in_batch", "count": 256}

@@ -107,6 +107,7 @@ def yes(key: str, value: Any, by: str, model: str = "TwoTower", **beside: Any) -
 
 
 UNIFORM = {"negatives.source": "uniform", "negatives.count": 32}
+SYSTEMATIC = {"negatives.source": "systematic", "negatives.count": 16}
 FEW = {"negatives.count": 4}
 MIXED, UNIQUE, BIR = ({"negatives": {"source": name, "count": 32}} for name in ("mixed", "in_batch_unique", "bir"))
 UNCORRECTED = {"loss": "sampled_softmax"}
@@ -287,9 +288,18 @@ LINES: list[Line] = [
             ("sampled_softmax", "xir"),
         ]
     ),
+    yes("negatives.own", "window", "losses"),
+    yes("negatives.own", "history", "losses", **UNCORRECTED),
+    no("negatives.own", "window", "in its catalogue", **SCE),
+    no("negatives.own", "window", "no estimate of a partition function", **UNIFORM, loss="bpr"),
+    no("mask", "history", "takes items out that own puts in", **{"negatives.own": "history"}),
     yes("negatives.alpha", 0.1, "losses", **{**UNIFORM, "negatives.source": "popularity"}),
     no("negatives.alpha", 0.1, "unknown setting"),
     yes("negatives.uniform_share", 0.1, "losses", **MIXED),
+    yes("negatives.proposal", "frequency", "losses", **SYSTEMATIC),
+    yes("negatives.alpha", 0.1, "losses", **SYSTEMATIC, **{"negatives.proposal": "popularity"}),
+    yes("negatives.uniform_share", 0.1, "losses", **SYSTEMATIC),
+    no("negatives.alpha", 0.1, "option of proposal=popularity", **SYSTEMATIC),
     yes("negatives.law", "per_part", "losses", **MIXED),
     no("negatives.law", "per_part", "reads none", **MIXED, **UNCORRECTED),
     *(
@@ -560,7 +570,7 @@ def accepted() -> set[str]:
     names = {name for model in ENCODERS for name in Config(f"{model}CorrectedLogQ", "tiny").accepted()}
     names |= {f"clip_grad_norm.{name}" for name in ClipSettings.model_fields}
     names |= {f"eval_args.{name}" for name in (*EVAL_ARGS, *OF_TEMPORAL)}
-    names |= {"negatives.source", "negatives.count"}
+    names |= {"negatives.source", "negatives.count", "negatives.own"}
     return names - {"clip_grad_norm", "eval_args", "negatives", "loss_options"}
 
 
