@@ -1,5 +1,7 @@
 """The two kinds of failure that a command reports in one line, without a traceback."""
 
+import re
+
 
 class RequestError(ValueError):
     """The request cannot be carried out as it was made: exit status 2.
@@ -30,3 +32,23 @@ def out_of_memory(error: BaseException) -> bool:
         isinstance(error, RuntimeError)
         and (type(error).__name__ == "OutOfMemoryError" or "DefaultCPUAllocator" in str(error))
     )
+
+
+_OF_MODELS = re.compile(r"recbole\.model\.\w+_recommender\.")
+
+
+def failure_of_a_model(error: BaseException) -> str | None:
+    """What to say of an error in the code of one of RecBole's models, which check few of their settings; else None."""
+    place = error.__traceback__
+    while place is not None:
+        frame = place.tb_frame
+        module = str(frame.f_globals.get("__name__"))
+        if _OF_MODELS.match(module):
+            model = type(frame.f_locals["self"]).__name__ if "self" in frame.f_locals else module.rpartition(".")[2]
+            reason = (str(error).strip().splitlines() or ["no message"])[0]
+            return (
+                f"{model} failed, {type(error).__name__}: {reason}; compare its settings with RecBole's defaults "
+                "(--debug=true shows where)"
+            )
+        place = place.tb_next
+    return None
