@@ -274,16 +274,16 @@ def whole_numbers(given: dict[str, Any], defaults: dict[str, Any], checked: set[
     return {
         key: [int(part) for part in value] if isinstance(value, list) else int(value)
         for key, value in given.items()
-        if key not in checked and _is_whole(value) and _is_whole(defaults.get(key), whole_type=int)
+        if key not in checked and _is_whole(value) and _is_whole(defaults.get(key), floats=False)
     }
 
 
-def _is_whole(value: Any, whole_type: type = float) -> bool:
+def _is_whole(value: Any, floats: bool = True) -> bool:
     parts = value if isinstance(value, list) else [value]
-    kinds = (int, whole_type)
-    return bool(parts) and all(
-        isinstance(part, kinds) and not isinstance(part, bool) and float(part).is_integer() for part in parts
-    )
+    numbers = [
+        part for part in parts if isinstance(part, int | float if floats else int) and not isinstance(part, bool)
+    ]
+    return bool(parts) and len(numbers) == len(parts) and all(float(part).is_integer() for part in numbers)
 
 
 def check_types(values: dict[str, Any], schema: type[BaseModel]) -> dict[str, Any]:

@@ -75,12 +75,12 @@ def _measured(trainer: Any, training: Any, test: Any, ranked: Any = None) -> dic
     part, depth, cutoff = training.dataset, max(trainer.config["topk"]), min(trainer.config["topk"])
     model = trainer.model.eval()
     found = ranked or ranking.rank(model, test, depth)
-    facts, counts = test.targets, item_counts(part)
+    (rows, items), counts = test.targets, item_counts(part)
     near = sorted({*trainer.config["topk"], *(k for k in DEEPEST if k <= depth)})
-    measured = measures(found.items, found.hits, *facts, counts, near)
+    measured = measures(found.items, found.hits, rows, items, counts, near)
     if far := [k for k in DEEPEST if depth < k < part.item_num]:
         deeper = ranking.rank(model, test, far[-1])
-        measured |= measures(deeper.items, deeper.hits, *facts, counts, far)
+        measured |= measures(deeper.items, deeper.hits, rows, items, counts, far)
     by_row = per_user(found.items, found.hits, cutoff)
     values = {f"{name}@{cutoff}": by_row[name] for name in ("ndcg", "recall")}
     for name in filter(is_compared, trainer.config["metrics"]):

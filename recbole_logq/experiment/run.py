@@ -80,6 +80,7 @@ def begin(config: Any, phases: Phases, prepared: Any = None) -> Begun:
         raise RequestError(f"cannot write {error.filename}: {error.strerror}; set --checkpoint_dir=FOLDER") from error
     logger = getLogger()
     logger.info(config)
+    compat.say_anomalies()
     with phases("data"):
         if prepared is None:
             if rank() == 0:
