@@ -89,7 +89,7 @@ def export(
     known = user_histories(restored.parts, history)
     with torch.no_grad():
         vectors = network.item_vectors(None).detach().float()
-    content = {
+    content: dict[str, Any] = {
         "model": model,
         "encoder": described.model_dump(),
         "data": {
