@@ -38,17 +38,22 @@ _OF_MODELS = re.compile(r"recbole\.model\.\w+_recommender\.")
 
 
 def failure_of_a_model(error: BaseException) -> str | None:
-    """What to say of an error in the code of one of RecBole's models, which check few of their settings; else None."""
-    place = error.__traceback__
-    while place is not None:
-        frame = place.tb_frame
-        module = str(frame.f_globals.get("__name__"))
+    """What to say of an error in the code of one of RecBole's models or of its trainer; None for any other.
+
+    They check few of their settings, so that a bad one shows in the middle of the work.
+    """
+    place, model = error.__traceback__, None
+    while place is not None and model is None:
+        frame, place = place.tb_frame, place.tb_next
+        module, owner = str(frame.f_globals.get("__name__")), frame.f_locals.get("self")
         if _OF_MODELS.match(module):
-            model = type(frame.f_locals["self"]).__name__ if "self" in frame.f_locals else module.rpartition(".")[2]
-            reason = (str(error).strip().splitlines() or ["no message"])[0]
-            return (
-                f"{model} failed, {type(error).__name__}: {reason}; compare its settings with RecBole's defaults "
-                "(--debug=true shows where)"
-            )
-        place = place.tb_next
-    return None
+            model = module.rpartition(".")[2] if owner is None else type(owner).__name__
+        elif place is None and module == "recbole.trainer.trainer":
+            model = getattr(owner, "config", {"model": "the model"})["model"]
+    if model is None:
+        return None
+    reason = (str(error).strip().splitlines() or ["no message"])[0]
+    return (
+        f"{model} failed, {type(error).__name__}: {reason}; compare its settings with RecBole's defaults "
+        "(--debug=true shows where)"
+    )

@@ -98,7 +98,7 @@ def begin(config: Any, phases: Phases, prepared: Any = None) -> Begun:
         check_labels(data, config)
         try:
             loaders = create_loaders(config, data, parts)
-        except NotImplementedError as error:  # RecBole's word for a transform that it does not have
+        except NotImplementedError as error:  # what RecBole raises for a transform that it does not have
             raise RequestError(f"{config['model']} cannot get its batches with these settings: {error}") from error
     init_seed(config["seed"], config["reproducibility"])
     try:

@@ -36,9 +36,11 @@ BAD = [
         2,
         "BERT4Rec cannot get its batches with these settings: There is",
     ),
+    (["--model=HGN", CE, "--loss_type=CCE"], 2, "loss_type='CCE': HGN has CE and BPR"),
     # Not one that it can be trained with.
     (["--model=LightGCN", "--n_layers=2.5"], 1, "LightGCN failed, TypeError: 'float' object cannot be interpreted as"),
     (["--model=NeuMF", "--mf_train=false", "--mlp_train=false"], 1, "NeuMF failed, RuntimeError: mf_train and mlp_"),
+    (["--model=RecVAE", "--n_enc_epochs=3.5"], 1, "RecVAE failed, TypeError: 'float' object cannot be interpreted as"),
     (["--model=SASRec", CE, "--n_layers=0"], 1, "SASRec failed, IndexError: list index out of range; compare its"),
     (["--model=MultiVAE", "--dropout_prob=-1.0"], 1, "MultiVAE failed, ValueError: dropout probability has to be"),
 ]
