@@ -13,7 +13,7 @@ from io import TextIOWrapper
 
 from recbole_logq.children import end_with_parent
 from recbole_logq.commands import audit, compare, convert, evaluate, export, lab, models, recommend, run, sweep
-from recbole_logq.errors import PeerLostError, RequestError, WorkError, out_of_memory
+from recbole_logq.errors import PeerLostError, RequestError, WorkError, failure_of_a_model, out_of_memory
 from recbole_logq.files import write_failure
 from recbole_logq.interruption import interruptible
 from recbole_logq.launcher import launched_processes, launched_rank, report_failure, started_by_launcher
@@ -105,7 +105,10 @@ def _command(words: list[str]) -> int:
             return _fail(PeerLostError("another process of this run has ended"), 1, debug)
         from recbole_logq.plugins import place_of
 
-        where = place_of(error) or "--debug=true shows where"
+        place = place_of(error)
+        if place is None and (failed := failure_of_a_model(error)) is not None:
+            return _fail(error, 1, debug, failed)
+        where = place or "--debug=true shows where"
         return _fail(error, 1, debug, f"unexpected {type(error).__name__}: {error} ({where})")
 
 

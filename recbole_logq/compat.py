@@ -8,10 +8,12 @@ where its class is looked up (``models/resolve.py``).
 from __future__ import annotations
 
 import importlib.util
+import sys
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder
 from importlib.metadata import PackageNotFoundError, version
+from logging import getLogger
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,7 @@ def apply() -> None:
     _scipy_dok_update()
     quiet_known_warnings()
     _collector_of_numbers()
+    _autograd_mode_kept()
     _applied = True
 
 
@@ -105,21 +108,49 @@ def _collector_of_numbers() -> None:
     Collector.get_data_struct = get_data_struct
 
 
-@contextmanager
-def autograd_mode_kept() -> Iterator[None]:
-    """Around every import of RecBole's model packages.
+SWITCHES_ANOMALIES_ON = "recbole.model.sequential_recommender.sine"
 
-    RecBole 1.2.1 switches autograd's anomaly detection on for the whole process when its sine.py is imported, and any
-    sequential model imports it: each step then records tracebacks and searches gradients for NaN. Obsolete once that
-    line is gone.
-    """
+
+class _ModeKept(MetaPathFinder):
+    """Finds RecBole's sine.py and leaves autograd's mode as it is when that is executed."""
+
+    def find_spec(self, fullname: str, path: Any, target: Any = None) -> ModuleSpec | None:
+        if fullname != SWITCHES_ANOMALIES_ON or (spec := PathFinder.find_spec(fullname, path)) is None:
+            return None
+        loader: Any = spec.loader
+        execute = loader.exec_module
+
+        def exec_module(module: Any) -> None:
+            import torch
+
+            before = torch.is_anomaly_enabled()
+            try:
+                execute(module)
+            finally:
+                torch.autograd.set_detect_anomaly(before)
+
+        loader.exec_module = exec_module
+        return spec
+
+
+def _autograd_mode_kept() -> None:
+    # RecBole 1.2.1 switches autograd's anomaly detection on for the whole process when its sine.py is imported, and any
+    # sequential model imports it: each step then records tracebacks and searches gradients for NaN. Obsolete once that
+    # line is gone. What was imported before cannot be told from a user's choice: say_anomalies speaks of it.
+    sys.meta_path.insert(0, _ModeKept())
+
+
+def say_anomalies() -> None:
+    """Name the mode where it is on: a user may want it, or has only imported RecBole's models before this package."""
     import torch
 
-    before = torch.is_anomaly_enabled()
-    try:
-        yield
-    finally:
-        torch.autograd.set_detect_anomaly(before)
+    if torch.is_anomaly_enabled():
+        by_import = SWITCHES_ANOMALIES_ON in sys.modules
+        why = " (importing RecBole's sequential models switches it on)" if by_import else ""
+        getLogger().warning(
+            f"autograd's anomaly detection is on, which makes training slower{why}: unless it is wanted, call "
+            "torch.autograd.set_detect_anomaly(False)"
+        )
 
 
 def counting_pop(pop: type) -> type:

@@ -16,9 +16,10 @@ from recbole_logq.data.dataset.ready_made import check_ready_made
 from recbole_logq.data.dataset.temporal_split import is_temporal
 from recbole_logq.errors import RequestError
 from recbole_logq.launcher import launched_local_rank, launched_processes, started_by_launcher
+from recbole_logq.layers import over
 from recbole_logq.parsing import nest, parse_value, read_yaml
 from recbole_logq.plugins import load_plugins, plugin_names
-from recbole_logq.settings import DATA_PATH, check_keys, check_kinds, check_magnitudes, check_types
+from recbole_logq.settings import DATA_PATH, check_keys, check_kinds, check_magnitudes, check_types, whole_numbers
 
 compat.apply()
 
@@ -130,19 +131,20 @@ class Config(RecBoleConfig):
         self.internal_config_dict["data_path"] = DATA_PATH
         # RecBole's true drops interactions of ids without features; unset, they stay (data/dataset/filters.py).
         self.internal_config_dict["filter_inter_by_user_or_item"] = None
-        self.internal_config_dict = _merge(self.internal_config_dict, model_defaults(model))
+        self.internal_config_dict = over(self.internal_config_dict, model_defaults(model), MERGED_KEYS)
 
     def _get_final_config_dict(self) -> dict[str, Any]:
         internal, external = self.internal_config_dict, self.external_config_dict
         schema = settings_of(self.model)
         check_keys(external, self.accepted(set(external)))
         check_magnitudes(external)
-        final = _merge(internal, external)
+        final = over(internal, external, MERGED_KEYS)
         final |= {"model": self.model, "dataset": self.dataset}
         if "plugins" in final:
             final["plugins"] = plugin_names(final["plugins"]) or None
         final.update(check_types(final, schema))
         check_kinds(external, internal, set(schema.model_fields))
+        final |= whole_numbers(external, internal, set(schema.model_fields))
         self._count_processes(final)
         if is_temporal(final["eval_args"]) and "order" not in (external.get("eval_args") or {}):
             final["eval_args"]["order"] = "TO"  # a split by time has no other
@@ -245,30 +247,6 @@ def _needs_time(final: dict[str, Any]) -> bool:
     if final.get("benchmark_filename") is None:
         return bool(final["eval_args"].get("order") == "TO")
     return final.get("user_tower") == "history" or bool(final.get("context_features"))
-
-
-def over(low: dict[str, Any], high: dict[str, Any]) -> dict[str, Any]:
-    """What a user sets, in two layers: the upper one changes parts of sections and leaves the rest of them."""
-    return _merge(low, high, tuple(low.keys() & high.keys()))
-
-
-def _merge(low: dict[str, Any], high: dict[str, Any], sections: tuple[str, ...] = MERGED_KEYS) -> dict[str, Any]:
-    merged = {**low, **high}
-    for key in sections:
-        if isinstance(low.get(key), dict) and isinstance(high.get(key), dict):
-            merged[key] = {**low[key], **high[key]}
-    # Options belong to what they were written for: a recipe's alpha means nothing to another source of negatives.
-    below, above = (side.get("negatives") for side in (low, high))
-    if (
-        isinstance(below, dict)
-        and isinstance(above, dict)
-        and above.get("source", below.get("source")) != below.get("source")
-    ):
-        merged["negatives"] = {**{key: below[key] for key in ("count",) if key in below}, **above}
-    if high.get("loss", low.get("loss")) != low.get("loss"):
-        merged.pop("loss_options", None)
-        merged |= {key: high[key] for key in ("loss_options",) if key in high}
-    return merged
 
 
 def _plain(value: Any) -> Any:

@@ -77,6 +77,11 @@ GENERAL = [
         lambda values: not (values["use_gpu"] and torch.cuda.is_available()),
         "it scales the gradients of a GPU, and none is used; leave it out",
     ),
+    Rule(
+        "wandb_project",
+        lambda values: not values["log_wandb"],
+        "nothing is sent to W&B; set log_wandb=true, or leave it out",
+    ),
     Rule("stopping_step", _no_validation, "it counts validations, and there is none; leave it out or set eval_step"),
     Rule(
         "shuffle",

@@ -1,5 +1,7 @@
 """The two kinds of failure that a command reports in one line, without a traceback."""
 
+import re
+
 
 class RequestError(ValueError):
     """The request cannot be carried out as it was made: exit status 2.
@@ -29,4 +31,29 @@ def out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or (
         isinstance(error, RuntimeError)
         and (type(error).__name__ == "OutOfMemoryError" or "DefaultCPUAllocator" in str(error))
+    )
+
+
+_OF_MODELS = re.compile(r"recbole\.model\.\w+_recommender\.")
+
+
+def failure_of_a_model(error: BaseException) -> str | None:
+    """What to say of an error in the code of one of RecBole's models or of its trainer; None for any other.
+
+    They check few of their settings, so that a bad one shows in the middle of the work.
+    """
+    place, model = error.__traceback__, None
+    while place is not None and model is None:
+        frame, place = place.tb_frame, place.tb_next
+        module, owner = str(frame.f_globals.get("__name__")), frame.f_locals.get("self")
+        if _OF_MODELS.match(module):
+            model = module.rpartition(".")[2] if owner is None else type(owner).__name__
+        elif place is None and module == "recbole.trainer.trainer":
+            model = getattr(owner, "config", {"model": "the model"})["model"]
+    if model is None:
+        return None
+    reason = (str(error).strip().splitlines() or ["no message"])[0]
+    return (
+        f"{model} failed, {type(error).__name__}: {reason}; compare its settings with RecBole's defaults "
+        "(--debug=true shows where)"
     )

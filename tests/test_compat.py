@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib.util
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from recbole_logq import compat
 from recbole_logq.errors import RequestError
@@ -47,6 +49,37 @@ def test_a_run_imports_no_ray_and_leaves_autograd_alone() -> None:
         "assert not torch.is_anomaly_enabled()"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.fixture
+def sine() -> Iterator[Callable[[], None]]:
+    """Imports RecBole's module anew that switches anomaly detection on."""
+    compat.apply()
+    name, mode = compat.SWITCHES_ANOMALIES_ON, torch.is_anomaly_enabled()
+    before = importlib.import_module(name)
+    yield lambda: (sys.modules.pop(name), importlib.import_module(name))[0]
+    sys.modules[name] = before
+    torch.autograd.set_detect_anomaly(mode)
+
+
+@pytest.mark.parametrize("wanted", [False, True])
+def test_whoever_imports_recboles_models_autograd_stays_as_it_is(sine: Callable[[], None], wanted: bool) -> None:
+    torch.autograd.set_detect_anomaly(wanted)
+    sine()
+    assert torch.is_anomaly_enabled() == wanted
+    assert hasattr(sys.modules[compat.SWITCHES_ANOMALIES_ON], "SINE")
+
+
+def test_what_was_imported_before_this_package_is_named(
+    sine: Callable[[], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    torch.autograd.set_detect_anomaly(False)
+    compat.say_anomalies()
+    assert caplog.text == ""
+    torch.autograd.set_detect_anomaly(True)  # by a user, or by RecBole: only they know
+    compat.say_anomalies()
+    assert "(importing RecBole's sequential models switches it on): unless it is wanted, call torch" in caplog.text
+    assert torch.is_anomaly_enabled()
 
 
 def test_a_command_without_recbole_says_what_to_run(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from recbole_logq.comparisons.cluster import run_on_cluster
+from recbole_logq.comparisons.common_rows import check_common_rows
 from recbole_logq.comparisons.run_record import Record
 from recbole_logq.comparisons.runs import Store, run_in_processes
 from recbole_logq.comparisons.user_values import CommonUsers
@@ -54,9 +55,12 @@ def compare(
     if address is not None:
         require_ray("address")
         check_address(address)
-    _check(plan)
+    configs = _check(plan)
     store = Store(folder or Path("comparisons") / folder_name(plan.title))
     refuse_other_content(store.folder, "comparison", _FILES, ".lock", "runs")
+    if store.missing(plan.runs):
+        for named in configs.values():
+            check_common_rows(named)
     with alone_in(store.folder, "comparison"):
         missing = store.missing(plan.runs)
         say(f"{len(plan.runs) - len(missing)} of {len(plan.runs)} runs are done; results in {store.folder}")
@@ -134,11 +138,16 @@ def differences(plan: Plan, records: Sequence[Record]) -> list[dict[str, Any]]:
     return found
 
 
-def _check(plan: Plan) -> None:
-    """Everything that can be known to go wrong before anything runs."""
+def _check(plan: Plan) -> dict[str, list[tuple[str, Any]]]:
+    """Everything that the settings show to go wrong, before anything runs.
+
+    Returns:
+        The configurations of a dataset's models, with their names.
+    """
     from recbole_logq.config import Config
     from recbole_logq.data.prepare import fetch
 
+    configs: dict[str, list[tuple[str, Any]]] = {}
     protocols: dict[str, tuple[str, dict[str, Any]]] = {}
     for run in plan.runs:
         if run.seed != plan.runs[0].seed:
@@ -149,6 +158,7 @@ def _check(plan: Plan) -> None:
             raise RequestError(f"{run.name}: {error}") from error
         if run.dataset not in protocols:
             fetch(config)
+        configs.setdefault(run.dataset, []).append((run.name, config))
         own = {key: config[key] for key in ("filter_history", "metrics", "topk", "recbole_order", "benchmark_filename")}
         own["request_time"] = config["request_time"]
         own["eval_args"] = {key: config["eval_args"].get(key) for key in ("split", "order", "mode")}
@@ -159,6 +169,7 @@ def _check(plan: Plan) -> None:
                     f"{name} and {run.name} would be measured differently: {key} is {first[key]} and {value}; set it "
                     f"for all, --{key}=... or under settings"
                 )
+    return configs
 
 
 class _Progress:

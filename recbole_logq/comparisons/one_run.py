@@ -39,6 +39,7 @@ def execute(spec: dict[str, Any]) -> dict[str, Any]:
 
     def watch(trainer: Any, loaders: Any) -> None:
         watched.update(trainer=trainer, training=loaders[0], test=loaders[2])
+        trainer.watch_ranking = lambda loader, ranked: watched.update(ranked=ranked) if loader is loaders[2] else None
 
     interrupted = sorted(Path("saved").glob("*-last.pth"))
     settings = {"show_progress": False, **spec["settings"], "data_path": spec["data_path"]}
@@ -53,8 +54,16 @@ def execute(spec: dict[str, Any]) -> dict[str, Any]:
     return {**record, "status": "done", "error": None, "result": result, **_measured(**watched)}
 
 
-def _measured(trainer: Any, training: Any, test: Any) -> dict[str, Any]:
-    """Measures of the test ranking, and values by user; where a model cannot be ranked in blocks, why."""
+def _measured(trainer: Any, training: Any, test: Any, ranked: Any = None) -> dict[str, Any]:
+    """Measures of the test ranking, and values by user; where a model cannot be ranked in blocks, why.
+
+    Args:
+        trainer: With the best model.
+        training: Its loader.
+        test: The loader of the test part.
+        ranked: The ranking that the run's metrics were made of; None where RecBole's evaluation made them. The order of
+            equal scores depends on how many items are asked for, so another ranking has other metrics.
+    """
     from recbole_logq.comparisons.user_values import users_and_values
     from recbole_logq.data.dataset.item_counts import item_counts
     from recbole_logq.evaluation.measures import measures, per_user
@@ -63,22 +72,21 @@ def _measured(trainer: Any, training: Any, test: Any) -> dict[str, Any]:
 
     if (reason := ranking.why_not_ranked(trainer.config, test)) is not None:
         return {"measures": {}, "unranked": reason, "users": [], "per_user": {}}
-    part, cutoff = training.dataset, min(trainer.config["topk"])
-    depth = min(max(DEEPEST[-1], *trainer.config["topk"]), part.item_num - 1)
-    found = ranking.rank(trainer.model.eval(), test, depth)
-    cutoffs = sorted({*trainer.config["topk"], *(k for k in DEEPEST if k <= depth)})
-    rows, items = test.targets
+    part, depth, cutoff = training.dataset, max(trainer.config["topk"]), min(trainer.config["topk"])
+    model = trainer.model.eval()
+    found = ranked or ranking.rank(model, test, depth)
+    (rows, items), counts = test.targets, item_counts(part)
+    near = sorted({*trainer.config["topk"], *(k for k in DEEPEST if k <= depth)})
+    measured = measures(found.items, found.hits, rows, items, counts, near)
+    if far := [k for k in DEEPEST if depth < k < part.item_num]:
+        deeper = ranking.rank(model, test, far[-1])
+        measured |= measures(deeper.items, deeper.hits, rows, items, counts, far)
     by_row = per_user(found.items, found.hits, cutoff)
     values = {f"{name}@{cutoff}": by_row[name] for name in ("ndcg", "recall")}
     for name in filter(is_compared, trainer.config["metrics"]):
         values[f"{name.lower()}@{cutoff}"] = row_values(name, found.hits, cutoff)
     users, by_user = users_and_values(values, test.users, part.field2id_token[part.uid_field])
-    return {
-        "measures": measures(found.items, found.hits, rows, items, item_counts(part), cutoffs),
-        "unranked": None,
-        "users": users,
-        "per_user": by_user,
-    }
+    return {"measures": measured, "unranked": None, "users": users, "per_user": by_user}
 
 
 def main(words: list[str]) -> int:

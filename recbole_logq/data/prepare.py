@@ -131,6 +131,8 @@ def check_labels(dataset: Any, config: Any) -> None:
         RequestError: It does not.
     """
     say_unread_labels(config)
+    if config["MODEL_INPUT_TYPE"] is None:  # RecBole works it out, and is silent where it cannot
+        raise RequestError(f"loss_type={config['loss_type']!r}: {config['model']} has CE and BPR")
     label, sampled = config["LABEL_FIELD"], config["train_neg_sample_args"]["distribution"] != "none"
     if config["MODEL_INPUT_TYPE"] == InputType.PAIRWISE and not sampled and _reads_negatives(config.model_class):
         raise RequestError(

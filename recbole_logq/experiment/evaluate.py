@@ -9,6 +9,7 @@ from recbole_logq import compat
 from recbole_logq.errors import RequestError
 from recbole_logq.experiment.run import close
 from recbole_logq.experiment.stored_plugins import check_class, load_asked_plugins
+from recbole_logq.layers import over
 from recbole_logq.parsing import nest, read_yaml
 from recbole_logq.settings import check_keys
 from recbole_logq.training import checkpoint
@@ -50,7 +51,6 @@ def evaluate(
     compat.apply()
     from recbole.utils import init_seed, set_color
 
-    from recbole_logq.config import over
     from recbole_logq.data.dataset.protocol import protocol_of
     from recbole_logq.experiment.logs import start_log
     from recbole_logq.experiment.restore import restore

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from recbole_logq.errors import RequestError
-from recbole_logq.experiment.plan_layers import entry_of, listed, over, read_plan, refuse_reserved, text
+from recbole_logq.experiment.plan_layers import entry_of, listed, read_plan, refuse_reserved, text, with_protocol
 from recbole_logq.files import folder_name
+from recbole_logq.layers import over
 from recbole_logq.parsing import parse_value
 from recbole_logq.plugins import sources_of
 
@@ -97,6 +98,7 @@ def make_plan(files: Sequence[str], options: dict[str, Any]) -> Plan:
         raise RequestError(f"models: {min(twice)} stands there twice; give one of them another name")
     if twice := {name for name in datasets if datasets.count(name) > 1}:
         raise RequestError(f"{key}: {min(twice)} stands there twice; keep one")
+    shared = with_protocol(shared, [(name, own) for name, _, own in entries])
     reference = names[0] if given.get("reference") is None else str(given["reference"])
     if reference not in names:
         raise RequestError(f"reference={reference}: one of {', '.join(names)}")

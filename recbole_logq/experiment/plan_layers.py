@@ -7,10 +7,10 @@ from typing import Any
 
 from recbole_logq.errors import RequestError
 from recbole_logq.files import folder_name
-from recbole_logq.parsing import nest, read_yaml
+from recbole_logq.layers import Layer, over
+from recbole_logq.parsing import nest, parse_value, read_yaml
 from recbole_logq.settings import nearest
 
-Layer = dict[str, Any]
 Merge = Callable[[Any, Any], Any]
 # One protocol for all models, unless the settings say another one: RecBole's own differ between kinds of models.
 PROTOCOL: Layer = {
@@ -28,7 +28,7 @@ def read_plan(
     more: Layer | None = None,
     sections: Mapping[str, Merge] | None = None,
 ) -> tuple[Layer, Layer]:
-    """What is asked for under ``keys``, and the settings that hold for every model, the protocol among them.
+    """What is asked for under ``keys``, and the settings that hold for every model.
 
     Args:
         files: YAML, later ones win.
@@ -49,13 +49,33 @@ def read_plan(
         plan = _on_top(plan, {key: value for key, value in layer.items() if key != "settings"}, place, sections or {})
     bare = {key: value for key, value in options.items() if key not in keys}
     _refuse_two_values(_settings(options.get("settings"), ""), bare)
-    return plan, _with_protocol(over(settings, bare))
+    return plan, over(settings, bare)
 
 
-def _with_protocol(settings: Layer) -> Layer:
-    if settings.get("benchmark_filename") is None:
-        return over(PROTOCOL, settings)
-    return over({**PROTOCOL, "eval_args": {"mode": "full"}}, settings)  # the files are the split
+def with_protocol(settings: Layer, entries: Sequence[tuple[str, Layer]]) -> Layer:
+    """The settings of all models on top of one protocol: a ready-made split that all name, or else :data:`PROTOCOL`.
+
+    Args:
+        settings: Those of all models.
+        entries: Name and settings of each; a ready-made split may stand here too, as long as it is one for all.
+
+    Raises:
+        RequestError: Models name different ready-made splits, so that they would be tested on different rows.
+    """
+    parts = {name: _parts(over(settings, own).get("benchmark_filename")) for name, own in entries}
+    (first, split), *others = parts.items()
+    for name, other in others:
+        if other != split:
+            raise RequestError(
+                f"{first} and {name} would be tested on different rows: benchmark_filename is {split} and {other}; set "
+                "one for all models, under settings"
+            )
+    # The files are the split.
+    return over(PROTOCOL if split is None else {**PROTOCOL, "eval_args": {"mode": "full"}}, settings)
+
+
+def _parts(value: Any) -> Any:
+    return parse_value("benchmark_filename", value) if isinstance(value, str) else value
 
 
 def _content(file: str, keys: frozenset[str]) -> Layer:
@@ -99,15 +119,6 @@ def _refuse_two_values(settings: Layer, bare: Layer, path: str = "") -> None:
             _refuse_two_values(one, two, f"{path}{key}.")
         elif one != two:
             raise RequestError(f"{path}{key} is given twice, as {two!r} and, under settings, as {one!r}: keep one")
-
-
-def over(low: Layer, high: Layer) -> Layer:
-    """Settings with others on top; sections such as ``negatives`` are merged, but not two ways to split."""
-    merged = {**low, **high}
-    for key in low.keys() & high.keys():
-        if isinstance(low[key], dict) and isinstance(high[key], dict):
-            merged[key] = {**low[key], **high[key]}
-    return merged
 
 
 def listed(key: str, value: Any) -> list[Any]:

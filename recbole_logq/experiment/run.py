@@ -80,6 +80,7 @@ def begin(config: Any, phases: Phases, prepared: Any = None) -> Begun:
         raise RequestError(f"cannot write {error.filename}: {error.strerror}; set --checkpoint_dir=FOLDER") from error
     logger = getLogger()
     logger.info(config)
+    compat.say_anomalies()
     with phases("data"):
         if prepared is None:
             if rank() == 0:
@@ -95,7 +96,10 @@ def begin(config: Any, phases: Phases, prepared: Any = None) -> Begun:
         logger.info(data)
         logger.info(f"split fingerprint: {fingerprint}")
         check_labels(data, config)
-        loaders = create_loaders(config, data, parts)
+        try:
+            loaders = create_loaders(config, data, parts)
+        except NotImplementedError as error:  # what RecBole raises for a transform that it does not have
+            raise RequestError(f"{config['model']} cannot get its batches with these settings: {error}") from error
     init_seed(config["seed"], config["reproducibility"])
     try:
         network = config.model_class(config, parts[0]).to(config["device"])

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from recbole_logq.compat import autograd_mode_kept, counting_pop, recbole_folder
+from recbole_logq.compat import apply, counting_pop, recbole_folder
 from recbole_logq.errors import RequestError
 from recbole_logq.models.defaults import PROPERTIES
 from recbole_logq.models.encoders import (
@@ -131,11 +131,11 @@ def resolve_model(model: str) -> type:
     if model not in recbole_models():
         known = {*own_models(), *recbole_models(), *models.names()}
         raise RequestError(f"no model named {model!r}{nearest(model, known)} (`models` lists them)")
+    apply()
     from recbole.utils import get_model
 
     try:
-        with autograd_mode_kept():
-            found = get_model(model)
+        found = get_model(model)
         return counting_pop(found) if model == "Pop" else found
     except ImportError as error:
         raise RequestError(f"{model} needs a package that is not installed: {error.name or error}") from error

@@ -70,29 +70,16 @@ def export(
     files.check_target(folder, overwrite)
     state = checkpoint.load(file)
     compat.apply()
-    from recbole_logq.experiment.stored_plugins import load_asked_plugins
-    from recbole_logq.models.encoders import is_packaged
-    from recbole_logq.models.resolve import split_name
-
-    load_asked_plugins(state, str(file), plugins)
-    model = state["config"]["model"]
-    parts = split_name(model)
-    if parts is None:
-        raise RequestError(f"{file} is a {model} of RecBole: only models of recbole_logq have vectors to export")
-    if not is_packaged(parts[0]):
-        raise RequestError(
-            f"{file}: {parts[0]} is an encoder of your own, and an exported folder holds data, not code; use "
-            "recbole_logq.load(checkpoint) where your code is"
-        )
+    model = _exportable(state, str(file), plugins)
     from recbole_logq.data.dataset.protocol import protocol_of
-    from recbole_logq.experiment.restore import restore_own
+    from recbole_logq.experiment.restore import rebuilt, restore
     from recbole_logq.experiment.run import versions
     from recbole_logq.serving.dataset_tables import user_histories
     from recbole_logq.serving.titles import titles_of
 
-    changes: dict[str, Any] = {"plugins": plugins} if plugins else {}
+    changes: dict[str, Any] = {"use_gpu": False, **({"plugins": plugins} if plugins else {})}
     changes |= {"data_path": data_path} if data_path is not None else {}
-    restored = restore_own(str(file), use_gpu=False, **changes)
+    restored = restore(str(file), state, rebuilt(state, str(file), changes))
     config, network, data = restored.config, restored.network.eval(), restored.parts[0]
     users = [str(token) for token in data.field2id_token[data.uid_field][1:]]
     items = [str(token) for token in data.field2id_token[data.iid_field][1:]]
@@ -102,7 +89,7 @@ def export(
     known = user_histories(restored.parts, history)
     with torch.no_grad():
         vectors = network.item_vectors(None).detach().float()
-    content = {
+    content: dict[str, Any] = {
         "model": model,
         "encoder": described.model_dump(),
         "data": {
@@ -150,6 +137,30 @@ def export(
         text = card(manifest, described, users[0], items[0], given[-1] if given else None)
         (scratch / files.CARD).write_text(text, encoding="utf-8")
         return manifest
+
+
+def _exportable(state: dict[str, Any], file: str, plugins: list[str] | str | None) -> str:
+    """The model of a checkpoint; the plug-ins that it names and the user too are run.
+
+    Raises:
+        RequestError: It has no vectors, or needs code to compute them.
+    """
+    from recbole_logq.experiment.stored_plugins import check_class, load_asked_plugins
+    from recbole_logq.models.encoders import is_packaged
+    from recbole_logq.models.resolve import split_name
+
+    load_asked_plugins(state, file, plugins)
+    model = str(state["config"]["model"])
+    parts = split_name(model)
+    if parts is None:
+        raise RequestError(f"{file} is a {model} of RecBole: only models of recbole_logq have vectors to export")
+    if not is_packaged(parts[0]):
+        raise RequestError(
+            f"{file}: {parts[0]} is an encoder of your own, and an exported folder holds data, not code; use "
+            "recbole_logq.load(checkpoint) where your code is"
+        )
+    check_class(state, file, None)
+    return model
 
 
 def check_history(history: Any) -> None:

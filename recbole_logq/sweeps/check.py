@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from recbole_logq.comparisons.common_rows import check_common_rows
 from recbole_logq.errors import RequestError
 from recbole_logq.models.resolve import resolve_model
 from recbole_logq.plugins import load_plugins
@@ -21,7 +22,7 @@ def check(plan: SweepPlan) -> dict[str, Any]:
         For each search by name, the configuration of a point that can be trained.
 
     Raises:
-        RequestError: A value that no combination makes good.
+        RequestError: A value that no combination makes good, or models whose scores are not of the same rows.
     """
     from recbole_logq.data.prepare import fetch
     from recbole_logq.experiment.processes import of_one_process
@@ -37,6 +38,7 @@ def check(plan: SweepPlan) -> dict[str, Any]:
         except RequestError as error:
             raise RequestError(f"{label}{error}") from error
     _same_protocol(plan, found)
+    check_common_rows(list(found.items()))
     return found
 
 

@@ -6,8 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
+from recbole_logq.comparisons.run_record import problem_of
 from recbole_logq.errors import RequestError
 from recbole_logq.sweeps.paths import inside, stored
+from recbole_logq.sweeps.trial_schema import SweepResult
 
 
 def read_results(file: Path) -> dict[str, Any]:
@@ -18,11 +22,13 @@ def read_results(file: Path) -> dict[str, Any]:
     """
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
-        whole = all({"name", "winner", "trials", "metric"} <= search.keys() for search in content["searches"])
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        SweepResult.model_validate(content)
+    except ValidationError as error:
+        raise RequestError(
+            f"{file} holds no results of a sweep ({problem_of(error)}): remove it, and --resume writes it anew"
+        ) from error
+    except (OSError, ValueError) as error:
         raise RequestError(f"{file} is damaged: remove it, and --resume writes it anew") from error
-    if not whole:
-        raise RequestError(f"{file} holds no results of a sweep: remove it, and --resume writes it anew")
     return dict(content)
 
 

@@ -10,8 +10,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from recbole_logq.errors import RequestError
-from recbole_logq.experiment.plan_layers import entry_of, listed, over, read_plan, refuse_reserved, text
+from recbole_logq.experiment.plan_layers import entry_of, listed, read_plan, refuse_reserved, text, with_protocol
 from recbole_logq.files import folder_name
+from recbole_logq.layers import Layer, over
 from recbole_logq.parsing import nest
 from recbole_logq.plugins import sources_of
 from recbole_logq.settings import Count, CountOrZero, Positive, PositiveOrZero
@@ -122,7 +123,9 @@ def make_sweep(files: Sequence[str], options: dict[str, Any], params_file: str |
             "--params_file=FILE"
         )
     dataset = text("dataset", given["dataset"])
-    searches = [_search(entry, dataset, shared, space, how) for entry in entries]
+    models = [_model(entry) for entry in entries]
+    shared = with_protocol(shared, [(name, own) for name, _, own, _ in models])
+    searches = [_search(*model, dataset, shared, space, how) for model in models]
     names = [search.name for search in searches]
     if twice := {name for name in names if names.count(name) > 1}:
         raise RequestError(f"models: {min(twice)} stands there twice; give one of them another name")
@@ -147,12 +150,18 @@ def _how(given: dict[str, Any]) -> SweepSettings:
         raise RequestError(f"{path}={problem['input']!r}: {message[0].lower()}{message[1:]}") from error
 
 
-def _search(entry: Any, dataset: str, shared: dict[str, Any], space: dict[str, Any], how: SweepSettings) -> Search:
+def _model(entry: Any) -> tuple[str, str, Layer, Any]:
+    """Name, model, settings and space of an entry under ``models``."""
     own_space: Any = {}
     if isinstance(entry, dict) and "space" in entry:
         own_space = entry["space"] or {}
         entry = {key: value for key, value in entry.items() if key != "space"}
-    name, model, own = entry_of(entry, RESERVED)
+    return (*entry_of(entry, RESERVED), own_space)
+
+
+def _search(
+    name: str, model: str, own: Layer, own_space: Any, dataset: str, shared: Layer, space: Layer, how: SweepSettings
+) -> Search:
     if not isinstance(space, dict) or not isinstance(own_space, dict):
         raise RequestError("space: names of settings, each with what it can be")
     parameters = parse_space(merged_space(space, own_space), f"{name}: space" if own_space else "space")

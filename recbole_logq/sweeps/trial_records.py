@@ -11,15 +11,16 @@ from logging import getLogger
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
+from recbole_logq.comparisons.run_record import problem_of
 from recbole_logq.errors import RequestError
 from recbole_logq.files import write_json
 from recbole_logq.sweeps.paths import TRIALS, inside, stored
+from recbole_logq.sweeps.trial_schema import TrialRecord
 
 Record = dict[str, Any]
 ENDED = ("done", "stopped", "failed")
-_NEEDED: dict[str, Any] = {"number": int, "trial": str, "status": str, "point": dict, "history": list, "epochs": int}
-_NUMBER = int | float | None
-_POSSIBLE: dict[str, Any] = {"best_score": _NUMBER, "train_cpu_seconds": _NUMBER, "started": _NUMBER, "ended": _NUMBER}
 _PATHS = ("folder", "checkpoint")
 _LINE = ("epoch", "score", "best_score", "train_seconds", "train_cpu_seconds")
 
@@ -60,9 +61,13 @@ class Records:
             return None
         except (OSError, ValueError) as error:
             raise RequestError(f"{file} cannot be read ({error}): remove it, and its trial starts anew") from error
-        known = isinstance(record, dict) and all(isinstance(record.get(key), kind) for key, kind in _NEEDED.items())
-        known = known and all(isinstance(record.get(key), kind) for key, kind in _POSSIBLE.items())
-        if not known or record["trial"] != file.stem:
+        try:
+            TrialRecord.model_validate(record)
+        except ValidationError as error:
+            raise RequestError(
+                f"{file} is no record of a trial ({problem_of(error)}): remove it, and its trial starts anew"
+            ) from error
+        if record["trial"] != file.stem:
             raise RequestError(f"{file} is no record of a trial: remove it, and its trial starts anew")
         record = {**self.begin(file.stem, {}, 0), **record}
         paths = {key: stored(self.folder, record[key]) for key in _PATHS}

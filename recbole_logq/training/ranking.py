@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 import torch
 from recbole.evaluator.register import metric_information
-from recbole.model.abstract_recommender import AbstractRecommender
 from recbole.utils import set_color
 from torch import Tensor
 from tqdm import tqdm
@@ -17,6 +16,10 @@ from recbole_logq.evaluation.top_k import Catalogue, TopK, top_k_of_scores
 ROWS = 1024
 """Rows of a block where items stream by: enough that everything done once a block costs nothing."""
 RANKED = frozenset({"rec.items", "rec.topk"})
+
+
+class PairsOnlyError(Exception):
+    """A model's ``full_sort_predict`` is not implemented, which shows when it is called."""
 
 
 class Ranking(NamedTuple):
@@ -47,7 +50,7 @@ def why_not_ranked(config: Any, loader: Any) -> str | None:
     """Why :func:`rank` cannot rank the rows of a loader; None where it can."""
     if not isinstance(loader, RankingLoader):
         return "only some items are ranked"
-    if config.model_class.full_sort_predict is AbstractRecommender.full_sort_predict:
+    if loader.pairs_only:
         return f"{config['model']} scores pairs only"
     return None
 
@@ -71,6 +74,9 @@ def rank(
 
     Returns:
         The ranking, on the CPU; that of other rows can be put below it.
+
+    Raises:
+        PairsOnlyError: The model has no ``full_sort_predict``.
     """
     device = loader.config["device"]
     catalogue = Catalogue(model.item_vectors(None)) if hasattr(model, "queries") else None
@@ -88,7 +94,11 @@ def rank(
         if catalogue is not None:
             best = catalogue.top_k(model.queries(rows), k, excluded)
         else:
-            best = top_k_of_scores(model.full_sort_predict(rows).view(-1, n_items), k, excluded)
+            try:
+                scores = model.full_sort_predict(rows)
+            except NotImplementedError as error:
+                raise PairsOnlyError from error
+            best = top_k_of_scores(scores.view(-1, n_items), k, excluded)
         parts.append(_mark(best, target_rows, target_items, n_items))
     return Ranking(*(torch.cat(column) for column in zip(*parts, strict=True)))
 

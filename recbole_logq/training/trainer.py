@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter, process_time, strftime
 from typing import Any
@@ -69,6 +70,8 @@ class Trainer(RecBoleTrainer):
         self.fingerprint, self.id_fingerprint = {}, ""
         # A loader that every validation also evaluates and records; no decision ever looks at it.
         self.observed_data: Any = None
+        # Gets each loader that is evaluated and its ranking, which the metrics are made of.
+        self.watch_ranking: Callable[[Any, ranking.Ranking], None] | None = None
         self.train_cpu_seconds = 0.0
         self.train_seconds = 0.0
         self.positives = 0
@@ -205,10 +208,16 @@ class Trainer(RecBoleTrainer):
             return super().evaluate(eval_data, load_best_model=False, show_progress=show_progress)
         self.model.eval()
         share = own_share(eval_data.sample_size)
-        found = ranking.rank(
-            self.model, eval_data, max(self.config["topk"]), share.start, share.stop, show_progress=show_progress
-        )
+        try:
+            found = ranking.rank(
+                self.model, eval_data, max(self.config["topk"]), share.start, share.stop, show_progress=show_progress
+            )
+        except ranking.PairsOnlyError:
+            eval_data.rank_pairs()
+            return self.evaluate(eval_data, load_best_model=False, show_progress=show_progress)
         found = ranking.Ranking(*(gather_rows(matrix.to(self.device)).rows.cpu() for matrix in found))
+        if self.watch_ranking is not None:
+            self.watch_ranking(eval_data, found)
         result = ranking.metrics(found, self.eval_collector, self.evaluator)
         self.wandblogger.log_eval_metrics(result, head="eval")
         return result

@@ -79,6 +79,10 @@ def test_a_model_tested_on_what_it_may_have_trained_on_is_refused() -> None:
         ({"protocol": {**RESULT["protocol"], "ranking": "uni100"}}, "the same --eval_args.mode"),
         ({"protocol": {**RESULT["protocol"], "items": 7}}, "different numbers of items"),
         ({"protocol": {**RESULT["protocol"], "averaged_over": "targets"}}, "several targets a user"),
+        (
+            {"protocol": {**RESULT["protocol"], "split": "ready-made", "files": ["d.test.inter"]}},
+            "run both with the same --benchmark_filename, or both without it",
+        ),
         ({"protocol": {**RESULT["protocol"], "request_time": "known"}}, "request_time is unknown and known"),
     ],
     ids=str,

@@ -13,7 +13,7 @@ import torch
 
 from recbole_logq import run
 from recbole_logq.comparisons.comparison import _say_what_is_not_tested, differences
-from recbole_logq.comparisons.one_run import _measured
+from recbole_logq.comparisons.one_run import _measured, execute
 from recbole_logq.comparisons.user_values import CommonUsers, mean_by_user
 from recbole_logq.errors import RequestError
 from recbole_logq.experiment.plan import make_plan
@@ -106,6 +106,20 @@ def test_why_there_are_no_values_is_kept(in_tmp: Path, shuffled: Path) -> None:
     record, _, _ = measured("BPR", shuffled, eval_args=LAST, metrics=["NDCG", "Recall", "GAUC"])
     assert record["unranked"] is None  # a metric of another kind takes nothing away
     assert len(record["users"]) == 60
+
+
+@pytest.mark.parametrize("model", ["Pop", "ItemKNN"])
+def test_one_ranking_gives_the_metrics_and_the_values_of_users(in_tmp: Path, ml100k_cut: Path, model: str) -> None:
+    """Both models have many equal scores, whose order depends on how many items are asked for."""
+    settings = {**QUIET, "data_path": str(ml100k_cut), "eval_args": LAST, "topk": [10], "metrics": ["NDCG", "Recall"]}
+    settings |= {"valid_metric": "NDCG@10"}
+    spec = {"name": model, "model": model, "dataset": "cut", "seed": 1, "settings": {**settings, "epochs": 1}}
+    record = execute({**spec, "sources": [], "command": "", "data_path": str(ml100k_cut)})
+    metrics, measures = record["result"]["test_result"], record["measures"]
+    for name, values in record["per_user"].items():
+        assert np.mean(values) == pytest.approx(metrics[name], abs=1e-5)
+    assert measures["recall@10"] == pytest.approx(metrics["recall@10"], abs=1e-7)
+    assert 0 < metrics["recall@10"] < measures["recall@100"]  # which is of a ranking of its own
 
 
 def test_the_mean_of_a_users_rows() -> None:

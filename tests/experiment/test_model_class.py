@@ -9,12 +9,13 @@ import pytest
 import torch
 
 from recbole_logq import compare, evaluate, load, run
-from recbole_logq.compat import autograd_mode_kept
+from recbole_logq.compat import apply
 from recbole_logq.errors import RequestError
 
-with autograd_mode_kept():  # for the tests after these too
-    from recbole.model.general_recommender import BPR, MultiVAE
-    from recbole.model.sequential_recommender import GRU4Rec
+apply()
+
+from recbole.model.general_recommender import BPR, MultiVAE  # noqa: E402
+from recbole.model.sequential_recommender import GRU4Rec  # noqa: E402
 
 QUICK: dict[str, Any] = {"epochs": 1, "show_progress": False, "state": "WARNING", "MAX_ITEM_LIST_LENGTH": 10}
 

@@ -188,6 +188,34 @@ def test_seeds_as_text() -> None:
         assert [run.seed for run in make_plan([], {**GIVEN, "seeds": seeds}).runs] == expected
 
 
+READY = ["train", "valid", "test"]
+
+
+def test_a_ready_made_split_of_all_entries_is_that_of_the_plan() -> None:
+    """Wherever it stands, and whether a file has it as a list or the command line as text."""
+    entries = [{"model": "A", "benchmark_filename": READY}, {"model": "B", "benchmark_filename": "[train,valid,test]"}]
+    for options in (
+        {**GIVEN, "models": entries},
+        {**GIVEN, "models": ["A", entries[0] | {"name": "C"}], "benchmark_filename": READY},
+        {**GIVEN, "models": "A,B", "settings.benchmark_filename": READY},
+    ):
+        for run in make_plan([], options).runs:
+            assert run.settings["eval_args"] == {"mode": "full"}  # the files are the split
+            assert run.settings["benchmark_filename"] in (READY, "[train,valid,test]")
+            assert run.settings["filter_history"] is True
+
+
+@pytest.mark.parametrize("other", [["train", "valid", "late"], None])
+def test_different_ready_made_splits_are_refused(other: list[str] | None) -> None:
+    entries = [{"model": "A", "benchmark_filename": READY}, {"model": "B", "benchmark_filename": other}]
+    with pytest.raises(RequestError, match=r"^A and B would be tested on different rows: benchmark_filename is .* and"):
+        make_plan([], {**GIVEN, "models": entries})
+    with pytest.raises(RequestError, match=r"^A and B would be tested on different rows: .* set one for all models"):
+        make_plan([], {**GIVEN, "models": ["A", entries[1]], "benchmark_filename": READY})
+    with pytest.raises(RequestError, match=r"^A and B would be tested on different rows"):
+        make_plan([], {**GIVEN, "models": [entries[0], "B"]})
+
+
 def test_the_command_of_a_run_can_be_pasted() -> None:
     given = {**GIVEN, "user_inter_num_interval": "[4,inf)", "note": "it's", "negatives.count": 8}
     words = shlex.split(make_plan([], given).runs[0].command)

@@ -56,7 +56,6 @@ REASONS = {
     "nproc": "tests/training/test_processes.py compares one process with two, to the same numbers",
     "gradient_cache": "saves memory; tests/models/test_gradient_cache.py holds the gradients of the whole batch",
     "log_wandb": "sends to a service; what is sent to it is RecBole's",
-    "wandb_project": "the project that log_wandb sends to",
     "plugins": "makes names known, and changes nothing by itself: one without a name is refused, tests/test_plugins.py",
     "allow_crossed": "a permission: it takes away a refusal, which the lines of hits and shuffle show",
 }
@@ -143,6 +142,7 @@ LINES: list[Line] = [
     yes("enable_amp", True, "losses", "SASRec"),
     no("enable_amp", True, "no layer"),
     no("enable_scaler", True, "none is used"),
+    no("wandb_project", "mine", "nothing is sent to W&B"),
     yes("shuffle", False, "losses", **UNIFORM),
     yes("shuffle", False, "log", allow_crossed=True),
     yes("shuffle", False, "log", load_col=ALL_COLUMNS, segment_field="friend"),
@@ -412,6 +412,7 @@ LINES: list[Line] = [
     yes("recbole_order", True, "split", "BPR", eval_args=LAST_OUT, data_path="late"),
     yes("NEG_PREFIX", "not_", "batches", "BPR"),
     no("enable_scaler", True, "none is used", "BPR"),
+    no("wandb_project", "mine", "nothing is sent to W&B", "BPR"),
     no("valid_metric_bigger", False, "a larger value is better", "BPR"),
     no("nproc", 2, "runs in one process", "BPR"),
     *(no(key, 1, "is worked out: set", "BPR") for key in WORKED_OUT),

@@ -267,6 +267,22 @@ def test_a_killed_rank_is_said_once_and_ends_the_others(base: Path, tmp_path: Pa
     assert not any(rank.is_running() for rank in ranks)
 
 
+def test_a_full_disk_under_a_sweep(
+    forker: Callable[[dict[str, Any]], dict[str, Any]], base: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("ray")
+    folder = tmp_path / "full"
+    shutil.copytree(base, folder)
+    before = contents(folder)
+    (folder / "range.test").write_text("learning_rate loguniform -8,-2\n")
+    words = ["sweep", "--model=TwoTowerLogQ", "--dataset=tiny", "--data_path=data", "--params_file=range.test"]
+    found = forker({"words": [*words, "--folder=here"], "folder": folder, "limit": 300})
+    assert found["status"] == 1
+    assert f"`{plain(one_line(found), folder)}`" == HELD_ELSEWHERE["sweep"][1][-1]
+    assert unfinished(folder) in ([], ["here/.lock"])
+    assert contents(folder).keys() - before.keys() <= {"range.test", "here/.lock"}
+
+
 TESTS = Path(__file__).parents[1]
 HELD_ELSEWHERE = {
     "sweep": (
@@ -281,7 +297,7 @@ HELD_ELSEWHERE = {
             "`error: interrupted; the same command with --resume goes on`",
             "records and checkpoints, no process",
             "`--resume` goes on",
-            "not tried",
+            "`error: cannot write here/plan.json: File too large; free some space`",
         ],
     ),
     "models": (

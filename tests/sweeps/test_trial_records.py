@@ -99,6 +99,19 @@ def test_a_copied_sweep_works_with_its_own_checkpoints(records: Records, tmp_pat
         {"status": None},
         {"history": None},
         {"ended": []},
+        # What JSON of Python's holds and no validation gives: each would win against every score.
+        {"best_score": float("inf")},
+        {"best_score": -float("inf")},
+        {"best_score": float("nan")},
+        {"best_score": True},
+        {"best_score": 10**400},
+        {"epochs": True},
+        {"number": True},
+        {"train_cpu_seconds": float("nan")},
+        {"history": [{"epoch": 1, "score": float("nan"), "best_score": 0.1}]},
+        {"history": [{"epoch": 1, "score": 0.1, "best_score": float("inf")}]},
+        {"history": [{"epoch": 1, "score": True}]},
+        {"history": [0.1]},
     ],
     ids=str,
 )
@@ -133,7 +146,10 @@ def test_results_are_of_where_they_lie_now(records: Records, tmp_path: Path) -> 
     assert found["folder"] == str(tmp_path / "sweep")
     assert found["searches"][0]["best"] == str(records.folder / "best.yaml")
     assert [one["folder"] for one in found["searches"][0]["trials"]] == [str(records.trials / f"t{n}") for n in (1, 2)]
-    for content in ("{", "[]", '{"searches": [1]}', '{"searches": [{}]}'):
+    broken = [{"winner": 7}, {"winner": True}, {"metric": None}, {"test_result": {"ndcg@5": float("nan")}}]
+    broken += [{"trials": [{**trials[1], "best_score": score}]} for score in (float("inf"), True, None, "0.2")]
+    texts = [json.dumps({"searches": [{**search, **change}]}) for change in broken]
+    for content in ("{", "[]", '{"searches": [1]}', '{"searches": [{}]}', *texts):
         file.write_text(content)
         with pytest.raises(RequestError, match=r"results\.json (is damaged|holds no results)"):
             read_results(file)

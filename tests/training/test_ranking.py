@@ -13,6 +13,7 @@ import torch
 from recbole.data.dataloader import FullSortEvalDataLoader
 from recbole.data.utils import create_samplers
 from recbole.evaluator.register import metric_types
+from recbole.model.general_recommender import BPR
 from recbole.trainer import Trainer as RecBoleTrainer
 from recbole.utils import EvaluatorType, init_seed
 
@@ -37,7 +38,7 @@ class Prepared(NamedTuple):
     trainer: Any
 
 
-def prepare(model: str, eval_args: dict[str, Any], **settings: Any) -> Prepared:
+def prepare(model: str | type, eval_args: dict[str, Any], **settings: Any) -> Prepared:
     given = {"MAX_ITEM_LIST_LENGTH": 10, "topk": [1, 5, 10, 100], "valid_metric": "MRR@10", **settings}
     given |= {"metric_decimal_place": 10, "eval_args": eval_args, "show_progress": False}
     if model == "SASRec":
@@ -116,6 +117,25 @@ def test_the_rest_goes_recboles_way_and_says_so(
     init_seed(1, True)
     assert ours == as_recbole_does(prepared, prepared.theirs if mode == "full" else prepared.loaders[2])
     assert ("gauc" in ours) == (metrics is RANKING)
+
+
+def test_a_model_whose_full_sort_predict_is_not_implemented_is_ranked_by_pairs(
+    in_tmp: Path, ml100k_cut: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    class OfPairs(BPR):
+        def full_sort_predict(self, interaction: Any) -> Any:
+            raise NotImplementedError
+
+    data = {"dataset": "cut", "data_path": str(ml100k_cut), "topk": [1, 5, 10], "metrics": OF_THE_BEST}
+    prepared = prepare(OfPairs, LAST, **data, eval_batch_size=1000)
+    loader = prepared.loaders[2]
+    with caplog.at_level(logging.DEBUG):
+        ours = prepared.trainer.evaluate(loader, load_best_model=False)
+    assert "evaluation the way RecBole does it: OfPairs scores pairs only" in caplog.text
+    assert ours == as_recbole_does(prepared, prepared.theirs)
+    assert sum(len(block[0]) for block in loader) == loader.sample_size
+    assert max(len(block[0]) for block in loader) == max(1000 // prepared.trainer.model.n_items, 1)
+    assert ranking.why_not_ranked(prepared.config, loader) == "OfPairs scores pairs only"  # and no verdict on it
 
 
 @pytest.mark.parametrize("model", ["TwoTowerCorrectedLogQ", "SASRecCorrectedLogQ", "BPR"])

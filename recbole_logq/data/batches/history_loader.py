@@ -17,14 +17,6 @@ class HistoryLoader(TensorLoader):
         super().__init__(config, dataset)
         self._weights = config["weight_field"]
 
-    @property
-    def n_rows(self) -> int:
-        return len(self.dataset)
-
-    @property
-    def n_positives(self) -> int:
-        return len(self.dataset)
-
     def batch(self, rows: torch.Tensor) -> Interaction:
         found: Interaction = self.dataset[rows]
         if self._weights:

@@ -18,7 +18,7 @@ from recbole_logq.transfer import to_device
 
 
 class TensorLoader:
-    """Shuffled batches of rows; subclasses say what a row is.
+    """Shuffled batches of rows; subclasses say what a row is: a target of the training part, unless they count others.
 
     Args:
         config: Reads ``train_batch_size``, ``shuffle`` and ``seed``.
@@ -35,12 +35,12 @@ class TensorLoader:
     @property
     def n_rows(self) -> int:
         """Rows an epoch goes over."""
-        raise NotImplementedError
+        return len(self.dataset)
 
     @property
     def n_positives(self) -> int:
         """Training targets an epoch goes over."""
-        raise NotImplementedError
+        return len(self.dataset)
 
     def batch(self, rows: torch.Tensor) -> Interaction:
         """The batch made of ``rows`` (int64 ``[batch]``; none where a process has no share of a small batch)."""
@@ -114,14 +114,6 @@ class InteractionLoader(TensorLoader):
         if not self.shuffle:
             return batches
         return [batches[i] for i in torch.randperm(len(batches), generator=self.generator).tolist()]
-
-    @property
-    def n_rows(self) -> int:
-        return len(self.dataset)
-
-    @property
-    def n_positives(self) -> int:
-        return len(self.dataset)
 
     def batch(self, rows: torch.Tensor) -> Interaction:
         columns = {field: column[rows] for field, column in self._columns.items()}

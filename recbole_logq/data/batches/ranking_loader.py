@@ -39,6 +39,9 @@ class RankingLoader(FullSortEvalDataLoader):
     if that is more. It means nothing for the own models' metrics of the best items: their items stream by, no block of
     scores exists, and :meth:`blocks` is asked for a number of rows.
 
+    Attributes:
+        pairs_only: Whether the model scores pairs of a row and an item, not all items of a row.
+
     Args:
         config: Reads ``filter_history``, ``eval_batch_size`` and the fields' names.
         dataset: The part to evaluate.
@@ -70,6 +73,7 @@ class RankingLoader(FullSortEvalDataLoader):
         if self.filter_history or self._max_history:
             self._find_history(dataset, earlier)
         self.sample_size = len(self._row_users)
+        self.pairs_only = config.model_class.full_sort_predict is AbstractRecommender.full_sort_predict
         AbstractDataLoader.__init__(self, config, dataset, None, shuffle=False)
 
     def _first_rows(self, rows: Interaction, row_of: torch.Tensor) -> torch.Tensor:
@@ -107,10 +111,15 @@ class RankingLoader(FullSortEvalDataLoader):
     def _init_batch_size_and_step(self) -> None:
         n_items = self._dataset.item_num
         self.step = min(max(self.config["eval_batch_size"], SCORES_PER_BLOCK) // n_items, MAX_ROWS) or 1
-        if self.config.model_class.full_sort_predict is AbstractRecommender.full_sort_predict:
-            # Not implemented: RecBole then makes a row of every (row, item) pair, with all features of both.
+        if self.pairs_only:  # RecBole makes a row of every (row, item) pair, with all features of both
             self.step = max(self.config["eval_batch_size"] // n_items, 1)
         self.set_batch_size(self.step * n_items)
+
+    def rank_pairs(self) -> None:
+        """From now on blocks are for a model whose ``full_sort_predict`` turned out not to be implemented."""
+        self.pairs_only = True
+        self._init_batch_size_and_step()
+        self.batch_sampler.batch_size = self.step
 
     @property
     def users(self) -> torch.Tensor:

@@ -74,15 +74,18 @@ def require_common(results: Sequence[dict[str, Any]]) -> None:
         for key in _REMEDY:
             one, two = (run["protocol"].get(key, _OF_OLDER.get(key)) for run in (first, other))
             if one != two:
-                raise RequestError(f"{pair} were measured differently: {key} is {one} and {two}; {_REMEDY[key]}")
+                ready_made = READY_MADE in (first["protocol"].get("split"), other["protocol"].get("split"))
+                remedy = (_OF_READY_MADE if ready_made else {}).get(key, _REMEDY[key])
+                raise RequestError(f"{pair} are measured differently: {key} is {one} and {two}; {remedy}")
         # A random split depends on the seed: each seed has its own test set, which all models of that seed share.
         peer = same_seed.setdefault(other["seed"], other) if first["protocol"].get("order") == "random" else first
         one, two = peer["fingerprint"]["test"], other["fingerprint"]["test"]
+        least = "[1,inf)" if first["protocol"].get("split") == READY_MADE else "[3,inf)"  # of training, or of all
         if one != two:
             raise RequestError(
                 f"{_pair(peer, other)} have different test sets ({one} and {two}) under the same protocol: the data "
                 "or its filters differ, or users are too short for a sequential model (which has no target for a first "
-                'interaction); run both on one copy with the same filters, such as --user_inter_num_interval="[3,inf)"'
+                f'interaction); run both on one copy with the same filters, such as --user_inter_num_interval="{least}"'
             )
 
 
@@ -108,4 +111,12 @@ _REMEDY = {
     "items": "they ranked different numbers of items: load the same files and set the same filters",
     "ranking": "give both the same --eval_args.mode",
     "filter_history": "RecBole filters it for general models only: run both with --filter_history=true, or =false",
+}
+# Where one of the two has a ready-made split, which no setting changes.
+_OF_READY_MADE = {
+    "split": "run both with the same --benchmark_filename, or both without it",
+    "averaged_over": (
+        "a general model is averaged over users and a sequential one over the targets of a user, so compare models of "
+        "one kind, or keep one row of each user in the file of the test part"
+    ),
 }
