@@ -75,3 +75,12 @@ def test_all_of_them_leave_padding_out_and_draw_nothing():
     assert found["effective_rank"] <= 4
     assert 0 < found["entropy"] <= math.log(30)
     assert all(math.isfinite(value) for value in found.values())
+
+
+def test_of_a_large_catalogue_evenly_spaced_items_are_looked_at(monkeypatch):
+    items, query = normal(31, 4), normal(6, 4, seed=1)
+    monkeypatch.setattr(of, "MAX_ITEMS", 4)
+    found = of.diagnose(query, torch.arange(1, 7), items, torch.arange(31))
+    expected = of.uniformity(items[1:].float()[[0, 9, 19, 29]]).item()
+    assert found["uniformity_items"] == pytest.approx(expected, abs=1e-4)
+    assert found["uniformity_items"] != pytest.approx(of.uniformity(items[1:]).item(), abs=1e-3)
