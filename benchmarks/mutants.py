@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import itertools
 import json
 import os
 import random
@@ -34,7 +35,6 @@ from mutmut.utils.format_utils import mangled_name_from_mutant_name
 PARTS = ("losses", "samplers", "probability", "evaluation")
 PATIENCE = 20
 """A mutant may take this many times the CPU seconds of its tests, and as many seconds more."""
-STATUS = {0: "survived", 1: "killed", 2: "timeout"}
 
 
 def generate() -> list[str]:
@@ -110,40 +110,44 @@ class Forks:
                 self.failed = True
             os._exit(int(self.failed))
         code = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
-        return STATUS.get(code, "killed" if code > 0 else "timeout")
+        return {0: "survived", -signal.SIGPROF: "timeout"}.get(code, "killed")
+
+
+def drawn(names: list[str], count: int, seed: int) -> list[str]:
+    """Some mutants that change more than a text, in the order they are drawn."""
+    order = random.Random(seed).sample(names, len(names))
+    return list(itertools.islice((name for name in order if not is_text(name)), count))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=300, help="mutants to draw")
     parser.add_argument("--seed", type=int, default=21)
+    parser.add_argument("--again", type=Path, help="draw none: try those once more that an earlier result has left")
     parser.add_argument("--output", type=Path, help="a JSON file for the result")
-    given = parser.parse_args()
-    output = given.output and given.output.absolute()
+    asked = parser.parse_args()
+    earlier = json.loads(asked.again.read_text(encoding="utf-8")) if asked.again else None
+    output = asked.output and asked.output.absolute()
     names = generate()
-    drawn = random.Random(given.seed).sample(names, len(names))
-    mutants = []
-    for name in drawn:
-        if len(mutants) == given.count:
-            break
-        if not is_text(name):
-            mutants.append(name)
+    mutants = [name for name in earlier["left"] if name in names] if earlier else drawn(names, asked.count, asked.seed)
     diffs = {name: get_diff_for_mutant(name, path=path_of(name)) for name in mutants}
     os.chdir("mutants")
     forks = Forks(mutants)
     tests = [f"tests/{part}" for part in PARTS]
     pytest.main(["-n0", "-q", "-m", "not slow", "-p", "no:cacheprovider", "--rootdir=.", *tests], plugins=[forks])
     counts = Counter(forks.results.values())
-    caught = counts["killed"] + counts["timeout"]
-    print(f"{caught} of {len(forks.results)} mutants are noticed ({caught / max(1, len(forks.results)):.1%})", counts)
+    if earlier:
+        counts += Counter({status: earlier["counts"].get(status, 0) for status in ("killed", "timeout")})
+    caught, tried = counts["killed"] + counts["timeout"], counts.total()
+    print(f"{caught} of {tried} mutants are noticed ({caught / max(1, tried):.1%}): {dict(counts)}")
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
     result = {
         "date": datetime.date.today().isoformat(),
         "commit": commit.stdout.strip(),
-        "seed": given.seed,
+        "seed": earlier["seed"] if earlier else asked.seed,
         "parts": list(PARTS),
         "mutants": len(names),
-        "drawn": len(forks.results),
+        "drawn": tried,
         "tests": forks.tests,
         "counts": dict(counts),
         "left": {name: diffs[name] for name, found in forks.results.items() if found in {"survived", "no test"}},

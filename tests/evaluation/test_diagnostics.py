@@ -42,6 +42,13 @@ def test_norm_and_popularity():
     assert of.norm_popularity_correlation(torch.ones(4, 3), counts).item() == pytest.approx(0.0, abs=1e-6)
 
 
+def test_norm_and_popularity_of_short_vectors():
+    counts, vectors = torch.tensor([1, 2, 3, 2]), normal(4, 3) * 1e-3
+    long = of.norm_popularity_correlation(vectors * 1e3, counts).item()
+    assert of.norm_popularity_correlation(vectors, counts).item() == pytest.approx(long, rel=1e-9)
+    assert 0.01 < abs(long) < 1
+
+
 def test_the_share_of_the_hardest():
     scores = torch.tensor([[9.0, math.log(6), math.log(3), math.log(1)]])  # without the positive: .6, .3, .1
     assert of.hardest_share(scores, torch.tensor([0])).item() == pytest.approx(0.6)
