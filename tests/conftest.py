@@ -6,6 +6,7 @@ The browser is the system's chromium, without a window and without a network.
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
@@ -14,7 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
+
+# Before torch is imported, and for every process that a test starts: one thread, because two spin beside other tests,
+# and compiled modules are kept, because compiling torch and RecBole anew is more than half of a process's start.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
+import torch  # noqa: E402
 
 Row = tuple[str, str, float]
 

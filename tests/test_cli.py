@@ -23,7 +23,10 @@ def call(*words: str, cwd: Path, entry: tuple[str, ...] = ("-m", "recbole_logq")
     return subprocess.run([sys.executable, *entry, *words], cwd=cwd, capture_output=True, text=True, timeout=300)
 
 
-def test_run_then_evaluate(tmp_path: Path, ml100k_cut: Path) -> None:
+@pytest.mark.slow
+def test_run_then_evaluate(
+    tmp_path: Path, ml100k_cut: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     script = (str(ROOT / "run_recbole_logq.py"),)
     words = ["--model=TwoTowerCorrectedLogQ", "--dataset=cut", f"--data_path={ml100k_cut}", "--epochs=2"]
     done = call(*words, "--negatives.count=64", "--output=out.json", cwd=tmp_path, entry=script)
@@ -35,9 +38,9 @@ def test_run_then_evaluate(tmp_path: Path, ml100k_cut: Path) -> None:
     result = json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))
     assert result["parameters"]["negatives"]["count"] == 64
 
-    again = call("evaluate", f"--checkpoint={result['checkpoint']}", "--output=again.json", cwd=tmp_path)
-    assert again.returncode == 0, again.stderr
-    assert "same as the result stored after training" in again.stdout
+    monkeypatch.chdir(tmp_path)
+    assert main(["evaluate", f"--checkpoint={result['checkpoint']}", "--output=again.json"]) == 0
+    assert "same as the result stored after training" in capsys.readouterr().out
     assert json.loads((tmp_path / "again.json").read_text(encoding="utf-8"))["test_result"] == result["test_result"]
 
 
@@ -75,6 +78,7 @@ def test_no_code_runs_and_no_traceback_in_a_real_process(tmp_path: Path) -> None
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_ctrl_c_names_the_checkpoint_to_go_on_from(tmp_path: Path, ml100k_cut: Path) -> None:
     words = ["--model=TwoTowerLogQ", "--dataset=cut", f"--data_path={ml100k_cut}", "--epochs=100000"]
     command = [sys.executable, "-m", "recbole_logq", *words, "--stopping_step=100000", "--show_progress=false"]

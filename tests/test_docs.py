@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from recbole_logq import run
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -18,6 +20,7 @@ def code(name: str) -> list[str]:
     return re.findall(r"```python\n(.*?)```", (DOCS / name).read_text(encoding="utf-8"), re.DOTALL)
 
 
+@pytest.mark.slow
 def test_the_plain_example_learns_and_needs_no_recbole(tmp_path: Path) -> None:
     (block,) = code("plain-pytorch.md")
     assert len([line for line in block.splitlines() if line.strip()]) <= 35
@@ -66,6 +69,7 @@ def test_vectors_of_new_items(in_tmp: Path, build: Any, featured_cut: Path) -> N
     assert scope["vectors"].shape == network.item_vectors(None)[:1].shape
 
 
+@pytest.mark.slow
 def test_the_example_of_a_mapped_file(tmp_path: Path) -> None:
     (block,) = code("scale.md")
     (tmp_path / "recbole.py").write_text("raise ImportError('not needed')")

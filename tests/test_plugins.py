@@ -260,6 +260,7 @@ def test_the_listing_and_the_laboratory(own_code: Path, capsys: pytest.CaptureFi
     assert estimator["estimator"] == "own_logq+uniform"
 
 
+@pytest.mark.slow
 def test_compare_with_real_processes(own_code: Path, ml100k_cut: Path) -> None:
     """Its runs stand in folders of their own, and one of them is of a module in the current folder."""
     write(own_code / "my_loss.py", "own_logq")

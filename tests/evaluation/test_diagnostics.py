@@ -42,6 +42,13 @@ def test_norm_and_popularity():
     assert of.norm_popularity_correlation(torch.ones(4, 3), counts).item() == pytest.approx(0.0, abs=1e-6)
 
 
+def test_norm_and_popularity_of_short_vectors():
+    counts, vectors = torch.tensor([1, 2, 3, 2]), normal(4, 3) * 1e-3
+    long = of.norm_popularity_correlation(vectors * 1e3, counts).item()
+    assert of.norm_popularity_correlation(vectors, counts).item() == pytest.approx(long, rel=1e-9)
+    assert 0.01 < abs(long) < 1
+
+
 def test_the_share_of_the_hardest():
     scores = torch.tensor([[9.0, math.log(6), math.log(3), math.log(1)]])  # without the positive: .6, .3, .1
     assert of.hardest_share(scores, torch.tensor([0])).item() == pytest.approx(0.6)
@@ -75,3 +82,12 @@ def test_all_of_them_leave_padding_out_and_draw_nothing():
     assert found["effective_rank"] <= 4
     assert 0 < found["entropy"] <= math.log(30)
     assert all(math.isfinite(value) for value in found.values())
+
+
+def test_of_a_large_catalogue_evenly_spaced_items_are_looked_at(monkeypatch):
+    items, query = normal(31, 4), normal(6, 4, seed=1)
+    monkeypatch.setattr(of, "MAX_ITEMS", 4)
+    found = of.diagnose(query, torch.arange(1, 7), items, torch.arange(31))
+    expected = of.uniformity(items[1:].float()[[0, 9, 19, 29]]).item()
+    assert found["uniformity_items"] == pytest.approx(expected, abs=1e-4)
+    assert found["uniformity_items"] != pytest.approx(of.uniformity(items[1:]).item(), abs=1e-3)

@@ -189,6 +189,7 @@ def test_what_does_not_belong_together_is_refused() -> None:
         measures(*drawn._replace(items=drawn.items * 0, hits=nothing), [1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["TwoTowerCorrectedLogQ", "SASRecCorrectedLogQ"])
 def test_a_real_run_gives_the_metrics_that_recbole_reports(in_tmp: Path, model: str) -> None:
     seen: list[Any] = []
@@ -199,6 +200,7 @@ def test_a_real_run_gives_the_metrics_that_recbole_reports(in_tmp: Path, model: 
         "valid_metric": "MRR@5",
     }
     settings |= {"topk": [5, 10, 100], "metrics": ["NDCG", "Recall", "MRR", "ItemCoverage", "AveragePopularity"]}
+    settings |= {"n_layers": 1, "MAX_ITEM_LIST_LENGTH": 10} if model.startswith("SASRec") else {}
     result = run(model, "ml-100k", None, settings, saved=False, callback=lambda *given: seen.extend(given))[
         "test_result"
     ]

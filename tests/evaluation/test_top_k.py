@@ -155,9 +155,10 @@ def test_bounds_hold(product: type[FloatProduct]) -> None:
 
 
 def test_groups_hold_every_item_once() -> None:
-    for n_items in (2, 17, 65, 66, 1000, 1025):
+    for n_items in (2, 17, 63, 64, 65, 66, 1000, 1025):
         groups = Groups(n_items, 64, 16)
         members = groups.members(torch.arange(groups.n_groups).unsqueeze(0)).flatten()
+        assert members.dtype == torch.int64
         assert torch.equal(members[members > 0].sort().values, torch.arange(1, n_items))
         group, place = groups.place(torch.arange(1, n_items))
         assert torch.equal(members[group * 16 + place], torch.arange(1, n_items))

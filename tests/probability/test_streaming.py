@@ -75,3 +75,13 @@ def test_it_never_goes_above_one():
 def test_impossible_options(options):
     with pytest.raises(ValueError, match="streaming estimate"):
         StreamingGaps(**options)
+
+
+def test_a_seed_decides_the_hash_functions_and_buffers_are_as_large_as_asked():
+    one, again, other = (StreamingGaps(50, hashes=2, seed=seed) for seed in (1, 1, 2))
+    assert torch.equal(one.factors, again.factors)
+    assert not torch.equal(one.factors, other.factors)
+    for hashes in (0, 1, 2):
+        found = StreamingGaps(50, hashes=hashes)
+        assert found.last.shape == found.gap.shape == (max(hashes, 1), 50)
+        assert not found.last.any()

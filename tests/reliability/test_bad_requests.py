@@ -338,7 +338,9 @@ def lock(path: str | None) -> Iterator[None]:
         yield
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, marks=[pytest.mark.slow] * case.process, id=case.name) for case in CASES]
+)
 def test_one_line_says_what_is_wrong(
     case: Case, tiny: str, trained: dict[str, Any], in_tmp: Path, capsys: pytest.CaptureFixture[str], seen: Any
 ) -> None:

@@ -135,6 +135,7 @@ def one_line(found: dict[str, Any]) -> str:
     return lines[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
 def test_ended_in_every_way(
     command: Command, forker: Callable[[dict[str, Any]], dict[str, Any]], base: Path, tmp_path: Path, seen: Any

@@ -166,7 +166,7 @@ def test_eight_runs_at_once_in_one_folder(killer: Any, tmp_path: Path, tiny: str
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux")
-@pytest.mark.parametrize("words", [["--help"], ["models"]], ids=" ".join)
+@pytest.mark.parametrize("words", [["--help"], pytest.param(["models"], marks=pytest.mark.slow)], ids=" ".join)
 def test_a_full_disk_under_standard_output(words: list[str]) -> None:
     with open("/dev/full", "w") as full:
         done = subprocess.run([sys.executable, "-m", "recbole_logq", *words], stdout=full, stderr=subprocess.PIPE)

@@ -739,6 +739,7 @@ def test_every_field_and_tensor_and_column_is_in_the_table(served: dict[str, Pat
                     assert f"{path.name} ({model}): {name} " in names or f"): {name} " in names, name
 
 
+@pytest.mark.slow
 def test_the_traps_go_off_where_something_is_unpickled_or_evaluated(in_tmp: Path) -> None:
     pickle.loads(pickle.dumps(Trap()))
     Path("ran").unlink()

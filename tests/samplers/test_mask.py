@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from recbole_logq.samplers import Pool, get_sampler, valid_columns
+from recbole_logq.samplers import Pool, any_column, get_sampler, mask_function, valid_columns
 
 POSITIVES = torch.tensor([5, 7, 5, 9])
 
@@ -79,3 +79,9 @@ def test_a_treatment_that_does_not_fit_is_refused(kind, hits):
 def test_ids_must_be_int64(positives):
     with pytest.raises(ValueError, match="int64"):
         valid_columns(make([1], [-1]), positives, "masked")
+
+
+@pytest.mark.parametrize("block", [1, 3, 4, 100])
+def test_rows_with_a_valid_column_whatever_the_block(block):
+    mask = mask_function(make([5, 5], [0, 2]), POSITIVES, "masked")
+    assert any_column(mask, len(POSITIVES), block).tolist() == [False, True, False, True]

@@ -31,6 +31,14 @@ def test_a_small_batch_gives_all_it_has_and_the_law_says_so(counts, draw):
     torch.testing.assert_close(law, (5 * p + 20 / 30) / 25, rtol=1e-5, atol=0)
 
 
+def test_of_an_empty_batch_the_law_is_uniform(counts):
+    pool = get_sampler("mixed")(counts, count=40, seed=2).sample(torch.tensor([], dtype=torch.int64))
+    assert len(pool.ids) == 20
+    assert (pool.origin == -1).all()
+    law = pool.log_q_of(torch.arange(1, counts.n_items)).double().exp()
+    torch.testing.assert_close(law, torch.full_like(law, 1 / 30), rtol=1e-5, atol=0)
+
+
 def test_per_part(counts, draw):
     positives = draw(30)
     pool = get_sampler("mixed")(counts, count=20, seed=2, law="per_part").sample(positives)

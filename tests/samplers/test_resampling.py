@@ -63,3 +63,10 @@ def test_large_scores_do_not_overflow(dtype):
     counts = draw_counts(torch.tensor([[800.0, -800.0, 800.0]], dtype=dtype), 100, generator())
     assert counts[0, 1] == 0
     assert counts.sum() == 100
+
+
+def test_weights_in_double_precision_are_counted_in_it():
+    counts = draw_counts(torch.tensor([[0.0, 1.0, -torch.inf]], dtype=torch.float64), 50, generator())
+    assert counts.dtype == torch.float64
+    assert counts.sum() == 50
+    assert counts[0, 2] == 0

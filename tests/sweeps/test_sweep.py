@@ -79,7 +79,7 @@ def write_sweep(folder: Path, data: Path, **changes: Any) -> str:
 
 
 def test_from_the_file_to_the_winner(
-    in_tmp: Path, tmp_path: Path, ml100k_cut: Path, capsys: pytest.CaptureFixture[str]
+    own_code: Path, tmp_path: Path, ml100k_cut: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # A loss of the user's own, in a file beside the sweep's, which trials and the test of the winner have to find.
     (tmp_path / "my_loss.py").write_text(OWN_LOSS, encoding="utf-8")
@@ -119,8 +119,7 @@ def test_from_the_file_to_the_winner(
     assert {row["status"] for row in rows} == {"done", "stopped", "failed"}
     assert done.stdout.count("trial ") >= 7  # a line for each trial, and for the winner
     # The winner again, to the last digit.
-    again = call("--config_files=here/best.yaml", "--output=again.json", cwd=tmp_path)
-    assert again.returncode == 0, again.stderr
+    assert main(["--config_files=here/best.yaml", "--output=again.json"]) == 0
     result = json.loads((tmp_path / "again.json").read_text(encoding="utf-8"))
     assert result["best_valid_score"] == winner["best_score"]
     assert result["test_result"] == results["test_result"]
@@ -228,10 +227,13 @@ def test_optuna_and_two_models_with_one_budget_on_a_cluster(cluster: Any, tmp_pa
 
 def _busy(address: str) -> int:
     """Trials that hold a core of the cluster."""
-    words = f"import ray; ray.init('{address}', log_to_driver=False, logging_level='ERROR'); "
-    words += "print(ray.cluster_resources()['CPU'] - ray.available_resources().get('CPU', 0))"
-    done = subprocess.run([sys.executable, "-c", words], env=ENVIRONMENT, capture_output=True, text=True, timeout=100)
-    return round(float(done.stdout.split()[-1]))
+    import ray
+
+    ray.init(address, log_to_driver=False, logging_level="ERROR")
+    try:
+        return round(ray.cluster_resources()["CPU"] - ray.available_resources().get("CPU", 0))
+    finally:
+        ray.shutdown()
 
 
 def _busy_in_the_end(address: str) -> int:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 
+from recbole_logq.cli import main
 from recbole_logq.training import checkpoint
 
 ROOT = Path(__file__).parents[2]
@@ -125,44 +126,48 @@ SETTINGS = ["--dataset=cut", "--epochs=2", "--dropout=0", "--show_progress=false
 
 
 @pytest.mark.slow
-def test_a_run_in_two_processes_ends_like_a_run_in_one(tmp_path: Path, ml100k_cut: Path) -> None:
+def test_a_run_in_two_processes_ends_like_a_run_in_one(
+    tmp_path: Path, ml100k_cut: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any
+) -> None:
     """`--nproc` and torchrun: the losses, the results, one writer, and resuming."""
     script = str(ROOT / "run_recbole_logq.py")
-    settings = ["--model=TwoTowerCorrectedLogQ", f"--data_path={ml100k_cut}", *SETTINGS]
-    starts = {
-        "one": [script],
-        "two": [script, "--nproc=2"],
-        "torchrun": ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", script],
-    }
-    results = {}
-    for name, words in starts.items():
+    settings = ["--model=TwoTowerCorrectedLogQ", f"--data_path={ml100k_cut}", *SETTINGS, "--output=result.json"]
+    longer = [word.replace("--epochs=2", "--epochs=3") for word in settings]
+    for name in ("one", "two", "torchrun"):
         (tmp_path / name).mkdir()
-        done = _command(tmp_path / name, *words, *settings, "--output=result.json")
-        assert done.returncode == 0, done.stderr
+    monkeypatch.chdir(tmp_path / "one")
+    assert main(longer) == 0
+    done = _command(tmp_path / "two", script, "--nproc=2", *settings)
+    assert done.returncode == 0, done.stderr
+    torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", script]
+    done = _command(tmp_path / "torchrun", *torchrun, *longer)
+    assert done.returncode == 0, done.stderr
+    results = {}
+    for name in ("one", "two", "torchrun"):
         results[name] = json.loads((tmp_path / name / "result.json").read_text())
         assert len(list((tmp_path / name / "saved").glob("*.pth"))) == 2
         assert len(list((tmp_path / name).rglob("log/**/*.log"))) == 1
         assert len(list((tmp_path / name / "log_tensorboard").iterdir())) == 1
-    for name in ("two", "torchrun"):
+    for name, epochs in (("two", 2), ("torchrun", 3)):
         assert results[name]["parameters"]["nproc"] == 2
-        assert results[name]["test_result"] == results["one"]["test_result"]
-        losses = [[epoch["train_loss"] for epoch in results[run]["history"]] for run in (name, "one")]
+        losses = [[epoch["train_loss"] for epoch in results[run]["history"][:epochs]] for run in (name, "one")]
+        assert len(losses[0]) == epochs
         torch.testing.assert_close(torch.tensor(losses[0]), torch.tensor(losses[1]), rtol=1e-4, atol=1e-6)
+        last = [results[run]["history"][epochs - 1]["valid_result"] for run in (name, "one")]
+        assert last[0] == last[1]
     last = next((tmp_path / "two" / "saved").glob("*-last.pth"))
-    refused = _command(tmp_path / "two", script, *settings, f"--resume={last}")
-    assert refused.returncode == 2
-    assert "nproc=1" in refused.stderr
-    longer = [word.replace("--epochs=2", "--epochs=3") for word in settings]
-    done = _command(tmp_path / "two", script, *longer, "--nproc=2", f"--resume={last}", "--output=longer.json")
+    monkeypatch.chdir(tmp_path / "two")
+    capfd.readouterr()
+    assert main([*settings, f"--resume={last}"]) == 2
+    assert "nproc=1" in capfd.readouterr().err
+    done = _command(tmp_path / "two", script, *longer, "--nproc=2", f"--resume={last}")
     assert done.returncode == 0, done.stderr
-    resumed = json.loads((tmp_path / "two" / "longer.json").read_text())
-    (tmp_path / "straight").mkdir()
-    done = _command(tmp_path / "straight", script, *longer, "--nproc=2", "--output=longer.json")
-    straight = json.loads((tmp_path / "straight" / "longer.json").read_text())
-    assert resumed["test_result"] == straight["test_result"]
+    results["two"] = json.loads((tmp_path / "two" / "result.json").read_text())
+    # Resumed in two processes, straight through in torchrun's two, and in one.
+    assert results["two"]["test_result"] == results["torchrun"]["test_result"] == results["one"]["test_result"]
     states = [
         checkpoint.load(next((tmp_path / name / "saved").glob("*-last.pth")))["state_dict"]
-        for name in ("two", "straight")
+        for name in ("two", "torchrun")
     ]
     for key, value in states[0].items():
         if isinstance(value, torch.Tensor):
@@ -179,8 +184,6 @@ def test_a_run_in_two_processes_ends_like_a_run_in_one(tmp_path: Path, ml100k_cu
     ],
 )
 def test_what_several_processes_cannot_do_is_said_once(capfd: Any, words: list[str], message: str) -> None:
-    from recbole_logq.cli import main
-
     assert main([*words, "--dataset=ml-100k", "--nproc=2"]) == 2
     errors = capfd.readouterr().err.splitlines()
     assert len(errors) == 1

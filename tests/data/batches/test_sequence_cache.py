@@ -145,6 +145,7 @@ def test_a_cache_of_nothing_and_a_cache_in_the_way(folder: Path, tmp_path: Path)
         SequenceCache.write(folder, chunks(4))
 
 
+@pytest.mark.slow
 def test_no_recbole_is_needed() -> None:
     code = "import sys; import recbole_logq.data.batches.sequence_batches; assert 'recbole' not in sys.modules"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
