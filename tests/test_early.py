@@ -52,7 +52,7 @@ for words in json.load(sys.stdin):
 def test_wrong_requests_import_nothing_large(tmp_path: Path) -> None:
     (tmp_path / "bad.yaml").write_text("a: [")
     (tmp_path / "sweep.yaml").write_text(
-        "{model: BPS, dataset: ml-100k, space: {learning_rate: {type: loguniform, low: 0.001, high: 0.1}}}"
+        "{model: BPS, dataset: ml-100k, space: {learning_rate: {loguniform: [0.001, 0.1]}}}"
     )
     asked = json.dumps([words for words, _, _ in REQUESTS])
     done = subprocess.run([sys.executable, "-c", ASK], cwd=tmp_path, input=asked, capture_output=True, text=True)
