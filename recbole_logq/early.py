@@ -42,7 +42,7 @@ def check_request(model: Any, dataset: Any, settings: dict[str, Any], files: Seq
     given: dict[str, Any] = {}
     for file in files:
         given |= nest(read_yaml(file))
-    given |= settings
+    given |= nest(settings)
     if plugin_names(given.get("plugins")):
         return  # they may bring whatever is missing here
     model, dataset = model or given.get("model"), dataset or given.get("dataset")

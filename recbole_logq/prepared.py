@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-import select
+import selectors
 import signal
 import subprocess
 import sys
@@ -132,10 +132,11 @@ class PreparedProcesses:
         """Take in its answers; wait for the first one that long, or for any time for None."""
         if self._process is None or self._process.stdout is None:
             return
-        source = self._process.stdout.fileno()
-        if not select.select([source], [], [], seconds)[0]:
-            return
-        part = os.read(source, 65536)
+        with selectors.DefaultSelector() as waiting:  # select() itself takes no descriptor above 1023
+            waiting.register(self._process.stdout, selectors.EVENT_READ)
+            if not waiting.select(seconds):
+                return
+        part = os.read(self._process.stdout.fileno(), 65536)
         if not part:
             self._lost()
             return

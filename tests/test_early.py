@@ -67,6 +67,7 @@ def test_wrong_requests_import_nothing_large(tmp_path: Path) -> None:
 def test_what_may_be_right_passes() -> None:
     check_request("BPR", "ml-100k", {"reg_weight": 0.1})  # read by RecBole's trainer, in no file of settings
     check_request("Unknown", "mine", {"own_setting": 1, "plugins": ["./mine.py"]})  # a plug-in may bring both
+    check_request("TwoTowerLogQ", "ml-100k", {"negatives.count": 4})
     check_request(None, None, {"model": "BPR", "dataset": "ml-100k"})
     check_request("TwoTowerLogQ", "ml-100k", {"accumulation_steps": 2})  # known, and refused later with the reason
 
