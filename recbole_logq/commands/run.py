@@ -24,7 +24,8 @@ def execute(options: dict[str, Any]) -> None:
     files = config_files(options)
     model, dataset = options.pop("model", None), options.pop("dataset", None)
     check_json("output", output, RESULT)
-    check_request(model, dataset, options, files)
+    if resume is None:  # a checkpoint knows which plug-ins are missing
+        check_request(model, dataset, options, files)
     from recbole_logq.experiment.processes import leave
     from recbole_logq.experiment.run import run
 
@@ -46,9 +47,10 @@ def launch(options: dict[str, Any], words: list[str]) -> None:
         WorkError: A process failed, or the work was interrupted.
     """
     check_json("output", options.pop("output", None), RESULT)
-    options.pop("resume", None)
+    resume = options.pop("resume", None)
     files = config_files(options)
-    check_request(options.get("model"), options.get("dataset"), options, files)
+    if resume is None:
+        check_request(options.get("model"), options.get("dataset"), options, files)
     from recbole_logq.config import Config
     from recbole_logq.experiment.local_ranks import run_ranks
 
