@@ -34,6 +34,7 @@ import retrieval_scale
 import sequential_training
 import serving_walkthrough
 import soak
+import start_up
 import sweep_overhead
 import sweep_times
 import sweeps
@@ -72,6 +73,7 @@ def main() -> int:
         "serving-batch": serving_walkthrough.table("batch"),
         "serving-errors": serving_walkthrough.table("errors"),
         "recommend-start": recommend_start.table(),
+        "start-up": start_up.table(),
         "exact-serving": exact_serving.table(),
         "retrieval-scale": retrieval_scale.table(),
         "sweep-overhead": sweep_overhead.table(),

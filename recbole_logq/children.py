@@ -14,12 +14,15 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, Protocol
 
 from recbole_logq.interruption import interrupt_main_thread
 
 PATIENCE = 10.0
 """Seconds that a process has for its clean-up before it is killed."""
+PATIENT_THREADS = {"OMP_WAIT_POLICY": "PASSIVE"}
+"""Read when torch is imported. By default the threads of an operation spin until the last one is there; beside another
+busy process that takes the very time the last one needs, and a step costs many times its CPU seconds."""
 _CHILD = "RECBOLE_LOGQ_CHILD"
 
 
@@ -27,7 +30,19 @@ def environment() -> dict[str, str]:
     """This process's environment, in which a Python started anywhere finds this package, installed or not."""
     root = str(Path(__file__).parents[1])
     known = os.environ.get("PYTHONPATH")
-    return {**os.environ, "PYTHONPATH": root if known is None else os.pathsep.join([root, known])}
+    path = root if known is None else os.pathsep.join([root, known])
+    return {**PATIENT_THREADS, **os.environ, "PYTHONPATH": path}
+
+
+def wait_patiently() -> None:
+    """Have the threads of this process sleep where they wait, if torch is not there yet and nobody has set it."""
+    for name, value in PATIENT_THREADS.items():
+        os.environ.setdefault(name, value)
+
+
+def mark() -> None:
+    """Make a process by another way of starting one that :func:`end_with_parent` knows as a child."""
+    os.environ[_CHILD] = "1"
 
 
 def start(command: Sequence[str], env: dict[str, str], **options: Any) -> subprocess.Popen[bytes]:
@@ -41,8 +56,23 @@ def start(command: Sequence[str], env: dict[str, str], **options: Any) -> subpro
     return subprocess.Popen(command, stdin=subprocess.PIPE, env={**env, _CHILD: "1"}, **options)
 
 
+class Process(Protocol):
+    """What :func:`end` needs of a process, as ``subprocess.Popen`` has it."""
+
+    @property
+    def stdin(self) -> IO[bytes] | None: ...
+
+    def poll(self) -> int | None: ...
+
+    def wait(self, timeout: float | None = None) -> int: ...
+
+    def terminate(self) -> None: ...
+
+    def kill(self) -> None: ...
+
+
 @contextlib.contextmanager
-def ended_together(processes: list[subprocess.Popen[bytes]]) -> Iterator[None]:
+def ended_together(processes: Sequence[Process]) -> Iterator[None]:
     """End whatever runs of the processes when the block is left: first they are asked to, then they are killed."""
     try:
         yield
@@ -50,7 +80,7 @@ def ended_together(processes: list[subprocess.Popen[bytes]]) -> Iterator[None]:
         end(processes)
 
 
-def end(processes: Sequence[subprocess.Popen[bytes]]) -> None:
+def end(processes: Sequence[Process]) -> None:
     """End processes, all at once; what they clean up they may clean up."""
     for process in processes:
         if process.poll() is None:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from io import TextIOWrapper
 
-from recbole_logq.children import end_with_parent
+from recbole_logq.children import end_with_parent, wait_patiently
 from recbole_logq.commands import audit, compare, convert, evaluate, export, lab, models, recommend, run, sweep
 from recbole_logq.errors import PeerLostError, RequestError, WorkError, failure_of_a_model, out_of_memory
 from recbole_logq.files import write_failure
@@ -53,6 +53,7 @@ def usage() -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status."""
     end_with_parent()
+    wait_patiently()
     try:
         with interruptible():
             return _command(list(sys.argv[1:] if arguments is None else arguments))

@@ -10,11 +10,14 @@ from __future__ import annotations
 import importlib.util
 import sys
 import warnings
+from collections.abc import Callable
+from importlib import import_module
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.metadata import PackageNotFoundError, version
 from logging import getLogger
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from recbole_logq.errors import RequestError
@@ -36,8 +39,13 @@ def apply() -> None:
     _numpy_aliases()
     _scipy_dok_update()
     quiet_known_warnings()
+    _metrics_without_sklearn()
     _collector_of_numbers()
     _autograd_mode_kept()
+    _models_one_by_one()
+    from recbole_logq import eager_optimizers
+
+    eager_optimizers.apply()
     _applied = True
 
 
@@ -89,6 +97,25 @@ def _scipy_dok_update() -> None:
         dok_matrix._update = lambda self, data: self._dict.update(data)
 
 
+def _metrics_without_sklearn() -> None:
+    # RecBole's metrics import scikit-learn, and with it scipy.stats, for AUC, MAE and RMSE alone: 1.5 CPU seconds of
+    # every process. It is imported where one of them is computed. Obsolete once RecBole does so.
+    if {"sklearn", "recbole.evaluator.metrics"} & sys.modules.keys():
+        return
+
+    def later(name: str) -> Callable[..., Any]:
+        return lambda *values, **options: getattr(import_module("sklearn.metrics"), name)(*values, **options)
+
+    package, metrics = ModuleType("sklearn"), ModuleType("sklearn.metrics")
+    for name in ("auc", "mean_absolute_error", "mean_squared_error"):
+        setattr(metrics, name, later(name))
+    sys.modules |= {"sklearn": package, "sklearn.metrics": metrics}
+    try:
+        import_module("recbole.evaluator.metrics")
+    finally:
+        del sys.modules["sklearn"], sys.modules["sklearn.metrics"]
+
+
 def _collector_of_numbers() -> None:
     # RecBole 1.2.1 calls .cpu() on everything its collector holds, and fails on the counts that ItemCoverage,
     # GiniIndex, AveragePopularity and TailPercentage ask for. Obsolete once it skips what is no tensor.
@@ -109,6 +136,41 @@ def _collector_of_numbers() -> None:
 
 
 SWITCHES_ANOMALIES_ON = "recbole.model.sequential_recommender.sine"
+
+
+def _models_one_by_one() -> None:
+    # Each of RecBole's packages of models imports all of them, from files that import each other's: two CPU seconds for
+    # the one that is trained. A package's own lines are run when somebody asks it for a model; a file that is imported
+    # by its own name, as get_model does, comes alone. Obsolete once RecBole's packages are empty.
+    import recbole.model
+
+    for folder in sorted(Path(recbole.model.__path__[0]).glob("*_recommender")):
+        name = f"recbole.model.{folder.name}"
+        spec = importlib.util.find_spec(name)
+        if name in sys.modules or spec is None:
+            continue
+        package = importlib.util.module_from_spec(spec)
+        package.__getattr__ = _first_question(spec, package)  # type: ignore[method-assign]
+        sys.modules[name] = package
+        setattr(recbole.model, folder.name, package)
+
+
+def _first_question(spec: ModuleSpec, package: ModuleType) -> Callable[[str], Any]:
+    """What a package does for a name that it does not have: run its lines, and look again."""
+
+    def answer(name: str) -> Any:
+        if spec.loader is not None and (name == "__all__" or not name.startswith("__")):
+            del package.__getattr__
+            try:
+                spec.loader.exec_module(package)
+            except BaseException:  # such as lightgbm, which is not installed: the next question has the same answer
+                package.__getattr__ = answer  # type: ignore[method-assign]
+                raise
+            if name in vars(package):
+                return vars(package)[name]
+        raise AttributeError(f"module {package.__name__!r} has no attribute {name!r}")
+
+    return answer
 
 
 class _ModeKept(MetaPathFinder):

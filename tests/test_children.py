@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ import psutil
 import pytest
 
 from recbole_logq import children
+from recbole_logq.cli import main
 
 CHILD = """
 import signal, sys, time
@@ -29,6 +31,7 @@ except KeyboardInterrupt:
 PARENT = """
 import sys, time
 from recbole_logq import children
+from recbole_logq.cli import main
 
 print(children.start([sys.executable, "child.py"], children.environment()).pid, flush=True)
 time.sleep(100)
@@ -90,3 +93,15 @@ def test_whoever_was_started_otherwise_keeps_its_standard_input(scripts: Path) -
         [sys.executable, "-c", words], env=children.environment(), input="hello\n", capture_output=True, text=True
     )
     assert done.stdout == "hello\n"
+
+
+@pytest.mark.parametrize("policy", [None, "ACTIVE"])
+def test_threads_wait_asleep_unless_the_user_says_otherwise(
+    policy: str | None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OMP_WAIT_POLICY", policy or "")
+    if policy is None:
+        monkeypatch.delenv("OMP_WAIT_POLICY")
+    assert children.environment()["OMP_WAIT_POLICY"] == (policy or "PASSIVE")
+    assert main(["--version"]) == 0
+    assert os.environ["OMP_WAIT_POLICY"] == (policy or "PASSIVE")

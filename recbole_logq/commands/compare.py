@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from recbole_logq.commands.options import config_files
+from recbole_logq.early import check_request
 from recbole_logq.errors import RequestError
 from recbole_logq.settings import check_keys
 from recbole_logq.terminal import say
@@ -30,6 +31,13 @@ def execute(options: dict[str, Any]) -> None:
         raise RequestError(f"processes={processes!r}: how many runs at a time, 1 or more")
     if processes is not None and address is not None:
         raise RequestError("--processes is for this machine: with --address the cluster says how many runs fit")
+    from recbole_logq.experiment.plan import make_plan
+
+    for run in make_plan(files, options).runs:
+        try:
+            check_request(run.model, run.dataset, run.settings)
+        except RequestError as error:
+            raise RequestError(f"{run.name}: {error}") from error
     from recbole_logq.comparisons.comparison import compare
 
     found = compare(files, options, folder, processes or 1, address)

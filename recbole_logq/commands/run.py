@@ -6,6 +6,7 @@ from typing import Any
 
 from recbole_logq.commands.options import config_files, write_result
 from recbole_logq.commands.outputs import RESULT, check_json
+from recbole_logq.early import check_request
 from recbole_logq.errors import RequestError
 from recbole_logq.launcher import launched_rank
 
@@ -23,6 +24,8 @@ def execute(options: dict[str, Any]) -> None:
     files = config_files(options)
     model, dataset = options.pop("model", None), options.pop("dataset", None)
     check_json("output", output, RESULT)
+    if resume is None:  # a checkpoint knows which plug-ins are missing
+        check_request(model, dataset, options, files)
     from recbole_logq.experiment.processes import leave
     from recbole_logq.experiment.run import run
 
@@ -44,8 +47,10 @@ def launch(options: dict[str, Any], words: list[str]) -> None:
         WorkError: A process failed, or the work was interrupted.
     """
     check_json("output", options.pop("output", None), RESULT)
-    options.pop("resume", None)
+    resume = options.pop("resume", None)
     files = config_files(options)
+    if resume is None:
+        check_request(options.get("model"), options.get("dataset"), options, files)
     from recbole_logq.config import Config
     from recbole_logq.experiment.local_ranks import run_ranks
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from recbole_logq.comparisons.run_record import Record, read_record, write_recor
 from recbole_logq.errors import RequestError
 from recbole_logq.experiment.plan import PlannedRun
 from recbole_logq.files import write_json
+from recbole_logq.prepared import PreparedProcess, PreparedProcesses
 from recbole_logq.settings import DATA_PATH
 
 Report = Callable[[PlannedRun, Record], None]
@@ -74,9 +76,12 @@ class Process:
         store: Where its record goes.
         run: What to do.
         threads: For its computation.
+        prepared: What starts it in an instant; a fresh process where that cannot, or for None.
     """
 
-    def __init__(self, store: Store, run: PlannedRun, threads: int) -> None:
+    process: subprocess.Popen[bytes] | PreparedProcess
+
+    def __init__(self, store: Store, run: PlannedRun, threads: int, prepared: PreparedProcesses | None = None) -> None:
         self.store, self.run = store, run
         folder = store.file(run).with_suffix("")
         folder.mkdir(parents=True, exist_ok=True)
@@ -84,11 +89,13 @@ class Process:
         data = Path(run.settings.get("data_path", DATA_PATH)).absolute()  # the process stands in another folder
         write_json(spec, {**asdict(run), "data_path": str(data), "command": run.command})
         self.log = folder / "output.log"
+        words = ["recbole_logq.comparisons.one_run", str(spec), str(store.file(run))]
+        environment = {**children.environment(), "OMP_NUM_THREADS": str(threads)}
         with self.log.open("ab") as log:
             self.start = log.tell()
-            self.process = children.start(
-                [sys.executable, "-m", "recbole_logq.comparisons.one_run", str(spec), str(store.file(run))],
-                {**children.environment(), "OMP_NUM_THREADS": str(threads)},
+            self.process = (prepared and prepared.start(words, environment, folder, self.log)) or children.start(
+                [sys.executable, "-m", *words],
+                environment,
                 cwd=folder,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -132,14 +139,16 @@ def run_in_processes(store: Store, runs: Sequence[PlannedRun], processes: int, r
     threads = max((os.cpu_count() or 1) // processes, 1)
     waiting = list(runs)
     running: list[Process] = []
-    try:
-        while waiting or running:
-            while waiting and len(running) < processes:
-                running.append(Process(store, waiting.pop(0), threads))
-            for process in list(running):
-                if (record := process.record()) is not None:
-                    running.remove(process)
-                    report(process.run, record)
-            time.sleep(0.2)
-    finally:
-        children.end([process.process for process in running])  # their last checkpoints stay
+    # One run alone would wait for the imports either way.
+    with PreparedProcesses() if len(runs) > 1 else nullcontext() as prepared:
+        try:
+            while waiting or running:
+                while waiting and len(running) < processes:
+                    running.append(Process(store, waiting.pop(0), threads, prepared))
+                for process in list(running):
+                    if (record := process.record()) is not None:
+                        running.remove(process)
+                        report(process.run, record)
+                time.sleep(0.1)
+        finally:
+            children.end([process.process for process in running])  # their last checkpoints stay

@@ -110,6 +110,17 @@ def source_files(model_class: type) -> list[Path]:
     return sorted(file for file in files if file.is_file())
 
 
+def check_name(model: str) -> None:
+    """Refuse a name that no model has; imports nothing.
+
+    Raises:
+        RequestError: Naming the nearest one.
+    """
+    if split_name(model) is None and not {model} & {*recbole_models(), *models.names(), *models.installed()}:
+        known = {*own_models(), *recbole_models(), *models.names()}
+        raise RequestError(f"no model named {model!r}{nearest(model, known)} (`models` lists them)")
+
+
 def resolve_model(model: str) -> type:
     """The class of a model.
 
@@ -128,9 +139,7 @@ def resolve_model(model: str) -> type:
         check_recbole_class(entry)
         found: type = entry
         return found
-    if model not in recbole_models():
-        known = {*own_models(), *recbole_models(), *models.names()}
-        raise RequestError(f"no model named {model!r}{nearest(model, known)} (`models` lists them)")
+    check_name(model)
     apply()
     from recbole.utils import get_model
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from recbole_logq.early import check_request
 from recbole_logq.errors import RequestError, WorkError
 from recbole_logq.experiment.locks import alone_in, refuse_other_content
 from recbole_logq.experiment.ray_address import check_address
@@ -57,6 +58,13 @@ def sweep(
     require_ray("sweep", *(["optuna"] if plan.how.search == "optuna" else []))
     if address is not None:
         check_address(address)
+    for search in plan.searches:
+        label = f"{search.name}: " if len(plan.searches) > 1 else ""
+        names = [parameter.name.partition(".")[0] for parameter in search.space]
+        try:
+            check_request(search.model, search.dataset, {**dict.fromkeys(names), **search.settings})
+        except RequestError as error:
+            raise RequestError(f"{label}{error}") from error
     from recbole_logq.sweeps.check import check
 
     at_work = _absolute(plan)

@@ -24,7 +24,6 @@ from typing import Any
 
 import psutil
 import torch
-import torch._dynamo
 import torch.export
 
 import recbole_logq.audits.time_order_audit

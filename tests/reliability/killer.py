@@ -19,7 +19,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import torch
-import torch._dynamo  # every optimizer imports it
 
 import recbole_logq.data.dataset.fingerprint
 import recbole_logq.data.dataset.protocol

@@ -212,7 +212,7 @@ SEVERAL = [
     ),
     Several(
         "compare",
-        ["compare", "--models=TwoTowerLogQ", "--dataset=tiny", "--data_path=data", "--seeds=1", "--folder=here", *LONG],
+        ["compare", "--models=TwoTowerLogQ", "--dataset=tiny", "--data_path=data", "--seeds=2", "--folder=here", *LONG],
         "here/runs/*/saved/*-last.pth",
         "interrupted; the same command goes on with what is missing",
         "goes on with what is missing",

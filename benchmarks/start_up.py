@@ -1,0 +1,176 @@
+"""How long things take to start: CPU seconds of requests, first steps and epochs, wall seconds of a comparison.
+
+    uv run benchmarks/start_up.py --before=FOLDER    # against another checkout, with its own .venv
+    uv run benchmarks/start_up.py --only=compare     # requests, steps, threads or compare
+    uv run benchmarks/start_up.py --table            # only what is stored
+
+Every measurement is a whole process, in turns with the other checkout; results are medians. CPU seconds are user and
+system time together, of the process and of all that it has started. One thread, except for `threads`: there two, with
+and without another program that keeps every core busy, and the CPU seconds are those of an epoch. A process before the
+first round warms the disk's cache. The load of the machine stands in the result: seconds of wall time mean little where
+it is high.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import date
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from recommend_start import ROOT, revision, started
+
+from recbole_logq.experiment.run import versions
+
+RESULT = Path(__file__).parent / "results" / "start_up.json"
+MODULE = ["-m", "recbole_logq"]
+OWN = ["--model=TwoTowerLogQ", "--dataset=ml-100k"]
+FIRST_STEP = """
+import os, sys
+import torch
+from recbole_logq import run
+
+def watch(trainer, loaders):
+    trainer.optimizer.register_step_post_hook(lambda *given: os._exit(0))
+
+settings = {"epochs": 1, "show_progress": False, "state": "ERROR", "use_gpu": False}
+run(sys.argv[1], "ml-100k", None, settings, saved=False, callback=watch)
+"""
+EPOCHS = [
+    "--epochs=6",
+    "--state=ERROR",
+    "--show_progress=false",
+    "--use_gpu=false",
+    "--eval_step=0",
+    "--output=out.json",
+]
+EIGHT = ["compare", "--models=TwoTowerLogQ,SASRecLogQ,BPR,TwoTowerUniform", "--dataset=ml-100k", "--seeds=2"]
+JOBS: dict[str, dict[str, list[str]]] = {
+    "requests": {
+        "`--help`": [*MODULE, "--help"],
+        "a model that is not there": [*MODULE, "--model=TwoTowerLogR", "--dataset=ml-100k"],
+        "a setting that is not there": [*MODULE, *OWN, "--lerning_rate=1"],
+        "a value of the wrong kind": [*MODULE, *OWN, "--epochs=many"],
+        "`models`": [*MODULE, "models"],
+    },
+    "steps": {
+        "`import torch, pandas` alone": ["-c", "import torch, pandas"],
+        "the first step of TwoTowerLogQ": ["-c", FIRST_STEP, "TwoTowerLogQ"],
+        "the first step of BPR": ["-c", FIRST_STEP, "BPR"],
+    },
+    "threads": {
+        "an epoch, two threads": [*MODULE, *OWN, *EPOCHS],
+        "an epoch, two threads, beside a busy program": [*MODULE, *OWN, *EPOCHS],
+    },
+    "compare": {
+        "eight runs of two epochs": [*MODULE, *EIGHT, "--epochs=2", "--use_gpu=false", "--processes=1"],
+    },
+}
+BUSY = "busy"
+
+
+def main() -> None:
+    """Measure in turns, store and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--before", type=Path, help="checkout of the revision to compare with")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--only", choices=JOBS)
+    parser.add_argument("--table", action="store_true", help="measure nothing")
+    parser.add_argument("--output", type=Path, default=RESULT)
+    asked = parser.parse_args()
+    if not asked.table:
+        for group in [asked.only] if asked.only else JOBS:
+            measure(asked, group)
+    print(table(asked.output))
+
+
+def measure(asked: argparse.Namespace, group: str) -> None:
+    """One group of jobs; the others stay in the file as they are."""
+    checkouts = {**({"before": asked.before.resolve()} if asked.before else {}), "now": ROOT}
+    load = os.getloadavg()[0]
+    runs: dict[str, dict[str, list[dict[str, float]]]] = {}
+    for number in range(asked.rounds + 1):
+        for job, words in JOBS[group].items():
+            for who, checkout in checkouts.items():
+                if number == 0 and group in ("threads", "compare"):  # long, and the other jobs have warmed the cache
+                    continue
+                with tempfile.TemporaryDirectory() as folder, busy(BUSY in job):
+                    found = timed(checkout, Path(folder), words, 2 if group == "threads" else 1)
+                if number:
+                    runs.setdefault(job, {}).setdefault(who, []).append(found)
+                    print(f"round {number}, {job}, {who}: {found}", flush=True)
+    content: dict[str, Any] = json.loads(asked.output.read_text(encoding="utf-8")) if asked.output.is_file() else {}
+    medians = {
+        job: {
+            who: {key: round(statistics.median(one[key] for one in ones), 2) for key in ones[0]}
+            for who, ones in of.items()
+        }
+        for job, of in runs.items()
+    }
+    content[group] = {
+        "date": date.today().isoformat(),
+        "cores": os.cpu_count(),
+        "revisions": {who: revision(checkout) for who, checkout in checkouts.items()},
+        "versions": versions(),
+        "load_before": round(load, 1),
+        "load_after": round(os.getloadavg()[0], 1),
+        "median": medians,
+        "runs": runs,
+    }
+    asked.output.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+
+
+def timed(checkout: Path, folder: Path, words: list[str], threads: int) -> dict[str, float]:
+    """A process from its start to its end; of an epoch, what the run itself says."""
+    found = started(checkout, folder, words, threads)
+    if (output := folder / "out.json").is_file():
+        history = json.loads(output.read_text(encoding="utf-8"))["history"]
+        spent = [epoch["train_cpu_seconds"] for epoch in history]
+        return {"cpu_seconds": round(statistics.median(b - a for a, b in pairwise(spent)), 3)}
+    return found
+
+
+@contextmanager
+def busy(wanted: bool) -> Iterator[None]:
+    """A program that keeps every core busy, with two threads of torch, as a second training would."""
+    code = "import torch\nx = torch.rand(1500, 1500)\nwhile True: x @ x"
+    count = (os.cpu_count() or 1) if wanted else 0
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    others = [subprocess.Popen([sys.executable, "-c", code], env=environment) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for other in others:
+            other.kill()
+            other.wait()
+
+
+def table(path: Path = RESULT) -> str:
+    """The stored result as Markdown; a line that says so where there is none yet."""
+    if not path.is_file():
+        return "Not measured yet."
+    content = json.loads(path.read_text(encoding="utf-8"))
+    lines = ["| process | measured | before | now | load |", "|---|---|---|---|---|"]
+    for group in (group for group in JOBS if group in content):
+        one = content[group]
+        key, unit = ("wall_seconds", "wall s") if group == "compare" else ("cpu_seconds", "CPU s")
+        for job, of in one["median"].items():
+            cells = [f"{of[who][key]:.2f}" if who in of else "" for who in ("before", "now")]
+            lines.append(f"| {job} | {unit} | {' | '.join(cells)} | {one['load_before']} - {one['load_after']} |")
+            if group == "compare":
+                cells = [f"{of[who]['cpu_seconds']:.2f}" if who in of else "" for who in ("before", "now")]
+                lines.append(f"| {job} | CPU s | {' | '.join(cells)} | {one['load_before']} - {one['load_after']} |")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()
