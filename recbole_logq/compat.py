@@ -8,6 +8,7 @@ where its class is looked up (``models/resolve.py``).
 from __future__ import annotations
 
 import importlib.util
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,6 +35,7 @@ def apply() -> None:
     _numpy_aliases()
     _scipy_dok_update()
     quiet_known_warnings()
+    _colours_on_terminals_alone()
     _collector_of_numbers()
     _applied = True
 
@@ -84,6 +86,20 @@ def _scipy_dok_update() -> None:
 
     if not hasattr(dok_matrix, "_update"):
         dok_matrix._update = lambda self, data: self._dict.update(data)
+
+
+def _colours_on_terminals_alone() -> None:
+    # RecBole 1.2.1 colours the names of its progress bars wherever they go, files included; its modules take the
+    # function by name, so this comes before they are imported. Obsolete once it asks the stream.
+    import recbole.utils as utils
+    from recbole.utils import logger as module
+
+    coloured = module.set_color
+
+    def set_color(log: Any, color: str, highlight: bool = True) -> Any:
+        return coloured(log, color, highlight) if sys.stderr is not None and sys.stderr.isatty() else log
+
+    utils.set_color = module.set_color = set_color
 
 
 def _collector_of_numbers() -> None:

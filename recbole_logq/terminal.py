@@ -6,6 +6,7 @@ import logging
 import os
 import re
 import select
+import shutil
 import sys
 import traceback
 from typing import IO, TYPE_CHECKING, Any
@@ -49,6 +50,16 @@ class VisibleFormatter(logging.Formatter):
 def show_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """As Python's own, which prints messages as they are."""
     print(visible("".join(traceback.format_exception(kind, error, trace))), end="", file=sys.stderr)
+
+
+def text_width() -> int:
+    """Columns for running text: those of the terminal, 100 at most, and 80 where there is none."""
+    return max(40, min(shutil.get_terminal_size((80, 24)).columns, 100))
+
+
+def bar_options() -> dict[str, Any]:
+    """Arguments of a progress bar: its width, and seldom a new line where a file takes it."""
+    return {"ncols": text_width(), "mininterval": 0.1 if sys.stderr.isatty() else 10}
 
 
 def say(text: str) -> None:
