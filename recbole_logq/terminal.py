@@ -67,6 +67,11 @@ def say(text: str) -> None:
     print(visible(text), flush=True)
 
 
+def tell(text: str) -> None:
+    """Print progress: on standard error, so that standard output holds results alone."""
+    print(visible(text), file=sys.stderr, flush=True)
+
+
 def cell(text: Any) -> Text:
     """A cell, a title or a heading of a table of rich: brackets in it are no markup."""
     from rich.text import Text
@@ -74,12 +79,13 @@ def cell(text: Any) -> Text:
     return Text(visible(str(text)))
 
 
-def console(width: int | None = None, file: IO[str] | None = None) -> Console:
+def console(width: int | None = None, file: IO[str] | None = None, stderr: bool = False) -> Console:
     """Where tables are printed.
 
     Args:
-        width: Where there is no terminal that has one.
-        file: Instead of standard output.
+        width: Columns where there is no terminal that has them.
+        file: Stream in place of standard output.
+        stderr: Whether it is standard error, for progress.
     """
     from rich.console import Console
 
@@ -87,8 +93,8 @@ def console(width: int | None = None, file: IO[str] | None = None) -> Console:
         def on_broken_pipe(self) -> None:
             raise BrokenPipeError  # rich would leave with a status of its own
 
-    made = Quiet(file=file)
-    return made if made.is_terminal or width is None else Quiet(file=file, width=width)
+    made = Quiet(file=file, stderr=stderr)
+    return made if made.is_terminal or width is None else Quiet(file=file, stderr=stderr, width=width)
 
 
 def reader_gone() -> bool:

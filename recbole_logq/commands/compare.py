@@ -42,14 +42,17 @@ def execute(options: dict[str, Any]) -> None:
     if "results" in options:
         check_keys(options, {"results"})
         from recbole_logq.comparisons.result_files import compare_files
+        from recbole_logq.report.screen import print_results
 
-        say(compare_files((take_flags(options, CompareFlags).results or "").split()))
+        print_results(compare_files((take_flags(options, CompareFlags).results or "").split()))
         return
     flags = take_flags(options, CompareFlags, settings=True)
     if flags.processes is not None and flags.address is not None:
         raise RequestError("--processes is for this machine: with --address the cluster says how many runs fit")
     from recbole_logq.comparisons.comparison import compare
+    from recbole_logq.report.screen import print_comparison
+    from recbole_logq.report.summary import summarise
 
     found = compare(flags.config_files, options, flags.folder, flags.processes or 1, flags.address)
-    say(next(path for path in found["report"] if path.suffix == ".md").read_text(encoding="utf-8"))
+    print_comparison(summarise(found["records"], found["comparisons"]))
     say(f"report: {next(path for path in found['report'] if path.suffix == '.html')}")

@@ -30,7 +30,8 @@ def print_result(result: dict[str, Any]) -> None:
 
     best = result.get("best_valid_result") or {}
     title = f"{result['model']} on {result['dataset']}, seed {result['seed']}"
-    table = Table(title=cell(title), title_justify="left")
+    say(title)
+    table = Table()
     for name in ("metric", *(["valid"] if best else []), "test"):
         table.add_column(name, justify="left" if name == "metric" else "right")
     for metric, value in result["test_result"].items():

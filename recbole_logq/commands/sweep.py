@@ -40,16 +40,9 @@ def execute(options: dict[str, Any]) -> None:
     flags = take_flags(options, SweepFlags, settings=True)
     if not isinstance(flags.resume, bool):
         raise RequestError(f"resume={flags.resume!r}: sweep goes on with what lies in its folder, write --resume alone")
+    from recbole_logq.report.screen import print_winners
     from recbole_logq.sweeps.sweep import sweep
 
     found = sweep(flags.config_files, options, flags.params_file, flags.folder, flags.address, flags.resume)
-    for one in found["searches"]:
-        if one["winner"] is None:
-            say(f"{one['name']}: no trial ended well")
-            continue
-        best = next(trial for trial in one["trials"] if trial["number"] == one["winner"])
-        test = ", ".join(f"{metric} {value:.4f}" for metric, value in one["test_result"].items())
-        say(f"{one['name']}: trial {one['winner']} wins, validation {one['metric']} {best['best_score']:.4f}")
-        say(f"  test ({one['tested']}): {test}")
-        say(f"  settings: {one['best']}")
+    print_winners(found["searches"])
     say(f"report: {Path(found['folder']) / 'report.html'}")

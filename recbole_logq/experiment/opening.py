@@ -76,7 +76,7 @@ def _training(config: Any) -> str:
     budget = config["max_train_cpu_seconds"]
     limit = "" if budget is None else f" or {budget:g} CPU seconds"
     return (
-        f"{config['epochs']:,} epochs at most{limit}, {config['train_batch_size']:,} rows a step, "
+        f"up to {config['epochs']:,} epochs{limit}, {config['train_batch_size']:,} rows a step, "
         f"{config['learner']} at {config['learning_rate']:g}, seed {config['seed']}"
     )
 

@@ -136,7 +136,7 @@ def test_from_the_file_to_the_winner(
     before = {file: file.stat().st_mtime_ns for file in here.rglob("*")}
     for more in ([], ["--resume"]):
         assert main([*words, *more]) == 0
-        assert f"this sweep is finished; results in {here}" in capsys.readouterr().out
+        assert f"this sweep is finished; results in {here}" in capsys.readouterr().err
     assert {file: file.stat().st_mtime_ns for file in here.rglob("*")} == before
     assert main([*words, "--epochs=7"]) == 2
     assert "another sweep lies in" in capsys.readouterr().err
@@ -314,11 +314,11 @@ def test_compare_on_a_cluster(cluster: Any, tmp_path: Path, ml100k_cut: Path) ->
     words += ["--valid_metric=NDCG@5", "--folder=here"]
     first = call(*words, "--models=BPR", f"--address={cluster.address}", cwd=tmp_path)
     assert first.returncode == 0, first.stderr
-    assert "[1/1] BPR, cut, seed 1: " in first.stdout
+    assert "[1/1] BPR, cut, seed 1: " in first.stderr
     second = call(*words, "--models=BPR,TwoTowerLogQ", f"--address={cluster.client}", cwd=tmp_path)
     assert second.returncode == 0, second.stderr
-    assert "1 of 2 runs are done" in second.stdout
-    assert "[1/1] TwoTowerLogQ, cut, seed 1: " in second.stdout
+    assert "1 of 2 runs are done" in second.stderr
+    assert "[1/1] TwoTowerLogQ, cut, seed 1: " in second.stderr
     records = [json.loads(file.read_text(encoding="utf-8")) for file in (tmp_path / "here" / "runs").glob("*.json")]
     assert {one["model"]: one["status"] for one in records} == {"BPR": "done", "TwoTowerLogQ": "done"}
     # What a run here gives.
