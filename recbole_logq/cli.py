@@ -60,7 +60,7 @@ def help_text(words: Sequence[str]) -> str:
     """What ``--help`` prints.
 
     Args:
-        words: Of the command line; a command among them has a page of its own.
+        words: words of the command line; a command among them has a page of its own.
 
     Raises:
         RequestError: There is no such command.

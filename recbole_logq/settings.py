@@ -172,7 +172,8 @@ class CommonSettings(BaseModel):
     worker: CountOrZero = Field(description="processes that make batches; of RecBole's models alone")
     checkpoint_dir: str = Field(description="folder of checkpoints")
     state: Annotated[str | None, BeforeValidator(_level), Allowed(", ".join(LEVELS))] = Field(
-        description="least level of the lines on the terminal; the log file has INFO and above in any case"
+        description="least level of what is logged; the log file has all settings and the network too, the terminal at "
+        "DEBUG"
     )
     show_progress: bool = Field(description="whether to draw progress bars")
     log_wandb: bool = Field(description="whether to send metrics to Weights & Biases")

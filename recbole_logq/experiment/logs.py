@@ -1,7 +1,7 @@
 """RecBole's log lines, on the screen and in ``log/<model>/``, for each of several runs in one process.
 
-The file has everything from INFO on. The screen has what ``state`` asks for, without the records marked by
-:data:`DETAIL`, such as the dump of all settings, unless ``state`` is DEBUG.
+Both have what ``state`` asks for; records marked by :data:`DETAIL`, such as the dump of all settings, are for the
+file, and for the screen at DEBUG.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def start_log(config: Any) -> Path | None:
     first one's file.
 
     Args:
-        config: The settings; ``state`` is the screen's level.
+        config: The settings; ``state`` is the level.
 
     Returns:
         The file; None in all processes of a run but the first.
@@ -84,10 +84,9 @@ def start_log(config: Any) -> Path | None:
         screen.addFilter(RemoveColorFilter())
     if level > logging.DEBUG:
         screen.addFilter(_matters)
-    screen.setLevel(level)
-    file.setLevel(min(level, logging.INFO))
     for handler in (file, screen):
+        handler.setLevel(level)
         root.addHandler(handler)
         _installed.append(handler)
-    root.setLevel(file.level)
+    root.setLevel(level)
     return path

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
+
 from recbole_logq.allowed_values import shown
 from recbole_logq.models.resolve import split_name
 
@@ -16,7 +18,7 @@ def request_lines(config: Any, log_file: Any) -> list[str]:
 
     Args:
         config: The checked settings.
-        log_file: Where the log goes; None for nowhere.
+        log_file: file of the log; None for none.
     """
     lines = [("model", _model(config)), *_step(config), ("training", _training(config))]
     lines += [("measured", _measured(config)), ("device", _device(config))]
@@ -53,7 +55,8 @@ def _step(config: Any) -> list[tuple[str, str]]:
     if split_name(config["model"]) is None:
         return []
     negatives = config["negatives"]
-    options = [f"{key} {shown(value)}" for key, value in negatives.items() if key not in ("source", "count")]
+    options = [f"{key} {shown(value)}" for key, value in negatives.items() if key not in ("source", "count", "own")]
+    options += [f"own items of the {own} exactly"] if (own := negatives["own"]) != "none" else []
     size = "all that there are" if negatives.get("count") is None else f"{negatives['count']:,} a pool"
     loss = [config["loss"], *(f"{key} {shown(value)}" for key, value in (config["loss_options"] or {}).items())]
     mode = "" if config["temperature_mode"] == "fixed" else f", {config['temperature_mode']}"
@@ -95,11 +98,7 @@ def _measured(config: Any) -> str:
 def _device(config: Any) -> str:
     device = config["device"]
     if device.type == "cuda":
-        import torch
-
         return f"{device}, {torch.cuda.get_device_name(device)}"
-    import torch
-
     processes = f", {config['nproc']} processes" if config["nproc"] > 1 else ""
     return f"{device}, {torch.get_num_threads()} threads{processes}"
 

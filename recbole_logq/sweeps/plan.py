@@ -55,7 +55,9 @@ class SweepSettings(BaseModel):
     cpus: Positive = Field(1.0, description="processors that Ray reserves for a trial")
     gpus: PositiveOrZero = Field(0.0, description="accelerators that Ray reserves for a trial; a share is allowed")
     concurrent: Count | None = Field(None, description="trials at a time, at most")
-    max_cpu_seconds: Positive | None = Field(None, description="budget of training in CPU seconds, all trials of a model together")
+    max_cpu_seconds: Positive | None = Field(
+        None, description="budget of training in CPU seconds, all trials of a model together"
+    )
 
 
 class SweepKeys(SweepSettings):

@@ -26,7 +26,7 @@ class Progress:
         metric: Of validation.
         bigger: Whether a larger score is better.
         earlier: Records of trials that were over before.
-        screen: Where to show it; standard output by default.
+        screen: Where to show it; standard error by default.
     """
 
     def __init__(
