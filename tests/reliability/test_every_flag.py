@@ -124,6 +124,8 @@ FLAGS: dict[str, dict[str, str]] = {
         "input": "serving/test_context.py::test_on_the_screen_and_from_a_file",
         "output": "serving/test_context.py::test_on_the_screen_and_from_a_file",
         "context": "serving/test_context.py::test_on_the_screen_and_from_a_file",
+        "at": "serving/test_moments.py::test_a_folder_asked_at_the_targets_time_is_the_test",
+        "times": "serving/test_moments.py::test_a_folder_asked_at_the_targets_time_is_the_test",
         "k": f"{RECOMMEND}::test_users_and_a_visitor_on_the_screen",
         "exclude_history": f"{RECOMMEND}::test_users_and_a_visitor_on_the_screen",
         "index": f"{RECOMMEND}::test_bad_requests",
