@@ -10,16 +10,30 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from io import TextIOWrapper
+from types import ModuleType
 
 from recbole_logq.children import end_with_parent, wait_patiently
-from recbole_logq.commands import audit, compare, convert, evaluate, export, lab, models, recommend, run, sweep
+from recbole_logq.commands import (
+    audit,
+    compare,
+    convert,
+    evaluate,
+    export,
+    lab,
+    models,
+    recommend,
+    run,
+    settings,
+    sweep,
+)
+from recbole_logq.commands.help_pages import command_page, overview
 from recbole_logq.errors import PeerLostError, RequestError, WorkError, failure_of_a_model, out_of_memory
 from recbole_logq.files import write_failure
 from recbole_logq.interruption import interruptible
 from recbole_logq.launcher import launched_processes, launched_rank, report_failure, started_by_launcher
+from recbole_logq.nearest import nearest
 from recbole_logq.parsing import parse_arguments
-from recbole_logq.settings import nearest
-from recbole_logq.terminal import READER_GONE, VisibleFormatter, reader_gone, show_traceback, visible
+from recbole_logq.terminal import READER_GONE, VisibleFormatter, reader_gone, show_traceback, text_width, visible
 from recbole_logq.version import __version__
 
 COMMANDS = {
@@ -33,21 +47,40 @@ COMMANDS = {
     "export": export,
     "recommend": recommend,
     "models": models,
+    "settings": settings,
 }
+HELP = frozenset({"-h", "--help", "help"})
 
 
 LONGEST = 2000
 """Characters of an error: a value of any size may stand in it."""
 
 
-def usage() -> str:
-    """What ``--help`` prints."""
-    return (
-        "usage: run_recbole_logq.py [COMMAND] [--key=value ...]\n\n"
-        + "".join(command.USAGE for command in COMMANDS.values())
-        + "\n  --debug=true   show the traceback of an error\n"
-        "Settings are RecBole's and this package's; sections are reached with a dot: --negatives.count=512.\n"
-    )
+def help_text(words: Sequence[str]) -> str:
+    """What ``--help`` prints.
+
+    Args:
+        words: words of the command line; a command among them has a page of its own.
+
+    Raises:
+        RequestError: There is no such command.
+    """
+    rest = [word for word in words if word not in HELP]
+    if not rest:
+        return overview(COMMANDS, text_width())
+    name = "run" if rest[0].startswith("-") else rest[0]
+    return command_page(name, command_named(name), text_width())
+
+
+def command_named(name: str) -> ModuleType:
+    """The module of a command.
+
+    Raises:
+        RequestError: There is none; the message has the nearest name.
+    """
+    if name not in COMMANDS:
+        raise RequestError(f"no command named {name!r}{nearest(name, set(COMMANDS))} (see --help)")
+    return COMMANDS[name]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -71,21 +104,23 @@ def _command(words: list[str]) -> int:
             with suppress(OSError, ValueError):
                 stream.reconfigure(errors="backslashreplace")
     try:
-        if any(word in {"-h", "--help", "help"} for word in words):
-            print(usage(), end="", flush=True)
+        if any(word in HELP for word in words):
+            print(help_text(words), end="", flush=True)
             return 0
         if words == ["--version"]:
             print(__version__, flush=True)
             return 0
         name = words.pop(0) if words and not words[0].startswith("-") else "run"
-        if name not in COMMANDS:
-            raise RequestError(f"no command named {name!r}{nearest(name, set(COMMANDS))} (see --help)")
+        command = command_named(name)
+        positional = getattr(command, "POSITIONAL", None)
+        if positional and words and not words[0].startswith("-"):
+            words[0] = f"--{positional}={words[0]}"
         options = parse_arguments(words)
         debug = bool(options.pop("debug", False))
         if name == "run" and options.get("nproc", 1) != 1 and not started_by_launcher():
             run.launch(options, [word for word in words if not word.startswith("--nproc=")])
         else:
-            COMMANDS[name].execute(options)
+            command.execute(options)
         sys.stdout.flush()  # a reader that has gone is noticed here, and not when the interpreter ends
         return 0
     except BrokenPipeError as error:

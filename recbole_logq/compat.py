@@ -40,6 +40,7 @@ def apply() -> None:
     _scipy_dok_update()
     quiet_known_warnings()
     _metrics_without_sklearn()
+    _colours_on_terminals_alone()
     _collector_of_numbers()
     _autograd_mode_kept()
     _models_one_by_one()
@@ -114,6 +115,20 @@ def _metrics_without_sklearn() -> None:
         import_module("recbole.evaluator.metrics")
     finally:
         del sys.modules["sklearn"], sys.modules["sklearn.metrics"]
+
+
+def _colours_on_terminals_alone() -> None:
+    # RecBole 1.2.1 colours the names of its progress bars wherever they go, files included; its modules take the
+    # function by name, so this comes before they are imported. Obsolete once it asks the stream.
+    import recbole.utils as utils
+    from recbole.utils import logger as module
+
+    coloured = module.set_color
+
+    def set_color(log: Any, color: str, highlight: bool = True) -> Any:
+        return coloured(log, color, highlight) if sys.stderr is not None and sys.stderr.isatty() else log
+
+    utils.set_color = module.set_color = set_color
 
 
 def _collector_of_numbers() -> None:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from recbole_logq.allowed_values import Allowed
 from recbole_logq.data.dataset.intervals import parse_intervals
 from recbole_logq.errors import RequestError
 from recbole_logq.nearest import nearest as nearest
@@ -16,8 +17,8 @@ DATA_PATH = "datasets"
 """Where datasets lie, one folder each, unless ``data_path`` says another place."""
 
 
-def _no_bool(value: Any) -> Any:
-    # bool is an int to Python, but `epochs: yes` is a mistake.
+def no_bool(value: Any) -> Any:
+    """Refuse true and false, which are numbers to Python: `epochs: yes` is a mistake."""
     if isinstance(value, bool):
         raise ValueError("expected a number, not true/false")
     return value
@@ -55,12 +56,13 @@ LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 """What ``state`` may be, in any case; another word would be taken for INFO."""
 
 # Beyond 2^53 no size of anything is meant, and torch would say so in the middle of the work.
-Count = Annotated[int, BeforeValidator(_no_bool), Field(ge=1, le=2**53)]
-CountOrZero = Annotated[int, BeforeValidator(_no_bool), Field(ge=0, le=2**53)]
-Positive = Annotated[float, BeforeValidator(_no_bool), Field(gt=0, allow_inf_nan=False)]
-PositiveOrZero = Annotated[float, BeforeValidator(_no_bool), Field(ge=0, allow_inf_nan=False)]
-Interval = Annotated[str, BeforeValidator(_interval)]
-Share = Annotated[float, BeforeValidator(_no_bool), Field(ge=0, lt=1)]
+Count = Annotated[int, BeforeValidator(no_bool), Field(ge=1, le=2**53)]
+CountOrZero = Annotated[int, BeforeValidator(no_bool), Field(ge=0, le=2**53)]
+Positive = Annotated[float, BeforeValidator(no_bool), Field(gt=0, allow_inf_nan=False)]
+PositiveOrZero = Annotated[float, BeforeValidator(no_bool), Field(ge=0, allow_inf_nan=False)]
+Interval = Annotated[str, BeforeValidator(_interval), Allowed('interval such as "[5,inf)"')]
+Share = Annotated[float, BeforeValidator(no_bool), Field(ge=0, lt=1)]
+Parts = Annotated[list[str], AfterValidator(_three_parts), Allowed("list of three names")]
 
 
 class ClipSettings(BaseModel):
@@ -68,9 +70,9 @@ class ClipSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    max_norm: Positive
-    norm_type: Positive = 2.0
-    error_if_nonfinite: bool = False
+    max_norm: Positive = Field(description="largest norm that the gradient of all parameters may have")
+    norm_type: Positive = Field(2.0, description="order of the norm: 2 for the Euclidean one")
+    error_if_nonfinite: bool = Field(False, description="whether a norm that is not finite ends the run")
 
 
 class CommonSettings(BaseModel):
@@ -78,50 +80,106 @@ class CommonSettings(BaseModel):
 
     model_config = ConfigDict(extra="allow", strict=False, protected_namespaces=())
 
-    seed: Annotated[int, BeforeValidator(_no_bool), Field(ge=0, lt=2**32)]
-    epochs: Count
-    train_batch_size: Count
-    eval_batch_size: Count
-    learning_rate: Positive
-    learner: Annotated[Literal["adam", "adamw", "sgd", "adagrad", "rmsprop", "sparse_adam"], BeforeValidator(_lower)]
-    weight_decay: PositiveOrZero
-    eval_step: CountOrZero
-    stopping_step: CountOrZero
-    clip_grad_norm: ClipSettings | None = None
-    topk: Count | Annotated[list[Count], Field(min_length=1)]
-    metrics: str | Annotated[list[str], Field(min_length=1)]
-    valid_metric: str
-    metric_decimal_place: CountOrZero
-    eval_args: dict[str, Any]
-    show_progress: bool
-    shuffle: bool
-    use_gpu: bool
-    reproducibility: bool
-    enable_amp: bool
-    log_wandb: bool
-    data_path: str
+    # --- training ---
+    epochs: Count = Field(description="passes over the training data, at most")
+    train_batch_size: Count = Field(
+        description="rows of a step: interactions; for an own sequential model windows, about users, in which every "
+        "position is a row"
+    )
+    learner: Annotated[
+        Literal["adam", "adamw", "sgd", "adagrad", "rmsprop", "sparse_adam"], BeforeValidator(_lower)
+    ] = Field(description="optimizer; sparse_adam is for RecBole's models")
+    learning_rate: Positive = Field(description="step size of the optimizer")
+    weight_decay: PositiveOrZero = Field(description="L2 penalty that the optimizer adds to gradients")
+    clip_grad_norm: ClipSettings | None = Field(None, description="limit to the norm of the gradient; None: no limit")
+    shuffle: bool = Field(description="whether training rows come in a new order every epoch")
+    enable_amp: bool = Field(description="mixed precision: layers compute in bfloat16, scores and losses in float32")
+    max_train_cpu_seconds: Positive | None = Field(
+        None, description="budget of training in CPU seconds, of all processes together; None: no limit"
+    )
+    train_neg_sample_args: dict[str, Any] | None = Field(
+        None, description="RecBole's sampling of negatives, for its own models; own models have `negatives`"
+    )
+    seed: Annotated[int, BeforeValidator(no_bool), Field(ge=0, lt=2**32)] = Field(
+        description="seed of weights, batches, samplers and random splits"
+    )
+    reproducibility: bool = Field(description="whether an accelerator uses deterministic algorithms alone")
+
+    # --- validation and test ---
+    eval_step: CountOrZero = Field(description="epochs from one validation to the next; 0 for none")
+    stopping_step: CountOrZero = Field(
+        description="validations in a row without improvement that end the training, once there is one more"
+    )
+    eval_args: dict[str, Any] = Field(
+        description="protocol: `split` (RS: shares, LS: leave one out, GTS: by time), `order` (RO random, TO by time), "
+        "`group_by` and `mode` (full, uni100, pop100, labeled); for GTS also `targets` and `unseen`"
+    )
+    metrics: str | Annotated[list[str], Field(min_length=1)] = Field(description="metrics to report, RecBole's or own")
+    topk: Count | Annotated[list[Count], Field(min_length=1)] = Field(description="cut-offs of the rankings")
+    valid_metric: str = Field(description="metric with its cut-off that chooses the best epoch and stops training")
+    metric_decimal_place: CountOrZero = Field(description="digits of reported metrics after the point")
+    eval_batch_size: Count = Field(description="rows that are ranked at a time; the memory of an evaluation")
+    filter_history: bool | None = Field(
+        None,
+        description="whether items that a user had before are left out of its ranking; None: RecBole's rule, which "
+        "leaves them out where `repeatable` is off",
+    )
+
+    # --- data ---
+    request_time: Literal["unknown", "known"] = Field(
+        "unknown", description="whether a query knows when it is asked: known takes the time of its target"
+    )
+    data_path: str = Field(description="folder in which datasets lie, a folder each")
     # RecBole's own default is what the machine likes best.
-    encoding: Annotated[str, BeforeValidator(lambda value: "utf-8" if value is None else value)] = "utf-8"
-    checkpoint_dir: str
-    worker: CountOrZero
-    state: Annotated[str | None, BeforeValidator(_level)]
-    load_col: dict[str, list[str] | Literal["*"] | None] | None = None
-    unload_col: dict[str, list[str]] | None = None
-    threshold: dict[str, Any] | None = None
-    rm_dup_inter: Literal["first", "last"] | None = None
-    user_inter_num_interval: Interval | None = None
-    item_inter_num_interval: Interval | None = None
-    val_interval: dict[str, Any] | None = None
-    benchmark_filename: Annotated[list[str], AfterValidator(_three_parts)] | None = None
-    filter_inter_by_user_or_item: bool | None = None
-    train_neg_sample_args: dict[str, Any] | None = None
-    MAX_ITEM_LIST_LENGTH: Count = 50
-    nproc: Count = 1
-    recbole_order: bool = False
-    filter_history: bool | None = None
-    request_time: Literal["unknown", "known"] = "unknown"
-    max_train_cpu_seconds: Positive | None = None
-    plugins: list[str] | None = None
+    encoding: Annotated[str, BeforeValidator(lambda value: "utf-8" if value is None else value)] = Field(
+        "utf-8", description="text encoding of the dataset's files"
+    )
+    load_col: Annotated[dict[str, list[str] | Literal["*"] | None] | None, Allowed("columns by file, * for all")] = (
+        Field(None, description="columns to load, by file suffix: {inter: [user_id, item_id], item: [item_id, genre]}")
+    )
+    unload_col: Annotated[dict[str, list[str]] | None, Allowed("columns by file")] = Field(
+        None, description="columns not to load, by file suffix"
+    )
+    user_inter_num_interval: Interval | None = Field(
+        None, description="interactions that a user must have; others are left out, again until all that stay have them"
+    )
+    item_inter_num_interval: Interval | None = Field(None, description="the same for items")
+    val_interval: dict[str, Any] | None = Field(
+        None, description='values that rows must have, by column: {rating: "[3,inf)"}'
+    )
+    rm_dup_inter: Literal["first", "last"] | None = Field(
+        None, description="which of several interactions of a user with an item stays; None: all"
+    )
+    filter_inter_by_user_or_item: bool | None = Field(
+        None, description="whether interactions stay out whose user or item has no line in the .user or .item file"
+    )
+    threshold: dict[str, Any] | None = Field(
+        None, description="column and value from which on an interaction is labelled positive: {rating: 4}"
+    )
+    benchmark_filename: Parts | None = Field(
+        None, description="ready-made split: names of the training, validation and test part, NAME.PART.inter"
+    )
+    MAX_ITEM_LIST_LENGTH: Count = Field(
+        50, description="items of a sequence or history that a model sees, the latest ones"
+    )
+    recbole_order: bool = Field(
+        False, description="order by time as RecBole has it, in float32; without it timestamps stay exact"
+    )
+
+    # --- machine and files ---
+    use_gpu: bool = Field(description="whether to compute on an accelerator where there is one")
+    nproc: Count = Field(1, description="processes of one run, each with a share of every batch; own models alone")
+    worker: CountOrZero = Field(description="processes that make batches; of RecBole's models alone")
+    checkpoint_dir: str = Field(description="folder of checkpoints")
+    state: Annotated[str | None, BeforeValidator(_level), Allowed(", ".join(LEVELS))] = Field(
+        description="least level of what is logged; the log file has all settings and the network too, the terminal at "
+        "DEBUG"
+    )
+    show_progress: bool = Field(description="whether to draw progress bars")
+    log_wandb: bool = Field(description="whether to send metrics to Weights & Biases")
+    plugins: list[str] | None = Field(
+        None, description="files (./my_loss.py) and modules of your own that register losses, encoders or metrics"
+    )
 
 
 class RecentPopSettings(CommonSettings):
@@ -135,69 +193,125 @@ class NegativesSettings(BaseModel):
 
     model_config = ConfigDict(extra="allow")
 
-    source: str
-    count: Count | None = None
-    own: Annotated[Literal["window", "history"] | None, BeforeValidator(_none)] = None
+    source: str = Field(description="source of negatives; `recbole-logq models` lists them")
+    count: Count | None = Field(
+        None, description="negatives of a pool; None: all that the source has, such as every positive of the batch"
+    )
+    own: Annotated[Literal["window", "history"] | None, BeforeValidator(_none)] = Field(
+        None,
+        description="which of the user's other items are scored exactly, while the pool estimates the rest: those of "
+        "the row's window, or of the whole history; None: none are",
+    )
 
 
 class RetrievalSettings(CommonSettings):
     """Settings of this package's models, whatever the encoder."""
 
-    loss: str
-    loss_options: dict[str, Any] | None = None
-    negatives: NegativesSettings
-    hits: Literal["masked", "kept"] | None = None
-    allow_crossed: bool = False
-    mask: Literal["target", "query", "history"] = "target"
-    weight_field: str | None = None
-    segment_field: str | None = None
-    similarity: Literal["dot", "cosine"]
-    temperature: Positive
-    temperature_mode: Literal["fixed", "learned", "scheduled"] = "fixed"
-    temperature_end: Positive | None = None
-    temperature_steps: Count | None = None
-    diagnostics: bool = True
-    embedding_size: Count
-    gradient_cache: Count | None = None
-    pools: Count = 1
-    sparse_embeddings: bool | Literal["auto"] = "auto"
-    user_features: list[str] | None = None
-    item_features: list[str] | None = None
-    context_features: list[str] | None = None
-    use_item_id: bool = True
-    id_dropout: Share = 0.0
-    lr_schedule: Literal["constant", "linear", "cosine"]
-    warmup_steps: CountOrZero
+    loss: str = Field(description="loss; `recbole-logq models` lists them")
+    loss_options: dict[str, Any] | None = Field(None, description="options of the loss, listed with it below")
+    negatives: NegativesSettings = Field(description="where negatives come from; options of the source stand beside")
+    hits: Literal["masked", "kept"] | None = Field(
+        None, description="what happens to negatives that are the row's own positive; None: what the loss's form needs"
+    )
+    allow_crossed: bool = Field(
+        False, description="whether combinations that are inconsistent are accepted, for experiments about the bias"
+    )
+    mask: Literal["target", "query", "history"] = Field(
+        "target",
+        description="what is never a negative: the row's positive, the user's positives of this batch too, or all that "
+        "the user had",
+    )
+    weight_field: str | None = Field(
+        None, description="column of the .inter file that weighs rows in the loss; it never enters Q"
+    )
+    segment_field: str | None = Field(
+        None, description="column of the .inter file: batches of one segment each, and Q per segment (TwoTower)"
+    )
+    pools: Count = Field(1, description="pools of negatives that a step draws; each serves an equal part of the rows")
+    similarity: Literal["dot", "cosine"] = Field(description="score of a query and an item, before the temperature")
+    temperature: Positive = Field(description="what scores are divided by before any correction")
+    temperature_mode: Literal["fixed", "learned", "scheduled"] = Field(
+        "fixed",
+        description="fixed; learned from `temperature` on; or scheduled, geometrically to `temperature_end`",
+    )
+    temperature_end: Positive | None = Field(None, description="last temperature of a schedule")
+    temperature_steps: Count | None = Field(None, description="steps until a schedule has reached it")
+    embedding_size: Count = Field(description="width of id embeddings, and of states in a sequential model")
+    user_features: list[str] | None = Field(
+        None, description="columns of the .user file, such as [age, gender], added to the user's vector"
+    )
+    item_features: list[str] | None = Field(
+        None, description="columns of the .item file, such as [genre], added to the item's vector"
+    )
+    context_features: list[str] | None = Field(
+        None, description="columns of the .inter file that a request knows, such as [hour], added to the query"
+    )
+    use_item_id: bool = Field(True, description="whether an item has a vector of its own beside its features")
+    id_dropout: Share = Field(0.0, description="share of ids left out in training, so that features can stand alone")
+    gradient_cache: Count | None = Field(
+        None, description="rows encoded at a time where a batch does not fit into memory; None: all at once"
+    )
+    sparse_embeddings: bool | Literal["auto"] = Field(
+        "auto",
+        description="whether id tables have sparse gradients; auto: large tables, where nothing speaks against it",
+    )
+    lr_schedule: Literal["constant", "linear", "cosine"] = Field(
+        description="learning rate after the warm-up: constant, or a decay to 0 over all epochs"
+    )
+    warmup_steps: CountOrZero = Field(description="steps of linear warm-up to the learning rate")
+    diagnostics: bool = Field(
+        True, description="whether an epoch ends with measures of the vectors, for catalogues that are not too large"
+    )
 
 
 class TwoTowerSettings(RetrievalSettings):
     """Settings of the two-tower encoder."""
 
-    mlp_sizes: list[Count]
-    dropout: Share
-    user_tower: Literal["id", "history"] = "id"
-    max_history: Count | None = None
-    history_pooling: Literal["mean", "attention"] = "mean"
-    use_user_id: bool = True
+    mlp_sizes: list[Count] = Field(
+        description="widths of layers on top of the embeddings, such as [128, 64]; []: matrix factorisation"
+    )
+    dropout: Share = Field(description="share of the embedding that is dropped in training, before the layers")
+    user_tower: Literal["id", "history"] = Field(
+        "id", description="a user is a vector of its own, or the items before the target, pooled (eval_args.order=TO)"
+    )
+    max_history: Count | None = Field(
+        None, description="of user_tower=history: items that are pooled, the latest; None: MAX_ITEM_LIST_LENGTH"
+    )
+    history_pooling: Literal["mean", "attention"] = Field(
+        "mean", description="of user_tower=history: the mean, or attention with a learned query and recency"
+    )
+    use_user_id: bool = Field(True, description="whether a user has a vector of its own beside its features")
 
 
 class SASRecSettings(RetrievalSettings):
     """Settings of the SASRec-style encoder."""
 
-    n_layers: Count
-    n_heads: Count
-    inner_size: Count
-    dropout: Share
-    block: Literal["classic", "ligr", "hstu"]
-    norm: Literal["pre", "post"]
-    feed_forward: Literal["gelu", "relu", "swiglu"]
-    positions: Literal["learned", "rotary", "relative", "none"]
-    time: Literal["none", "gaps", "bias", "both"] = "none"
-    time_buckets: Annotated[int, BeforeValidator(_no_bool), Field(ge=3, le=1024)] = 64
-    bias_weights: Literal["layers", "shared"] = "layers"
-    input_norm: bool
-    scale_embedding: bool
-    initializer_range: Positive
+    n_layers: Count = Field(description="transformer blocks")
+    n_heads: Count = Field(description="attention heads; embedding_size must divide by them")
+    inner_size: Count = Field(
+        description="width of the feed-forward layers; with swiglu two thirds of it make the same number of parameters"
+    )
+    dropout: Share = Field(description="share dropped in training after embedding, attention output and feed-forward")
+    block: Literal["classic", "ligr", "hstu"] = Field(
+        description="classic; ligr: gates before the residual sums; or hstu: gated silu attention"
+    )
+    norm: Literal["pre", "post"] = Field(description="LayerNorm before each part, or after the residual sum")
+    feed_forward: Literal["gelu", "relu", "swiglu"] = Field(description="activation of the feed-forward layers")
+    positions: Literal["learned", "rotary", "relative", "none"] = Field(
+        description="learned: vectors from the first item on; rotary, relative: distances; or none"
+    )
+    time: Literal["none", "gaps", "bias", "both"] = Field(
+        "none", description="times of items: gaps, added to items; bias, weights in attention; both, or none"
+    )
+    time_buckets: Annotated[int, BeforeValidator(no_bool), Field(ge=3, le=1024)] = Field(
+        64, description="buckets of times, whose widths grow with the time"
+    )
+    bias_weights: Literal["layers", "shared"] = Field(
+        "layers", description="weights of time and relative positions: of each layer, or shared by all"
+    )
+    input_norm: bool = Field(description="whether items and positions are normalised before the first block")
+    scale_embedding: bool = Field(description="whether items are multiplied by sqrt(embedding_size) before positions")
+    initializer_range: Positive = Field(description="standard deviation of initial weights")
 
 
 ACCUMULATION = frozenset({"accumulation_steps", "gradient_accumulation_steps", "accumulate_grad_batches"})

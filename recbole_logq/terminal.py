@@ -6,6 +6,7 @@ import logging
 import os
 import re
 import select
+import shutil
 import sys
 import traceback
 from typing import IO, TYPE_CHECKING, Any
@@ -51,9 +52,24 @@ def show_traceback(kind: type[BaseException], error: BaseException, trace: Trace
     print(visible("".join(traceback.format_exception(kind, error, trace))), end="", file=sys.stderr)
 
 
+def text_width() -> int:
+    """Columns for running text: those of the terminal, 100 at most, and 80 where there is none."""
+    return max(40, min(shutil.get_terminal_size((80, 24)).columns, 100))
+
+
+def bar_options() -> dict[str, Any]:
+    """Arguments of a progress bar: its width, and seldom a new line where a file takes it."""
+    return {"ncols": text_width(), "mininterval": 0.1 if sys.stderr.isatty() else 10}
+
+
 def say(text: str) -> None:
     """Print a line, or several."""
     print(visible(text), flush=True)
+
+
+def tell(text: str) -> None:
+    """Print progress: on standard error, so that standard output holds results alone."""
+    print(visible(text), file=sys.stderr, flush=True)
 
 
 def cell(text: Any) -> Text:
@@ -63,12 +79,13 @@ def cell(text: Any) -> Text:
     return Text(visible(str(text)))
 
 
-def console(width: int | None = None, file: IO[str] | None = None) -> Console:
+def console(width: int | None = None, file: IO[str] | None = None, stderr: bool = False) -> Console:
     """Where tables are printed.
 
     Args:
-        width: Where there is no terminal that has one.
-        file: Instead of standard output.
+        width: Columns where there is no terminal that has them.
+        file: Stream in place of standard output.
+        stderr: Whether it is standard error, for progress.
     """
     from rich.console import Console
 
@@ -76,8 +93,8 @@ def console(width: int | None = None, file: IO[str] | None = None) -> Console:
         def on_broken_pipe(self) -> None:
             raise BrokenPipeError  # rich would leave with a status of its own
 
-    made = Quiet(file=file)
-    return made if made.is_terminal or width is None else Quiet(file=file, width=width)
+    made = Quiet(file=file, stderr=stderr)
+    return made if made.is_terminal or width is None else Quiet(file=file, stderr=stderr, width=width)
 
 
 def reader_gone() -> bool:

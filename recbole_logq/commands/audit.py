@@ -4,28 +4,41 @@ from __future__ import annotations
 
 from typing import Any
 
-from recbole_logq.commands.options import config_files, write_page, write_result
-from recbole_logq.commands.outputs import AUDIT, check_json, check_page
-from recbole_logq.errors import RequestError
+from pydantic import Field
 
-USAGE = """\
-  audit          what a dataset's test set really is:  --dataset=NAME [--output=FILE.json] [--page=FILE.html]
-                                  [--any_filter=value ...]
-"""
+from recbole_logq.commands.options import write_page, write_result
+from recbole_logq.commands.outputs import AUDIT, check_json, check_page
+from recbole_logq.flags import ConfigFiles, Flags, JsonFile, Name, PageFile, take_flags
+
+SUMMARY = "what a dataset's test set really is: filters, popularity, order, leakage"
+SETTINGS = "Filters and columns, such as --user_inter_num_interval=[5,inf) or --TIME_FIELD=when"
+EXAMPLES = (
+    "recbole-logq audit --dataset=ml-100k",
+    'recbole-logq audit --dataset=ml-100k --user_inter_num_interval="[5,inf)" --page=audit.html',
+)
+
+
+class AuditFlags(Flags):
+    """What the command takes for itself."""
+
+    dataset: Name = Field(description="dataset to look at")
+    config_files: ConfigFiles = Field([], description="YAML files of filters and columns; later ones win")
+    output: JsonFile | None = Field(None, description="file for the result")
+    page: PageFile | None = Field(None, description="page with tables, which opens offline")
+
+
+FLAGS = (AuditFlags,)
 
 
 def execute(options: dict[str, Any]) -> None:
     """Run the command."""
-    output, html = options.pop("output", None), options.pop("page", None)
-    if "dataset" not in options:
-        raise RequestError("no dataset given: set --dataset=NAME")
-    check_json("output", output, AUDIT)
-    check_page("page", html)
-    files = config_files(options)
+    flags = take_flags(options, AuditFlags, settings=True)
+    check_json("output", flags.output, AUDIT)
+    check_page("page", flags.page)
     from recbole_logq.audits.audit_page import page, print_audit
     from recbole_logq.audits.time_order_audit import audit
 
-    report = audit(options.pop("dataset"), files, options)
+    report = audit(flags.dataset, flags.config_files, options)
     print_audit(report)
-    write_result(output, report)
-    write_page(html, page(report) if html else "")
+    write_result(flags.output, report)
+    write_page(flags.page, page(report) if flags.page else "")

@@ -2,19 +2,40 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from recbole_logq.commands.options import config_files
+from pydantic import Field
+
+from recbole_logq.allowed_values import Allowed
 from recbole_logq.early import check_request
 from recbole_logq.errors import RequestError
+from recbole_logq.experiment.plan import ComparisonKeys
+from recbole_logq.flags import ConfigFiles, Flags, Folder, Number, Text, take_flags
 from recbole_logq.settings import check_keys
 from recbole_logq.terminal import say
 
-USAGE = """\
-  compare        train models with several seeds and report the differences:  --models=A,B --dataset=NAME [--seeds=3]
-                 or --config_files=FILE.yaml  [--processes=2] [--address=auto] [--folder=FOLDER] [--any_setting=value];
-                 or results of `run --output` side by side:  --results="a.json b.json"
-"""
+SUMMARY = "train models with several seeds and test the differences, or set stored results side by side"
+SETTINGS = "Any setting, for all models, such as --epochs=20"
+EXAMPLES = (
+    "recbole-logq compare --models=TwoTowerCorrectedLogQ,TwoTowerLogQ --dataset=ml-100k --seeds=5 --processes=2",
+    'recbole-logq compare --results="a.json b.json"',
+)
+Address = Annotated[Text, Allowed("auto, HOST:PORT, ray://HOST:PORT")]
+
+
+class CompareFlags(Flags):
+    """What the command takes for itself."""
+
+    config_files: ConfigFiles = Field([], description="YAML files of a plan; later ones win, the command line last")
+    folder: Folder | None = Field(None, description="folder of runs and report; comparisons/TITLE by default")
+    processes: Number | None = Field(None, description="runs at a time on this machine; 1 by default")
+    address: Address | None = Field(None, description="Ray cluster that runs them instead")
+    results: Annotated[Text, Allowed('"A.json B.json"')] | None = Field(
+        None, description="results of `run --output` to set side by side; nothing is trained"
+    )
+
+
+FLAGS = (CompareFlags, ComparisonKeys)
 
 
 def execute(options: dict[str, Any]) -> None:
@@ -22,24 +43,24 @@ def execute(options: dict[str, Any]) -> None:
     if "results" in options:
         check_keys(options, {"results"})
         from recbole_logq.comparisons.result_files import compare_files
+        from recbole_logq.report.screen import print_results
 
-        say(compare_files(str(options["results"] or "").split()))
+        print_results(compare_files((take_flags(options, CompareFlags).results or "").split()))
         return
-    files = config_files(options)
-    folder, processes, address = (options.pop(key, None) for key in ("folder", "processes", "address"))
-    if processes is not None and (isinstance(processes, bool) or not isinstance(processes, int) or processes < 1):
-        raise RequestError(f"processes={processes!r}: how many runs at a time, 1 or more")
-    if processes is not None and address is not None:
+    flags = take_flags(options, CompareFlags, settings=True)
+    if flags.processes is not None and flags.address is not None:
         raise RequestError("--processes is for this machine: with --address the cluster says how many runs fit")
     from recbole_logq.experiment.plan import make_plan
 
-    for run in make_plan(files, options).runs:
+    for run in make_plan(flags.config_files, options).runs:
         try:
             check_request(run.model, run.dataset, run.settings)
         except RequestError as error:
             raise RequestError(f"{run.name}: {error}") from error
     from recbole_logq.comparisons.comparison import compare
+    from recbole_logq.report.screen import print_comparison
+    from recbole_logq.report.summary import summarise
 
-    found = compare(files, options, folder, processes or 1, address)
-    say(next(path for path in found["report"] if path.suffix == ".md").read_text(encoding="utf-8"))
+    found = compare(flags.config_files, options, flags.folder, flags.processes or 1, flags.address)
+    print_comparison(summarise(found["records"], found["comparisons"]))
     say(f"report: {next(path for path in found['report'] if path.suffix == '.html')}")

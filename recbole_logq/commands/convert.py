@@ -3,34 +3,61 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from recbole_logq.commands.options import check_flag
-from recbole_logq.errors import RequestError
-from recbole_logq.settings import DATA_PATH, check_keys
+from pydantic import Field
+
+from recbole_logq.allowed_values import Allowed
+from recbole_logq.flags import File, Flags, Folder, Name, Text, YesNo, take_flags
+from recbole_logq.settings import DATA_PATH
 from recbole_logq.terminal import say
 
-USAGE = """\
-  convert        CSV, JSON Lines, Parquet or sequences to atomic files:  --input=FILE --dataset=NAME [--user=COLUMN]
-                 [--item=COLUMN] [--time=COLUMN] [--keep.COLUMN=TYPE ...] [--format=csv|json|parquet|sequences]
-                 [--separator=C] [--quote=double|single|none] [--encoding=NAME] [--data_path=FOLDER]
-                 [--overwrite=true]
-"""
+SUMMARY = "a file of yours (CSV, JSON Lines, Parquet, sequences) to the files that RecBole reads"
+EXAMPLES = (
+    "recbole-logq convert --input=ratings.csv --dataset=mine",
+    "recbole-logq convert --input=log.parquet --dataset=mine --user=visitor --item=product --keep.price=float",
+)
+KEEP = Allowed("a name of a column with its type, --keep.rating=float", "keep.COLUMN=TYPE")
+Column = Annotated[Text, Allowed("COLUMN")]
+
+
+class ConvertFlags(Flags):
+    """What the command takes."""
+
+    input: File = Field(description="file to read; text may be compressed (gzip, bzip2, xz, zstd)")
+    dataset: Name = Field(description="name that --dataset will use")
+    data_path: Folder = Field(DATA_PATH, description="folder of the datasets")
+    user: Column | None = Field(None, description="column of user ids; guessed from the names by default")
+    item: Column | None = Field(None, description="column of item ids; likewise")
+    time: Column | None = Field(
+        None, description="column of times, numbers since 1970 or ISO 8601 dates; likewise, and there may be none"
+    )
+    keep: Annotated[dict[str, Any] | None, KEEP] = Field(
+        None, description="further columns with their type: --keep.rating=float"
+    )
+    format: Annotated[Text, Allowed("csv, json, parquet, sequences")] | None = Field(
+        None,
+        description="format of the file; from its content by default; sequences: a user and its items a line",
+    )
+    separator: Annotated[Text, Allowed("C")] | None = Field(
+        None, description="what stands between columns of a CSV; from its first line by default"
+    )
+    quote: Annotated[Text, Allowed("double, single, none")] | None = Field(
+        None, description="quotes around fields of a CSV; double by default, none where tabs separate"
+    )
+    encoding: Name | None = Field(None, description="encoding of text; UTF-8 by default")
+    overwrite: YesNo = Field(False, description="whether to replace a dataset of that name")
+
+
+FLAGS = (ConvertFlags,)
 
 
 def execute(options: dict[str, Any]) -> None:
     """Run the command."""
-    known = {"input", "dataset", "data_path", "format", "user", "item", "time", "keep", "separator", "quote"}
-    check_keys(options, known | {"encoding", "overwrite"})
-    for key in ("input", "dataset"):
-        if key not in options:
-            raise RequestError(f"convert needs --{key}=: --input=FILE --dataset=NAME")
-    check_flag(options, "overwrite")
-    if not isinstance(options.get("keep", {}), dict):
-        raise RequestError("keep names a column and its type: --keep.rating=float")
+    flags = take_flags(options, ConvertFlags).model_dump()
     from recbole_logq.data.source.convert import convert
 
-    report = convert(options.pop("input"), options.pop("dataset"), **options)
+    report = convert(flags.pop("input"), flags.pop("dataset"), **flags)
     say("\n".join(report.lines()))
     folder = Path(report.target).parent
     say(

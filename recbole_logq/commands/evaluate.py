@@ -4,29 +4,45 @@ from __future__ import annotations
 
 from typing import Any
 
-from recbole_logq.commands.options import check_flag, config_files, write_result
-from recbole_logq.commands.outputs import RESULT, check_json
-from recbole_logq.errors import RequestError
+from pydantic import Field
 
-USAGE = """\
-  evaluate       test a checkpoint again:  --checkpoint=FILE [--output=FILE.json] [--allow_other_training=true]
-                                  [--any_setting=value ...]
-"""
+from recbole_logq.commands.options import print_result, write_result
+from recbole_logq.commands.outputs import RESULT, check_json
+from recbole_logq.flags import ConfigFiles, File, Flags, JsonFile, YesNo, take_flags
+from recbole_logq.terminal import say
+
+SUMMARY = "test a checkpoint again, under its own protocol or another one"
+SETTINGS = "Settings of the evaluation, such as --topk=[5,20], --metrics=[NDCG] or --eval_args.mode=uni100"
+EXAMPLES = (
+    "recbole-logq evaluate --checkpoint=saved/TwoTowerCorrectedLogQ.pth",
+    "recbole-logq evaluate --checkpoint=saved/TwoTowerCorrectedLogQ.pth --topk=[5,20] --output=again.json",
+)
+
+
+class EvaluateFlags(Flags):
+    """What the command takes for itself."""
+
+    checkpoint: File = Field(description="checkpoint of a run")
+    config_files: ConfigFiles = Field([], description="YAML files of settings; later ones win")
+    output: JsonFile | None = Field(None, description="file for the result")
+    allow_other_training: YesNo = Field(
+        False, description="whether to test although the split's training part is not what the model was trained on"
+    )
+
+
+FLAGS = (EvaluateFlags,)
 
 
 def execute(options: dict[str, Any]) -> None:
     """Run the command."""
-    output, file = options.pop("output", None), options.pop("checkpoint", None)
-    if not file:
-        raise RequestError("no checkpoint given: set --checkpoint=FILE")
-    check_json("output", output, RESULT)
-    files = config_files(options)
-    check_flag(options, "allow_other_training")
-    other = options.pop("allow_other_training", False)
+    flags = take_flags(options, EvaluateFlags, settings=True)
+    check_json("output", flags.output, RESULT)
     from recbole_logq.experiment.evaluate import evaluate
 
-    result = evaluate(str(file), files, options, allow_other_training=other)
+    other = flags.allow_other_training
+    result = evaluate(flags.checkpoint, flags.config_files, options, allow_other_training=other)
+    print_result(result)
     if result["same_protocol"] and result["stored_test_result"] is not None:
         same = result["test_result"] == result["stored_test_result"]
-        print("same as the result stored after training" if same else "DIFFERS from the result stored after training")
-    write_result(output, result)
+        say("same as the result stored after training" if same else "DIFFERS from the result stored after training")
+    write_result(flags.output, result)

@@ -1,22 +1,11 @@
-"""Options that several commands have, and their checks, before any long work."""
+"""What several commands write: files, and results on standard output."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from recbole_logq.errors import RequestError
 from recbole_logq.files import write_json, write_text
-
-
-def config_files(options: dict[str, Any]) -> list[str]:
-    """Take ``config_files`` out of the options: names with blanks between them."""
-    return str(options.pop("config_files", None) or "").split()
-
-
-def check_flag(options: dict[str, Any], key: str) -> None:
-    """Raise ``RequestError`` unless the option is missing, true or false."""
-    if not isinstance(options.get(key, False), bool):
-        raise RequestError(f"{key}={options[key]!r}: true or false")
+from recbole_logq.terminal import cell, console, say
 
 
 def write_result(target: Any, result: dict[str, Any]) -> None:
@@ -29,3 +18,24 @@ def write_page(target: Any, text: str) -> None:
     """Write what ``--page`` asks for, if anything."""
     if target is not None:
         write_text(str(target), text)
+
+
+def print_result(result: dict[str, Any]) -> None:
+    """Print a table of test results, beside those of the validation where there was one.
+
+    Args:
+        result: As a run or an evaluation returns it.
+    """
+    from rich.table import Table
+
+    best = result.get("best_valid_result") or {}
+    title = f"{result['model']} on {result['dataset']}, seed {result['seed']}"
+    say(title)
+    table = Table()
+    for name in ("metric", *(["valid"] if best else []), "test"):
+        table.add_column(name, justify="left" if name == "metric" else "right")
+    for metric, value in result["test_result"].items():
+        table.add_row(cell(metric), *([cell(best.get(metric, "-"))] if best else []), cell(value))
+    console().print(table)
+    if result.get("checkpoint"):
+        say(f"checkpoint: {result['checkpoint']}")

@@ -2,72 +2,93 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
-from recbole_logq.commands.options import check_flag
+from pydantic import Field
+
+from recbole_logq.allowed_values import Allowed
+from recbole_logq.commands.export import Index, IndexOptions
 from recbole_logq.commands.outputs import check_table
 from recbole_logq.errors import RequestError
-from recbole_logq.settings import check_keys
+from recbole_logq.flags import File, Flags, Number, Plugins, Text, YesNo, take_flags
 from recbole_logq.terminal import say
 
-USAGE = """\
-  recommend      the best items, from such a folder (or a checkpoint):  --model=FOLDER --users=a,b, or
-                 --history="item1,item2" of a visitor, or --input=users.csv --output=top.parquet
-                 [--k=10] [--exclude_history=true] [--context="hour=12,device=web"] [--index=exact]
-                 [--at=TIME of the request] [--times=T1,T2 of a visitor's items]
-                 [--index_options.ef_search=128] [--plugins=FILE.py of a checkpoint's]
-"""
+SUMMARY = "the best items for users, from an exported folder or a checkpoint"
+EXAMPLES = (
+    "recbole-logq recommend --model=served --users=196,186 --k=5",
+    "recbole-logq recommend --model=served --input=users.csv --output=top.parquet --exclude_history=true",
+)
+WAYS = ("users", "history", "input")
+
+
+class RecommendFlags(Flags):
+    """What the command takes."""
+
+    model: Annotated[Text, Allowed("FOLDER, FILE.pth")] = Field(
+        description="folder that export has made or a checkpoint"
+    )
+    users: Annotated[Text, Allowed("A,B")] | None = Field(None, description="users, whose rankings are printed")
+    history: Annotated[Text, Allowed("ITEM,ITEM")] | None = Field(None, description="items of a visitor, in time order")
+    input: File | None = Field(None, description="file of users or histories: one row, one ranking")
+    output: Annotated[Text, Allowed("FILE.csv, FILE.parquet")] | None = Field(None, description="file for the rankings")
+    k: Number = Field(10, description="items of a ranking")
+    exclude_history: YesNo = Field(False, description="whether items that a user had are left out")
+    context: Annotated[Text, Allowed("COLUMN=VALUE,...")] | None = Field(
+        None, description="what the request knows: --context=hour=12,device=web"
+    )
+    at: Annotated[Any, Allowed("TIME")] = Field(None, description="time of the request, where the model reads it")
+    times: Annotated[Text, Allowed("T1,T2")] | None = Field(None, description="times of a visitor's items, in order")
+    index: Index | None = Field(None, description="index to use in place of the folder's")
+    index_options: IndexOptions = Field(None, description="options of the search, such as ef_search of hnsw")
+    show_progress: YesNo | None = Field(None, description="whether --input has a progress bar; true by default")
+    plugins: Plugins | None = Field(None, description="files and modules of your own that a checkpoint names")
+
+
+FLAGS = (RecommendFlags,)
 
 
 def execute(options: dict[str, Any]) -> None:
     """Run the command."""
-    ways = {"users", "history", "input"}
-    known = {"model", "output", "k", "exclude_history", "context", "index", "index_options", "show_progress", "plugins"}
-    known |= {"at", "times"}
-    check_keys(options, known | ways)
-    if not options.get("model"):
-        raise RequestError("no model given: set --model=FOLDER, made by export, or --model=FILE.pth")
-    if len(given := sorted(ways & options.keys())) != 1:
-        found = " and ".join(f"--{key}" for key in given) or "none"
+    flags = take_flags(options, RecommendFlags)
+    ways = [key for key in sorted(WAYS) if key in flags.model_fields_set]
+    if len(ways) != 1:
+        found = " and ".join(f"--{key}" for key in ways) or "none"
         raise RequestError(f"recommend takes one of --users=a,b, --history=item1,item2 and --input=FILE, found {found}")
-    for key in ("exclude_history", "show_progress"):
-        check_flag(options, key)
-    k, output = options.get("k", 10), options.get("output")
-    if isinstance(k, bool) or not isinstance(k, int) or k < 1:
-        raise RequestError(f"k={k!r}: a whole number, 1 or more")
-    if output is not None and "input" not in options:
-        raise RequestError("--output is for --input; a few users are printed")
-    if "show_progress" in options and "input" not in options:
-        raise RequestError("--show_progress is for --input; a few users take no time")
-    if "times" in options and "history" not in options:
+    if flags.input is None:
+        _refuse_file_flags(flags)
+    if flags.times is not None and flags.history is None:
         raise RequestError("--times is for --history; those of users are in the folder, and rows of --input have them")
-    if "context" in options and "input" in options:
+    if flags.input is not None and flags.context is not None:
         raise RequestError("--context is for --users and --history; the rows of --input have columns of it")
     from recbole_logq.serving.recommend import check_files, opened, recommend_file, show
     from recbole_logq.serving.tokens import split_context, split_tokens
 
-    if "input" in options:
-        check_files(options["input"], output)
-        check_table("output", output)
-    rows = split_tokens(str(options.get("users", "")))
-    history = split_tokens(str(options.get("history", "")))
-    if "users" in options and not rows:
+    if flags.input is not None:
+        check_files(flags.input, flags.output)
+        check_table("output", flags.output)
+    rows = split_tokens(flags.users or "")
+    if flags.users is not None and not rows:
         raise RequestError("--users is empty: --users=a,b")
-    context = split_context(str(options["context"])) if "context" in options else None
-    excluded = options.get("exclude_history", False)
-    with opened(
-        options["model"], options.get("index"), options.get("index_options"), options.get("plugins")
-    ) as retriever:
-        if "input" in options:
-            shown = options.get("show_progress", True)
+    context = None if flags.context is None else split_context(flags.context)
+    with opened(flags.model, flags.index, flags.index_options, flags.plugins) as retriever:
+        if flags.input is not None:
+            shown = flags.show_progress is not False
+            target = str(flags.output)
             n = recommend_file(
-                retriever, options["input"], str(output), k, excluded, show_progress=shown, at=options.get("at")
+                retriever, flags.input, target, flags.k, flags.exclude_history, show_progress=shown, at=flags.at
             )
-            say(f"{output}: the best {k} items of {n:,} rows")
+            say(f"{target}: the best {flags.k} items of {n:,} rows")
             return
-        who: dict[str, Any] = {"users": rows} if "users" in options else {"histories": [history]}
+        who: dict[str, Any] = {"users": rows} if rows else {"histories": [split_tokens(flags.history or "")]}
         names = rows or ["visitor"]
-        who |= {"times": [split_tokens(str(options["times"]))]} if "times" in options else {}
+        who |= {} if flags.times is None else {"times": [split_tokens(flags.times)]}
         contexts = None if context is None else [context] * len(names)
-        best = retriever.recommend(**who, k=k, exclude_history=excluded, contexts=contexts, at=options.get("at"))
-        show(best, names)
+        further = {"exclude_history": flags.exclude_history, "contexts": contexts, "at": flags.at}
+        show(retriever.recommend(**who, k=flags.k, **further), names)
+
+
+def _refuse_file_flags(flags: RecommendFlags) -> None:
+    if flags.output is not None:
+        raise RequestError("--output is for --input; a few users are printed")
+    if flags.show_progress is not None:
+        raise RequestError("--show_progress is for --input; a few users take no time")

@@ -4,35 +4,49 @@ from __future__ import annotations
 
 from typing import Any
 
-from recbole_logq.commands.options import config_files, write_result
+from pydantic import Field
+
+from recbole_logq.commands.options import print_result, write_result
 from recbole_logq.commands.outputs import RESULT, check_json
 from recbole_logq.early import check_request
-from recbole_logq.errors import RequestError
+from recbole_logq.flags import ConfigFiles, File, Flags, JsonFile, Name, take_flags
 from recbole_logq.launcher import launched_rank
 
-USAGE = """\
-  run (default)  train and test:  --model=NAME --dataset=NAME [--config_files="a.yaml b.yaml"]
-                                  [--resume=FILE] [--output=FILE.json] [--nproc=2] [--any_setting=value ...]
-"""
+SUMMARY = "train and test a model; the default command"
+SETTINGS = "Any setting, such as --epochs=20, --negatives.count=512 or --nproc=2"
+EXAMPLES = (
+    "recbole-logq --model=TwoTowerCorrectedLogQ --dataset=ml-100k",
+    "recbole-logq run --config_files=mine.yaml --model=SASRecMNSCorrectedLogQ --epochs=50 --output=result.json",
+)
+
+
+class RunFlags(Flags):
+    """What the command takes for itself."""
+
+    model: Name | None = Field(None, description="model to train, here or in a file; `recbole-logq models` lists them")
+    dataset: Name | None = Field(None, description="dataset, here or in a file")
+    config_files: ConfigFiles = Field([], description="YAML files of settings; later ones win, the command line last")
+    resume: File | None = Field(None, description="checkpoint to go on from, such as saved/NAME-last.pth")
+    output: JsonFile | None = Field(None, description="file for the result")
+
+
+FLAGS = (RunFlags,)
 
 
 def execute(options: dict[str, Any]) -> None:
     """Run the command."""
-    output, resume = options.pop("output", None), options.pop("resume", None)
-    if resume is True:
-        raise RequestError("--resume has no value: write --resume=FILE, a checkpoint")
-    files = config_files(options)
-    model, dataset = options.pop("model", None), options.pop("dataset", None)
-    check_json("output", output, RESULT)
-    if resume is None:  # a checkpoint knows which plug-ins are missing
-        check_request(model, dataset, options, files)
+    flags = take_flags(options, RunFlags, settings=True)
+    check_json("output", flags.output, RESULT)
+    if flags.resume is None:  # a checkpoint knows which plug-ins are missing
+        check_request(flags.model, flags.dataset, options, flags.config_files)
     from recbole_logq.experiment.processes import leave
     from recbole_logq.experiment.run import run
 
-    result = run(model, dataset, files, options, resume=resume)
+    result = run(flags.model, flags.dataset, flags.config_files, options, resume=flags.resume)
     leave()
     if launched_rank() == 0:
-        write_result(output, result)
+        print_result(result)
+        write_result(flags.output, result)
 
 
 def launch(options: dict[str, Any], words: list[str]) -> None:
@@ -46,13 +60,12 @@ def launch(options: dict[str, Any], words: list[str]) -> None:
         RequestError: The settings are wrong.
         WorkError: A process failed, or the work was interrupted.
     """
-    check_json("output", options.pop("output", None), RESULT)
-    resume = options.pop("resume", None)
-    files = config_files(options)
-    if resume is None:
-        check_request(options.get("model"), options.get("dataset"), options, files)
+    flags = take_flags(options, RunFlags, settings=True)
+    check_json("output", flags.output, RESULT)
+    if flags.resume is None:
+        check_request(flags.model, flags.dataset, options, flags.config_files)
     from recbole_logq.config import Config
     from recbole_logq.experiment.local_ranks import run_ranks
 
-    config = Config(options.pop("model", None), options.pop("dataset", None), files, options)
+    config = Config(flags.model, flags.dataset, flags.config_files, options)
     run_ranks(config["nproc"], words)

@@ -3,36 +3,46 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from recbole_logq.commands.options import config_files
+from pydantic import Field
+
+from recbole_logq.allowed_values import Allowed
+from recbole_logq.commands.compare import Address
 from recbole_logq.errors import RequestError
+from recbole_logq.flags import ConfigFiles, Flags, Folder, Text, take_flags
+from recbole_logq.sweeps.plan import SweepKeys
 from recbole_logq.terminal import say
 
-USAGE = """\
-  sweep          search settings on Ray, by validation:  --config_files=FILE.yaml, or --model=NAME --dataset=NAME
-                 --params_file=hyper.test  [--trials=20] [--search=random|grid|optuna] [--folder=FOLDER]
-                 [--address=auto|HOST:PORT|ray://HOST:PORT] [--resume] [--any_setting=value]
-"""
+SUMMARY = "search settings on Ray, by validation, and test the winner once"
+SETTINGS = "Any setting, for all trials, such as --epochs=20"
+EXAMPLES = (
+    "recbole-logq sweep --model=TwoTowerCorrectedLogQ --dataset=ml-100k --params_file=hyper.test --trials=20",
+    "recbole-logq sweep --config_files=sweep.yaml --resume",
+)
+
+
+class SweepFlags(Flags):
+    """What the command takes for itself."""
+
+    config_files: ConfigFiles = Field([], description="YAML files of a plan; later ones win, the command line last")
+    params_file: Annotated[Text, Allowed("FILE")] | None = Field(None, description="the space as RecBole's range file")
+    folder: Folder | None = Field(None, description="folder of trials and report; sweeps/TITLE by default")
+    address: Address | None = Field(None, description="Ray cluster; this machine alone by default")
+    resume: Any = Field(False, description="go on with what lies in the folder")
+
+
+FLAGS = (SweepFlags, SweepKeys)
 
 
 def execute(options: dict[str, Any]) -> None:
     """Run the command."""
-    files = config_files(options)
-    folder, address, params_file = (options.pop(key, None) for key in ("folder", "address", "params_file"))
-    resume = options.pop("resume", False)
-    if not isinstance(resume, bool):
-        raise RequestError(f"resume={resume!r}: sweep goes on with what lies in its folder, write --resume alone")
+    flags = take_flags(options, SweepFlags, settings=True)
+    if not isinstance(flags.resume, bool):
+        raise RequestError(f"resume={flags.resume!r}: sweep goes on with what lies in its folder, write --resume alone")
+    from recbole_logq.report.screen import print_winners
     from recbole_logq.sweeps.sweep import sweep
 
-    found = sweep(files, options, params_file, folder, address, resume)
-    for one in found["searches"]:
-        if one["winner"] is None:
-            say(f"{one['name']}: no trial ended well")
-            continue
-        best = next(trial for trial in one["trials"] if trial["number"] == one["winner"])
-        test = ", ".join(f"{metric} {value:.4f}" for metric, value in one["test_result"].items())
-        say(f"{one['name']}: trial {one['winner']} wins, validation {one['metric']} {best['best_score']:.4f}")
-        say(f"  test ({one['tested']}): {test}")
-        say(f"  settings: {one['best']}")
+    found = sweep(flags.config_files, options, flags.params_file, flags.folder, flags.address, flags.resume)
+    print_winners(found["searches"])
     say(f"report: {Path(found['folder']) / 'report.html'}")

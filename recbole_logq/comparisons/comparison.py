@@ -22,7 +22,7 @@ from recbole_logq.experiment.ray_address import check_address
 from recbole_logq.experiment.ray_session import require_ray
 from recbole_logq.files import folder_name
 from recbole_logq.report import write_report
-from recbole_logq.terminal import say
+from recbole_logq.terminal import tell
 
 _FILES = {".lock", "runs", *(f"report.{suffix}" for suffix in ("html", "md", "csv", "json"))}
 
@@ -63,7 +63,7 @@ def compare(
             check_common_rows(named)
     with alone_in(store.folder, "comparison"):
         missing = store.missing(plan.runs)
-        say(f"{len(plan.runs) - len(missing)} of {len(plan.runs)} runs are done; results in {store.folder}")
+        tell(f"{len(plan.runs) - len(missing)} of {len(plan.runs)} runs are done; results in {store.folder}")
         report = _Progress(len(missing), processes)
         try:
             if missing and address:
@@ -188,4 +188,4 @@ class _Progress:
             outcome = f"FAILED: {record['error']}"
         left = (time.perf_counter() - self.start) / self.ended * (self.total - self.ended)
         rest = f", about {left / 60:.0f} min left" if self.ended < self.total else ""
-        say(f"[{self.ended}/{self.total}] {run.name}, {run.dataset}, seed {run.seed}: {outcome}{rest}")
+        tell(f"[{self.ended}/{self.total}] {run.name}, {run.dataset}, seed {run.seed}: {outcome}{rest}")

@@ -11,12 +11,11 @@ from pydantic import ValidationError
 from recbole_logq.comparisons.run_record import Measurement, problem_of
 from recbole_logq.data.dataset.protocol import require_common
 from recbole_logq.errors import RequestError
-from recbole_logq.markup import in_markdown
 from recbole_logq.parsing import read_json
 
 
-def compare_files(files: Sequence[str | Path]) -> str:
-    """A table of the test results in files that ``run --output`` wrote, a line each.
+def compare_files(files: Sequence[str | Path]) -> list[dict[str, Any]]:
+    """The results in files that ``run --output`` wrote, which can stand side by side.
 
     Raises:
         RequestError: A file is no such result, or the results were not measured the same way.
@@ -25,7 +24,7 @@ def compare_files(files: Sequence[str | Path]) -> str:
     if len(results) < 2:
         raise RequestError('compare needs two results or more: --results="a.json b.json"')
     require_common(results)
-    return table(results)
+    return results
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -43,15 +42,3 @@ def _read(path: Path) -> dict[str, Any]:
     except ValidationError as error:
         raise RequestError(f"{path} is no result of run --output: {problem_of(error)}") from error
     return result
-
-
-def table(results: Sequence[dict[str, Any]]) -> str:
-    """Markdown, with protocol and test fingerprint below."""
-    metrics = [name for name in results[0]["test_result"] if all(name in one["test_result"] for one in results)]
-    lines = ["| model | seed | " + " | ".join(map(in_markdown, metrics)) + " |", "|---" * (len(metrics) + 2) + "|"]
-    for one in results:
-        values = " | ".join(f"{one['test_result'][name]:.4f}" for name in metrics)
-        lines.append(f"| {in_markdown(one['model'])} | {in_markdown(one['seed'])} | {values} |")
-    prints = ", ".join(dict.fromkeys(one["fingerprint"]["test"] for one in results))
-    protocol = ", ".join(f"{key}: {value}" for key, value in results[0]["protocol"].items())
-    return "\n".join([*lines, "", in_markdown(f"{results[0]['dataset']}; {protocol}; test set {prints}")])

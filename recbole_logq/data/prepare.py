@@ -246,7 +246,7 @@ def create_loaders(config: Any, dataset: Dataset, parts: list[Dataset]) -> tuple
     logger = getLogger()
     for title, keys in (("Training", ["train_batch_size"]), ("Evaluation", ["eval_batch_size", "eval_args"])):
         values = " ".join(set_color(f" {key}", "cyan") + f" = [{config[key]}]" for key in keys)
-        logger.info(set_color(f"[{title}]:", "pink") + values)
+        logger.info(set_color(f"[{title}]:", "pink") + values, extra={"detail": True})
     return train, valid, test
 
 

@@ -8,16 +8,37 @@ import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import Field
+
+from recbole_logq.allowed_values import Allowed
 from recbole_logq.errors import RequestError
 from recbole_logq.experiment.plan_layers import entry_of, listed, read_plan, refuse_reserved, text, with_protocol
 from recbole_logq.files import folder_name
+from recbole_logq.flags import Flags
 from recbole_logq.layers import over
 from recbole_logq.parsing import parse_value
 from recbole_logq.plugins import sources_of
 
-PLAN_KEYS = frozenset({"title", "models", "dataset", "datasets", "seeds", "reference", "settings"})
+
+class ComparisonKeys(Flags):
+    """What a plan of a comparison says, in a file or on the command line."""
+
+    models: Annotated[Any, Allowed("A,B")] = Field(
+        None, description="models to compare; in a file also with a name and settings of their own"
+    )
+    dataset: Annotated[Any, Allowed("NAME")] = Field(None, description="dataset")
+    datasets: Annotated[Any, Allowed("A,B")] = Field(None, description="datasets, in place of one")
+    seeds: Annotated[Any, Allowed("N, [A,B]")] = Field(3, description="how many seeds, or a list of them")
+    reference: Annotated[Any, Allowed("NAME")] = Field(
+        None, description="model that the others are tested against; the first by default"
+    )
+    title: Annotated[Any, Allowed("TEXT")] = Field(None, description="heading of the report and name of its folder")
+    settings: Annotated[Any, Allowed("VALUE")] = Field(None, description="settings of all models, as a section")
+
+
+PLAN_KEYS = frozenset(ComparisonKeys.model_fields)
 RESERVED = frozenset({"model", "dataset", "seed", "config_files"})
 MAX_SEEDS = 10_000
 

@@ -64,7 +64,8 @@ def begin(config: Any, phases: Phases, prepared: Any = None) -> Begun:
 
     from recbole_logq.data.dataset.fingerprint import id_fingerprint, split_fingerprint
     from recbole_logq.data.prepare import check_labels, create_dataset, create_loaders, fetch, split_dataset
-    from recbole_logq.experiment.logs import start_log
+    from recbole_logq.experiment.logs import DETAIL, start_log
+    from recbole_logq.experiment.opening import data_lines, request_lines
     from recbole_logq.training.create import create_trainer
 
     init_seed(config["seed"], config["reproducibility"])
@@ -75,11 +76,13 @@ def begin(config: Any, phases: Phases, prepared: Any = None) -> Begun:
         if rank() == 0:
             remove_left_behind(Path(config["checkpoint_dir"]))
             remove_left_locks(Path(config["checkpoint_dir"]))
-        start_log(config)
+        log_file = start_log(config)
     except OSError as error:
         raise RequestError(f"cannot write {error.filename}: {error.strerror}; set --checkpoint_dir=FOLDER") from error
     logger = getLogger()
-    logger.info(config)
+    for line in request_lines(config, log_file):
+        logger.info(line)
+    logger.info(config, extra=DETAIL)
     compat.say_anomalies()
     with phases("data"):
         if prepared is None:
@@ -93,7 +96,9 @@ def begin(config: Any, phases: Phases, prepared: Any = None) -> Begun:
             prepared.hand_over(config)
             data, parts = prepared.data, prepared.parts
             fingerprint, ids = prepared.fingerprint, prepared.id_fingerprint
-        logger.info(data)
+        logger.info(data, extra=DETAIL)
+        for line in data_lines(config, data, parts):
+            logger.info(line)
         logger.info(f"split fingerprint: {fingerprint}")
         check_labels(data, config)
         try:
@@ -110,7 +115,7 @@ def begin(config: Any, phases: Phases, prepared: Any = None) -> Begun:
             raise
         reason = str(error).splitlines()[0] if str(error) else repr(error)
         raise RequestError(f"{config['model']} cannot be built with these settings: {reason}") from error
-    logger.info(network)
+    logger.info(network, extra=DETAIL)
     trainer = create_trainer(config, network)
     trainer.fingerprint, trainer.id_fingerprint = fingerprint, ids
     return Begun(trainer, loaders, parts)

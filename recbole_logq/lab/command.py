@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
 from recbole_logq.errors import RequestError
+from recbole_logq.flags import take_flags
 from recbole_logq.lab.estimator import DEFAULT, Estimator
-from recbole_logq.lab.measure import GROUPS, check_mask, measure
+from recbole_logq.lab.measure import check_mask, measure
+from recbole_logq.lab.options import FoldingOptions, GradientOptions, WeightOptions
 from recbole_logq.lab.problem import World
 from recbole_logq.lab.subject import Subject
 from recbole_logq.plugins import load_plugins
-from recbole_logq.settings import check_keys
-
-COMMON = {"seed"}
-CHECKPOINT = {"checkpoint", "data_path", "plugins"}
-GRADIENTS = COMMON | CHECKPOINT | {"show_progress", "estimators", "counts", "rows", "pools", "items", "zipf", "stage"}
-WEIGHTS = COMMON | CHECKPOINT | {"limit", "top"}
+from recbole_logq.terminal import bar_options
 
 
 def gradients(**options: Any) -> dict[str, Any]:
@@ -37,25 +33,20 @@ def gradients(**options: Any) -> dict[str, Any]:
     """
     from tqdm import tqdm
 
-    check_keys(options, GRADIENTS)
-    checkpoint = options.get("checkpoint")
-    if checkpoint and options.keys() & {"items", "zipf", "stage"}:
+    given, chosen = options.keys(), take_flags(dict(options), GradientOptions)
+    if chosen.checkpoint and given & {"items", "zipf", "stage"}:
         raise RequestError("items, zipf and stage are of the synthetic world: leave them out, or the checkpoint")
-    load_plugins(options.get("plugins"))
-    names = _words(options.get("estimators")) or list(DEFAULT)
-    estimators = [Estimator.parse(name) for name in names]
-    counts = [_whole("counts", n, 2) for n in _list(options.get("counts", [64, 256, 1024]))]
-    if not counts:
+    load_plugins(chosen.plugins)
+    estimators = [Estimator.parse(name) for name in chosen.estimators or DEFAULT]
+    if not chosen.counts:
         raise RequestError("counts=[]: give at least one number of negatives")
-    rows, pools = _whole("rows", options.get("rows", 64), 1), _whole("pools", options.get("pools", 256), 2 * GROUPS)
-    seed = _whole("seed", options.get("seed", 0), 0)
-    subject = _subject(checkpoint, options, rows, seed)
+    subject = _subject(chosen)
     for estimator in estimators:
         check_mask(estimator, subject)
     found = []
-    jobs = [(estimator, n) for estimator in estimators for n in counts]
-    for estimator, n in tqdm(jobs, ncols=100, disable=not options.get("show_progress", True), desc="estimators"):
-        one = measure(estimator, subject, n, pools, seed)
+    jobs = [(estimator, n) for estimator in estimators for n in chosen.counts]
+    for estimator, n in tqdm(jobs, **bar_options(), disable=not chosen.show_progress, desc="estimators"):
+        one = measure(estimator, subject, n, chosen.pools, chosen.seed)
         found.append({**asdict(one), "consistent": estimator.consistent})
     return {
         "subject": subject.name,
@@ -64,7 +55,7 @@ def gradients(**options: Any) -> dict[str, Any]:
         "items": subject.scores.shape[1],
         "p_positive": subject.p_positive,
         "pools": found[0]["pools"],
-        "seed": seed,
+        "seed": chosen.seed,
         "estimators": found,
     }
 
@@ -83,15 +74,14 @@ def sample_weights(**options: Any) -> dict[str, Any]:
     Raises:
         RequestError: No checkpoint, or an option is unknown or out of range.
     """
-    check_keys(options, WEIGHTS)
-    if not options.get("checkpoint"):
+    chosen = take_flags(dict(options), WeightOptions)
+    if not chosen.checkpoint:
         raise RequestError("--sample-weights needs a model: set --checkpoint=FILE")
-    limit, top = _whole("limit", options.get("limit", 50_000), 1), _whole("top", options.get("top", 15), 1)
     from recbole_logq.experiment.restore import restore_own
     from recbole_logq.lab.checkpoint_subject import exact_weights
 
-    restored = restore_own(str(options["checkpoint"]), **_of_restoring(options))
-    found = exact_weights(restored, limit, _whole("seed", options.get("seed", 0), 0))
+    restored = restore_own(chosen.checkpoint, **_of_restoring(chosen))
+    found = exact_weights(restored, chosen.limit, chosen.seed)
     weights, dataset = found["weights"], restored.parts[0]
     order = weights.argsort(stable=True)
 
@@ -110,8 +100,8 @@ def sample_weights(**options: Any) -> dict[str, Any]:
         "rows": len(weights),
         "mean": float(weights.mean()),
         "deciles": [float(weights[order[len(order) * d // 10]]) for d in range(1, 10)],
-        "most_certain": entries(order[:top]),
-        "least_certain": entries(order.flip(0)[:top]),
+        "most_certain": entries(order[: chosen.top]),
+        "least_certain": entries(order.flip(0)[: chosen.top]),
     }
 
 
@@ -126,68 +116,28 @@ def folding(**options: Any) -> dict[str, Any]:
     """
     from recbole_logq.lab.folding import fold
 
-    check_keys(options, COMMON)
-    seed = _whole("seed", options.get("seed", 0), 0)
+    seed = take_flags(dict(options), FoldingOptions).seed
     return {"seed": seed, "folding": [asdict(fold(negatives, seed=seed)) for negatives in ("own", "global", "mixed")]}
 
 
-def run_lab(options: dict[str, Any]) -> tuple[dict[str, Any], Callable[[dict[str, Any]], None]]:
-    """What the command line asks for; the report and the function that prints it."""
-    from recbole_logq.lab.report import print_folding, print_gradients, print_weights
-
-    weights, toy = options.pop("sample_weights", False), options.pop("folding", False)
-    if weights and toy:
-        raise RequestError("--sample-weights and --folding are two questions: ask one")
-    if weights:
-        return sample_weights(**options), print_weights
-    if toy:
-        return folding(**options), print_folding
-    return gradients(**options), print_gradients
-
-
-def _subject(checkpoint: Any, options: dict[str, Any], rows: int, seed: int) -> Subject:
-    if checkpoint:
+def _subject(chosen: GradientOptions) -> Subject:
+    if chosen.checkpoint:
         from recbole_logq.experiment.restore import restore_own
         from recbole_logq.lab.checkpoint_subject import checkpoint_subject
 
-        return checkpoint_subject(restore_own(str(checkpoint), **_of_restoring(options)), rows, seed)
-    if options.get("data_path"):
+        return checkpoint_subject(restore_own(chosen.checkpoint, **_of_restoring(chosen)), chosen.rows, chosen.seed)
+    if chosen.data_path:
         raise RequestError("data_path goes with --checkpoint=FILE: the synthetic world has no files")
+    if chosen.items > 200_000:
+        raise RequestError(f"items={chosen.items}: the exact softmax takes too much memory, at most 200,000")
     try:
-        world = World(
-            items=_whole("items", options.get("items", 1000), 10),
-            zipf=_number("zipf", options.get("zipf", 1.0)),
-            stage=str(options.get("stage", "mid")),
-            seed=seed,
-        )
+        world = World(items=chosen.items, zipf=chosen.zipf, stage=chosen.stage, seed=chosen.seed)
     except ValueError as error:
         raise RequestError(str(error)) from error
-    if world.items > 200_000:
-        raise RequestError(f"items={world.items}: the exact softmax of so many takes too much memory, at most 200,000")
-    return world.subject(rows)
+    return world.subject(chosen.rows)
 
 
-def _of_restoring(options: dict[str, Any]) -> dict[str, Any]:
+def _of_restoring(chosen: WeightOptions | GradientOptions) -> dict[str, Any]:
     # The computer's whole log is nobody's business here.
-    given = {"state": "WARNING", "show_progress": False}
-    return given | {key: options[key] for key in ("data_path", "plugins") if options.get(key)}
-
-
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]
-
-
-def _words(value: Any) -> list[str]:
-    return [str(word) for word in value] if isinstance(value, list) else str(value or "").split()
-
-
-def _number(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise RequestError(f"{name}={value!r}: a number")
-    return float(value)
-
-
-def _whole(name: str, value: Any, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value < 2**32:
-        raise RequestError(f"{name}={value!r}: a whole number from {least} up")
-    return value
+    changes = {"data_path": chosen.data_path, "plugins": chosen.plugins}
+    return {"state": "WARNING", "show_progress": False} | {key: value for key, value in changes.items() if value}

@@ -15,13 +15,12 @@ from torch import Tensor
 
 from recbole_logq.errors import RequestError
 from recbole_logq.lab.estimator import Estimator
+from recbole_logq.lab.options import GROUPS
 from recbole_logq.lab.subject import Subject
 from recbole_logq.losses.score_logsumexp import MASKED_SCORE
 from recbole_logq.models.step import losses_from_scores
 from recbole_logq.samplers import Exclusion, Pool, exclusion_of
 
-GROUPS = 8
-"""Independent groups of pools, from whose spread the error of the bias is taken."""
 HEAD_SHARE = 0.01
 _WARM_UP = {"cross_batch": 8, "streaming": 500}
 """Batches that a source which remembers has seen before it is examined; training gives it many more."""

@@ -24,11 +24,13 @@ class Encoder(NamedTuple):
         module: Where the class of the encoder's name is.
         settings: Schema of its settings.
         defaults: YAML file of their defaults.
+        sequential: Whether RecBole takes its models for sequential ones.
     """
 
     module: str
     settings: type[RetrievalSettings]
     defaults: Path
+    sequential: bool = False
 
 
 encoders.add(
@@ -38,7 +40,7 @@ encoders.add(
 )
 encoders.add(
     "SASRec",
-    Encoder("recbole_logq.models.sasrec", SASRecSettings, PROPERTIES / "model" / "SASRec.yaml"),
+    Encoder("recbole_logq.models.sasrec", SASRecSettings, PROPERTIES / "model" / "SASRec.yaml", True),
     summary="causal transformer over the item sequence; rows are positions. Best where order matters",
 )
 
@@ -95,6 +97,12 @@ def check_encoder_class(name: str, entry: Any) -> None:
 
 NEEDED: tuple[str, ...] = ("item_vectors", "rows")
 """What training asks of an encoder; a ``HistoryEncoder`` (``history_encoder.py``) has all but the first."""
+
+
+def is_sequential(name: str) -> bool:
+    """Whether RecBole takes the models of an encoder for sequential ones."""
+    entry = encoders.get(name)
+    return entry.sequential if isinstance(entry, Encoder) else entry.type.name == "SEQUENTIAL"
 
 
 def is_packaged(name: str) -> bool:

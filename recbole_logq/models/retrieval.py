@@ -71,6 +71,7 @@ class RetrievalMixin(nn.Module):
     :meth:`vectors_of_new_items` and :meth:`rows`.
     """
 
+    n_items: int
     _all_items: tuple[Tensor] | None = None  # in a tuple: as an attribute of its own, a table would be a second one
 
     def build_retrieval(self, config: Any, dataset: Any, units: tuple[Tensor, int] | None = None) -> None:
@@ -214,9 +215,9 @@ class RetrievalMixin(nn.Module):
         for start in range(0, n_rows, size):
             stop = min(start + size, n_rows)
             here = torch.arange(start, stop, device=rows.positives.device)
-            sets = [None if one is None else one.seen_from(start, stop - start) for one in (excluded, own)]
+            out, known = (None if sets is None else sets.seen_from(start, stop - start) for sets in (excluded, own))
             exact = None if certain is None else certain[start:stop]
-            yield _Part(rows.part(start, stop), self.sample_pool(rows).seen_from(here, n_rows), *sets, exact)
+            yield _Part(rows.part(start, stop), self.sample_pool(rows).seen_from(here, n_rows), out, known, exact)
 
     def _losses(self, part: _Part) -> tuple[Tensor, Tensor, int]:
         """The loss of each row, which rows count, and how many columns each has."""

@@ -16,7 +16,7 @@ from recbole_logq.files import failed_write, new_file, not_written, same_file, s
 from recbole_logq.serving.asked_file import AskedFile
 from recbole_logq.serving.recommendations import Recommendations
 from recbole_logq.serving.retriever import Retriever
-from recbole_logq.terminal import cell, console
+from recbole_logq.terminal import bar_options, cell, console
 
 ROWS = 4096
 """Rows of a batch: their recommendations are in memory at once."""
@@ -119,7 +119,10 @@ def recommend_file(
         retriever.context.read(rows.contexts, len(rows.users))
         moments.of_requests(at if rows.at is None else rows.at, len(rows.users))
         n_rows += len(rows.users)
-    with _new_file(target) as write, tqdm(total=n_rows, unit=" rows", ncols=100, disable=not show_progress) as bar:
+    with (
+        _new_file(target) as write,
+        tqdm(total=n_rows, unit=" rows", **bar_options(), disable=not show_progress) as bar,
+    ):
         for rows in asked.batches(ROWS):
             given: dict[str, Any] = {"users": rows.users}
             if rows.histories is not None:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from recbole_logq.allowed_values import Allowed
 from recbole_logq.errors import RequestError
 from recbole_logq.experiment.plan_layers import entry_of, listed, read_plan, refuse_reserved, text, with_protocol
 from recbole_logq.files import folder_name
@@ -32,9 +33,11 @@ class Asha(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    type: Literal["asha"] = "asha"
-    grace_period: Count = 1
-    reduction_factor: Annotated[int, Field(ge=2)] = 3
+    type: Literal["asha"] = Field(default="asha", description="kind of scheduler")
+    grace_period: Count = Field(default=1, description="epochs that every trial gets")
+    reduction_factor: Annotated[int, Field(ge=2)] = Field(
+        default=3, description="number of trials of which one goes on"
+    )
 
 
 class SweepSettings(BaseModel):
@@ -42,17 +45,36 @@ class SweepSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    trials: Count = 10
-    search: Literal["random", "grid", "optuna"] = "random"
-    search_seed: CountOrZero = 1
-    scheduler: Annotated[Asha | None, BeforeValidator(_named)] = Asha()
-    cpus: Positive = 1.0
-    gpus: PositiveOrZero = 0.0
-    concurrent: Count | None = None
-    max_cpu_seconds: Positive | None = None
+    trials: Count = Field(10, description="points of the space to try")
+    search: Literal["random", "grid", "optuna"] = Field(
+        "random", description="random points, every combination of choices, or Optuna's guesses"
+    )
+    search_seed: CountOrZero = Field(1, description="seed of the search; trials train with the setting `seed`")
+    scheduler: Annotated[Asha | None, BeforeValidator(_named), Allowed("asha, none")] = Field(
+        Asha(), description="ends trials early that fall behind; its parts are grace_period and reduction_factor"
+    )
+    cpus: Positive = Field(1.0, description="processors that Ray reserves for a trial")
+    gpus: PositiveOrZero = Field(0.0, description="accelerators that Ray reserves for a trial; a share is allowed")
+    concurrent: Count | None = Field(None, description="trials at a time, at most")
+    max_cpu_seconds: Positive | None = Field(
+        None, description="budget of training in CPU seconds, all trials of a model together"
+    )
 
 
-PLAN_KEYS = frozenset({"title", "model", "models", "dataset", "space", "settings", *SweepSettings.model_fields})
+class SweepKeys(SweepSettings):
+    """What a plan of a sweep says, in a file or on the command line."""
+
+    model: Annotated[Any, Allowed("NAME")] = Field(None, description="model whose settings are searched")
+    models: Annotated[Any, Allowed("A,B")] = Field(None, description="models, in place of one; searched in turn")
+    dataset: Annotated[Any, Allowed("NAME")] = Field(None, description="dataset")
+    space: Annotated[Any, Allowed("VALUE", "space.SETTING.KIND=VALUES")] = Field(
+        None, description="what to vary, such as --space.learning_rate.loguniform=[0.001,0.1]; docs/sweeps.md has more"
+    )
+    title: Annotated[Any, Allowed("TEXT")] = Field(None, description="heading of the report and name of its folder")
+    settings: Annotated[Any, Allowed("VALUE")] = Field(None, description="settings of all trials, as a section")
+
+
+PLAN_KEYS = frozenset(SweepKeys.model_fields)
 RESERVED = frozenset({"model", "dataset", "config_files"})
 
 

@@ -26,7 +26,7 @@ class Progress:
         metric: Of validation.
         bigger: Whether a larger score is better.
         earlier: Records of trials that were over before.
-        screen: Where to show it; standard output by default.
+        screen: Where to show it; standard error by default.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Progress:
     ) -> None:
         self.name, self.total, self.metric, self.bigger = name, total, metric, bigger
         self.records = {record["trial"]: record for record in earlier}
-        self.screen = screen or console()
+        self.screen = screen or console(stderr=True)
         self.live: Live | None = None
         self.start, self.shown = time.time(), 0.0
 

@@ -22,7 +22,7 @@ from recbole_logq.sweeps.located import located, read_results
 from recbole_logq.sweeps.paths import refuse_links
 from recbole_logq.sweeps.plan import Search, SweepPlan, make_sweep
 from recbole_logq.sweeps.trial_records import Record, Records
-from recbole_logq.terminal import say
+from recbole_logq.terminal import tell
 
 OVER = "over.json"
 """Says that all trials of a search are over."""
@@ -73,7 +73,7 @@ def sweep(
     target = Path(folder or Path("sweeps") / folder_name(plan.title)).absolute()
     done = _state(target, plan, resume)
     if done is not None:
-        say(f"this sweep is finished; results in {target}")
+        tell(f"this sweep is finished; results in {target}")
         return _with_a_winner(done)
     with alone_in(target, "sweep"):
         refuse_links(target, [folder_name(search.name) for search in plan.searches])
@@ -111,7 +111,7 @@ def _search_all(plan: SweepPlan, folder: Path, address: str | None, configs: dic
     from recbole_logq.sweeps.engine import folder_of, run_search
     from recbole_logq.sweeps.shared import prepare
 
-    say(f"results go to {folder}")
+    tell(f"results go to {folder}")
     missing = [search for search in plan.searches if not (folder_of(folder, search) / OVER).is_file()]
     if not missing:  # cut off between the last trial and the report
         return

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from recbole_logq.data.batches.ranking_loader import RankingLoader
 from recbole_logq.evaluation.top_k import Catalogue, TopK, top_k_of_scores
+from recbole_logq.terminal import bar_options
 
 ROWS = 1024
 """Rows of a block where items stream by: enough that everything done once a block costs nothing."""
@@ -85,7 +86,7 @@ def rank(
     blocks: Any = loader.blocks(first, last, step)
     if show_progress:
         total = -(-(last - first) // step)
-        blocks = tqdm(blocks, total=total, ncols=100, desc=set_color("Evaluate   ", "pink"))
+        blocks = tqdm(blocks, total=total, **bar_options(), desc=set_color("Evaluate   ", "pink"))
     n_items = loader._dataset.item_num
     parts = [Ranking(torch.empty(0, k, dtype=torch.int64), torch.empty(0, k + 1, dtype=torch.int64))]
     for rows, history, target_rows, target_items in blocks:

@@ -15,6 +15,7 @@ from recbole_logq.errors import RequestError, WorkError
 from recbole_logq.evaluation.diagnostics import MAX_CATALOGUE, diagnose
 from recbole_logq.models.batch_rules import check_data, doubt_about_order, shortfall
 from recbole_logq.ranks import rank, sum_over_ranks, world_size
+from recbole_logq.terminal import bar_options
 from recbole_logq.training.divergence import FirstBadLoss, gone_wrong, temperature_warning
 from recbole_logq.training.gradients import average_gradients
 from recbole_logq.training.lazy_adam import LazyAdam, merge_rows
@@ -62,7 +63,7 @@ class RetrievalTrainer(Trainer):
         scaler = torch.amp.GradScaler(self.device.type, enabled=self.enable_scaler)
         batches = train_data
         if show_progress:
-            batches = tqdm(train_data, ncols=100, desc=set_color(f"Train {epoch_idx:>5}", "pink"))
+            batches = tqdm(train_data, **bar_options(), desc=set_color(f"Train {epoch_idx:>5}", "pink"))
         # In double precision: in single, a sum over millions of steps no longer takes in the loss of one.
         total, bad = torch.zeros((), dtype=torch.float64, device=self.device), FirstBadLoss(self.device)
         for step, batch in enumerate(batches, 1):

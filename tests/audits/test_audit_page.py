@@ -87,7 +87,7 @@ def test_values_as_text(name: str, value: object, text: str) -> None:
         (["audit", "--dataset=nope"], "no data set 'nope'"),
         (["compare"], "compare needs models and a dataset"),
         (["compare", "--results=a.json"], "cannot read a.json"),
-        (["convert", "--dataset=x"], "convert needs --input="),
+        (["convert", "--dataset=x"], "set --input=FILE"),
         (["convert", "--input=none.csv", "--dataset=x"], "no such file"),
         (["convert", "--input=x", "--dataset=y", "--usr=z"], "unknown setting usr - did you mean user?"),
     ],

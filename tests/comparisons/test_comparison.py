@@ -45,7 +45,7 @@ def test_a_failed_run_is_reported_and_the_rest_goes_on(
     }
     failed = next(one for one in found["records"] if one["status"] == "failed")
     assert "training loss" in failed["error"]
-    assert "FAILED" in capsys.readouterr().out
+    assert "FAILED" in capsys.readouterr().err
     done = next(one for one in found["records"] if one["name"] == "TwoTowerLogQ")
     assert done["result"]["parameters"]["data_path"] == "data/cut"
     assert str(in_tmp) not in json.dumps(done)  # a record goes to others: it names no place of this machine
@@ -59,7 +59,7 @@ def test_a_failed_run_is_reported_and_the_rest_goes_on(
     # A second time only what failed is tried again.
     before = {file: file.stat().st_mtime_ns for file in (in_tmp / "comparisons" / "cut" / "runs").glob("*.json")}
     compare(None, {**options, "models": models}, processes=2)
-    assert "4 of 6 runs are done" in capsys.readouterr().out
+    assert "4 of 6 runs are done" in capsys.readouterr().err
     changed = {file.name for file, when in before.items() if file.stat().st_mtime_ns != when}
     assert len(changed) == 2
     assert all(name.startswith("diverging") for name in changed)
@@ -86,7 +86,9 @@ def test_killed_half_way_and_started_again_it_repeats_nothing(tmp_path: Path, ml
     assert left == []  # no process is left behind
     again = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert again.returncode == 0, again.stderr
-    assert f"{len(before)} of 4 runs are done" in again.stdout
+    assert f"{len(before)} of 4 runs are done" in again.stderr
+    assert "runs are done" not in again.stdout
+    assert "TwoTowerLogQ" in again.stdout  # the table
     assert {file: file.stat().st_mtime_ns for file in before} == before
     assert len(list(runs.glob("*.json"))) == 4
     assert (tmp_path / "here" / "report.html").is_file()

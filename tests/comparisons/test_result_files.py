@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from recbole_logq import run
+from recbole_logq.cli import main
 from recbole_logq.comparisons.result_files import compare_files
 from recbole_logq.data.dataset.protocol import require_common
 from recbole_logq.errors import RequestError
@@ -19,7 +20,9 @@ LAST = {"split": {"LS": "valid_and_test"}, "order": "TO"}
 SETTINGS: dict[str, Any] = {"epochs": 1, "show_progress": False, "state": "WARNING", "MAX_ITEM_LIST_LENGTH": 10}
 
 
-def test_a_general_and_a_sequential_model_need_one_protocol(in_tmp: Path, ml100k_cut: Path) -> None:
+def test_a_general_and_a_sequential_model_need_one_protocol(
+    in_tmp: Path, ml100k_cut: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     given = {**SETTINGS, "data_path": str(ml100k_cut)}
     files = {}
     for name, model, settings in (
@@ -39,11 +42,15 @@ def test_a_general_and_a_sequential_model_need_one_protocol(in_tmp: Path, ml100k
         compare_files([files["bpr-last"], files["sasrec"]])
     with pytest.raises(RequestError, match="different numbers of items"):
         compare_files([files["sasrec-common"], files["other"]])
-    table = compare_files([files["bpr-common"], files["sasrec-common"]])
-    fingerprint = json.loads(files["bpr-common"].read_text())["fingerprint"]["test"]
-    assert "| BPR | 2020 |" in table
-    assert "| SASRecCorrectedLogQ | 2020 |" in table
-    assert fingerprint in table
+    capsys.readouterr()
+    assert main(["compare", f"--results={files['bpr-common']} {files['sasrec-common']}"]) == 0
+    printed = capsys.readouterr().out
+    result = json.loads(files["bpr-common"].read_text())
+    assert "BPR, seed 2020" in printed
+    assert "SASRecCorrectedLogQ, seed 2020" in printed
+    assert re.search(rf"│ ndcg@10 +│ +{result['test_result']['ndcg@10']:.4f} │", printed)
+    assert result["fingerprint"]["test"] in printed
+    assert max(map(len, printed.splitlines()[:-4])) <= 80
 
 
 RESULT: dict[str, Any] = {

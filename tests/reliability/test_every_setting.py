@@ -516,6 +516,7 @@ def observe(model: str, values: dict[str, Any]) -> dict[str, str]:
                 handler.close()
     (log,) = set(Path("log").rglob("*.log")) - before
     text = [line.split("  ", 1)[-1] for line in log.read_text(encoding="utf-8").splitlines()]
+    text = [line for line in text if not re.match(r"(model|training|measured|device|log|data|split) {2,}", line)]
     text = [re.sub(r"\d+\.\d\ds?\b|\d+ s\b", "TIME", line) for line in text if " = " not in line]
     found["log"] = "\n".join(line for line in text if " left" not in line)
     found["progress bar"] = "it/s]" if "it/s]" in bars.getvalue() else ""

@@ -8,7 +8,7 @@ import io
 import logging
 import re
 from collections.abc import Callable
-from contextlib import redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout
 from html.parser import HTMLParser
 from types import SimpleNamespace
 from typing import Any
@@ -17,8 +17,9 @@ import pytest
 
 from recbole_logq import terminal
 from recbole_logq.audits import audit_page
-from recbole_logq.comparisons import result_files as compare
+from recbole_logq.commands.options import print_result
 from recbole_logq.lab import report as lab
+from recbole_logq.report import screen
 from recbole_logq.report.markdown import markdown
 from recbole_logq.report.page import page as report_page
 from recbole_logq.report.summary import summarise
@@ -139,8 +140,6 @@ def test_names_are_text_on_every_page(summaries: Any) -> None:
 
 
 def test_names_are_text_in_markdown(summaries: Any) -> None:
-    result = {"model": HOSTILE, "seed": HOSTILE, "dataset": HOSTILE, "protocol": {HOSTILE: HOSTILE}}
-    result |= {"test_result": {HOSTILE: 0.5}, "fingerprint": {"test": HOSTILE}}
     manifest = {
         "model": HOSTILE,
         "recbole_logq": "1",
@@ -157,7 +156,6 @@ def test_names_are_text_in_markdown(summaries: Any) -> None:
     described = HistoryDescription.model_construct(size=3, mlp_sizes=[], context=[hour], max_history=4)
     for name, text in {
         "report": markdown(summaries, HOSTILE),
-        "results": compare.table([result, result]),
         "card": card(manifest, described, HOSTILE, HOSTILE, {"hour": HOSTILE}),
     }.items():
         outside = re.sub(r"^(`{3,})\w*\n.*?^\1$", "", text, flags=re.DOTALL | re.MULTILINE)
@@ -166,7 +164,7 @@ def test_names_are_text_in_markdown(summaries: Any) -> None:
         assert not HIDDEN.search(text), name
 
 
-def test_names_are_text_in_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+def test_names_are_text_in_a_terminal(make_record: Any, comparison: Any) -> None:
     names = "[bold]x[/bold] [/] [link=http://x]y[/link] :smile:"
     hostile = f"{names}\x1b[2J\x1b]0;title\a\x9b1m\rz\u202e"
     found = SimpleNamespace(items=[[hostile]], scores={(0, 0): 0.5}, titles=[[hostile]])
@@ -176,6 +174,13 @@ def test_names_are_text_in_a_terminal(capsys: pytest.CaptureFixture[str]) -> Non
     report = {"dataset": hostile, "filters": [{"filter": hostile, hostile: 3}], "size": {hostile: hostile}}
     trial = {"number": 1, "trial": "t", "status": "failed", "epochs": 1, "best_score": None, "error": hostile}
     progress = Progress(hostile, 3, hostile, True, [])
+    result = {"model": hostile, "seed": hostile, "dataset": hostile, "protocol": {hostile: hostile}}
+    result |= {"test_result": {hostile: 0.5}, "fingerprint": {"test": hostile}, "checkpoint": hostile}
+    search = {"name": hostile, "winner": 1, "metric": hostile, "test_result": {hostile: 0.5}, "tested": hostile}
+    named = {**make_record(hostile, 1), "dataset": hostile}
+    named["result"]["dataset"] = hostile
+    against = comparison(hostile, hostile, verdict=hostile, dataset=hostile)
+    search |= {"best": hostile, "trials": [{"number": 1, "best_score": 0.5}]}
     printed = {
         "recommend": lambda: show(found, [hostile]),  # type: ignore[arg-type]
         "audit": lambda: audit_page.print_audit(report),
@@ -184,12 +189,18 @@ def test_names_are_text_in_a_terminal(capsys: pytest.CaptureFixture[str]) -> Non
         "trial": lambda: progress.show({**trial, "point": {hostile: hostile}}),
         "trials": lambda: progress.screen.print(progress.table()),
         "line": lambda: terminal.say(hostile),
+        "progress": lambda: terminal.tell(hostile),
+        "result": lambda: print_result(result),
+        "results": lambda: screen.print_results([result, result]),
+        "winners": lambda: screen.print_winners([search]),
+        "comparison": lambda: screen.print_comparison(summarise([named], [against])),
     }
     for name, shown in printed.items():
-        with redirect_stdout(io.StringIO()) as output:
+        with io.StringIO() as output, redirect_stdout(output), redirect_stderr(output):
             shown()
-        text = re.sub(r"[\s│┃]+", "", output.getvalue())
-        assert not HIDDEN.search(output.getvalue()), name
+            printed_text = output.getvalue()
+        text = re.sub(r"[\s│┃]+", "", printed_text)
+        assert not HIDDEN.search(printed_text), name
         assert "[/]" in text, name
         assert "[link=http://x]" in text, name
         assert "[bold]" in text, name

@@ -150,8 +150,8 @@ def test_bad_requests(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "export needs --checkpoint=FILE"),
-        (["--checkpoint=none.pth"], "export needs --folder=FOLDER"),
+        ([], "set --checkpoint=FILE"),
+        (["--checkpoint=none.pth"], "set --folder=FOLDER"),
         (["--checkpoint=none.pth", "--folder=out"], "no checkpoint at none.pth"),
         (["--checkpoint=a.txt", "--folder=out"], "a.txt is damaged or not a checkpoint"),
         (["--checkpoint=a.txt", "--folder=out", "--index=hsnw"], "did you mean hnsw"),

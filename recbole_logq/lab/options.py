@@ -1,0 +1,62 @@
+"""What the laboratory's three questions take, with defaults and limits."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from recbole_logq.allowed_values import Allowed
+from recbole_logq.flags import File, Flags, Folder, Number, NumberOrZero, Plugins, YesNo
+from recbole_logq.settings import no_bool
+
+GROUPS = 8
+"""Independent groups of pools, from whose spread the error of the bias is taken."""
+
+
+def _list(value: Any) -> Any:
+    return value if isinstance(value, list) else [value]
+
+
+def _names(value: Any) -> Any:
+    return [str(name) for name in value] if isinstance(value, list) else str(value or "").split()
+
+
+class FoldingOptions(Flags):
+    """Of the two-language toy."""
+
+    seed: NumberOrZero = Field(0, description="seed of all random numbers")
+
+
+class _OfCheckpoint(FoldingOptions):
+    checkpoint: File | None = Field(None, description="trained model to look at")
+    data_path: Folder | None = Field(None, description="folder of the datasets, where they have moved since training")
+    plugins: Plugins | None = Field(None, description="files and modules of your own, by name")
+
+
+class WeightOptions(_OfCheckpoint):
+    """Of the sample weights of a trained model."""
+
+    limit: Number = Field(50_000, description="training positives to look at")
+    top: Number = Field(15, description="entries of the lists of most and least certain positives")
+
+
+class GradientOptions(_OfCheckpoint):
+    """Of bias and spread of estimators."""
+
+    estimators: Annotated[list[str], BeforeValidator(_names), Allowed('"NAME LOSS+SOURCE:key=value"')] = Field(
+        [], description="estimators to measure, recipes or losses with sources; a standard set by default"
+    )
+    counts: Annotated[list[Annotated[int, Field(strict=True, ge=2, lt=2**32)]], BeforeValidator(_list)] = Field(
+        [64, 256, 1024], description="numbers of negatives"
+    )
+    rows: Number = Field(64, description="rows whose gradient is looked at")
+    pools: Annotated[int, Field(strict=True, ge=2 * GROUPS, lt=2**32)] = Field(256, description="pools of each row")
+    items: Annotated[int, Field(strict=True, ge=10, lt=2**32)] = Field(
+        1000, description="items of the synthetic world, which stands in for a checkpoint; up to 200,000"
+    )
+    zipf: Annotated[float, BeforeValidator(no_bool), Field(strict=True, ge=0, lt=10)] = Field(
+        1.0, description="exponent of its items' popularity"
+    )
+    stage: Literal["early", "mid", "converged"] = Field("mid", description="stage of training of its model")
+    show_progress: YesNo = Field(True, description="whether to draw a progress bar")
