@@ -75,6 +75,7 @@ def test_killed_half_way_and_started_again_it_repeats_nothing(tmp_path: Path, ml
     runs = tmp_path / "here" / "runs"
     while not list(runs.glob("*.json")) and job.poll() is None:
         time.sleep(0.1)
+    job.send_signal(signal.SIGSTOP)  # else it may be through before the second one has imported what it needs
     second = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert second.returncode == 2
     assert "another comparison is at work" in second.stderr
