@@ -22,6 +22,7 @@ def test_uniformity_by_hand():
     angle = torch.tensor([0.0, 1.0, 2.0]) * 2 * math.pi / 3
     points = 7 * torch.stack([angle.cos(), angle.sin()], dim=1)
     assert of.uniformity(points).item() == pytest.approx(-6.0, abs=1e-5)
+    assert of.uniformity(points[:2]).item() == pytest.approx(-6.0, abs=1e-5)
     assert of.uniformity(torch.ones(4, 3)).item() == pytest.approx(0.0, abs=1e-12)
     assert of.uniformity(torch.ones(1, 3)).item() == 0.0
 

@@ -159,6 +159,7 @@ def test_groups_hold_every_item_once() -> None:
         groups = Groups(n_items, 64, 16)
         members = groups.members(torch.arange(groups.n_groups).unsqueeze(0)).flatten()
         assert members.dtype == torch.int64
+        assert groups.n_groups == sum(number for _, _, number in groups.tiles())
         assert torch.equal(members[members > 0].sort().values, torch.arange(1, n_items))
         group, place = groups.place(torch.arange(1, n_items))
         assert torch.equal(members[group * 16 + place], torch.arange(1, n_items))
