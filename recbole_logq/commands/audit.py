@@ -22,10 +22,10 @@ def execute(options: dict[str, Any]) -> None:
     check_json("output", output, AUDIT)
     check_page("page", html)
     files = config_files(options)
-    from recbole_logq.audits.audit_page import page, print_audit
+    from recbole_logq.audits.audit_page import audit_page, print_audit
     from recbole_logq.audits.time_order_audit import audit
 
     report = audit(options.pop("dataset"), files, options)
     print_audit(report)
     write_result(output, report)
-    write_page(html, page(report) if html else "")
+    write_page(html, audit_page(report) if html else "")

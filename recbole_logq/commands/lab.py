@@ -24,9 +24,9 @@ def execute(options: dict[str, Any]) -> None:
     if html is not None and (options.get("folding") or options.get("sample_weights")):
         raise RequestError("--page shows estimators: leave it out here")
     from recbole_logq.lab.command import run_lab
-    from recbole_logq.lab.report import gradients_page
+    from recbole_logq.lab.lab_page import lab_page
 
     report, show = run_lab(options)
     show(report)
     write_result(output, report)
-    write_page(html, gradients_page(report) if html else "")
+    write_page(html, lab_page(report) if html else "")
