@@ -177,7 +177,9 @@ MARKS = """() => {
     box: svg.getBoundingClientRect().toJSON(),
     marks: [...svg.querySelectorAll("circle, .line, .band, text")].map((mark) => {
       const style = getComputedStyle(mark);
-      const own = shine(style.stroke === "none" ? style.fill : style.stroke);
+      // The stroke of a text is a halo of the page's colour.
+      const filled = style.stroke === "none" || mark.tagName === "text";
+      const own = shine(filled ? style.fill : style.stroke);
       return { box: mark.getBoundingClientRect().toJSON(), contrast: Math.max(own, page) / Math.min(own, page) };
     }),
   }));

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from recbole_logq.markup import escape
-from recbole_logq.report.html import frame, row
+from recbole_logq.report.cells import Cell
+from recbole_logq.report.page import Pairs, Section, Table, Text, page
 from recbole_logq.terminal import cell, console
 
 TITLES = {
@@ -30,13 +30,13 @@ def readable(name: str, value: Any) -> str:
         return f"{value:,}"
     if not isinstance(value, float):
         return str(value)
-    if name in {"density"} or "share" in name or _is_share(name):
+    if name == "density" or _is_share(name):
         return f"{100 * value:.2f} %" if value == 0 or value >= 0.0001 else f"{100 * value:.5f} %"
     return f"{value:,.4g}"
 
 
 def _is_share(name: str) -> bool:
-    return name.startswith(("test items ", "validation items ", "training interactions "))
+    return "share" in name or name.startswith(("test items ", "validation items ", "training interactions "))
 
 
 def print_audit(report: dict[str, Any]) -> None:
@@ -63,21 +63,20 @@ def print_audit(report: dict[str, Any]) -> None:
             screen.print(_NOTES[section], style="dim")
 
 
-def page(report: dict[str, Any]) -> str:
-    """The audit as one HTML page without any outside resource."""
+def audit_page(report: dict[str, Any]) -> str:
+    """The audit as one page of HTML."""
     steps = report["filters"]
-    rows = "".join(row([readable(key, value) for key, value in step.items()]) for step in steps)
-    body = [f"<h2>Filters</h2><div class='wide'><table>{row(list(steps[0]), 'th')}{rows}</table></div>"]
-    for section, title in TITLES.items():
-        if section not in report:
-            continue
-        lines = "".join(_line(key, value) for key, value in report[section].items())
-        note = f"<p>{escape(_NOTES[section])}</p>" if section in _NOTES else ""
-        body.append(f"<h2>{escape(title)}</h2>{note}<table class='pairs'>{lines}</table>")
-    return frame(f"{report['dataset']}: audit", str(report["dataset"]), "\n".join(body))
+    lines = [[_cell(name, value) for name, value in step.items()] for step in steps]
+    sections = [Section("Filters", [Table("Filters", list(steps[0]), lines)])]
+    for name, title in TITLES.items():
+        if name in report:
+            note = [Text(text=_NOTES[name])] if name in _NOTES else []
+            pairs = Pairs({key: _cell(key, value) for key, value in report[name].items()})
+            sections.append(Section(title, [*note, pairs]))
+    return page(f"{report['dataset']}: audit", sections, heading=str(report["dataset"]))
 
 
-def _line(name: str, value: Any) -> str:
-    share = isinstance(value, float) and ("share" in name or _is_share(name))
-    bar = f"<span class='bar' style='width:{100 * min(max(value, 0), 1):.1f}%'></span>" if share else ""
-    return f"<tr><td>{escape(name)}</td><td>{escape(readable(name, value))}{bar}</td></tr>"
+def _cell(name: str, value: Any) -> Cell:
+    key = float(value) if isinstance(value, int | float) else None
+    share = min(max(value, 0.0), 1.0) if isinstance(value, float) and _is_share(name) else None
+    return Cell(readable(name, value), key=key, share=share)

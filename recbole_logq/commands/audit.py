@@ -35,10 +35,10 @@ def execute(options: dict[str, Any]) -> None:
     flags = take_flags(options, AuditFlags, settings=True)
     check_json("output", flags.output, AUDIT)
     check_page("page", flags.page)
-    from recbole_logq.audits.audit_page import page, print_audit
+    from recbole_logq.audits.audit_page import audit_page, print_audit
     from recbole_logq.audits.time_order_audit import audit
 
     report = audit(flags.dataset, flags.config_files, options)
     print_audit(report)
     write_result(flags.output, report)
-    write_page(flags.page, page(report) if flags.page else "")
+    write_page(flags.page, audit_page(report) if flags.page else "")

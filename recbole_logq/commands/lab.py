@@ -43,7 +43,8 @@ def execute(options: dict[str, Any]) -> None:
     question = WeightOptions if flags.sample_weights else FoldingOptions if flags.folding else GradientOptions
     take_flags(dict(options), question)  # what is wrong is said before torch is imported
     from recbole_logq.lab import command
-    from recbole_logq.lab.report import gradients_page, print_folding, print_gradients, print_weights
+    from recbole_logq.lab.lab_page import lab_page
+    from recbole_logq.lab.report import print_folding, print_gradients, print_weights
 
     if flags.sample_weights:
         report = command.sample_weights(**options)
@@ -55,4 +56,4 @@ def execute(options: dict[str, Any]) -> None:
         report = command.gradients(**options)
         print_gradients(report)
     write_result(flags.output, report)
-    write_page(flags.page, gradients_page(report) if flags.page else "")
+    write_page(flags.page, lab_page(report) if flags.page else "")

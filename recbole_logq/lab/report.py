@@ -1,13 +1,10 @@
-"""What the laboratory found, as tables in the terminal and as a page with figures."""
+"""What the laboratory found, as tables in the terminal and in Markdown."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
-from recbole_logq.markup import escape
-from recbole_logq.report.html import frame, row
 from recbole_logq.terminal import cell, console
 
 WIDTH = 130
@@ -40,11 +37,17 @@ def heading(report: dict[str, Any]) -> str:
 HEAD = ("estimator", "n", "bias", "std", "head mass", "Q head", "Q tail")
 
 
+def bias_of(one: dict[str, Any]) -> tuple[float, bool]:
+    """The relative bias, or the smallest that would be distinguishable from 0; and whether it is that bound."""
+    # Two errors of the squared bias: what is below is not distinguishable from 0.
+    is_bound = one["squared_bias"] <= 2 * one["bias_error"]
+    return ((2 * one["bias_error"]) ** 0.5 if is_bound else one["bias"]), is_bound
+
+
 def cells(one: dict[str, Any]) -> list[str]:
     """A line of the table."""
-    # Two errors of the squared bias: what is below is not distinguishable from 0.
-    floor = (2 * one["bias_error"]) ** 0.5
-    bias = f"{one['bias']:.4f}" if one["squared_bias"] > 2 * one["bias_error"] else f"< {floor:.4f}"
+    value, is_bound = bias_of(one)
+    bias = f"{'< ' if is_bound else ''}{value:.4f}"
     fit, head = one["q_fit"], one["head_mass"]
     held = [f"{fit[i][0]:.2f} ± {fit[i][1]:.2f}" for i in (0, 3)] if fit else ["-", "-"]
     return [
@@ -102,45 +105,3 @@ def markdown(report: dict[str, Any]) -> str:
     lines = ["| " + " | ".join(HEAD) + " |", "|---" * len(HEAD) + "|"]
     lines += ["| `" + "` | ".join([cells(one)[0], " | ".join(cells(one)[1:])]) + " |" for one in report["estimators"]]
     return "\n".join(lines)
-
-
-def gradients_page(report: dict[str, Any]) -> str:
-    """The table and its figures: bias and head mass against the number of negatives; opens offline."""
-    figures = "".join(_figures(report["estimators"]))
-    scripts = re.findall(r"<script[^>]*>(.*?)</script>", figures, re.DOTALL)  # plotly's, in which names are JSON
-    rows = "".join(row(cells(one)) for one in report["estimators"])
-    table = f"<div class='wide'><table>{row(HEAD, 'th')}{rows}</table></div>"
-    body = f"<p>{escape(heading(report))}</p><p>{escape(READING)}</p>{figures}<h2>Table</h2>{table}"
-    title = "Estimators of the full softmax"
-    return frame(title, title, body, scripts=scripts)
-
-
-def _figures(estimators: Sequence[dict[str, Any]]) -> list[str]:
-    import plotly.graph_objects as go
-    from plotly.io import to_html
-
-    names = list(dict.fromkeys(one["estimator"] for one in estimators))
-    pages = []
-    for position, (key, title, ideal) in enumerate(
-        (("bias", "Relative bias of the gradient", None), ("head_mass", "Head mass (ideal 1)", 1.0))
-    ):
-        figure = go.Figure()
-        for name in names:
-            own = [one for one in estimators if one["estimator"] == name]
-            # A bias that is not distinguishable from 0 stands at the smallest that would be.
-            value = [max(one[key] or 0.0, (2 * one["bias_error"]) ** 0.5 if key == "bias" else 1e-4) for one in own]
-            figure.add_scatter(x=[one["n"] for one in own], y=value, name=escape(name), mode="lines+markers")
-        if ideal is not None:
-            figure.add_hline(y=ideal, line_dash="dot")
-        figure.update_layout(
-            title=title,
-            xaxis={"type": "log", "title": "negatives"},
-            yaxis={"type": "log"},
-            legend={"orientation": "h", "y": -0.25},
-            paper_bgcolor="rgba(0,0,0,0)",
-            plot_bgcolor="rgba(0,0,0,0)",
-            font={"color": "#888"},
-            height=560,
-        )
-        pages.append(to_html(figure, include_plotlyjs=position == 0, full_html=False, config={"responsive": True}))
-    return pages

@@ -10,9 +10,9 @@ from typing import Any
 
 from recbole_logq.files import write_text
 from recbole_logq.report import tables
+from recbole_logq.report.comparison_page import comparison_page
 from recbole_logq.report.curves import by_decile
 from recbole_logq.report.markdown import markdown
-from recbole_logq.report.page import page
 from recbole_logq.report.summary import Entry, Record, Summary, summarise
 
 
@@ -42,7 +42,7 @@ def write_report(
     """
     summaries = summarise(records, comparisons)
     content = {
-        "report.html": page(summaries, title),
+        "report.html": comparison_page(summaries, title),
         "report.csv": tables.csv_text(summaries),
         "report.json": json.dumps(_finite(_whole(summaries, records, title)), indent=1, allow_nan=False) + "\n",
         "report.md": markdown(summaries, title),

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from recbole_logq.markup import fenced, in_markdown
 from recbole_logq.report import tables
+from recbole_logq.report.cells import Cell
 from recbole_logq.report.summary import Summary
-from recbole_logq.report.tables import Cell
 
 
 def markdown(summaries: Sequence[Summary], title: str) -> str:

@@ -1,83 +1,151 @@
-"""A report as one HTML page without any outside resource."""
+"""A page that opens offline: one file, no outside resource, light and dark, narrow and wide.
+
+What is on a page is data: sections of blocks, whose texts are plain. One template turns them into HTML and escapes all
+of them; nothing but the drawings, the style and the script of this package goes in as markup. The page's content
+security policy lets the browser run that script and fetch nothing, so nothing comes of a text that should slip through.
+"""
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
 from importlib.resources import files
-from math import isfinite
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from recbole_logq.markup import escape
-from recbole_logq.report import tables
-from recbole_logq.report.figures import figures
-from recbole_logq.report.html import frame, row
-from recbole_logq.report.summary import Summary
-from recbole_logq.report.tables import Cell
+from recbole_logq.report.cells import Cell
+from recbole_logq.report.svg import classes
+from recbole_logq.terminal import visible
 
-
-def page(summaries: Sequence[Summary], title: str) -> str:
-    """The page; labels, errors and commands are text there, whatever they hold."""
-    body = [_section(summary) for summary in summaries]
-    body.append(f"<h2>Versions</h2>{pairs(tables.versions(summaries))}")
-    return whole(title, "\n".join(body))
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 
-def whole(title: str, body: str) -> str:
-    """A page with the reports' style and script around ``body``, which is HTML."""
-    folder = files("recbole_logq.report")
+@dataclass(frozen=True)
+class Text:
+    """A heading, a paragraph below it, or one of the two; ``failed`` marks a paragraph that says what went wrong."""
+
+    kind: ClassVar[str] = "text"
+    heading: str = ""
+    text: str = ""
+    failed: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table in a box of its own to scroll; the page's script makes its headings into buttons that sort.
+
+    Attributes:
+        label: What the table holds, for readers who do not see it.
+        head: Headings.
+        lines: Cells, a line each.
+        by: Heading of the column by which the lines are sorted, the largest first.
+    """
+
+    kind: ClassVar[str] = "table"
+    label: str
+    head: Sequence[str]
+    lines: Sequence[Sequence[Cell]]
+    by: str | None = None
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Names and values: text, or cells, which stand to the right."""
+
+    kind: ClassVar[str] = "pairs"
+    values: Mapping[str, Any]
+
+    def items(self) -> list[tuple[str, Cell, bool]]:
+        """Name, cell, and whether it is one of numbers."""
+        return [
+            (name, value, True) if isinstance(value, Cell) else (name, Cell(plain(value)), False)
+            for name, value in self.values.items()
+        ]
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A drawing under its title and a note; a wide one has a row of its own and scrolls."""
+
+    title: str
+    note: str
+    drawing: str
+    wide: bool = False
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Figures beside and below each other, as many as fit, under keys that show and hide their series in the section.
+
+    Attributes:
+        figures: What is drawn.
+        label: What the keys choose among.
+        series: Number of each series by its name; no keys where there is none.
+    """
+
+    kind: ClassVar[str] = "figures"
+    figures: Sequence[Figure]
+    label: str = ""
+    series: Mapping[str, int] = field(default_factory=dict)
+
+    def keys(self) -> list[tuple[str, int, str]]:
+        """Name, number and classes of each series."""
+        return [(name, number, classes(number)) for name, number in self.series.items()]
+
+
+@dataclass(frozen=True)
+class Code:
+    """Lines of a shell."""
+
+    kind: ClassVar[str] = "code"
+    text: str
+
+
+Block = Text | Table | Pairs | Figures | Code
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading and what stands under it."""
+
+    heading: str
+    blocks: Sequence[Block]
+
+
+def page(title: str, sections: Sequence[Section], heading: str | None = None) -> str:
+    """A whole page as HTML.
+
+    Args:
+        title: Title of the window.
+        sections: Content of the page.
+        heading: Heading of the page; the title by default.
+    """
+    folder = files(__package__)
     style, script = (folder.joinpath(f"page.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
-    return frame(title, title, f"{body}\n<script>{script}</script>", style, [script])
-
-
-def _section(summary: Summary) -> str:
-    parts = [f"<section><h2>{escape(summary.dataset)}</h2>"]
-    if summary.failed:
-        parts.append(
-            f"<p class='failed'>{len(summary.failed)} of {len(summary.runs) + len(summary.failed)} runs failed; the "
-            "reasons stand below.</p>"
-        )
-    if summary.runs:
-        head, lines = tables.results(summary)
-        note = "Means over seeds with 95 % t intervals; one seed has none. A click on a heading sorts."
-        parts.append(f"<p>{note}</p>{table('Results', head, lines, by=summary.primary)}")
-    if summary.comparisons:
-        parts.append(f"<h3>Against the reference</h3>{table('Verdicts', *tables.verdicts(summary))}")
-    parts.append(figures(summary))
-    if summary.failed:
-        parts.append(f"<h3>Failed runs</h3>{table('Failed runs', *tables.failures(summary))}")
-    if summary.runs:
-        parts.append(f"<h3>Runs</h3>{table('Runs', *tables.runs(summary))}")
-        parts.append(f"<h3>Protocol</h3>{pairs(summary.protocol)}")
-        prints = summary.fingerprints()
-        lines = [[Cell(_plain(value)) for value in one.values()] for one in prints]
-        parts.append(f"<h3>Fingerprints of the split</h3>{table('Fingerprints', list(prints[0]), lines)}")
-    commands = "\n".join(run["command"] for run in [*summary.runs, *summary.failed])
-    parts.append(f"<h3>Commands</h3><pre class='wide' tabindex='0'>{escape(commands)}</pre></section>")
-    return "\n".join(parts)
-
-
-def table(label: str, head: Sequence[str], lines: Sequence[Sequence[Cell]], by: str | None = None) -> str:
-    """A table in a box of its own to scroll; the script makes its headings into buttons that sort."""
-    titles = "".join(
-        f"<th scope='col'{' aria-sort=descending' if name == by else ''}>{escape(name)}</th>" for name in head
-    )
-    body = "".join(f"<tr>{''.join(_td(cell) for cell in line)}</tr>" for line in lines)
-    return (
-        f"<div class='wide' tabindex='0' role='region' aria-label='{escape(label)}'><table class='sortable'>"
-        f"<thead><tr>{titles}</tr></thead><tbody>{body}</tbody></table></div>"
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return _template().render(
+        title=title, heading=heading or title, sections=sections, style=style, script=script, digest=digest
     )
 
 
-def _td(cell: Cell) -> str:
-    key = "" if cell.key is None or not isfinite(cell.key) else f" data-key='{float(cell.key)}'"
-    note = f" <small>{escape(cell.note)}</small>" if cell.note else ""
-    return f"<td{key}>{escape(cell.text)}{note}</td>"
+def plain(value: Any) -> str:
+    """A value as text; of a list, its entries."""
+    return ", ".join(str(entry) for entry in value) if isinstance(value, list) else str(value)
 
 
-def pairs(values: Mapping[str, Any]) -> str:
-    """A table of names and values."""
-    return f"<table class='pairs'>{''.join(row([key, _plain(value)]) for key, value in values.items())}</table>"
+@cache
+def _template() -> Template:
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(
+        autoescape=True, finalize=_to_be_seen, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.from_string(files(__package__).joinpath("page.html").read_text(encoding="utf-8"))
 
 
-def _plain(value: Any) -> str:
-    return ", ".join(str(one) for one in value) if isinstance(value, list) else str(value)
+def _to_be_seen(value: Any) -> Any:
+    """Control characters and the like written out, of all that is not markup already."""
+    return value if hasattr(value, "__html__") else visible(str(value))

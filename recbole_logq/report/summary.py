@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,8 @@ Record = dict[str, Any]
 COSTS = ("train s", "train CPU s", "positives/s", "peak MB")
 """Columns of what a run took: seconds of training without validation, by wall and CPU clock, speed, peak memory."""
 _PRIMARY = "ndcg@10"
+_SHARES = {"recall", "mrr", "ndcg", "hit", "precision", "map", "gauc", "auc", "itemcoverage", "coverage", "giniindex"}
+_SHARES |= {"gini", "tailpercentage"}
 
 
 @dataclass(frozen=True)
@@ -112,7 +115,7 @@ def _summarise(dataset: str, records: list[Record], comparisons: list[dict[str, 
     for name in dict.fromkeys(record["name"] for record in records):
         own = sorted((record for record in records if record["name"] == name), key=lambda one: one["seed"])
         runs = [record for record in own if record["status"] == "done"]
-        values = {key: over_seeds(numbers[id(run)].get(key) for run in runs) for key in columns}
+        values = {key: over_seeds((numbers[id(run)].get(key) for run in runs), limits(key)) for key in columns}
         failed = [record for record in own if record["status"] != "done"]
         entries.append(Entry(name, own[0]["model"], runs, failed, values))
 
@@ -121,6 +124,11 @@ def _summarise(dataset: str, records: list[Record], comparisons: list[dict[str, 
         return (float("inf") if mean is None else -mean), entry.name
 
     return Summary(dataset, metrics, primary, sorted(entries, key=place), comparisons)
+
+
+def limits(metric: str) -> tuple[float, float]:
+    """Smallest and largest possible value of a metric: 0 and 1 of shares, and no limits where none are known."""
+    return (0.0, 1.0) if metric.split("@")[0].lower() in _SHARES else (-math.inf, math.inf)
 
 
 def measured(record: Record) -> dict[str, float]:

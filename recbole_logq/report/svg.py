@@ -1,8 +1,8 @@
-"""Small plots as inline SVG: axes, lines, steps, bands and intervals, with a text for the pointer at every mark.
+"""Small plots as inline SVG: axes, lines, steps, bands, intervals and bounds, a text for the pointer at every mark.
 
-By hand, since a page with plotly carries megabytes of script, needs it to show anything at all, and has colours that
-do not follow the reader's light or dark setting. What a report needs is four kinds of marks; these scale with the page,
-print, and take their colours from its style sheet (classes ``s0`` to ``s7``, dashed or dotted beyond).
+By hand, since a page with a plotting library in it carries megabytes of script, needs it to show anything at all, and
+has colours that do not follow the reader's light or dark setting. What a page needs is a few kinds of marks; these
+scale with it, print, and take their colours from its style sheet (classes ``s0`` to ``s7``, dashed or dotted beyond).
 """
 
 from __future__ import annotations
@@ -13,30 +13,44 @@ from collections.abc import Iterable, Sequence
 from recbole_logq.markup import escape
 
 WIDTH, HEIGHT = 440, 290
+ARROW = 15
+"""Length of the arrow of a bound."""
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 14, 10, 44
 _COLOURS, _DASHES = 8, ("", " dashed", " dotted")
 
 
 class Scale:
-    """From values to places in [0, 1].
+    """From values to places in [0, 1], with a little room on either side.
 
     Args:
-        values: What must fit; those that are not finite are ignored.
+        values: Values that must fit; those that are not finite are ignored.
         log: Whether to take logarithms; only where all values are positive.
         zero: Whether 0 must be on the axis.
+        limits: Smallest and largest possible value, beyond which the axis does not go.
+        room: Room at each end, as a share of the axis.
     """
 
-    def __init__(self, values: Iterable[float], log: bool = False, zero: bool = False) -> None:
-        found = [value for value in values if math.isfinite(value)] or [0.0]
-        low, high = min(found), max(found)
+    def __init__(
+        self,
+        values: Iterable[float],
+        log: bool = False,
+        zero: bool = False,
+        limits: tuple[float, float] = (-math.inf, math.inf),
+        room: float = 0.04,
+    ) -> None:
+        finite = [value for value in values if math.isfinite(value)] or [0.0]
+        low, high = min(finite), max(finite)
         self.log = log and low > 0
-        if not self.log:
-            low, high = (min(low, 0.0), max(high, 0.0)) if zero else (low, high)
-            room = (high - low or abs(high) or 1.0) * 0.04
-            low, high = low if zero and low == 0 else low - room, high + room
+        if self.log:
+            factor = (high / low) ** room if high > low else 1.1
+            low, high = low / factor, high * factor
         else:
-            low, high = low / 1.1, high * 1.1
-        self.low, self.high = low, high
+            low, high = (min(low, 0.0), max(high, 0.0)) if zero else (low, high)
+            space = (high - low) * room or (abs(high) or 1.0) * 0.04 * (high == low)
+            low, high = low if zero and low == 0 else low - space, high + space
+        self.low, self.high = (min(max(end, limits[0]), limits[1]) for end in (low, high))
+        if self.low == self.high:  # all values at a limit
+            self.low, self.high = self.low - 0.04, self.high + 0.04
 
     def place(self, value: float) -> float:
         """0 at the low end, 1 at the high."""
@@ -49,14 +63,14 @@ class Scale:
         if self.log and self.high > 10 * self.low:
             decades = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
             factors = (1, 2, 5) if math.log10(self.high / self.low) < 2.5 else (1,)
-            found = [factor * 10.0**decade for decade in decades for factor in factors]
+            places = [factor * 10.0**decade for decade in decades for factor in factors]
         else:
             rough = (self.high - self.low) / 7
             unit = 10.0 ** math.floor(math.log10(rough))
             step = unit * next(factor for factor in (1, 2, 5, 10) if factor * unit >= rough)
             first = math.ceil(self.low / step)
-            found = [(first + i) * step for i in range(12)]
-        return [value for value in found if self.low <= value <= self.high]
+            places = [(first + i) * step for i in range(12)]
+        return [value for value in places if self.low <= value <= self.high]
 
 
 def text_of(value: float) -> str:
@@ -107,6 +121,22 @@ class Plot:
             f"<path class='line' d='{path}'>{_hint(name)}</path>{dots}</g>"
         )
 
+    def bound(self, x: float, y: float, series: int, name: str) -> None:
+        """An upper bound: a value is below ``y``, and where is not known. A bar at the bound, an arrow down from it."""
+        across, down = self._at(x, y)
+        hint = _hint(f"{name}: below {text_of(y)} at {text_of(x)}")
+        path = f"M{across - 5:.1f},{down:.1f}h10M{across:.1f},{down:.1f}v{ARROW - 4}"
+        tip = f"M{across - 3.5:.1f},{down + ARROW - 5:.1f}h7l-3.5,5z"
+        self._marks.append(
+            f"<g class='{classes(series)} bound' data-series='{series}'>{hint}"
+            f"<path class='line' d='{path}'/><path class='tip' d='{tip}'/></g>"
+        )
+
+    def level(self, y: float, name: str) -> None:
+        """A line across for what would be ideal."""
+        _, down = self._at(self._x.low, y)
+        self._marks.append(f"<path class='level' d='M{_LEFT},{down:.1f}H{WIDTH - _RIGHT}'>{_hint(name)}</path>")
+
     def dots(self, points: Sequence[tuple[float, float, str]], series: int) -> None:
         """A dot at every (x, y), with a text for the pointer."""
         marks = ""
@@ -117,15 +147,15 @@ class Plot:
 
     def band(self, points: Sequence[tuple[float, float, float]], name: str) -> None:
         """The area between low and high, given as (x, low, high); bands over each other get darker."""
-        there = [self._at(x, high) for x, _, high in points]
-        back = [self._at(x, low) for x, low, _ in reversed(points)]
-        corners = " ".join(f"{x:.1f},{y:.1f}" for x, y in there + back)
+        upper = [self._at(x, high) for x, _, high in points]
+        lower = [self._at(x, low) for x, low, _ in reversed(points)]
+        corners = " ".join(f"{x:.1f},{y:.1f}" for x, y in upper + lower)
         self._marks.append(f"<polygon class='band' points='{corners}'>{_hint(name)}</polygon>")
 
     def interval(self, row: float, mean: float, ends: tuple[float, float] | None, series: int, name: str) -> None:
         """A dot with whiskers along x, its name above it."""
         x, y = self._at(mean, row)
-        said = f"{name}: {mean:.4f}" + (f" [{ends[0]:.4f}, {ends[1]:.4f}]" if ends else "")
+        hint = f"{name}: {mean:.4f}" + (f" [{ends[0]:.4f}, {ends[1]:.4f}]" if ends else "")
         whisker = ""
         if ends:
             (low, _), (high, _) = self._at(ends[0], row), self._at(ends[1], row)
@@ -133,7 +163,7 @@ class Plot:
             whisker = f"<path class='line' d='{path}'/>"
         short = name if len(name) <= 48 else name[:47] + "…"
         self._marks.append(
-            f"<g class='{classes(series)}' data-series='{series}'>{_hint(said)}"
+            f"<g class='{classes(series)}' data-series='{series}'>{_hint(hint)}"
             f"<text class='name' x='8' y='{y - 9:.1f}'>{escape(short)}</text>{whisker}"
             f"<circle cx='{x:.1f}' cy='{y:.1f}' r='4'/></g>"
         )

@@ -4,28 +4,12 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
+from recbole_logq.report.cells import Cell, number
 from recbole_logq.report.intervals import Interval
 from recbole_logq.report.summary import COSTS, Entry, Summary, measured
-
-
-class Cell(NamedTuple):
-    """A text, its interval, and what a sort compares."""
-
-    text: str
-    note: str = ""
-    key: float | None = None
-
-
-def number(value: float | None, signed: bool = False) -> str:
-    """A value with the digits that its size deserves; '-' where there is none."""
-    if value is None or not math.isfinite(value):
-        return "-"
-    digits = 4 if abs(value) < 10 else 1 if abs(value) < 10_000 else 0
-    return f"{value:{'+' if signed else ''},.{digits}f}"
 
 
 def results(summary: Summary) -> tuple[list[str], list[list[Cell]]]:

@@ -130,7 +130,7 @@ def _search_all(plan: SweepPlan, folder: Path, address: str | None, configs: dic
 def _finish(plan: SweepPlan, folder: Path, configs: dict[str, Any]) -> dict[str, Any]:
     from recbole_logq.sweeps.engine import folder_of
     from recbole_logq.sweeps.outputs import write_best, write_results
-    from recbole_logq.sweeps.sweep_page import page
+    from recbole_logq.sweeps.sweep_page import sweep_page
     from recbole_logq.sweeps.winner import tested
 
     found: list[dict[str, Any]] = []
@@ -153,7 +153,7 @@ def _finish(plan: SweepPlan, folder: Path, configs: dict[str, Any]) -> dict[str,
     if overall is not None and best_search is not None:
         winner = next(one for one in overall["trials"] if one["number"] == overall["winner"])
         write_best(folder / "best.yaml", best_search, winner, overall["metric"], plan)
-    write_text(folder / "report.html", page(content, {search.name: search.space for search in plan.searches}))
+    write_text(folder / "report.html", sweep_page(content, {search.name: search.space for search in plan.searches}))
     write_results(folder, content)
     return located(content, folder)
 

@@ -2,35 +2,85 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from recbole_logq.report.figures import figure, grid, legend
-from recbole_logq.report.svg import Plot, Scale
-from recbole_logq.sweeps.parallel import option_text, parallel
+from recbole_logq.report.page import Block, Figure, Figures, Text
+from recbole_logq.report.parallel import ABSENT, Axis, Line, parallel
+from recbole_logq.report.svg import Plot, Scale, text_of
 from recbole_logq.sweeps.progress import shown
 from recbole_logq.sweeps.space import Parameter
 from recbole_logq.sweeps.trial_records import Record
 
 # The colours of the legend: blue, orange, green.
 DONE, STOPPED, WINNER = 0, 1, 2
+Groups = Sequence[tuple[int, list[Record]]]
+"""Series of the legend with their trials; later ones are drawn over earlier ones."""
 
 
-def figures(search: dict[str, Any], space: Sequence[Parameter]) -> str:
-    """Legend and figures as HTML; nothing where no trial has a score."""
+def figures(search: dict[str, Any], space: Sequence[Parameter]) -> list[Block]:
+    """Heading, keys and figures; nothing where no trial has a score."""
     scored = [record for record in search["trials"] if record["best_score"] is not None]
     if not scored:
-        return ""
+        return []
     groups = _groups(scored, search["winner"])
+    used = {series for series, group in groups if group}
     names = {"trained to the end": DONE, "stopped": STOPPED, "winner": WINNER}
-    there = {name: series for name, series in names.items() if any(series == one for one, group in groups if group)}
-    lines = parallel(space, groups, search["metric"])
-    wide = (
-        f"<figure><figcaption><b>Settings and score</b> A line is a trial.</figcaption>"
-        f"<div class='wide' tabindex='0' role='region' aria-label='Parallel coordinates'>{lines}</div></figure>"
-    )
-    plots = [_best_so_far(search, scored), *(_effect(search, one, groups) for one in space)]
-    return f"<h3>Figures</h3>{legend(there, 'Trials to show')}{wide}{grid([plot for plot in plots if plot])}"
+    series = {name: number for name, number in names.items() if number in used}
+    effects = [_effect(search, parameter, groups) for parameter in space]
+    drawn = [_settings(search, space, groups), _best_so_far(search, scored), *filter(None, effects)]
+    return [Text("Figures"), Figures(drawn, "Trials to show", series)]
+
+
+def _settings(search: dict[str, Any], space: Sequence[Parameter], groups: Groups) -> Figure:
+    """Parallel coordinates: an axis for each parameter, one for the score, a line for each trial."""
+    metric, records = search["metric"], [record for _, group in groups for record in group]
+    scores = Scale([record["best_score"] for record in records], room=0)
+    axes, heights = zip(*map(_axis, space), strict=True)
+    last = Axis(metric, [(scores.place(value), text_of(value)) for value in _ends(scores)])
+    lines = [
+        Line(
+            series,
+            [*(height(record["point"]) for height in heights), scores.place(record["best_score"])],
+            _hint(record),
+        )
+        for series, group in groups
+        for record in group
+    ]
+    names = ", ".join(axis.name for axis in axes)
+    label = f"Parallel coordinates: {names} and {metric} of {len(records)} trials"
+    return Figure("Settings and score", "A line is a trial.", parallel(label, [*axes, last], lines), wide=True)
+
+
+def _axis(parameter: Parameter) -> tuple[Axis, Callable[[dict[str, Any]], float]]:
+    """An axis, and the height of a point on it."""
+    if parameter.kind == "choice":
+        count = len(parameter.values)
+        ticks = [((i + 0.5) / count, option_text(value)) for i, value in enumerate(parameter.values)]
+
+        def height(value: Any) -> float:
+            return (parameter.values.index(value) + 0.5) / count
+    else:
+        scale = Scale(parameter.values[:2], log="log" in parameter.kind, room=0)
+        ticks = [(scale.place(value), text_of(value)) for value in _ends(scale)]
+        height = scale.place
+    name = parameter.name
+    if parameter.when:
+        ticks.append((ABSENT, "not set"))
+    return Axis(name, ticks), lambda point: height(point[name]) if name in point else ABSENT
+
+
+def _ends(scale: Scale) -> list[float]:
+    """Both ends of an axis, and the round values that are far enough from them for a text of their own."""
+    inside = [value for value in scale.ticks() if 0.07 < scale.place(value) < 0.93]
+    return [scale.low, *inside, scale.high]
+
+
+def option_text(value: Any) -> str:
+    """An option of a choice, short."""
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= 14 else text[:13] + "…"
 
 
 def _groups(scored: Sequence[Record], winner: int | None) -> list[tuple[int, list[Record]]]:
@@ -40,24 +90,24 @@ def _groups(scored: Sequence[Record], winner: int | None) -> list[tuple[int, lis
     return [(one, [record for record in scored if kind(record) == one]) for one in (STOPPED, DONE, WINNER)]
 
 
-def _best_so_far(search: dict[str, Any], scored: Sequence[Record]) -> str:
+def _best_so_far(search: dict[str, Any], scored: Sequence[Record]) -> Figure:
     start = min(record["started"] for record in search["trials"])
     better = max if search["bigger"] else min
     points: list[tuple[float, float]] = []
     for record in sorted(scored, key=lambda one: one["ended"]):
         score = record["best_score"]
         points.append(((record["ended"] - start) / 60, better(score, points[-1][1]) if points else score))
-    x = Scale([minutes for minutes, _ in points], zero=True)
+    x = Scale([minutes for minutes, _ in points], zero=True, room=0.02)
     plot = Plot("Best so far", x, Scale([score for _, score in points]), "minutes", f"validation {search['metric']}")
     plot.line(points, DONE, "best so far", steps=True)
-    return figure("Best so far", "Whenever a trial ended; breaks of an interrupted sweep count.", plot)
+    return Figure("Best so far", "Whenever a trial ended; breaks of an interrupted sweep count.", plot.svg())
 
 
-def _effect(search: dict[str, Any], parameter: Parameter, groups: Sequence[tuple[int, list[Record]]]) -> str:
+def _effect(search: dict[str, Any], parameter: Parameter, groups: Groups) -> Figure | None:
     name = parameter.name
     scored = [record for _, group in groups for record in group if name in record["point"]]
     if not scored:
-        return ""
+        return None
     y = Scale([record["best_score"] for _, group in groups for record in group])
     label = f"validation {search['metric']}"
     if parameter.kind == "choice":
@@ -75,7 +125,7 @@ def _effect(search: dict[str, Any], parameter: Parameter, groups: Sequence[tuple
         ]
         if dots:
             plot.dots(dots, series)
-    return figure(f"Effect of {name}", _averages(parameter, scored), plot)
+    return Figure(f"Effect of {name}", _averages(parameter, scored), plot.svg())
 
 
 def _x(parameter: Parameter, value: Any) -> float:

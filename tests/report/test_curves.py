@@ -61,3 +61,10 @@ def test_scales_hold_their_values_and_have_ticks(values: list[float], log: bool)
     ticks = scale.ticks()
     assert 2 <= len(ticks) <= 14 or len(values) == 1
     assert ticks == sorted(ticks)
+
+
+def test_an_axis_ends_where_values_end() -> None:
+    assert (Scale([0.0, 1.0], limits=(0, 1)).low, Scale([0.0, 1.0], limits=(0, 1)).high) == (0, 1)
+    assert Scale([1e-4, 1e-1], log=True, room=0).place(1e-4) == 0
+    assert Scale([1.0, 1.0], limits=(0, 1)).place(1.0) == 1
+    assert Scale([1.0], limits=(-5, 1)).low < 1

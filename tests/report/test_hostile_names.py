@@ -19,16 +19,17 @@ from recbole_logq import terminal
 from recbole_logq.audits import audit_page
 from recbole_logq.commands.options import print_result
 from recbole_logq.lab import report as lab
+from recbole_logq.lab.lab_page import lab_page
 from recbole_logq.report import screen
+from recbole_logq.report.comparison_page import comparison_page
 from recbole_logq.report.markdown import markdown
-from recbole_logq.report.page import page as report_page
 from recbole_logq.report.summary import summarise
 from recbole_logq.serving.card import card
 from recbole_logq.serving.description import HistoryDescription, TokenColumn
 from recbole_logq.serving.recommend import show
 from recbole_logq.sweeps.progress import Progress
 from recbole_logq.sweeps.space import parse_space
-from recbole_logq.sweeps.sweep_page import page as sweep_page
+from recbole_logq.sweeps.sweep_page import sweep_page
 
 IMAGE = "<img src=x onerror=alert(1)>"
 HOSTILE = (
@@ -116,9 +117,9 @@ def summaries(make_record: Callable[..., dict[str, Any]], comparison: Callable[.
 
 def pages(summaries: Any) -> dict[str, str]:
     return {
-        "audit": audit_page.page(audit()),
-        "lab": lab.gradients_page(gradients()),
-        "report": report_page(summaries, HOSTILE),
+        "audit": audit_page.audit_page(audit()),
+        "lab": lab_page(gradients()),
+        "report": comparison_page(summaries, HOSTILE),
         "sweep": sweep_page(*sweep()),
     }
 

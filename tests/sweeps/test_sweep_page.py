@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from recbole_logq.sweeps.space import parse_space
-from recbole_logq.sweeps.sweep_page import page
+from recbole_logq.sweeps.sweep_page import sweep_page as page
 
 SPACE = parse_space(
     {

@@ -1,0 +1,72 @@
+"""What the laboratory found about estimators, as a page with figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from recbole_logq.lab.report import HEAD, READING, bias_of, cells, heading
+from recbole_logq.report.cells import Cell
+from recbole_logq.report.page import Figure, Figures, Section, Table, Text, page
+from recbole_logq.report.svg import Plot, Scale
+
+Value = Callable[[dict[str, Any]], tuple[float | None, bool]]
+"""A measured value, None where there is none, and whether it is an upper bound."""
+
+
+def lab_page(report: dict[str, Any]) -> str:
+    """The table and its figures as HTML: bias and head mass against the number of negatives."""
+    estimators = report["estimators"]
+    lines = [_line(one) for one in estimators]
+    names = dict.fromkeys(one["estimator"] for one in estimators)
+    series = {name: number for number, name in enumerate(names)}
+    drawn = [
+        _figure("Relative bias of the gradient", estimators, series, bias_of),
+        _figure("Head mass", estimators, series, lambda one: (one["head_mass"], False), ideal=1.0),
+    ]
+    sections = [
+        Section("Figures", [Figures([one for one in drawn if one], "Estimators to show", series)]),
+        Section("Table", [Text(text="A click on a heading sorts."), Table("Estimators", HEAD, lines)]),
+    ]
+    title = "Estimators of the full softmax"
+    return page(title, [Section(heading(report), [Text(text=READING)]), *sections])
+
+
+def _line(one: dict[str, Any]) -> list[Cell]:
+    fit = one["q_fit"]
+    ratios = [fit[0][0], fit[3][0]] if fit else [None, None]
+    keys = [None, one["n"], bias_of(one)[0], one["spread"], one["head_mass"], *ratios]
+    return [Cell(text, key=key) for text, key in zip(cells(one), keys, strict=True)]
+
+
+def _figure(
+    title: str, estimators: Sequence[dict[str, Any]], series: dict[str, int], of: Value, ideal: float | None = None
+) -> Figure | None:
+    """A line for each estimator over the number of negatives; what a logarithm has no place for is named."""
+    values = [(one["estimator"], one["n"], *of(one)) for one in estimators]
+    points = [(name, n, value, bound) for name, n, value, bound in values if value is not None and value > 0]
+    if not points:
+        return None
+    # Room for the arrow of a bound below it.
+    ends = [value * (0.6 if is_bound else 1) for _, _, value, is_bound in points] + ([ideal] if ideal else [])
+    counts = sorted({n for _, n, _, _ in points})
+    x = Scale(counts, log=True, room=0.02)
+    label = "relative bias" if of is bias_of else title.lower()
+    plot = Plot(title, x, Scale(ends, log=True), "negatives, logarithmic", f"{label}, logarithmic", x_ticks=counts)
+    if ideal:
+        plot.level(ideal, f"ideal: {ideal:g}")
+    for name, number in series.items():
+        measured = [(n, value) for one, n, value, is_bound in points if one == name and not is_bound]
+        if measured:
+            plot.line(measured, number, name)
+        for one, n, value, is_bound in points:
+            if one == name and is_bound:
+                plot.bound(n, value, number, name)
+    notes = [f"Dots: {ideal:g} would be ideal."] if ideal else []
+    if any(is_bound for *_, is_bound in points):
+        notes.append("An arrow is a bound: the bias is below it, and not distinguishable from 0.")
+    lost = [f"{name} at {n:,} ({'none' if value is None else f'{value:.2g}'})" for name, n, value, _ in values
+            if value is None or value <= 0]  # fmt: skip
+    if lost:
+        notes.append(f"Not drawn, since they are not above 0: {', '.join(lost)}.")
+    return Figure(title, " ".join(notes), plot.svg())
