@@ -17,6 +17,7 @@ from recbole_logq.errors import PeerLostError, RequestError, WorkError, failure_
 from recbole_logq.files import write_failure
 from recbole_logq.interruption import interruptible
 from recbole_logq.launcher import launched_processes, launched_rank, report_failure, started_by_launcher
+from recbole_logq.numerals import as_number
 from recbole_logq.parsing import parse_arguments
 from recbole_logq.settings import nearest
 from recbole_logq.terminal import READER_GONE, VisibleFormatter, reader_gone, show_traceback, visible
@@ -81,7 +82,7 @@ def _command(words: list[str]) -> int:
             raise RequestError(f"no command named {name!r}{nearest(name, set(COMMANDS))} (see --help)")
         options = parse_arguments(words)
         debug = bool(options.pop("debug", False))
-        if name == "run" and options.get("nproc", 1) != 1 and not started_by_launcher():
+        if name == "run" and as_number(options.get("nproc", 1)) != 1 and not started_by_launcher():
             run.launch(options, [word for word in words if not word.startswith("--nproc=")])
         else:
             COMMANDS[name].execute(options)

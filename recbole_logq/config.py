@@ -38,6 +38,7 @@ from recbole_logq.models.resolve import (  # noqa: E402
     source_files,
 )
 from recbole_logq.own_metrics import put_into_tables  # noqa: E402
+from recbole_logq.setting_texts import read_texts  # noqa: E402
 
 # A user who sets one key of these keeps the other defaults.
 MERGED_KEYS = ("eval_args", "negatives")
@@ -94,10 +95,11 @@ class Config(RecBoleConfig):
         return {}
 
     def _convert_config_dict(self, config_dict: dict[str, Any]) -> dict[str, Any]:
-        values = {
-            key: parse_value(key, value) if isinstance(value, str) else value for key, value in config_dict.items()
+        # Lists and sections only: what another text stands for is known once the model's settings are.
+        is_nested = {
+            key: isinstance(value, str) and value.lstrip()[:1] in ("[", "{") for key, value in config_dict.items()
         }
-        return nest(values)
+        return nest({key: parse_value(key, value) if is_nested[key] else value for key, value in config_dict.items()})
 
     def _load_config_files(self, file_list: list[str] | None) -> dict[str, Any]:
         merged: dict[str, Any] = {}
@@ -134,8 +136,8 @@ class Config(RecBoleConfig):
         self.internal_config_dict = over(self.internal_config_dict, model_defaults(model), MERGED_KEYS)
 
     def _get_final_config_dict(self) -> dict[str, Any]:
-        internal, external = self.internal_config_dict, self.external_config_dict
-        schema = settings_of(self.model)
+        internal, schema = self.internal_config_dict, settings_of(self.model)
+        external = self.external_config_dict = read_texts(self.external_config_dict, schema, internal)
         check_keys(external, self.accepted(set(external)))
         check_magnitudes(external)
         final = over(internal, external, MERGED_KEYS)

@@ -11,16 +11,17 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from recbole_logq.data.dataset.intervals import parse_intervals
 from recbole_logq.errors import RequestError
 from recbole_logq.nearest import nearest as nearest
+from recbole_logq.numerals import as_number
 
 DATA_PATH = "datasets"
 """Where datasets lie, one folder each, unless ``data_path`` says another place."""
 
 
-def _no_bool(value: Any) -> Any:
+def _number(value: Any) -> Any:
     # bool is an int to Python, but `epochs: yes` is a mistake.
     if isinstance(value, bool):
         raise ValueError("expected a number, not true/false")
-    return value
+    return as_number(value)
 
 
 def _none(value: Any) -> Any:
@@ -55,12 +56,12 @@ LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 """What ``state`` may be, in any case; another word would be taken for INFO."""
 
 # Beyond 2^53 no size of anything is meant, and torch would say so in the middle of the work.
-Count = Annotated[int, BeforeValidator(_no_bool), Field(ge=1, le=2**53)]
-CountOrZero = Annotated[int, BeforeValidator(_no_bool), Field(ge=0, le=2**53)]
-Positive = Annotated[float, BeforeValidator(_no_bool), Field(gt=0, allow_inf_nan=False)]
-PositiveOrZero = Annotated[float, BeforeValidator(_no_bool), Field(ge=0, allow_inf_nan=False)]
+Count = Annotated[int, BeforeValidator(_number), Field(ge=1, le=2**53)]
+CountOrZero = Annotated[int, BeforeValidator(_number), Field(ge=0, le=2**53)]
+Positive = Annotated[float, BeforeValidator(_number), Field(gt=0, allow_inf_nan=False)]
+PositiveOrZero = Annotated[float, BeforeValidator(_number), Field(ge=0, allow_inf_nan=False)]
 Interval = Annotated[str, BeforeValidator(_interval)]
-Share = Annotated[float, BeforeValidator(_no_bool), Field(ge=0, lt=1)]
+Share = Annotated[float, BeforeValidator(_number), Field(ge=0, lt=1)]
 
 
 class ClipSettings(BaseModel):
@@ -78,7 +79,7 @@ class CommonSettings(BaseModel):
 
     model_config = ConfigDict(extra="allow", strict=False, protected_namespaces=())
 
-    seed: Annotated[int, BeforeValidator(_no_bool), Field(ge=0, lt=2**32)]
+    seed: Annotated[int, BeforeValidator(_number), Field(ge=0, lt=2**32)]
     epochs: Count
     train_batch_size: Count
     eval_batch_size: Count

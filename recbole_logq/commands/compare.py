@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from recbole_logq.commands.options import config_files
+from recbole_logq.commands.options import config_files, whole_flag
 from recbole_logq.errors import RequestError
 from recbole_logq.settings import check_keys
 from recbole_logq.terminal import say
@@ -25,13 +25,12 @@ def execute(options: dict[str, Any]) -> None:
         say(compare_files(str(options["results"] or "").split()))
         return
     files = config_files(options)
-    folder, processes, address = (options.pop(key, None) for key in ("folder", "processes", "address"))
-    if processes is not None and (isinstance(processes, bool) or not isinstance(processes, int) or processes < 1):
-        raise RequestError(f"processes={processes!r}: how many runs at a time, 1 or more")
-    if processes is not None and address is not None:
+    folder, address = (options.pop(key, None) for key in ("folder", "address"))
+    processes = whole_flag(options, "processes", 1)
+    if options.pop("processes", None) is not None and address is not None:
         raise RequestError("--processes is for this machine: with --address the cluster says how many runs fit")
     from recbole_logq.comparisons.comparison import compare
 
-    found = compare(files, options, folder, processes or 1, address)
+    found = compare(files, options, folder, processes, address)
     say(next(path for path in found["report"] if path.suffix == ".md").read_text(encoding="utf-8"))
     say(f"report: {next(path for path in found['report'] if path.suffix == '.html')}")

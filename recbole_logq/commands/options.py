@@ -6,6 +6,7 @@ from typing import Any
 
 from recbole_logq.errors import RequestError
 from recbole_logq.files import write_json, write_text
+from recbole_logq.numerals import as_whole
 
 
 def config_files(options: dict[str, Any]) -> list[str]:
@@ -17,6 +18,20 @@ def check_flag(options: dict[str, Any], key: str) -> None:
     """Raise ``RequestError`` unless the option is missing, true or false."""
     if not isinstance(options.get(key, False), bool):
         raise RequestError(f"{key}={options[key]!r}: true or false")
+
+
+def whole_flag(options: dict[str, Any], key: str, default: int) -> int:
+    """A whole number from 1 up.
+
+    Raises:
+        RequestError: It is none.
+    """
+    if options.get(key) is None:
+        return default
+    number = as_whole(options[key])
+    if number is None or number < 1:
+        raise RequestError(f"{key}={options[key]!r}: a whole number, 1 or more")
+    return number
 
 
 def write_result(target: Any, result: dict[str, Any]) -> None:

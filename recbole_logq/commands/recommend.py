@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from recbole_logq.commands.options import check_flag
+from recbole_logq.commands.options import check_flag, whole_flag
 from recbole_logq.commands.outputs import check_table
 from recbole_logq.errors import RequestError
 from recbole_logq.settings import check_keys
@@ -32,9 +32,7 @@ def execute(options: dict[str, Any]) -> None:
         raise RequestError(f"recommend takes one of --users=a,b, --history=item1,item2 and --input=FILE, found {found}")
     for key in ("exclude_history", "show_progress"):
         check_flag(options, key)
-    k, output = options.get("k", 10), options.get("output")
-    if isinstance(k, bool) or not isinstance(k, int) or k < 1:
-        raise RequestError(f"k={k!r}: a whole number, 1 or more")
+    k, output = whole_flag(options, "k", 10), options.get("output")
     if output is not None and "input" not in options:
         raise RequestError("--output is for --input; a few users are printed")
     if "show_progress" in options and "input" not in options:

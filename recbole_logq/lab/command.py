@@ -11,6 +11,7 @@ from recbole_logq.lab.estimator import DEFAULT, Estimator
 from recbole_logq.lab.measure import GROUPS, check_mask, measure
 from recbole_logq.lab.problem import World
 from recbole_logq.lab.subject import Subject
+from recbole_logq.numerals import as_number, as_whole
 from recbole_logq.plugins import load_plugins
 from recbole_logq.settings import check_keys
 
@@ -182,12 +183,14 @@ def _words(value: Any) -> list[str]:
 
 
 def _number(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    number = as_number(value)
+    if isinstance(number, bool) or not isinstance(number, int | float):
         raise RequestError(f"{name}={value!r}: a number")
-    return float(value)
+    return float(number)
 
 
 def _whole(name: str, value: Any, least: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value < 2**32:
+    number = as_whole(value)
+    if number is None or not least <= number < 2**32:
         raise RequestError(f"{name}={value!r}: a whole number from {least} up")
-    return value
+    return number

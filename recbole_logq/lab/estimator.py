@@ -15,6 +15,7 @@ from recbole_logq.probability import TargetCounts
 from recbole_logq.registry import losses, samplers
 from recbole_logq.registry import recipes as registered_recipes
 from recbole_logq.samplers import MASKS, Sampler, get_sampler
+from recbole_logq.setting_texts import option_kinds, read_option
 from recbole_logq.settings import nearest
 
 DEFAULT = (
@@ -107,7 +108,9 @@ class Estimator:
                 key
             ]
             raise RequestError(f"{self.name}: {key}={value}: {allowed}")
-        return replace(self, options={**self.options, key: value}, given=self.given | {key})
+        kinds = option_kinds(samplers.get(self.source)).get(key, set()) if self.source in samplers else set()
+        options = {**self.options, key: read_option(key, value, kinds)}
+        return replace(self, options=options, given=self.given | {key})
 
     def _check(self) -> None:
         try:
