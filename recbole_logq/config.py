@@ -18,7 +18,7 @@ from recbole_logq.errors import RequestError
 from recbole_logq.launcher import launched_local_rank, launched_processes, started_by_launcher
 from recbole_logq.layers import over
 from recbole_logq.parsing import nest, parse_value, read_yaml
-from recbole_logq.plugins import load_plugins, plugin_names
+from recbole_logq.plugins import described, load_plugins, place_of, plugin_names
 from recbole_logq.settings import DATA_PATH, check_keys, check_kinds, check_magnitudes, check_types, whole_numbers
 
 compat.apply()
@@ -78,7 +78,7 @@ class Config(RecBoleConfig):
         except RequestError:
             raise
         except (ValueError, KeyError, TypeError, NotImplementedError, RuntimeError) as error:
-            raise RequestError(f"RecBole refuses the configuration: {str(error).strip() or repr(error)}") from error
+            raise RequestError(f"{_refusing(error)} refuses the configuration: {described(error)}") from error
 
     internal_config_dict: dict[str, Any]
     given_class: str | None
@@ -241,6 +241,10 @@ class Config(RecBoleConfig):
     def given(self) -> dict[str, Any]:
         """What the user set, as plain values; with model and dataset it rebuilds this configuration."""
         return {key: _plain(value) for key, value in self.external_config_dict.items()}
+
+
+def _refusing(error: Exception) -> str:
+    return "RecBole" if place_of(error) is None else "a plug-in"
 
 
 def _needs_time(final: dict[str, Any]) -> bool:

@@ -115,6 +115,17 @@ def place_of(error: BaseException) -> str | None:
     return f"{frames[-1].filename}, line {frames[-1].lineno}" if frames else None
 
 
+def described(error: BaseException) -> str:
+    """What an error says, and where in a plug-in it came from, if it did: the place is lost in one that takes over."""
+    text = " ".join(str(error).split()) or repr(error)
+    place = place_of(error)
+    return text if place is None else f"{type(error).__name__}: {text} ({place})"
+
+
+def _checksum(source: str) -> str:
+    return hashlib.sha256(source.encode()).hexdigest()
+
+
 def _is_file(name: str) -> bool:
     return name.endswith(".py") or "/" in name or "\\" in name
 
@@ -125,7 +136,7 @@ def _path(name: str) -> Path:
 
 def _read(name: str, path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")  # Python itself reads past the mark that some editors write
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is no text in UTF-8"
         where = "" if Path(name).is_absolute() else f" in {Path.cwd()}"
@@ -133,7 +144,7 @@ def _read(name: str, path: Path) -> str:
 
 
 def _run_file(name: str, path: Path, source: str) -> None:
-    key, checksum = str(path), hashlib.sha256(source.encode()).hexdigest()
+    key, checksum = str(path), _checksum(source)
     if key in _loaded:
         if checksum != _loaded[key]:
             raise RequestError(f"plugins: {name} has changed since this process has run it; start anew")
@@ -173,7 +184,9 @@ def _import(name: str) -> None:
             importlib.import_module(name)
     _loaded[name] = None
     if path is not None and path.is_file():
-        _loaded.setdefault(str(path), hashlib.sha256(path.read_bytes()).hexdigest())
+        with suppress(RequestError):  # text of another encoding, which Python has read all the same
+            _loaded.setdefault(str(path), _checksum(_read(name, path)))
+        _loaded.setdefault(str(path), None)
 
 
 def _beside(name: str) -> Path | None:

@@ -11,6 +11,7 @@ from recbole_logq.losses import Loss
 from recbole_logq.models.combination import SOME_COUNTS, build_loss, sampler_settings, why_not
 from recbole_logq.models.resolve import recipes
 from recbole_logq.parsing import parse_value
+from recbole_logq.plugins import described
 from recbole_logq.probability import TargetCounts
 from recbole_logq.registry import losses, samplers
 from recbole_logq.registry import recipes as registered_recipes
@@ -157,7 +158,7 @@ class Estimator:
         try:
             return get_sampler(self.source)(counts, count=count, seed=seed, **options)
         except (ValueError, TypeError) as error:
-            raise RequestError(f"{self.name}: {error}") from error
+            raise RequestError(f"{self.name}: {described(error)}") from error
 
     @property
     def consistent(self) -> bool:

@@ -12,6 +12,7 @@ from recbole_logq.losses import Loss, check_pairing, get_loss
 from recbole_logq.models.batch_rules import check_batches
 from recbole_logq.models.sparse import check_sparse
 from recbole_logq.modules.scorer import Scorer
+from recbole_logq.plugins import described, place_of
 from recbole_logq.probability.frequency import TargetCounts
 from recbole_logq.registry import losses, samplers
 from recbole_logq.samplers import Sampler
@@ -87,9 +88,11 @@ def check_combination(values: dict[str, Any], given: dict[str, Any]) -> None:
         loss = build_loss(values["loss"], 1000, values["loss_options"], 0)
         sampler = samplers.get(source)
     except TypeError as error:
-        raise RequestError(f"loss_options={values['loss_options']}: a value has the wrong type ({error})") from error
+        what = "it cannot be made" if place_of(error) else "a value has the wrong type"
+        section = f"loss={values['loss']}, loss_options={values['loss_options']}"
+        raise RequestError(f"{section}: {what} ({described(error)})") from error
     except (ValueError, RuntimeError) as error:
-        raise RequestError(str(error)) from error
+        raise RequestError(described(error)) from error
     known = inspect.signature(sampler).parameters.keys() - {"counts", "seed"}
     for option in sorted(options.keys() - known):
         raise RequestError(
@@ -102,8 +105,8 @@ def check_combination(values: dict[str, Any], given: dict[str, Any]) -> None:
         raise RequestError(f"negatives.count: {loss.name} scores the whole catalogue, leave the count out")
     try:
         sampler(TargetCounts(SOME_COUNTS), count=count, seed=0, **options)
-    except ValueError as error:
-        raise RequestError(f"negatives: {error}") from error
+    except (ValueError, TypeError) as error:
+        raise RequestError(f"negatives: {described(error)}") from error
     _check_mask(values, loss)
     _check_own(values, loss)
     _check_scores(values, loss)
