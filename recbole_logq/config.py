@@ -9,9 +9,8 @@ from logging import getLogger
 from typing import Any
 
 from recbole_logq import compat
-from recbole_logq.data.dataset.feature_columns import feature_names, with_features
 from recbole_logq.data.dataset.labels import check_threshold
-from recbole_logq.data.dataset.observed import observed_field
+from recbole_logq.data.dataset.loaded_columns import columns_to_load
 from recbole_logq.data.dataset.ready_made import check_ready_made
 from recbole_logq.data.dataset.temporal_split import is_temporal
 from recbole_logq.errors import RequestError
@@ -150,7 +149,7 @@ class Config(RecBoleConfig):
         self._count_processes(final)
         if is_temporal(final["eval_args"]) and "order" not in (external.get("eval_args") or {}):
             final["eval_args"]["order"] = "TO"  # a split by time has no other
-        self._add_columns(final)
+        final["load_col"] = columns_to_load(final, external, _needs_time(final))
         check_worked_out(external, final)
         _check_combinations(final, self.model_class, external)
         if self.for_training:
@@ -180,26 +179,6 @@ class Config(RecBoleConfig):
         if "nproc" in self.external_config_dict and final["nproc"] != started:
             raise RequestError(f"nproc={final['nproc']}: the launcher has started {started} processes; leave nproc out")
         final["nproc"] = started
-
-    def _add_columns(self, final: dict[str, Any]) -> None:
-        # RecBole loads only ids by default and then stops at the first need of time; load it where order needs it.
-        chosen = bool(self.external_config_dict.keys() & {"load_col", "unload_col"}) or self.dataset == "ml-100k"
-        keys = ["USER_ID_FIELD", "ITEM_ID_FIELD", *(["TIME_FIELD"] if _needs_time(final) else [])]
-        columns = [final[key] for key in keys]
-        if not chosen:
-            final["load_col"] = {**(final.get("load_col") or {}), "inter": columns}
-        given = final.get("load_col")
-        if isinstance(given, dict) and given and "inter" not in given and self.dataset != "ml-100k":
-            # Features were asked for; without interactions there is nothing.
-            final["load_col"] = {"inter": columns, **given}
-        # A column that a setting names is wanted, whatever else is loaded.
-        final["load_col"] = with_features(final.get("load_col"), final)
-        named = [final.get("weight_field"), final.get("segment_field"), observed_field(final)]
-        named += feature_names(final, "context_features")
-        loaded = (final.get("load_col") or {}).get("inter")
-        if isinstance(loaded, list):
-            more = [column for column in named if column and column not in loaded]
-            final["load_col"] = {**final["load_col"], "inter": [*loaded, *dict.fromkeys(more)]}
 
     def _set_default_parameters(self) -> None:
         super()._set_default_parameters()

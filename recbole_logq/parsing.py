@@ -112,13 +112,21 @@ def parse_value(key: str, text: str) -> Any:
     try:
         loader = _Loader(text)
         node = loader.get_single_node()
+        if node is None or (isinstance(node, yaml.ScalarNode) and _lost_some(node, text)):
+            return text
         if is_as_written(key):
             _keep_text(node)
-        return None if node is None else loader.construct_document(node)
+        return loader.construct_document(node)
     except TooLarge as error:
         raise RequestError(f"--{key}: {error.problem}") from error
     except yaml.YAMLError:
         return text
+
+
+def _lost_some(node: yaml.ScalarNode, text: str) -> bool:
+    """Whether YAML reads less than there is: ``>3`` begins a block to it, ``a #b`` ends in a comment."""
+    written_plainly = node.style is None and not text.lstrip().startswith("!!str")
+    return node.style in ("|", ">") or (written_plainly and node.value != text.strip())
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:
