@@ -194,7 +194,7 @@ class SASRecSettings(RetrievalSettings):
     feed_forward: Literal["gelu", "relu", "swiglu"]
     positions: Literal["learned", "rotary", "relative", "none"]
     time: Literal["none", "gaps", "bias", "both"] = "none"
-    time_buckets: Annotated[int, BeforeValidator(_no_bool), Field(ge=3, le=1024)] = 64
+    time_buckets: Annotated[int, BeforeValidator(_number), Field(ge=3, le=1024)] = 64
     bias_weights: Literal["layers", "shared"] = "layers"
     input_norm: bool
     scale_embedding: bool

@@ -30,6 +30,13 @@ BROKEN: dict[str, tuple[str, dict[str, Any]]] = {  # rule: model and settings
     "negatives, options of the source": ("TwoTowerMNS", {"negatives.uniform_share": 1}),
     "mask, hits": ("TwoTowerLogQ", {"mask": "query"}),
     "mask, loss": ("TwoTowerSCE", {"mask": "history"}),
+    "negatives.own, loss of the catalogue": ("TwoTowerFullSoftmax", {"negatives.own": "history"}),
+    "negatives.own, loss": ("TwoTowerBPR", {"negatives.own": "history"}),
+    "negatives.own, mask": ("TwoTowerCorrectedLogQ", {"negatives.own": "history", "mask": "history"}),
+    "negatives.own, negatives.law": (
+        "SASRecMNS",
+        {"loss": "logq", "negatives.law": "per_part", "negatives.own": "window"},
+    ),
     "loss=infonce, similarity": ("TwoTowerInfoNCE", {"similarity": "dot"}),
     "similarity, temperature, temperature_mode": ("TwoTowerLogQ", {"temperature_mode": "scheduled"}),
     "negatives.source=observed, benchmark_filename": (
