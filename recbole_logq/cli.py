@@ -104,7 +104,7 @@ def _command(words: list[str]) -> int:
             return _fail(failure, 1, debug)
         if launched_processes() > 1 and _lost_peer(error):
             return _fail(PeerLostError("another process of this run has ended"), 1, debug)
-        from recbole_logq.plugins import place_of
+        from recbole_logq.plugin_errors import place_of
 
         place = place_of(error)
         if place is None and (failed := failure_of_a_model(error)) is not None:

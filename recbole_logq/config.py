@@ -17,7 +17,8 @@ from recbole_logq.errors import RequestError
 from recbole_logq.launcher import launched_local_rank, launched_processes, started_by_launcher
 from recbole_logq.layers import over
 from recbole_logq.parsing import nest, parse_value, read_yaml
-from recbole_logq.plugins import described, load_plugins, place_of, plugin_names
+from recbole_logq.plugin_errors import described, place_of
+from recbole_logq.plugins import load_plugins, plugin_names
 from recbole_logq.settings import DATA_PATH, check_keys, check_kinds, check_magnitudes, check_types, whole_numbers
 
 compat.apply()

@@ -21,11 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from recbole_logq.errors import RequestError
+from recbole_logq.plugin_errors import LOADED as _loaded
 from recbole_logq.registry import registered, undone_on_error
 
 _PREFIX = "recbole_logq_plugin_"
-_loaded: dict[str, str | None] = {}
-"""Checksums of the files, by path, and None for modules, by name, that this process has run."""
 _as_named: dict[str, str] = {}
 """Paths of files that another process has sent, by the names that it has for them."""
 
@@ -107,19 +106,6 @@ def are_loaded(names: Iterable[str]) -> bool:
 def plugin_modules() -> list[types.ModuleType]:
     """The files that this process has run, as modules."""
     return [module for name, module in list(sys.modules.items()) if name.startswith(_PREFIX)]
-
-
-def place_of(error: BaseException) -> str | None:
-    """File and line of a plug-in that an error passed through last; None where it did not."""
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in _loaded]
-    return f"{frames[-1].filename}, line {frames[-1].lineno}" if frames else None
-
-
-def described(error: BaseException) -> str:
-    """What an error says, and where in a plug-in it came from, if it did: the place is lost in one that takes over."""
-    text = " ".join(str(error).split()) or repr(error)
-    place = place_of(error)
-    return text if place is None else f"{type(error).__name__}: {text} ({place})"
 
 
 def _checksum(source: str) -> str:

@@ -21,7 +21,8 @@ from recbole_logq.experiment.locks import remove_left_locks, sole_writer
 from recbole_logq.experiment.processes import join
 from recbole_logq.experiment.stored_plugins import say_missing_plugins
 from recbole_logq.files import remove_left_behind, write_failure
-from recbole_logq.plugins import checksums, described, place_of
+from recbole_logq.plugin_errors import described, place_of
+from recbole_logq.plugins import checksums
 from recbole_logq.ranks import lost_peer, rank, wait_for_all
 from recbole_logq.training import checkpoint
 from recbole_logq.version import __version__

@@ -11,7 +11,7 @@ from recbole_logq.losses import Loss
 from recbole_logq.models.combination import SOME_COUNTS, build_loss, sampler_settings, why_not
 from recbole_logq.models.resolve import recipes
 from recbole_logq.parsing import parse_value
-from recbole_logq.plugins import described
+from recbole_logq.plugin_errors import described
 from recbole_logq.probability import TargetCounts
 from recbole_logq.registry import losses, samplers
 from recbole_logq.registry import recipes as registered_recipes

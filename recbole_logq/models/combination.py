@@ -11,7 +11,7 @@ import torch
 from recbole_logq.errors import RequestError
 from recbole_logq.losses import Loss, get_loss
 from recbole_logq.models.rules import PAIRS, SETTINGS, TRAINING, UNKNOWN_OPTION, Request, first_reason
-from recbole_logq.plugins import described, place_of
+from recbole_logq.plugin_errors import described, place_of
 from recbole_logq.probability.frequency import TargetCounts
 from recbole_logq.registry import losses, samplers
 from recbole_logq.samplers import Sampler

@@ -17,7 +17,7 @@ from recbole_logq.models.batch_rules import ASK_LESS, doubt_about_order, rows_of
 from recbole_logq.models.sparse import reason_against
 from recbole_logq.modules.scorer import Scorer
 from recbole_logq.nearest import nearest
-from recbole_logq.plugins import described
+from recbole_logq.plugin_errors import described
 from recbole_logq.samplers import Sampler
 
 
