@@ -1,42 +1,49 @@
-"""Sampled softmax with the right probabilities for RecBole."""
+"""Sampled softmax with the right probabilities for RecBole.
+
+What the commands do, from Python (each returns what the command reports):
+
+* ``run(model, dataset, config_dict=...)`` trains and tests, as RecBole's ``run_recbole`` does; ``load(checkpoint)``
+  gives the model, its dataset and its loaders, ``evaluate(checkpoint)`` tests it again. ``Config`` is what they read.
+* ``compare`` runs several models under one protocol, ``sweep`` searches settings, ``audit`` says what a test set is.
+* ``convert`` makes a dataset of a file, ``export`` a folder that serves of a checkpoint, and ``Retriever`` recommends
+  from it.
+
+``RequestError`` says that a request was wrong, ``WorkError`` that the work failed. More stands in
+
+* ``recbole_logq.losses``, ``samplers``, ``probability``, ``modules``, ``evaluation``: torch alone, for any project;
+* ``recbole_logq.data``, ``models``, ``lab``: datasets, encoders and the laboratory, beside RecBole;
+* ``recbole_logq.serving``: an exported folder, without RecBole;
+* ``recbole_logq.registry``: where losses, samplers, encoders, recipes, models and metrics of one's own get their names.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
+from recbole_logq.faces import shown
 from recbole_logq.version import __version__
 
-__all__ = ["Retriever", "__version__", "compare", "evaluate", "export", "load", "run", "sweep"]
+_NAMES = {
+    "run": "experiment.run",
+    "evaluate": "experiment.evaluate",
+    "load": "experiment.load",
+    "Loaded": "experiment.load",
+    "compare": "comparisons.comparison",
+    "sweep": "sweeps.sweep",
+    "audit": "audits.time_order_audit",
+    "convert": "data.source.convert",
+    "export": "serving.export",
+    "Retriever": "serving.retriever",
+    "RequestError": "errors",
+    "WorkError": "errors",
+    "Config": "config",
+}
+__all__ = ["__version__", *sorted(_NAMES)]
 
 
 def __getattr__(name: str) -> Any:
-    # RecBole and pandas take seconds to import; the losses and samplers need neither.
-    if name == "run":
-        from recbole_logq.experiment.run import run
+    return shown(__name__, _NAMES, name)
 
-        return run
-    if name == "evaluate":
-        from recbole_logq.experiment.evaluate import evaluate
 
-        return evaluate
-    if name == "load":
-        from recbole_logq.experiment.load import load
-
-        return load
-    if name == "compare":
-        from recbole_logq.comparisons.comparison import compare
-
-        return compare
-    if name == "sweep":
-        from recbole_logq.sweeps.sweep import sweep
-
-        return sweep
-    if name == "export":
-        from recbole_logq.serving.export import export
-
-        return export
-    if name == "Retriever":
-        from recbole_logq.serving.retriever import Retriever
-
-        return Retriever
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

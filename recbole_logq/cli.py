@@ -32,6 +32,7 @@ from recbole_logq.files import write_failure
 from recbole_logq.interruption import interruptible
 from recbole_logq.launcher import launched_processes, launched_rank, report_failure, started_by_launcher
 from recbole_logq.nearest import nearest
+from recbole_logq.numerals import as_number
 from recbole_logq.parsing import parse_arguments
 from recbole_logq.terminal import READER_GONE, VisibleFormatter, reader_gone, show_traceback, text_width, visible
 from recbole_logq.version import __version__
@@ -117,7 +118,7 @@ def _command(words: list[str]) -> int:
             words[0] = f"--{positional}={words[0]}"
         options = parse_arguments(words)
         debug = bool(options.pop("debug", False))
-        if name == "run" and options.get("nproc", 1) != 1 and not started_by_launcher():
+        if name == "run" and as_number(options.get("nproc", 1)) != 1 and not started_by_launcher():
             run.launch(options, [word for word in words if not word.startswith("--nproc=")])
         else:
             command.execute(options)
@@ -139,7 +140,7 @@ def _command(words: list[str]) -> int:
             return _fail(failure, 1, debug)
         if launched_processes() > 1 and _lost_peer(error):
             return _fail(PeerLostError("another process of this run has ended"), 1, debug)
-        from recbole_logq.plugins import place_of
+        from recbole_logq.plugin_errors import place_of
 
         place = place_of(error)
         if place is None and (failed := failure_of_a_model(error)) is not None:

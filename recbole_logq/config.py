@@ -9,15 +9,15 @@ from logging import getLogger
 from typing import Any
 
 from recbole_logq import compat
-from recbole_logq.data.dataset.feature_columns import feature_names, with_features
 from recbole_logq.data.dataset.labels import check_threshold
-from recbole_logq.data.dataset.observed import observed_field
+from recbole_logq.data.dataset.loaded_columns import columns_to_load
 from recbole_logq.data.dataset.ready_made import check_ready_made
 from recbole_logq.data.dataset.temporal_split import is_temporal
 from recbole_logq.errors import RequestError
 from recbole_logq.launcher import launched_local_rank, launched_processes, started_by_launcher
 from recbole_logq.layers import over
 from recbole_logq.parsing import nest, parse_value, read_yaml
+from recbole_logq.plugin_errors import described, place_of
 from recbole_logq.plugins import load_plugins, plugin_names
 from recbole_logq.settings import DATA_PATH, check_keys, check_kinds, check_magnitudes, check_types, whole_numbers
 
@@ -38,6 +38,7 @@ from recbole_logq.models.resolve import (  # noqa: E402
     source_files,
 )
 from recbole_logq.own_metrics import put_into_tables  # noqa: E402
+from recbole_logq.setting_texts import read_texts  # noqa: E402
 
 # A user who sets one key of these keeps the other defaults.
 MERGED_KEYS = ("eval_args", "negatives")
@@ -77,7 +78,7 @@ class Config(RecBoleConfig):
         except RequestError:
             raise
         except (ValueError, KeyError, TypeError, NotImplementedError, RuntimeError) as error:
-            raise RequestError(f"RecBole refuses the configuration: {str(error).strip() or repr(error)}") from error
+            raise RequestError(f"{_refusing(error)} refuses the configuration: {described(error)}") from error
 
     internal_config_dict: dict[str, Any]
     given_class: str | None
@@ -94,10 +95,11 @@ class Config(RecBoleConfig):
         return {}
 
     def _convert_config_dict(self, config_dict: dict[str, Any]) -> dict[str, Any]:
-        values = {
-            key: parse_value(key, value) if isinstance(value, str) else value for key, value in config_dict.items()
+        # Lists and sections only: what another text stands for is known once the model's settings are.
+        is_nested = {
+            key: isinstance(value, str) and value.lstrip()[:1] in ("[", "{") for key, value in config_dict.items()
         }
-        return nest(values)
+        return nest({key: parse_value(key, value) if is_nested[key] else value for key, value in config_dict.items()})
 
     def _load_config_files(self, file_list: list[str] | None) -> dict[str, Any]:
         merged: dict[str, Any] = {}
@@ -134,8 +136,8 @@ class Config(RecBoleConfig):
         self.internal_config_dict = over(self.internal_config_dict, model_defaults(model), MERGED_KEYS)
 
     def _get_final_config_dict(self) -> dict[str, Any]:
-        internal, external = self.internal_config_dict, self.external_config_dict
-        schema = settings_of(self.model)
+        internal, schema = self.internal_config_dict, settings_of(self.model)
+        external = self.external_config_dict = read_texts(self.external_config_dict, schema, internal)
         check_keys(external, self.accepted(set(external)))
         check_magnitudes(external)
         final = over(internal, external, MERGED_KEYS)
@@ -148,7 +150,7 @@ class Config(RecBoleConfig):
         self._count_processes(final)
         if is_temporal(final["eval_args"]) and "order" not in (external.get("eval_args") or {}):
             final["eval_args"]["order"] = "TO"  # a split by time has no other
-        self._add_columns(final)
+        final["load_col"] = columns_to_load(final, external, _needs_time(final))
         check_worked_out(external, final)
         _check_combinations(final, self.model_class, external)
         if self.for_training:
@@ -178,26 +180,6 @@ class Config(RecBoleConfig):
         if "nproc" in self.external_config_dict and final["nproc"] != started:
             raise RequestError(f"nproc={final['nproc']}: the launcher has started {started} processes; leave nproc out")
         final["nproc"] = started
-
-    def _add_columns(self, final: dict[str, Any]) -> None:
-        # RecBole loads only ids by default and then stops at the first need of time; load it where order needs it.
-        chosen = bool(self.external_config_dict.keys() & {"load_col", "unload_col"}) or self.dataset == "ml-100k"
-        keys = ["USER_ID_FIELD", "ITEM_ID_FIELD", *(["TIME_FIELD"] if _needs_time(final) else [])]
-        columns = [final[key] for key in keys]
-        if not chosen:
-            final["load_col"] = {**(final.get("load_col") or {}), "inter": columns}
-        given = final.get("load_col")
-        if isinstance(given, dict) and given and "inter" not in given and self.dataset != "ml-100k":
-            # Features were asked for; without interactions there is nothing.
-            final["load_col"] = {"inter": columns, **given}
-        # A column that a setting names is wanted, whatever else is loaded.
-        final["load_col"] = with_features(final.get("load_col"), final)
-        named = [final.get("weight_field"), final.get("segment_field"), observed_field(final)]
-        named += feature_names(final, "context_features")
-        loaded = (final.get("load_col") or {}).get("inter")
-        if isinstance(loaded, list):
-            more = [column for column in named if column and column not in loaded]
-            final["load_col"] = {**final["load_col"], "inter": [*loaded, *dict.fromkeys(more)]}
 
     def _set_default_parameters(self) -> None:
         super()._set_default_parameters()
@@ -239,6 +221,10 @@ class Config(RecBoleConfig):
     def given(self) -> dict[str, Any]:
         """What the user set, as plain values; with model and dataset it rebuilds this configuration."""
         return {key: _plain(value) for key, value in self.external_config_dict.items()}
+
+
+def _refusing(error: Exception) -> str:
+    return "RecBole" if place_of(error) is None else "a plug-in"
 
 
 def _needs_time(final: dict[str, Any]) -> bool:

@@ -8,6 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from recbole_logq.allowed_values import Allowed, allowed_values
 from recbole_logq.errors import RequestError
+from recbole_logq.numerals import as_whole
 from recbole_logq.settings import check_keys
 
 
@@ -30,6 +31,12 @@ def _words(value: Any) -> Any:
     return value.split() if isinstance(value, str) else [] if value is None else value
 
 
+def whole(value: Any) -> Any:
+    """A whole number, however it is written; anything else as it is."""
+    number = as_whole(value)
+    return value if number is None else number
+
+
 Text = Annotated[str, BeforeValidator(_text)]
 Name = Annotated[Text, Allowed("NAME")]
 File = Annotated[Text, Allowed("FILE")]
@@ -37,8 +44,8 @@ Folder = Annotated[Text, Allowed("FOLDER")]
 JsonFile = Annotated[Text, Allowed("FILE.json")]
 PageFile = Annotated[Text, Allowed("FILE.html")]
 YesNo = Annotated[bool, Field(strict=True)]
-Number = Annotated[int, Field(strict=True, ge=1, lt=2**32)]
-NumberOrZero = Annotated[int, Field(strict=True, ge=0, lt=2**32)]
+Number = Annotated[int, BeforeValidator(whole), Field(strict=True, ge=1, lt=2**32)]
+NumberOrZero = Annotated[int, BeforeValidator(whole), Field(strict=True, ge=0, lt=2**32)]
 ConfigFiles = Annotated[list[str], BeforeValidator(_words), Allowed('"A.yaml B.yaml"')]
 Plugins = Annotated[str | list[str], Allowed("FILE.py")]
 

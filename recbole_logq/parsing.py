@@ -15,12 +15,19 @@ from yaml.reader import ReaderError
 from recbole_logq.errors import RequestError
 from recbole_logq.yaml_loader import DEEPEST, BoundedLoader, TooLarge
 
-# Values that are text even where they look like something else: "[5,inf)" is an interval, "0,1" a list of GPUs.
-TEXT_KEYS = frozenset(
+# Settings that are text even where it looks like something else: "[5,inf)" is an interval, "0,1" a list of GPUs, and a
+# dataset or a column may be called 010, 1e3 or NO. A configuration file has them as they are written, too.
+TEXT_SETTINGS = frozenset(
     {"model", "dataset", "data_path", "checkpoint_dir", "gpu_id", "wandb_project", "encoding", "field_separator"}
     | {"seq_separator", "user_inter_num_interval", "item_inter_num_interval", "entity_kg_num_interval"}
-    | {"relation_kg_num_interval", "valid_metric"}
-    | {"checkpoint", "estimators", "stage"}  # of lab
+    | {"relation_kg_num_interval", "valid_metric", "segment_field", "weight_field", "NEG_PREFIX", "LIST_SUFFIX"}
+    | {"USER_ID_FIELD", "ITEM_ID_FIELD", "RATING_FIELD", "TIME_FIELD", "LABEL_FIELD", "POSITION_FIELD"}
+    | {"ITEM_LIST_LENGTH_FIELD", "HEAD_ENTITY_ID_FIELD", "TAIL_ENTITY_ID_FIELD", "RELATION_ID_FIELD"}
+    | {"ENTITY_ID_FIELD"}
+)
+# Flags of commands that are text, likewise.
+_TEXT_FLAGS = frozenset(
+    {"checkpoint", "estimators", "stage"}  # of lab
     | {"input", "format", "user", "item", "time", "separator", "quote"}  # of convert
     | {"folder", "address", "params_file", "title"}  # of sweep and compare
     | {"users", "history", "context", "index", "item_title_field"}  # of export and recommend
@@ -33,8 +40,12 @@ LARGEST_FILE = 256 * 1024
 FLAGS = frozenset({"folding", "sample-weights", "resume"})
 
 
-# Settings whose values are compared with the text of a file: YAML would make false of NO, 8 of 010 and 1000.0 of 1e3.
-AS_WRITTEN = "val_interval"
+# Settings that hold names: YAML would make false of NO, 8 of 010 and 1000.0 of 1e3.
+AS_WRITTEN = frozenset(
+    {"val_interval", "user_features", "item_features", "context_features", "numerical_features", "benchmark_filename"}
+)
+# A text that may be missing: the word None, which RecBole's documentation writes for that, is no name there.
+_MAY_BE_NONE = frozenset({"segment_field", "weight_field"})
 
 
 class _Loader(BoundedLoader):
@@ -54,14 +65,25 @@ class _Loader(BoundedLoader):
         """See PyYAML's SafeConstructor; what is to be read as written becomes text, merged or not."""
         super().flatten_mapping(node)
         for place, (key, value) in enumerate(node.value):
-            if _is_as_written(key.value):
+            if is_as_written(key.value) or (isinstance(key.value, str) and _last_name(key.value) in TEXT_SETTINGS):
                 text = copy.deepcopy(value)  # an alias may stand for something else elsewhere
                 _keep_text(text)
                 node.value[place] = (key, text)
 
 
-def _is_as_written(key: Any) -> bool:
-    return isinstance(key, str) and AS_WRITTEN in key.split(".")  # settings.val_interval.country is one too
+def is_as_written(key: Any) -> bool:
+    """Whether all values within a setting are read as written; ``settings.val_interval.country`` is one too."""
+    return isinstance(key, str) and not AS_WRITTEN.isdisjoint(key.split("."))
+
+
+def is_text(key: str) -> bool:
+    """Whether a setting of RecBole or this package, or a flag of a command, is text whatever it looks like."""
+    return key in TEXT_SETTINGS or key in _TEXT_FLAGS
+
+
+def _last_name(key: str) -> str:
+    """The setting that a key names: ``settings.dataset`` of a plan is ``dataset``."""
+    return key.removeprefix("settings.")
 
 
 def _keep_text(node: yaml.Node | None) -> None:
@@ -82,20 +104,29 @@ def _keep_text(node: yaml.Node | None) -> None:
 
 def parse_value(key: str, text: str) -> Any:
     """Read one value as YAML; text that is no YAML (``[5,inf)``) stays text."""
-    if text == "None" and (key not in TEXT_KEYS or key.endswith("_num_interval")):
+    name = _last_name(key)
+    if text == "None" and (not is_text(name) or name in _MAY_BE_NONE or name.endswith("_num_interval")):
         return None  # what RecBole's documentation writes for "not set"
-    if key in TEXT_KEYS:
+    if is_text(name):
         return text
     try:
         loader = _Loader(text)
         node = loader.get_single_node()
-        if _is_as_written(key):
+        if node is None or (isinstance(node, yaml.ScalarNode) and _lost_some(node, text)):
+            return text
+        if is_as_written(key):
             _keep_text(node)
-        return None if node is None else loader.construct_document(node)
+        return loader.construct_document(node)
     except TooLarge as error:
         raise RequestError(f"--{key}: {error.problem}") from error
     except yaml.YAMLError:
         return text
+
+
+def _lost_some(node: yaml.ScalarNode, text: str) -> bool:
+    """Whether YAML reads less than there is: ``>3`` begins a block to it, ``a #b`` ends in a comment."""
+    written_plainly = node.style is None and not text.lstrip().startswith("!!str")
+    return node.style in ("|", ">") or (written_plainly and node.value != text.strip())
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:

@@ -21,11 +21,10 @@ from pathlib import Path
 from typing import Any
 
 from recbole_logq.errors import RequestError
+from recbole_logq.plugin_errors import LOADED as _loaded
 from recbole_logq.registry import registered, undone_on_error
 
 _PREFIX = "recbole_logq_plugin_"
-_loaded: dict[str, str | None] = {}
-"""Checksums of the files, by path, and None for modules, by name, that this process has run."""
 _as_named: dict[str, str] = {}
 """Paths of files that another process has sent, by the names that it has for them."""
 
@@ -109,10 +108,8 @@ def plugin_modules() -> list[types.ModuleType]:
     return [module for name, module in list(sys.modules.items()) if name.startswith(_PREFIX)]
 
 
-def place_of(error: BaseException) -> str | None:
-    """File and line of a plug-in that an error passed through last; None where it did not."""
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename in _loaded]
-    return f"{frames[-1].filename}, line {frames[-1].lineno}" if frames else None
+def _checksum(source: str) -> str:
+    return hashlib.sha256(source.encode()).hexdigest()
 
 
 def _is_file(name: str) -> bool:
@@ -125,7 +122,7 @@ def _path(name: str) -> Path:
 
 def _read(name: str, path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")  # Python itself reads past the mark that some editors write
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is no text in UTF-8"
         where = "" if Path(name).is_absolute() else f" in {Path.cwd()}"
@@ -133,7 +130,7 @@ def _read(name: str, path: Path) -> str:
 
 
 def _run_file(name: str, path: Path, source: str) -> None:
-    key, checksum = str(path), hashlib.sha256(source.encode()).hexdigest()
+    key, checksum = str(path), _checksum(source)
     if key in _loaded:
         if checksum != _loaded[key]:
             raise RequestError(f"plugins: {name} has changed since this process has run it; start anew")
@@ -173,7 +170,9 @@ def _import(name: str) -> None:
             importlib.import_module(name)
     _loaded[name] = None
     if path is not None and path.is_file():
-        _loaded.setdefault(str(path), hashlib.sha256(path.read_bytes()).hexdigest())
+        with suppress(RequestError):  # text of another encoding, which Python has read all the same
+            _loaded.setdefault(str(path), _checksum(_read(name, path)))
+        _loaded.setdefault(str(path), None)
 
 
 def _beside(name: str) -> Path | None:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from recbole_logq.losses.base import Loss
     from recbole_logq.samplers.base import Sampler
 
+__all__ = ["MetricRegistry", "Registry", "encoders", "losses", "metrics", "models", "recipes", "samplers"]
+
 T = TypeVar("T")
 Entry = TypeVar("Entry")
 PACKAGE = Path(__file__).parent

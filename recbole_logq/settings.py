@@ -12,16 +12,17 @@ from recbole_logq.allowed_values import Allowed
 from recbole_logq.data.dataset.intervals import parse_intervals
 from recbole_logq.errors import RequestError
 from recbole_logq.nearest import nearest as nearest
+from recbole_logq.numerals import as_number
 
 DATA_PATH = "datasets"
 """Where datasets lie, one folder each, unless ``data_path`` says another place."""
 
 
-def no_bool(value: Any) -> Any:
-    """Refuse true and false, which are numbers to Python: `epochs: yes` is a mistake."""
+def read_number(value: Any) -> Any:
+    """A number, however it is written; true and false, which are numbers to Python, are none: `epochs: yes`."""
     if isinstance(value, bool):
         raise ValueError("expected a number, not true/false")
-    return value
+    return as_number(value)
 
 
 def _none(value: Any) -> Any:
@@ -56,12 +57,12 @@ LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 """What ``state`` may be, in any case; another word would be taken for INFO."""
 
 # Beyond 2^53 no size of anything is meant, and torch would say so in the middle of the work.
-Count = Annotated[int, BeforeValidator(no_bool), Field(ge=1, le=2**53)]
-CountOrZero = Annotated[int, BeforeValidator(no_bool), Field(ge=0, le=2**53)]
-Positive = Annotated[float, BeforeValidator(no_bool), Field(gt=0, allow_inf_nan=False)]
-PositiveOrZero = Annotated[float, BeforeValidator(no_bool), Field(ge=0, allow_inf_nan=False)]
+Count = Annotated[int, BeforeValidator(read_number), Field(ge=1, le=2**53)]
+CountOrZero = Annotated[int, BeforeValidator(read_number), Field(ge=0, le=2**53)]
+Positive = Annotated[float, BeforeValidator(read_number), Field(gt=0, allow_inf_nan=False)]
+PositiveOrZero = Annotated[float, BeforeValidator(read_number), Field(ge=0, allow_inf_nan=False)]
 Interval = Annotated[str, BeforeValidator(_interval), Allowed('interval such as "[5,inf)"')]
-Share = Annotated[float, BeforeValidator(no_bool), Field(ge=0, lt=1)]
+Share = Annotated[float, BeforeValidator(read_number), Field(ge=0, lt=1)]
 Parts = Annotated[list[str], AfterValidator(_three_parts), Allowed("list of three names")]
 
 
@@ -100,7 +101,7 @@ class CommonSettings(BaseModel):
     train_neg_sample_args: dict[str, Any] | None = Field(
         None, description="RecBole's sampling of negatives, for its own models; own models have `negatives`"
     )
-    seed: Annotated[int, BeforeValidator(no_bool), Field(ge=0, lt=2**32)] = Field(
+    seed: Annotated[int, BeforeValidator(read_number), Field(ge=0, lt=2**32)] = Field(
         description="seed of weights, batches, samplers and random splits"
     )
     reproducibility: bool = Field(description="whether an accelerator uses deterministic algorithms alone")
@@ -303,7 +304,7 @@ class SASRecSettings(RetrievalSettings):
     time: Literal["none", "gaps", "bias", "both"] = Field(
         "none", description="times of items: gaps, added to items; bias, weights in attention; both, or none"
     )
-    time_buckets: Annotated[int, BeforeValidator(no_bool), Field(ge=3, le=1024)] = Field(
+    time_buckets: Annotated[int, BeforeValidator(read_number), Field(ge=3, le=1024)] = Field(
         64, description="buckets of times, whose widths grow with the time"
     )
     bias_weights: Literal["layers", "shared"] = Field(

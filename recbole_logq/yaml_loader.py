@@ -9,6 +9,8 @@ import yaml
 from yaml.composer import ComposerError
 from yaml.constructor import ConstructorError
 
+from recbole_logq.numerals import LONGEST, YAML_DECIMAL, YAML_WHOLE
+
 DEEPEST = 30
 """Levels of nesting; settings have five."""
 LARGEST = 100_000
@@ -73,7 +75,7 @@ class BoundedLoader(yaml.SafeLoader):
 
     def construct_yaml_int(self, node: Any) -> Any:
         """See PyYAML's SafeConstructor; Python refuses to read and to print what is much longer."""
-        return super().construct_yaml_int(node) if len(node.value) <= 1000 else node.value
+        return super().construct_yaml_int(node) if len(node.value) <= LONGEST else node.value
 
     def construct_scalar(self, node: Any) -> Any:
         """See PyYAML's SafeConstructor."""
@@ -97,11 +99,6 @@ def _without(*tags: str) -> dict[str, list[tuple[str, re.Pattern[str]]]]:
 
 BoundedLoader.add_constructor(f"{_TAG}int", BoundedLoader.construct_yaml_int)
 BoundedLoader.yaml_implicit_resolvers = _without("timestamp", "int", "float")
-_DIGITS = r"[0-9](?:_?[0-9])*"
-_NUMBERS = {
-    "int": r"[-+]?(?:0|[1-9](?:_?[0-9])*|0x[0-9a-fA-F_]+|0b[01_]+)",
-    "float": rf"[-+]?(?:(?:{_DIGITS})\.(?:{_DIGITS})?(?:[eE][-+]?[0-9]+)?|\.{_DIGITS}(?:[eE][-+]?[0-9]+)?"
-    rf"|{_DIGITS}[eE][-+]?[0-9]+|\.(?:inf|Inf|INF))|\.(?:nan|NaN|NAN)",
-}
+_NUMBERS = {"int": YAML_WHOLE, "float": YAML_DECIMAL}
 for _name, _pattern in _NUMBERS.items():
     BoundedLoader.add_implicit_resolver(f"{_TAG}{_name}", re.compile(f"^(?:{_pattern})$"), list("-+0123456789."))

@@ -13,7 +13,10 @@ import pytest
 from recbole_logq.config import Config
 from recbole_logq.errors import RequestError
 from recbole_logq.models.resolve import own_models
+from recbole_logq.parsing import TEXT_SETTINGS, parse_arguments
 from recbole_logq.registry import losses, samplers
+from recbole_logq.setting_texts import read_texts
+from recbole_logq.settings import RetrievalSettings, SASRecSettings, TwoTowerSettings
 
 
 def make(model: str = "TwoTowerCorrectedLogQ", dataset: str = "ml-100k", **given: Any) -> Config:
@@ -257,3 +260,63 @@ def test_crossed_pairs_on_explicit_request() -> None:
 def test_keys_that_only_recboles_code_knows_are_accepted() -> None:
     # No YAML of RecBole's lists reg_weight for BPR, but its trainer reads it.
     assert make("BPR", reg_weight=0.1)["reg_weight"] == 0.1
+
+
+@pytest.mark.parametrize("name", ["on", "no", "010", "1e3", "1_000", "null", "~", "{a: 1}", "2020-01-01"])
+def test_a_name_that_python_gives_stays_that_name(name: str) -> None:
+    # `null` too: it is YAML's word, and a column may be called so.
+    config = make("TwoTowerLogQ", **{"segment_field": name, "weight_field": name, "negatives.source": "in_batch"})
+    assert (config["segment_field"], config["weight_field"]) == (name, name)
+
+
+def test_a_text_where_something_else_is_wanted_is_read_as_on_the_command_line() -> None:
+    texts = {"epochs": "3", "use_gpu": "False", "topk": "[5, 10]", "metrics": "[MRR, NDCG]", "segment_field": "None"}
+    config = make("TwoTowerLogQ", **texts, **{"sparse_embeddings": "false", "eval_args.split": "{'LS': 'test_only'}"})
+    assert [config[key] for key in texts] == [3, False, [5, 10], ["MRR", "NDCG"], None]
+    assert (config["sparse_embeddings"], config["eval_args"]["split"]) == (False, {"LS": "test_only"})
+    assert make("BPR", metrics="MRR")["metrics"] == ["MRR"]
+    assert make("BPR", **{"save_dataset": "no", "loss_decimal_place": "4"})["save_dataset"] is False
+
+
+@pytest.mark.parametrize("name", ["on", "010", "1e3", "0x10", "NO"])
+def test_a_name_is_a_text_on_the_command_line_and_in_a_file_too(name: str, tmp_path: Path) -> None:
+    words = [f"--segment_field={name}", f"--TIME_FIELD={name}", f"--user_features=[{name}]"]
+    file = tmp_path / "a.yaml"
+    file.write_text(f"segment_field: {name}\nTIME_FIELD: {name}\nuser_features: [{name}]\n", encoding="utf-8")
+    for config in (
+        Config("TwoTowerLogQ", "ml-100k", None, parse_arguments(words)),
+        Config("TwoTowerLogQ", "ml-100k", [str(file)]),
+    ):
+        assert (config["segment_field"], config["TIME_FIELD"], config["user_features"]) == (name, name, [name])
+
+
+def test_every_setting_that_is_a_text_is_read_as_one() -> None:
+    plain = {
+        name
+        for schema in (RetrievalSettings, TwoTowerSettings, SASRecSettings)
+        for name, field in schema.model_fields.items()
+        if str(field.annotation) in ("<class 'str'>", "str | None")
+    }
+    # Names of registered things, and one that must be of a list of words.
+    assert plain - TEXT_SETTINGS == {"loss", "state"}
+    names = {
+        key for key, value in make("BPR").internal_config_dict.items() if "FIELD" in key and isinstance(value, str)
+    }
+    assert names <= TEXT_SETTINGS
+
+
+def test_texts_of_a_users_own_settings_and_options(own_code: Path) -> None:
+    class Own(RetrievalSettings):
+        label: str = "a"
+        size: int = 1
+
+    given = {"label": "on", "size": "010"}
+    assert read_texts(given, Own, {}) == {"label": "on", "size": 10}
+
+    @samplers.register("labelled", summary="with an option that is a text")
+    class Labelled(samplers.get("uniform")):  # type: ignore[misc]
+        def __init__(self, counts: Any, count: int, seed: int, label: str = "a", size: int = 1) -> None: ...
+
+    section = {"negatives": {"source": "labelled", "label": "010", "size": "010"}}
+    assert read_texts(section, Own, {}) == {"negatives": {"source": "labelled", "label": "010", "size": 10}}
+    assert read_texts({"load_col": {"inter": ["010"]}}, Own, {}) == {"load_col": {"inter": ["010"]}}

@@ -281,3 +281,62 @@ def test_compare_with_real_processes(own_code: Path, ml100k_cut: Path) -> None:
     before = make_plan([], asked).runs[0].key
     (own_code / "my_loss.py").write_text((own_code / "my_loss.py").read_text() + "# changed\n")
     assert make_plan([], asked).runs[0].key != before
+
+
+@pytest.mark.parametrize("encode", [lambda text: b"\xef\xbb\xbf" + text, lambda text: text.replace(b"\n", b"\r\n")])
+@pytest.mark.parametrize("names", [["my_marked.py", "my_marked"], ["my_marked", "my_marked.py"]], ids=str)
+def test_a_file_of_an_editor_on_windows(own_code: Path, names: list[str], encode: Callable[[bytes], bytes]) -> None:
+    file = write(own_code / "my_marked.py", "marked_logq")
+    file.write_bytes(encode(file.read_bytes()))
+    load_plugins(names)
+    assert "marked_logq" in losses.names()
+    assert not sources_of(names)[0]["source"].startswith("\ufeff")
+    receive(sources_of(names))  # the same text, so nothing has changed
+
+
+FAILING = {
+    "at import": ("None + 1\n", []),
+    "in the loss": ("    def __init__(self) -> None:\n        None + 1\n", ["--loss=failing"]),
+    "in the source": (
+        "    def __init__(self, counts, *, count, seed):\n        None + 1\n",
+        ["--negatives.source=failing"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", FAILING)
+def test_a_type_error_of_a_plug_in_keeps_its_place(
+    own_code: Path, capsys: pytest.CaptureFixture[str], case: str
+) -> None:
+    body, words = FAILING[case]
+    kind = "sampler" if "source" in case else "loss"
+    base = (
+        "recbole_logq.samplers.uniform import Uniform" if kind == "sampler" else "recbole_logq.losses.logq import LogQ"
+    )
+    registry = f"{kind}s" if kind == "sampler" else "losses"
+    head = f"from {base} as Base\nfrom recbole_logq.registry import {registry} as all\n"
+    text = head + (body if not words else f'@all.register("failing", summary="x")\nclass A(Base):\n{body}')
+    (own_code / "a.py").write_text(text, encoding="utf-8")
+    assert main(["--model=TwoTowerLogQ", "--dataset=ml-100k", "--plugins=a.py", *words]) == 2
+    message = capsys.readouterr().err
+    line = text.splitlines().index(next(line for line in text.splitlines() if "None + 1" in line)) + 1
+    assert message.count("\n") == 1
+    assert f"{own_code}/a.py, line {line}" in message
+    assert "TypeError: unsupported operand" in message
+
+
+def test_an_encoder_that_cannot_be_made_keeps_its_place(own_code: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = (
+        "from recbole_logq.models.two_tower import TwoTower\nfrom recbole_logq.registry import encoders\n"
+        '@encoders.register("Failing", summary="x")\nclass Failing(TwoTower):\n'
+        "    {where}\n        None + 1\n"
+    )
+    for name, where in (
+        ("b", "def __init__(self, config, dataset):"),
+        ("c", "@classmethod\n    def check_settings(c, v, g):"),
+    ):
+        source = text.format(where=where).replace("Failing", f"Failing{name}")
+        (own_code / f"{name}.py").write_text(source, encoding="utf-8")
+        words = [f"--model=Failing{name}LogQ", "--dataset=ml-100k", f"--plugins={name}.py", "--state=ERROR"]
+        assert main(words) == 2
+        assert f"/{name}.py, line {len(source.splitlines())})" in capsys.readouterr().err

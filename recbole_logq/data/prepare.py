@@ -20,6 +20,7 @@ from recbole_logq.data.batches.ranking_loader import RankingLoader
 from recbole_logq.data.dataset.exact_time import ExactTimeMixin
 from recbole_logq.data.dataset.feature_columns import check_files
 from recbole_logq.data.dataset.labels import say_unread_labels
+from recbole_logq.data.dataset.loaded_columns import how_to_load
 from recbole_logq.data.dataset.mentioned import check_mentioned
 from recbole_logq.data.dataset.ready_made import check_parts
 from recbole_logq.data.dataset.temporal_split import is_temporal
@@ -142,7 +143,7 @@ def check_labels(dataset: Any, config: Any) -> None:
     if config["MODEL_TYPE"] == ModelType.CONTEXT and not sampled and label not in dataset.inter_feat:
         raise RequestError(
             f"{config['model']} learns labels, and {config['dataset']} has no column {label!r}: set "
-            "--threshold.rating=3 and load the rating (--load_col), or --LABEL_FIELD=NAME"
+            "--threshold.rating=3, which makes labels of ratings, or --LABEL_FIELD=NAME"
         )
 
 
@@ -167,7 +168,7 @@ def _check_named_columns(dataset: Any, config: Any) -> None:
         if not tables:
             raise RequestError(
                 f"{key}={field}: {config['dataset']} has no such column in its .inter file, or in its .user file "
-                f"if that is loaded (--load_col.user=[{config['USER_ID_FIELD']},{field}])"
+                f"if that is loaded ({how_to_load(config, 'user', field).removeprefix('set ')})"
             )
         if dataset.field2type.get(field) != wanted:
             raise RequestError(

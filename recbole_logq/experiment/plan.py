@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from recbole_logq.experiment.plan_layers import entry_of, listed, read_plan, ref
 from recbole_logq.files import folder_name
 from recbole_logq.flags import Flags
 from recbole_logq.layers import over
+from recbole_logq.numerals import as_whole
 from recbole_logq.parsing import parse_value
 from recbole_logq.plugins import sources_of
 
@@ -144,15 +144,15 @@ def _refuse_one_file(runs: Sequence[PlannedRun]) -> None:
 
 
 def _seeds(value: Any) -> list[int]:
-    seeds = parse_value("seeds", value) if isinstance(value, str) else value
-    if isinstance(seeds, int) and not isinstance(seeds, bool) and seeds > 0:
-        if seeds > MAX_SEEDS:
-            raise RequestError(f"seeds={seeds}: how many, {MAX_SEEDS:,} at most; one seed is a list, seeds=[{seeds}]")
-        return list(range(1, seeds + 1))
-    if isinstance(seeds, str) and re.fullmatch(r"\s*\d+\s*(,\s*\d+\s*)+", seeds):
-        seeds = [int(seed) for seed in seeds.split(",")]
-    seeds = list(seeds) if isinstance(seeds, list | tuple) else []
-    numbers = all(isinstance(seed, int) and not isinstance(seed, bool) and 0 <= seed < 2**32 for seed in seeds)
-    if not seeds or not numbers or len(set(seeds)) < len(seeds):
+    given = parse_value("seeds", value) if isinstance(value, str) else value
+    count = as_whole(given)
+    if count is not None and count > 0:
+        if count > MAX_SEEDS:
+            raise RequestError(f"seeds={count}: how many, {MAX_SEEDS:,} at most; one seed is a list, seeds=[{count}]")
+        return list(range(1, count + 1))
+    listed = given.split(",") if isinstance(given, str) and "," in given else given
+    seeds = [as_whole(seed) for seed in listed] if isinstance(listed, list | tuple) else []
+    numbers = [seed for seed in seeds if seed is not None and 0 <= seed < 2**32]
+    if not seeds or len(set(numbers)) < len(seeds):
         raise RequestError(f"seeds={value!r}: how many, or a list of different whole numbers")
-    return seeds
+    return numbers

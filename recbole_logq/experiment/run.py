@@ -21,6 +21,7 @@ from recbole_logq.experiment.locks import remove_left_locks, sole_writer
 from recbole_logq.experiment.processes import join
 from recbole_logq.experiment.stored_plugins import say_missing_plugins
 from recbole_logq.files import remove_left_behind, write_failure
+from recbole_logq.plugin_errors import described, place_of
 from recbole_logq.plugins import checksums
 from recbole_logq.ranks import lost_peer, rank, wait_for_all
 from recbole_logq.training import checkpoint
@@ -113,7 +114,7 @@ def begin(config: Any, phases: Phases, prepared: Any = None) -> Begun:
     except (TypeError, ValueError, LookupError, AttributeError, AssertionError, ArithmeticError, RuntimeError) as error:
         if out_of_memory(error):
             raise
-        reason = str(error).splitlines()[0] if str(error) else repr(error)
+        reason = described(error) if place_of(error) else (str(error).splitlines() or [repr(error)])[0]
         raise RequestError(f"{config['model']} cannot be built with these settings: {reason}") from error
     logger.info(network, extra=DETAIL)
     trainer = create_trainer(config, network)

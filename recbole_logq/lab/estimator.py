@@ -11,10 +11,12 @@ from recbole_logq.losses import Loss
 from recbole_logq.models.combination import SOME_COUNTS, build_loss, sampler_settings, why_not
 from recbole_logq.models.resolve import recipes
 from recbole_logq.parsing import parse_value
+from recbole_logq.plugin_errors import described
 from recbole_logq.probability import TargetCounts
 from recbole_logq.registry import losses, samplers
 from recbole_logq.registry import recipes as registered_recipes
 from recbole_logq.samplers import MASKS, Sampler, get_sampler
+from recbole_logq.setting_texts import option_kinds, read_option
 from recbole_logq.settings import nearest
 
 DEFAULT = (
@@ -107,7 +109,9 @@ class Estimator:
                 key
             ]
             raise RequestError(f"{self.name}: {key}={value}: {allowed}")
-        return replace(self, options={**self.options, key: value}, given=self.given | {key})
+        kinds = option_kinds(samplers.get(self.source)).get(key, set()) if self.source in samplers else set()
+        options = {**self.options, key: read_option(key, value, kinds)}
+        return replace(self, options=options, given=self.given | {key})
 
     def _check(self) -> None:
         try:
@@ -154,7 +158,7 @@ class Estimator:
         try:
             return get_sampler(self.source)(counts, count=count, seed=seed, **options)
         except (ValueError, TypeError) as error:
-            raise RequestError(f"{self.name}: {error}") from error
+            raise RequestError(f"{self.name}: {described(error)}") from error
 
     @property
     def consistent(self) -> bool:

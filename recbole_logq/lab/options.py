@@ -7,11 +7,14 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from recbole_logq.allowed_values import Allowed
-from recbole_logq.flags import File, Flags, Folder, Number, NumberOrZero, Plugins, YesNo
-from recbole_logq.settings import no_bool
+from recbole_logq.flags import File, Flags, Folder, Number, NumberOrZero, Plugins, YesNo, whole
+from recbole_logq.settings import read_number
 
 GROUPS = 8
 """Independent groups of pools, from whose spread the error of the bias is taken."""
+
+
+_Whole = Annotated[int, BeforeValidator(whole), Field(strict=True, lt=2**32)]
 
 
 def _list(value: Any) -> Any:
@@ -47,15 +50,15 @@ class GradientOptions(_OfCheckpoint):
     estimators: Annotated[list[str], BeforeValidator(_names), Allowed('"NAME LOSS+SOURCE:key=value"')] = Field(
         [], description="estimators to measure, recipes or losses with sources; a standard set by default"
     )
-    counts: Annotated[list[Annotated[int, Field(strict=True, ge=2, lt=2**32)]], BeforeValidator(_list)] = Field(
-        [64, 256, 1024], description="numbers of negatives"
-    )
+    counts: Annotated[
+        list[Annotated[int, BeforeValidator(whole), Field(strict=True, ge=2, lt=2**32)]], BeforeValidator(_list)
+    ] = Field([64, 256, 1024], description="numbers of negatives")
     rows: Number = Field(64, description="rows whose gradient is looked at")
-    pools: Annotated[int, Field(strict=True, ge=2 * GROUPS, lt=2**32)] = Field(256, description="pools of each row")
-    items: Annotated[int, Field(strict=True, ge=10, lt=2**32)] = Field(
+    pools: Annotated[_Whole, Field(ge=2 * GROUPS)] = Field(256, description="pools of each row")
+    items: Annotated[_Whole, Field(ge=10)] = Field(
         1000, description="items of the synthetic world, which stands in for a checkpoint; up to 200,000"
     )
-    zipf: Annotated[float, BeforeValidator(no_bool), Field(strict=True, ge=0, lt=10)] = Field(
+    zipf: Annotated[float, BeforeValidator(read_number), Field(strict=True, ge=0, lt=10)] = Field(
         1.0, description="exponent of its items' popularity"
     )
     stage: Literal["early", "mid", "converged"] = Field("mid", description="stage of training of its model")

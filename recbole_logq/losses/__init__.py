@@ -4,6 +4,11 @@ A new loss is a new file in this folder; the decorator in it is enough::
 
     loss = get_loss("corrected_logq")
     per_row = loss(positive, negatives, positive_log_q=..., negative_log_q=...)
+
+``get_loss`` gives one by the name of the setting ``loss``; the classes below say in their docstrings when to use each
+and what it goes with. ``Loss`` and ``SampledSoftmaxLoss`` are the bases of one's own, ``mean_over_rows`` reduces what a
+loss returns, and ``check_pairing`` refuses a loss on a pool whose accidental hits are treated in another way than it
+needs.
 """
 
 from typing import Any
@@ -11,9 +16,10 @@ from typing import Any
 from recbole_logq.losses.base import Loss
 from recbole_logq.losses.pairing import check_pairing
 from recbole_logq.losses.reduction import mean_over_rows
+from recbole_logq.losses.softmax import SampledSoftmaxLoss
 from recbole_logq.registry import import_submodules, losses
 
-__all__ = ["Loss", "check_pairing", "get_loss", "mean_over_rows"]
+__all__ = ["Loss", "SampledSoftmaxLoss", "check_pairing", "get_loss", "mean_over_rows"]
 
 
 def get_loss(name: str, **options: Any) -> Loss:
@@ -30,3 +36,15 @@ def get_loss(name: str, **options: Any) -> Loss:
 
 
 import_submodules(__name__)
+_CLASSES = {losses.get(name).__name__: losses.get(name) for name in losses.names() if losses.packaged(name)}
+__all__ += sorted(_CLASSES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _CLASSES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return _CLASSES[name]
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

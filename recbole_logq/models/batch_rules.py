@@ -12,37 +12,6 @@ from recbole_logq.samplers import Sampler
 ASK_LESS = "lower it, or raise train_batch_size"
 
 
-def check_batches(values: dict[str, Any], given: dict[str, Any], sampler: Sampler) -> None:
-    """Refuse batches that a source's probabilities do not hold for, and sizes that no batch has.
-
-    Args:
-        values: The final settings.
-        given: Those that the user set; a default that a small batch cannot fill is reported while training.
-        sampler: Any of the source, with its count and options.
-
-    Raises:
-        RequestError: In one line, naming what to set instead.
-    """
-    _check_order(values, sampler)
-    rows, batch = _rows(values), f"train_batch_size={values['train_batch_size']}"
-    asked = sampler.asks_of_batch
-    if asked is not None and asked > rows and (given.get("negatives") or {}).get("count") is not None:
-        share = "" if asked == sampler.count else f", of which {asked} from the batch"
-        raise RequestError(
-            f"negatives.count={values['negatives']['count']}{share}: a batch of {batch} has at most {rows} positives "
-            f"to take as negatives; {ASK_LESS}"
-        )
-    if values["pools"] > rows:
-        raise RequestError(f"pools={values['pools']}: a batch of {batch} has at most {rows} rows to share; {ASK_LESS}")
-    cache, units = values["gradient_cache"], -(-values["train_batch_size"] // values["nproc"])
-    if cache is not None and cache >= units:
-        processes = f" in {values['nproc']} processes" if values["nproc"] > 1 else ""
-        raise RequestError(
-            f"gradient_cache={cache}: a batch of {batch}{processes} is encoded at once then; set it below {units}, or "
-            "leave it out"
-        )
-
-
 def check_data(config: Any, model: Any, loader: Any) -> None:
     """Refuse sizes that this data has not got.
 
@@ -56,7 +25,7 @@ def check_data(config: Any, model: Any, loader: Any) -> None:
     """
     given, sampler, steps = config.given(), model.sampler, loader.steps_per_epoch * config["epochs"]
     negatives, options = given.get("negatives") or {}, given.get("loss_options") or {}
-    rows, items = min(_rows(config), loader.n_positives), int((model.target_counts > 0).sum())
+    rows, items = min(rows_of_batch(config), loader.n_positives), int((model.target_counts > 0).sum())
     most, what = (rows, "positives") if sampler.kind != "inclusion" else (min(rows, items), "distinct items")
     if negatives.get("count") is not None and (sampler.asks_of_batch or 0) > most:
         raise RequestError(
@@ -105,23 +74,7 @@ def doubt_about_order(values: Any, sampler: type[Sampler] | Sampler) -> str | No
     )
 
 
-def _check_order(values: dict[str, Any], sampler: Sampler) -> None:
-    segment = values["segment_field"]
-    if segment and sampler.random_batches:
-        raise RequestError(
-            f"segment_field={segment}: the probabilities of negatives.source={sampler.name} are those of random "
-            "batches; set in_batch or mixed, which know them per segment, or a source that no batch is in, such as "
-            "uniform"
-        )
-    # Who builds batches by segment arranges them, and who asks for what is inconsistent gets it: both are warned.
-    if (doubt := doubt_about_order(values, sampler)) and not segment and not values["allow_crossed"]:
-        raise RequestError(
-            f"{doubt}; set shuffle=true, a source that no batch is in, such as uniform, or allow_crossed=true to train "
-            "on all the same"
-        )
-
-
-def _rows(values: dict[str, Any]) -> int:
+def rows_of_batch(values: dict[str, Any]) -> int:
     """Rows that a batch can have at most."""
     length = values["MAX_ITEM_LIST_LENGTH"] if values["MODEL_TYPE"] == ModelType.SEQUENTIAL else 1
     return int(values["train_batch_size"] * length)

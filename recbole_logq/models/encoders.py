@@ -62,13 +62,28 @@ def encoder_class(name: str) -> type:
 def encoder_settings(name: str) -> type[RetrievalSettings]:
     """The schema of an encoder's settings."""
     entry = encoders.get(name)
-    return entry.settings if isinstance(entry, Encoder) else getattr(entry, "settings", RetrievalSettings)
+    if isinstance(entry, Encoder):
+        return entry.settings
+    base = _base_of(entry)
+    return getattr(entry, "settings", RetrievalSettings if base is None else base.settings)
 
 
 def encoder_defaults(name: str) -> dict[str, Any]:
     """Defaults of an encoder's settings."""
     entry = encoders.get(name)
-    return read_yaml(entry.defaults) if isinstance(entry, Encoder) else defaults_of(encoder_settings(name))
+    if isinstance(entry, Encoder):
+        return read_yaml(entry.defaults)
+    base, schema = _base_of(entry), encoder_settings(name)
+    if base is None or not issubclass(schema, base.settings):
+        return defaults_of(schema)
+    return defaults_of(schema, base.settings, base.defaults)
+
+
+def _base_of(entry: Any) -> Encoder | None:
+    """The encoder of this package that a class is derived from: it has the settings of that one, unless it says so."""
+    made_from = {(base.__module__, base.__name__) for base in getattr(entry, "__mro__", ())}
+    packaged = {name: found for name in encoders.names() if isinstance(found := encoders.get(name), Encoder)}
+    return next((found for name, found in packaged.items() if (found.module, name) in made_from), None)
 
 
 def check_encoder_class(name: str, entry: Any) -> None:

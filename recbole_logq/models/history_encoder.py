@@ -29,6 +29,7 @@ class HistoryEncoder(RetrievalMixin, SequentialRecommender):
     settings: type[RetrievalSettings] = RetrievalSettings
     input_type = InputType.POINTWISE
     train_loader = HistoryLoader
+    takes_segments = False
     n_items: int
     ITEM_SEQ: str
     ITEM_SEQ_LEN: str
@@ -73,10 +74,3 @@ class HistoryEncoder(RetrievalMixin, SequentialRecommender):
     def vectors_of_new_items(self, columns: Sequence[Tensor]) -> Tensor:
         """See :meth:`RetrievalMixin.vectors_of_new_items`."""
         raise RequestError("item_features: the model has none, and nothing to make a new item's vector of")
-
-    @classmethod
-    def check_settings(cls, values: dict[str, Any], given: dict[str, Any]) -> None:
-        """See :meth:`RetrievalMixin.check_settings`."""
-        super().check_settings(values, given)
-        if values["segment_field"]:
-            raise RequestError("segment_field: batches of one segment each are those of TwoTower")

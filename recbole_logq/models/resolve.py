@@ -54,20 +54,33 @@ def recbole_models() -> tuple[str, ...]:
 def split_name(model: str) -> tuple[str, str] | None:
     """``TwoTowerCorrectedLogQ`` to ``("TwoTower", "CorrectedLogQ")``; None for a name that is not this package's.
 
-    Of encoders whose names begin alike, the longest one that leaves the name of a recipe.
+    Raises:
+        RequestError: The name has two meanings, since plug-ins have registered names that make it up in another way.
     """
     _register_packaged()
-    parts = _split(model, encoders.names(), registered_recipes.names())
-    if parts is None and model not in models and model not in recbole_models():
+    readings = _readings(model, encoders.names(), registered_recipes.names())
+    if not readings and model not in models and model not in recbole_models():
         known = (encoders, registered_recipes)
-        parts = _split(model, *([*registry.names(), *registry.installed()] for registry in known))
-    return parts
+        readings = _readings(model, *([*registry.names(), *registry.installed()] for registry in known))
+    meanings = [
+        f"encoder {encoder} ({encoders.place(encoder)}) with recipe {recipe} ({registered_recipes.place(recipe)})"
+        for encoder, recipe in readings
+        if len(readings) > 1 or model in models
+    ]
+    if readings and model in models:
+        meanings.append(f"a model of that name ({models.place(model)})")
+    if meanings:
+        raise RequestError(f"{model} has {len(meanings)} meanings: {', and '.join(meanings)}; give one another name")
+    return readings[0] if readings else None
 
 
-def _split(model: str, encoder_names: list[str], recipe_names: list[str]) -> tuple[str, str] | None:
-    fitting = [name for name in encoder_names if model.startswith(name) and model.removeprefix(name) in recipe_names]
-    longest = max(fitting, key=len, default=None)
-    return None if longest is None else (longest, model.removeprefix(longest))
+def _readings(model: str, encoder_names: list[str], recipe_names: list[str]) -> list[tuple[str, str]]:
+    """Every encoder and recipe whose names make up that of a model."""
+    return [
+        (encoder, model.removeprefix(encoder))
+        for encoder in encoder_names
+        if model.startswith(encoder) and model.removeprefix(encoder) in recipe_names
+    ]
 
 
 def own_models() -> list[str]:
@@ -158,22 +171,33 @@ def model_of_class(given: type) -> tuple[str, type]:
     An encoder is registered under the class's name, if it is not, and stands for the model with :data:`RECIPE`.
 
     Raises:
-        RequestError: It is neither an encoder nor a recommender of RecBole's, or an encoder's name is taken.
+        RequestError: It is neither an encoder nor a recommender of RecBole's, or its name is taken.
     """
     from recbole_logq.models.retrieval import RetrievalMixin
 
     name = given.__name__
+    parts = split_name(name)
     if not issubclass(given, RetrievalMixin):
         check_recbole_class(given)
+        if parts is not None:  # its results and checkpoints would be taken for those of the other
+            raise RequestError(
+                f"model={name}: the class has the name of encoder {parts[0]} with recipe {parts[1]}, and results and "
+                "checkpoints go by names; rename the class"
+            )
         return name, given
-    if split_name(name) is not None and encoder_class(split_name(name)[0]) in given.__mro__:  # type: ignore[index]
-        return name, given  # what this package makes of an encoder and a recipe
+    if parts is not None and _made_of(encoder_class(parts[0]), given):
+        return name, given
     check_encoder_class(name, given)
     names = [known for known in encoders.names() if encoders.get(known) is given]
     if not names:
         _register_class(given)
     name = (names or [name])[0] + RECIPE
     return name, resolve_model(name)
+
+
+def _made_of(encoder: type, given: type) -> bool:
+    """Whether a class is what :func:`resolve_model` makes of an encoder, and not one that is derived from it."""
+    return given.__bases__ == (encoder,) and given.__module__ == encoder.__module__
 
 
 def _register_class(given: type) -> None:

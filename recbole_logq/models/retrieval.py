@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -72,6 +72,8 @@ class RetrievalMixin(nn.Module):
     """
 
     n_items: int
+    takes_segments: ClassVar[bool] = True
+    """Whether a batch can be of one segment: not where a row has a user's whole sequence in it."""
     _all_items: tuple[Tensor] | None = None  # in a tuple: as an attribute of its own, a table would be a second one
 
     def build_retrieval(self, config: Any, dataset: Any, units: tuple[Tensor, int] | None = None) -> None:
@@ -300,7 +302,7 @@ class RetrievalMixin(nn.Module):
         Raises:
             RequestError: In one line, naming what to set instead.
         """
-        check_combination(values, given)
+        check_combination(values, given, cls.takes_segments)
         check_features(values)
         check_unread(cls, given)
 

@@ -36,6 +36,7 @@ class SASRec(RetrievalMixin, SequentialRecommender):
 
     input_type = InputType.POINTWISE
     train_loader = WindowLoader
+    takes_segments = False
     n_items: int
     max_seq_length: int
     ITEM_SEQ: str
@@ -94,8 +95,6 @@ class SASRec(RetrievalMixin, SequentialRecommender):
                 )
         _check_encoder(values, given)
         check_times(values, given)
-        if values["segment_field"]:
-            raise RequestError("segment_field: batches of windows hold all of a user's segments; only TwoTower has it")
 
     def item_vectors(self, ids: Tensor | None) -> Tensor:
         """See :meth:`RetrievalMixin.item_vectors`."""

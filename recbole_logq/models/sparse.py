@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from recbole_logq.errors import RequestError
-from recbole_logq.losses import Loss
 from recbole_logq.registry import losses
 
 SPARSE_FROM = 50_000
@@ -24,7 +22,7 @@ def has_sparse_tables(values: Any, n_rows: int, over_catalogue: bool) -> bool:
     asked = values["sparse_embeddings"]
     if asked != "auto":
         return bool(asked)
-    return n_rows >= SPARSE_FROM and _reason_against(values, over_catalogue) is None
+    return n_rows >= SPARSE_FROM and reason_against(values, over_catalogue) is None
 
 
 def sparse_rule(config: Any, n_rows: int) -> bool:
@@ -32,17 +30,8 @@ def sparse_rule(config: Any, n_rows: int) -> bool:
     return has_sparse_tables(config, n_rows, losses.get(config["loss"]).over_catalogue)
 
 
-def check_sparse(values: dict[str, Any], loss: Loss) -> None:
-    """Refuse sparse gradients where they make no sense.
-
-    Raises:
-        RequestError: In one line.
-    """
-    if values["sparse_embeddings"] is True and (reason := _reason_against(values, loss.over_catalogue)):
-        raise RequestError(f"sparse_embeddings=true: {reason}")
-
-
-def _reason_against(values: Any, over_catalogue: bool) -> str | None:
+def reason_against(values: Any, over_catalogue: bool) -> str | None:
+    """Why sparse gradients make no sense with other settings; None where they do."""
     if over_catalogue:
         return f"loss={values['loss']} has a gradient for every item; leave it out"
     if values["learner"] not in {"adam", "adamw"}:

@@ -1,1 +1,40 @@
-"""Building blocks of the encoders; torch only."""
+"""Building blocks of the encoders; torch alone.
+
+* ``SequenceEncoder`` and ``Packing``: a causal transformer over ragged sequences; ``CausalBlock``, ``LiGRBlock``,
+  ``LearnedPositions``, ``RotaryPositions`` and ``NoPositions`` are its parts.
+* ``Tower`` and ``HistoryTower``: ids, or the items that a user had, as vectors; ``Fields`` and ``EntityFields``:
+  columns of features, ``Column`` each.
+* ``Scorer``: products or cosines under a temperature.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from recbole_logq.faces import shown
+
+_NAMES = {
+    "SequenceEncoder": "transformer",
+    "Packing": "packing",
+    "CausalBlock": "block",
+    "LiGRBlock": "block",
+    "LearnedPositions": "positions",
+    "NoPositions": "positions",
+    "RotaryPositions": "positions",
+    "Tower": "tower",
+    "HistoryTower": "towers",
+    "Column": "fields",
+    "EntityFields": "fields",
+    "Fields": "fields",
+    "FeatureEmbedding": "feature_embedding",
+    "Scorer": "scorer",
+}
+__all__ = [*sorted(_NAMES)]
+
+
+def __getattr__(name: str) -> Any:
+    return shown(__name__, _NAMES, name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -4,7 +4,14 @@ A new sampler is a new file in this folder; the decorator in it is enough::
 
     sampler = get_sampler("in_batch")(counts, count=256, seed=2024)
     pool = sampler.sample(positives)
+
+``get_sampler`` gives the class of a source by the name of the setting ``negatives.source``; the classes below say in
+their docstrings when to use each and what it goes with. ``Sampler`` is the base of one's own and ``Pool`` what it
+returns; ``valid_columns`` makes the mask of a pool, with ``Exclusion`` and ``UserItems`` for what else is never a
+negative.
 """
+
+from typing import Any
 
 from recbole_logq.registry import import_submodules, samplers
 from recbole_logq.samplers.base import Sampler
@@ -43,3 +50,15 @@ def get_sampler(name: str) -> type[Sampler]:
 
 
 import_submodules(__name__)
+_CLASSES = {samplers.get(name).__name__: samplers.get(name) for name in samplers.names() if samplers.packaged(name)}
+__all__ += sorted(_CLASSES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _CLASSES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return _CLASSES[name]
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from recbole_logq.errors import RequestError
+from recbole_logq.numerals import as_number
 from recbole_logq.settings import nearest
 
 Context = Mapping[str, Any]
@@ -98,7 +99,7 @@ def _number(name: str, value: Any, largest: float) -> float:
     if value is None or value == "":
         return math.nan
     try:
-        number = float(value)
+        number = math.nan if isinstance(as_number(value), str) else float(as_number(value))
     except (TypeError, ValueError):
         number = math.nan
     if not abs(number) <= largest:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from recbole_logq.errors import RequestError
 from recbole_logq.evaluation.top_k import Catalogue, Pairs, TopK
+from recbole_logq.numerals import as_whole
 from recbole_logq.serving.index_arrays import (
     Arrays,
     hnsw_arrays,
@@ -325,7 +326,7 @@ def check_index(name: Any, options: Any) -> dict[str, int]:
     """
     if name not in NAMES:
         raise RequestError(f"index={name!r}{nearest(str(name), set(NAMES))}: one of {', '.join(NAMES)}")
-    options = options or {}
+    options, checked = options or {}, {}
     known: set[str] = set()
     if name in APPROXIMATE:
         known = {*APPROXIMATE[name].build_options, *APPROXIMATE[name].search_options}
@@ -336,11 +337,13 @@ def check_index(name: Any, options: Any) -> dict[str, int]:
         if key not in known:
             has = f"has {', '.join(sorted(known))}" if known else "has none"
             raise RequestError(f"unknown setting index_options.{key}{nearest(key, known)} ({name} {has})")
-        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value < 1 << 31:
+        number = as_whole(value)
+        if number is None or not 1 <= number < 1 << 31:
             raise RequestError(f"index_options.{key}={value!r}: a whole number, 1 or more, below {1 << 31:,}")
         if key == "neighbours":
-            check_neighbours(value)
-    return options
+            check_neighbours(number)
+        checked[key] = number
+    return checked
 
 
 def check_neighbours(n: int) -> None:

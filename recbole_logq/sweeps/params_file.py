@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from recbole_logq.errors import RequestError
+from recbole_logq.numerals import as_number
 from recbole_logq.parsing import parse_value, read_text
 
 
@@ -45,10 +46,10 @@ def _content(where: str, name: str, kind: str, text: str) -> dict[str, Any]:
         return {"choice": [parse_value(name, one) if isinstance(one, str) else one for one in options]}
     if kind not in {"uniform", "loguniform", "quniform"}:
         raise RequestError(f"{where}: unknown kind {kind!r}; RecBole has choice, uniform, loguniform, quniform")
-    try:
-        numbers: list[float] = [float(part) for part in text.split(",")]
-    except ValueError as error:
-        raise RequestError(f"{where}: {kind} {text!r}: numbers, separated by commas") from error
+    parts = as_number(text.split(","))
+    if any(isinstance(part, str) for part in parts):
+        raise RequestError(f"{where}: {kind} {text!r}: numbers, separated by commas")
+    numbers = [float(part) for part in parts]
     if kind == "loguniform":
         if any(number > 700 for number in numbers):
             raise RequestError(f"{where}: loguniform {text!r}: e to that power is no number; give logarithms")

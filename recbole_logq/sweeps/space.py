@@ -9,6 +9,7 @@ from itertools import product
 from typing import Any
 
 from recbole_logq.errors import RequestError
+from recbole_logq.numerals import as_number, as_whole
 from recbole_logq.settings import nearest
 
 Point = dict[str, Any]
@@ -131,6 +132,9 @@ def _parameter(where: str, name: str, content: Any) -> Parameter:
         if any(one == two for i, one in enumerate(values) for two in values[:i] if type(one) is type(two)):
             raise RequestError(f"{where}: choice={values!r}: a value stands there twice")
     else:
+        values = as_number(values)
+        if kind.endswith("randint") and isinstance(values, list):
+            values = [value if as_whole(value) is None else as_whole(value) for value in values]
         _check_range(where, kind, values)
     when = content.get("when") or {}
     if not isinstance(when, dict):

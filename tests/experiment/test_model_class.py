@@ -11,6 +11,8 @@ import torch
 from recbole_logq import compare, evaluate, load, run
 from recbole_logq.compat import apply
 from recbole_logq.errors import RequestError
+from recbole_logq.models.resolve import model_of_class
+from recbole_logq.models.two_tower import TwoTower
 
 apply()
 
@@ -72,3 +74,20 @@ def test_compare_says_how_a_class_gets_a_name(in_tmp: Path) -> None:
         compare(config_dict={"models": [Mine, "BPR"], "dataset": "cut"})
     with pytest.raises(RequestError, match="models: Mine is a class"):
         compare(config_dict={"models": [{"model": Mine, "name": "mine"}], "dataset": "cut"})
+
+
+@pytest.mark.parametrize(("base", "name"), [(BPR, "TwoTowerLogQ"), (GRU4Rec, "SASRecCorrectedLogQ")])
+def test_a_class_is_not_taken_for_the_model_that_it_has_the_name_of(in_tmp: Path, base: type, name: str) -> None:
+    with pytest.raises(RequestError, match=rf"model={name}: the class has the name of encoder .*; rename the class"):
+        run(type(name, (base,), {"__module__": __name__}), "cut")
+
+
+def test_an_encoder_of_ones_own_with_the_name_of_a_model(own_code: Path) -> None:
+    class TwoTowerLogQ(TwoTower):
+        """Another one."""
+
+    model = type("TwoTowerLogQ", (TwoTower,), {"__module__": TwoTower.__module__})
+    assert model_of_class(model) == ("TwoTowerLogQ", model)  # what the name itself stands for
+    name, own = model_of_class(TwoTowerLogQ)
+    assert name == "TwoTowerLogQCorrectedLogQ"
+    assert issubclass(own, TwoTowerLogQ)

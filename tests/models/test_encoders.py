@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from recbole_logq import load, run
+from recbole_logq.compat import autograd_mode_kept
 from recbole_logq.config import Config
 from recbole_logq.errors import RequestError
 from recbole_logq.experiment.restore import restore_own
@@ -18,9 +19,13 @@ from recbole_logq.lab.checkpoint_subject import checkpoint_subject
 from recbole_logq.models.encoders import encoder_defaults
 from recbole_logq.models.history_encoder import HistoryEncoder
 from recbole_logq.models.resolve import RECIPE, resolve_model, settings_of, split_name
+from recbole_logq.models.two_tower import TwoTower
 from recbole_logq.plugins import load_plugins
-from recbole_logq.registry import encoders
-from recbole_logq.settings import Count, RetrievalSettings
+from recbole_logq.registry import encoders, models, recipes
+from recbole_logq.settings import Count, RetrievalSettings, TwoTowerSettings
+
+with autograd_mode_kept():
+    from recbole.model.general_recommender import BPR
 
 QUICK: dict[str, Any] = {"epochs": 2, "show_progress": False, "state": "WARNING", "MAX_ITEM_LIST_LENGTH": 10}
 
@@ -55,7 +60,7 @@ def registered(own_code: Path) -> None:
     encoders.add("SASRecX", SASRecX, summary="of a test")
 
 
-def test_the_longest_name_that_fits(registered: None) -> None:
+def test_the_encoder_that_leaves_the_name_of_a_recipe(registered: None) -> None:
     assert split_name("SASRecXIR") == ("SASRec", "XIR")  # SASRecX has no recipe IR
     assert split_name("SASRecXXIR") == ("SASRecX", "XIR")
     assert split_name("SASRecXLogQ") == ("SASRecX", "LogQ")
@@ -63,6 +68,34 @@ def test_the_longest_name_that_fits(registered: None) -> None:
     assert settings_of("SASRecXLogQ") is LastSettings
     defaults = encoder_defaults("SASRecX")
     assert (defaults["n_last"], defaults["temperature"], defaults["embedding_size"]) == (2, 0.5, 64)
+
+
+def test_an_encoder_derived_from_one_of_this_package_has_its_settings(own_code: Path) -> None:
+    class Wide(TwoTowerSettings):
+        dropout: float = 0.5
+        width: Count = 3
+
+    encoders.add("Tower", type("Tower", (TwoTower,), {"__module__": __name__}), summary="of a test")
+    encoders.add("WideTower", type("WideTower", (TwoTower,), {"settings": Wide}), summary="of a test")
+    assert settings_of("TowerLogQ") is TwoTowerSettings
+    assert encoder_defaults("Tower") == encoder_defaults("TwoTower")
+    assert encoder_defaults("WideTower") == {**encoder_defaults("TwoTower"), "dropout": 0.5, "width": 3}
+    assert (
+        Config("TowerLogQ", "ml-100k", None, {"history_pooling": "mean"})["mlp_sizes"]
+        == encoder_defaults("Tower")["mlp_sizes"]
+    )
+
+
+def test_a_name_with_two_meanings_is_refused(registered: None) -> None:
+    recipes.add("XLogQ", {"loss": "logq"}, summary="of a test")
+    with pytest.raises(
+        RequestError, match=r"SASRecXLogQ has 2 meanings: encoder SASRec \(recbole_logq/.*test_encoders"
+    ):
+        split_name("SASRecXLogQ")
+    assert split_name("SASRecXIR") == ("SASRec", "XIR")
+    models.add("SASRecXIR", BPR, summary="of a test")
+    with pytest.raises(RequestError, match=r"SASRecXIR has 2 meanings: .* and a model of that name .*test_encoders"):
+        resolve_model("SASRecXIR")
 
 
 def test_it_is_trained_like_the_others(registered: None, ml100k_cut: Path) -> None:

@@ -19,9 +19,11 @@ from recbole_logq.data.dataset.event_times import reads_times
 from recbole_logq.data.dataset.feature_columns import SUFFIX, feature_names
 from recbole_logq.data.dataset.group_splits import order_by, stable_order
 from recbole_logq.data.dataset.item_counts import depends_on_times
+from recbole_logq.data.dataset.loaded_columns import how_to_load
 from recbole_logq.data.dataset.observed import ObservedNegatives, observed_field, refused
 from recbole_logq.data.dataset.parts import ReadyMadeMixin
 from recbole_logq.data.dataset.temporal_split import TemporalSplit, is_temporal
+from recbole_logq.data.source.header import declared, interaction_files
 from recbole_logq.errors import RequestError
 
 # Where the history of a row ends in `flat_items`; a name no atomic file uses.
@@ -262,12 +264,26 @@ class ExactTimeMixin(ReadyMadeMixin):
         self.inter_feat = self.inter_feat.take(stable_order(torch.from_numpy(times)).numpy())
         self.inter_feat.index = pd.RangeIndex(len(times))
 
+    def _where_times_are(self) -> str:
+        file = interaction_files(self.config)[0]
+        columns = declared(file, self.config)
+        if self.time_field in columns:
+            return f"{self.time_field} is not loaded: {how_to_load(self.config, 'inter', self.time_field)}"
+        return (
+            f"{file.name} has no column {self.time_field!r}, but {', '.join(columns)}: name that of the times by "
+            f"--TIME_FIELD=NAME, or {self._without_times()}"
+        )
+
+    def _without_times(self) -> str:
+        order = '--eval_args="{split: {RS: [0.8, 0.1, 0.1]}, order: RO}"'
+        if self.config["MODEL_TYPE"] == ModelType.SEQUENTIAL:
+            return f"take a model that needs no order, such as --model=TwoTowerCorrectedLogQ {order}"
+        histories = self.config["user_tower"] == "history"
+        return f"set {'--user_tower=id ' if histories else ''}{order}"
+
     def _check_time(self) -> None:
         if self.time_field not in self.inter_feat:
-            raise RequestError(
-                f"{self.dataset_name} is to be ordered by time, but its column {self.time_field!r} is missing or not "
-                "loaded: set TIME_FIELD and load_col, or eval_args.order=RO"
-            )
+            raise RequestError(f"{self.dataset_name} is to be ordered by time, and {self._where_times_are()}")
         if self.field2type[self.time_field] != FeatureType.FLOAT:
             raise RequestError(
                 f"{self.time_field} of {self.dataset_name} is typed {self.field2type[self.time_field].value}: declare "
@@ -275,10 +291,10 @@ class ExactTimeMixin(ReadyMadeMixin):
             )
         times = self.inter_feat[self.time_field].to_numpy(np.float64)
         if not np.isfinite(times).all():
-            otherwise = f"load_col without {self.time_field}" if self.is_ready_made else "eval_args.order=RO"
+            otherwise = f"set load_col without {self.time_field}" if self.is_ready_made else self._without_times()
             raise RequestError(
                 f"{int((~np.isfinite(times)).sum())} interactions of {self.dataset_name} have no finite "
-                f"{self.time_field}: remove them, or set {otherwise}"
+                f"{self.time_field}: remove them, or {otherwise}"
             )
         if len(times) and np.abs(times).max() > 2**53:
             raise RequestError(

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from recbole_logq.numerals import as_number
+
 FORM = 'an interval such as "[5,inf)" ([ and ] take the end in, ( and ) do not; several are joined by ;)'
 
 
@@ -34,14 +36,18 @@ def parse_intervals(text: Any) -> list[Interval]:
     intervals = []
     for part in str(text).split(";"):
         ends = re.fullmatch(r"\s*([\[(])([^,]+),([^,]+)([\])])\s*", part)
-        try:
-            low, high = (float(end) for end in ends.group(2, 3)) if ends else (math.nan, math.nan)
-        except ValueError:
-            low, high = math.nan, math.nan
+        low, high = map(_end, ends.group(2, 3)) if ends else (math.nan, math.nan)
         if ends is None or not low <= high:
             raise ValueError(f"expected {FORM}")
         intervals.append(Interval(low, high, ends[1] == "[", ends[4] == "]"))
     return intervals
+
+
+def _end(text: str) -> float:
+    if text.strip() in ("inf", "+inf", "-inf"):
+        return float(text)
+    number = as_number(text)
+    return math.nan if isinstance(number, str) else float(number)
 
 
 def within(values: Any, intervals: list[Interval]) -> np.ndarray:

@@ -24,8 +24,8 @@ def check_threshold(values: dict[str, Any], model_class: type) -> None:
         field, least = next(iter(values["threshold"].items()))
         raise RequestError(
             f"threshold.{field}={least}: {values['model']} learns from positives and reads no labels; keep the rows "
-            f"from {least} up by {_filter_of(field, least)}, or take the others for negatives by "
-            f"--negatives.source=observed --negatives.field={field} --negatives.below={least}"
+            f"from {least} up by {_filter_of(field, least)}, or take the others for negatives by --loss=bce "
+            f"--negatives.source=observed --negatives.field={field} --negatives.below={least} --negatives.count=8"
         )
 
 
@@ -45,4 +45,4 @@ def say_unread_labels(config: Any) -> None:
 
 
 def _filter_of(field: str, least: Any) -> str:
-    return f'--val_interval.{field}="[{least},inf)" (with {field} in load_col)'
+    return f'--val_interval.{field}="[{least},inf)" --load_col.inter="*"'

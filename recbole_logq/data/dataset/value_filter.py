@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from recbole_logq.data.dataset.intervals import Interval, parse_intervals
+from recbole_logq.data.dataset.loaded_columns import how_to_load
 from recbole_logq.data.source.header import declared, interaction_files
 from recbole_logq.errors import RequestError
 
@@ -32,8 +33,8 @@ def check_filters(config: Any) -> None:
             raise RequestError(f"{key}: the files of {name} have no such column; they have {', '.join(types)}")
         suffix, kind = types[column]
         if not _is_loaded(config, suffix, column):
-            where = f"the column is in the .{suffix} file and not loaded; name it in --load_col.{suffix}"
-            raise RequestError(f"{key}: {where}")
+            where = f"the column is in the .{suffix} file and not loaded"
+            raise RequestError(f"{key}: {where}; {how_to_load(config, suffix, column)}")
         if kind == "float":
             intervals_of(key, value)
         elif kind == "token":

@@ -72,7 +72,7 @@ def test_whole_numbers_of_python_are_names(lands: str, log: Any, prepare: Callab
         ("land", [], "give a list of them"),
         *(("land", [value], "write it in quotation marks") for value in (True, 1.0, None, ["NO"])),
         ("lands", ["NO"], "the files of tiny have no such column; they have user_id, item_id, land, rating"),
-        ("class", ["c1"], "the column is in the .item file and not loaded; name it in --load_col.item"),
+        ("class", ["c1"], "the column is in the .item file and not loaded; set --load_col.item=[item_id,tags,class]"),
         ("tags", ["c1"], "the column is typed token_seq"),
     ],
     ids=str,

@@ -289,3 +289,37 @@ def test_nothing_is_written_over_unasked(tmp_path: Path) -> None:
     assert lines == ["user_id:token\titem_id:token", "3\t4"]
     with pytest.raises(RequestError, match="give a plain name"):
         convert(tmp_path / "a.csv", "../own", data_path=tmp_path)
+
+
+@pytest.mark.parametrize("beside", ["own.item", "own.user", "own.train.inter", "own.kg"])
+def test_files_of_the_old_interactions_are_not_left_beside_new_ones(tmp_path: Path, beside: str) -> None:
+    converted(tmp_path, "a.csv", "user,item\n1,2\n")
+    folder = tmp_path / "datasets" / "own"
+    (folder / beside).write_text("item_id:token\n2\n")
+    (folder / "README").write_text("anything else is nobody's business")
+    with pytest.raises(RequestError, match=f"also holds {beside}, of the interactions that would be replaced"):
+        converted(tmp_path, "b.csv", "user,item\n3,4\n", overwrite=True)
+    assert "1\t2" in (folder / "own.inter").read_text()
+    (folder / beside).rename(tmp_path / beside)  # as it says
+    assert converted(tmp_path, "b.csv", "user,item\n3,4\n", overwrite=True)[0][1:] == ["3\t4"]
+    (tmp_path / beside).rename(folder / beside)
+
+
+@pytest.mark.parametrize("there", ["notes.txt", "own.item", ".hidden"])
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_folder_that_is_no_dataset(tmp_path: Path, there: str, overwrite: bool) -> None:
+    folder = tmp_path / "datasets" / "own"
+    folder.mkdir(parents=True)
+    (folder / there).touch()
+    with pytest.raises(RequestError, match=rf"holds {there} and no own\.inter, so there is no dataset") as refusal:
+        converted(tmp_path, "a.csv", "user,item\n1,2\n", overwrite=overwrite)
+    assert "overwrite" not in str(refusal.value)  # which would not help
+    (folder / there).unlink()  # as it says
+    converted(tmp_path, "a.csv", "user,item\n1,2\n", overwrite=overwrite)
+
+
+def test_a_file_in_the_place_of_the_folder(tmp_path: Path) -> None:
+    (tmp_path / "datasets").mkdir()
+    (tmp_path / "datasets" / "own").touch()
+    with pytest.raises(RequestError, match="is no folder: give another --dataset"):
+        converted(tmp_path, "a.csv", "user,item\n1,2\n")

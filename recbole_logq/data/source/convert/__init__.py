@@ -57,7 +57,8 @@ def convert(
         quote: ``double``, ``single`` or ``none``: what stands around fields of a CSV. When None, ``double``, but
             ``none`` where tabs separate the columns.
         encoding: encoding of text; UTF-8 when None. A byte order mark wins.
-        overwrite: Whether a dataset of that name may be replaced.
+        overwrite: Whether a dataset of that name may be replaced, if it is interactions alone: files of users, items
+            or parts that belong to the old ones are never left beside new ones, nor taken away.
 
     Returns:
         A :class:`Report`.
@@ -73,8 +74,7 @@ def convert(
     target = folder / f"{dataset}.inter"
     if same_file(source, target):
         raise RequestError(f"input={source} is what would be written: give another --dataset")
-    if folder.exists() and any(folder.iterdir()) and not (overwrite and target.exists()):
-        raise RequestError(f"{folder} exists already: give another --dataset, or set --overwrite=true to replace it")
+    _check_folder(folder, target, overwrite)
     if format is not None and format not in FORMATS:
         raise RequestError(f"format={format!r}: one of {', '.join(FORMATS)}")
     content = look_at(source, encoding)
@@ -122,6 +122,28 @@ _OPTIONS = {
     "parquet": set(),
     "sequences": {"encoding"},
 }
+
+
+def _check_folder(folder: Path, target: Path, overwrite: bool) -> None:
+    """Refuse to write into a folder where something else is, or where files of other interactions would stay."""
+    if not folder.is_dir():
+        if folder.exists() or folder.is_symlink():
+            raise RequestError(f"{folder} is no folder: give another --dataset")
+        return
+    names = sorted(path.name for path in folder.iterdir())
+    companions = [name for name in names if name.startswith(f"{folder.name}.") and name != target.name]
+    if names and not target.exists():
+        raise RequestError(
+            f"{folder} holds {names[0]} and no {target.name}, so there is no dataset to replace: give another "
+            "--dataset, or take out what is there"
+        )
+    if names and not overwrite:
+        raise RequestError(f"{folder} exists already: give another --dataset, or set --overwrite=true to replace it")
+    if companions:
+        raise RequestError(
+            f"{folder} also holds {', '.join(companions)}, of the interactions that would be replaced and read with "
+            "the new ones: take them out, and put back what fits the new ones, or give another --dataset"
+        )
 
 
 def _check_name(dataset: str) -> None:

@@ -1,0 +1,428 @@
+"""What goes with what: every rule about losses, sources of negatives, masks, scores, batches and processes, in order.
+
+A rule names what it is between and says why a request breaks it and what to set instead, or None. The first that is
+broken is the answer. ``tests/reliability/test_rules.py`` breaks each of them once, and writes the table of
+docs/reliability.md.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from recbole_logq.losses import Loss, check_pairing
+from recbole_logq.models.batch_rules import ASK_LESS, doubt_about_order, rows_of_batch
+from recbole_logq.models.sparse import reason_against
+from recbole_logq.modules.scorer import Scorer
+from recbole_logq.nearest import nearest
+from recbole_logq.plugin_errors import described
+from recbole_logq.samplers import Sampler
+
+
+@dataclass(frozen=True)
+class Request:
+    """What rules look at.
+
+    Attributes:
+        loss: The loss.
+        source: Class of the source of negatives.
+        hits: Treatment of accidental hits, where it is set.
+        allow_crossed: Whether what is inconsistent is asked for, in an experiment about that.
+        values: All settings, checked one by one; empty where a pair is looked at alone.
+        given: Those that the user set.
+        options: Options of the source.
+        make_sampler: Makes a sampler of these settings.
+        takes_segments: Whether the encoder has batches of one segment.
+    """
+
+    loss: Loss
+    source: type[Sampler]
+    hits: str | None = None
+    allow_crossed: bool = False
+    values: dict[str, Any] = field(default_factory=dict)
+    given: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
+    make_sampler: Callable[[], Sampler] | None = None
+    takes_segments: bool = True
+
+    @property
+    def count(self) -> Any:
+        """The number of negatives that the user set, if any."""
+        return (self.given.get("negatives") or {}).get("count")
+
+    @property
+    def own(self) -> str | None:
+        """Which of a user's other items are scored for certain."""
+        own: str | None = self.values["negatives"].get("own")
+        return own
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether accidental hits stay among the negatives."""
+        return (self.hits or self.loss.hits) == "kept"
+
+    @property
+    def sampler(self) -> Sampler:
+        """A sampler of these settings, over some catalogue."""
+        assert self.make_sampler is not None
+        return self.make_sampler()
+
+
+class Rule(NamedTuple):
+    """One rule.
+
+    Attributes:
+        between: Settings that it is about.
+        reason: Why a request breaks it, and what to set instead; None for one that does not.
+    """
+
+    between: str
+    reason: Callable[[Request], str | None]
+
+
+def first_reason(rules: Iterable[Rule], request: Request) -> str | None:
+    """Why a request breaks the first of the rules that it breaks; None where it breaks none."""
+    return next((reason for rule in rules if (reason := rule.reason(request))), None)
+
+
+def _refusal(check: Callable[..., Any], *arguments: Any) -> str | None:
+    """What a check refuses its arguments with."""
+    try:
+        check(*arguments)
+    except (ValueError, TypeError) as error:
+        return described(error)
+    return None
+
+
+def _rule(between: str, broken: Callable[[Request], Any], reason: Callable[[Request], str]) -> Rule:
+    return Rule(between, lambda request: reason(request) if broken(request) else None)
+
+
+PAIRS: tuple[Rule, ...] = (
+    _rule(
+        "loss, negatives.source=catalogue",
+        lambda r: r.source.kind == "catalogue" and not r.loss.over_catalogue,
+        lambda r: f"loss={r.loss.name} is made of a sample, not of the whole catalogue: set another negatives.source",
+    ),
+    _rule(
+        "loss of the catalogue, negatives.source",
+        lambda r: r.source.kind != "catalogue" and r.loss.over_catalogue,
+        lambda r: f"loss={r.loss.name} goes over the whole catalogue: set negatives.source=catalogue, or another loss",
+    ),
+    Rule("loss, hits", lambda r: _refusal(check_pairing, r.loss, r.hits or r.loss.hits, r.allow_crossed)),
+    Rule("loss, negatives.source", lambda r: _refusal(r.source.check_loss, r.loss)),
+    _rule(
+        "hits, negatives.source=observed",
+        lambda r: r.source.kind == "observed" and r.hits == "kept",
+        lambda r: "hits=kept: an observed negative is never the row's own positive; leave hits out",
+    ),
+    _rule(
+        "loss, negatives.source of distinct ids",
+        lambda r: r.loss.hits == "kept" and r.source.kind == "inclusion" and not r.allow_crossed,
+        lambda r: (
+            f"loss={r.loss.name} with negatives.source={r.source.name}: the form counts draws, distinct ids are none; "
+            "set loss=corrected_logq, which weights them by inclusion probabilities"
+        ),
+    ),
+)
+"""Of a loss and a source, whatever else is set; a laboratory asks them too."""
+
+
+def _unknown_option(r: Request) -> str | None:
+    known = inspect.signature(r.source).parameters.keys() - {"counts", "seed"}
+    for option in sorted(r.options.keys() - known):
+        return (
+            f"unknown setting negatives.{option}{nearest(option, {*known, 'source'})} (source={r.source.name} has "
+            f"{', '.join(sorted(known))})"
+        )
+    return None
+
+
+def _options(r: Request) -> str | None:
+    refusal = _refusal(lambda: r.sampler)
+    return refusal and f"negatives: {refusal}"
+
+
+def _scorer(r: Request) -> str | None:
+    names = ("similarity", "temperature", "temperature_mode", "temperature_end", "temperature_steps")
+    return _refusal(Scorer, *(r.values[name] for name in names))
+
+
+def _sparse(r: Request) -> str | None:
+    reason = reason_against(r.values, r.loss.over_catalogue) if r.values["sparse_embeddings"] is True else None
+    return reason and f"sparse_embeddings=true: {reason}"
+
+
+_OWN: tuple[Rule, ...] = (
+    _rule(
+        "negatives.own, loss of the catalogue",
+        lambda r: r.loss.over_catalogue,
+        lambda r: f"negatives.own={r.own}: loss={r.loss.name} has the own items in its catalogue; leave own out",
+    ),
+    _rule(
+        "negatives.own, loss",
+        lambda r: not r.loss.takes_certain,
+        lambda r: (
+            f"negatives.own={r.own}: loss={r.loss.name} is no estimate of a partition function, which own items are a "
+            "part of; set loss=corrected_logq, or leave own out"
+        ),
+    ),
+    _rule(
+        "negatives.own, mask",
+        lambda r: r.values["mask"] in ("query", r.own),
+        lambda r: (
+            f"mask={r.values['mask']} with negatives.own={r.own}: the mask takes items out that own puts in; set "
+            "mask=target" + (", or mask=history" if r.own == "window" else "")
+        ),
+    ),
+    _rule(
+        "negatives.own, negatives.law",
+        lambda r: r.loss.name == "logq" and r.options.get("law") == "per_part",
+        lambda r: (
+            f"negatives.law=per_part with negatives.own={r.own}: loss=logq counts its positive as a draw of one law "
+            "for all columns; set law=mixture"
+        ),
+    ),
+)
+_OBSERVED: tuple[Rule, ...] = (
+    _rule(
+        "negatives.source=observed, benchmark_filename",
+        lambda r: r.values.get("benchmark_filename") is not None,
+        lambda r: (
+            "benchmark_filename with negatives.source=observed: rows that say no cannot be taken out of a ready-made "
+            "split; give one .inter file and a split in eval_args"
+        ),
+    ),
+    _rule(
+        "negatives.source=observed, recbole_order",
+        lambda r: r.values["recbole_order"],
+        lambda r: (
+            "recbole_order=true with negatives.source=observed: which of them came before a target needs the exact "
+            "time; leave recbole_order out"
+        ),
+    ),
+    _rule(
+        "negatives.source=observed, numerical_features",
+        lambda r: r.values["TIME_FIELD"] in (r.values.get("numerical_features") or []),
+        lambda r: (
+            f"numerical_features: negatives.source=observed needs {r.values['TIME_FIELD']} as it is in the file, "
+            "leave it out"
+        ),
+    ),
+    _rule(
+        "negatives.source=observed, negatives.count",
+        lambda r: r.count is None,
+        lambda r: (
+            "negatives.source=observed has columns of its own for every row, which take memory: set "
+            "--negatives.count=8, or as many as you want"
+        ),
+    ),
+)
+_OF_RECBOLE: tuple[Rule, ...] = (
+    _rule(
+        "worker",
+        lambda r: r.values["worker"],
+        lambda r: "worker: batches of these models are index arithmetic, no worker helps; leave it out",
+    ),
+    _rule(
+        "train_neg_sample_args",
+        lambda r: r.given.get("train_neg_sample_args") is not None,
+        lambda r: "train_neg_sample_args is RecBole's sampler: set negatives.source and negatives.count",
+    ),
+    _rule(
+        "transform",
+        lambda r: r.values.get("transform") is not None,
+        lambda r: "transform is a step of RecBole's own models and not supported here: leave it out",
+    ),
+    _rule(
+        "learner=sparse_adam",
+        lambda r: r.values["learner"] == "sparse_adam",
+        lambda r: "learner=sparse_adam: set learner=adam, with sparse_embeddings=true for sparse gradients",
+    ),
+)
+_POOLS: tuple[Rule, ...] = (
+    _rule(
+        "pools, negatives.source",
+        lambda r: r.source.kind in ("catalogue", "observed"),
+        lambda r: (
+            f"pools={r.values['pools']}: negatives.source={r.source.name} is the same for all rows or each row's own; "
+            "leave pools out"
+        ),
+    ),
+    _rule(
+        "pools, a source that learns",
+        lambda r: r.source.after_step is not Sampler.after_step,
+        lambda r: (
+            f"pools={r.values['pools']}: negatives.source={r.source.name} learns from the pool of a step; leave pools "
+            "out"
+        ),
+    ),
+    _rule(
+        "pools, nproc",
+        lambda r: r.values["nproc"] > 1,
+        lambda r: f"pools={r.values['pools']} with nproc={r.values['nproc']}: one of the two must be 1",
+    ),
+)
+_PROCESSES: tuple[Rule, ...] = (
+    _rule(
+        "nproc, negatives.source",
+        # Their draws are made per row, by the rows a process has; of one process they would be others.
+        lambda r: r.source.resamples or r.source.kind == "observed",
+        lambda r: (
+            f"nproc={r.values['nproc']}: negatives.source={r.source.name} draws for every row and runs in one process; "
+            "leave nproc out"
+        ),
+    ),
+    _rule(
+        "nproc, eval_args.mode",
+        lambda r: r.values["eval_args"].get("mode", "full") not in ("full", {"valid": "full", "test": "full"}),
+        lambda r: (
+            f"nproc={r.values['nproc']}: eval_args.mode={r.values['eval_args']['mode']} draws what is ranked, which "
+            "one process does; set mode=full or leave nproc out"
+        ),
+    ),
+    _rule(
+        "nproc, segment_field",
+        lambda r: r.values["segment_field"],
+        lambda r: f"nproc={r.values['nproc']}: segment_field makes batches that one process takes; leave nproc out",
+    ),
+    _rule(
+        "nproc, loss",
+        lambda r: r.loss.skips_rows,
+        lambda r: f"nproc={r.values['nproc']}: loss={r.loss.name} makes buckets of all rows in one process",
+    ),
+)
+
+
+def _where(applies: Callable[[Request], Any], rules: Iterable[Rule]) -> tuple[Rule, ...]:
+    def only_then(rule: Rule) -> Rule:
+        return Rule(rule.between, lambda r: rule.reason(r) if applies(r) else None)
+
+    return tuple(map(only_then, rules))
+
+
+SETTINGS: tuple[Rule, ...] = (
+    *PAIRS,
+    _rule(
+        "negatives.count, negatives.source=catalogue",
+        lambda r: r.source.kind == "catalogue" and r.values["negatives"].get("count") is not None,
+        lambda r: f"negatives.count: {r.loss.name} scores the whole catalogue, leave the count out",
+    ),
+    Rule("negatives, options of the source", _options),
+    _rule(
+        "mask, hits",
+        lambda r: r.values["mask"] != "target" and r.is_kept,
+        lambda r: f"mask={r.values['mask']}: loss={r.loss.name} keeps accidental hits among its draws; set mask=target",
+    ),
+    _rule(
+        "mask, loss",
+        lambda r: r.values["mask"] != "target" and r.loss.skips_rows,
+        lambda r: f"mask={r.values['mask']}: loss={r.loss.name} picks its items itself; set mask=target",
+    ),
+    *_where(lambda r: r.own is not None, _OWN),
+    _rule(
+        "loss=infonce, similarity",
+        lambda r: r.loss.name == "infonce" and r.values["similarity"] != "cosine",
+        lambda r: "loss=infonce with similarity=dot: it is defined on cosines; set similarity=cosine",
+    ),
+    Rule("similarity, temperature, temperature_mode", _scorer),
+    *_where(lambda r: r.source.kind == "observed", _OBSERVED),
+    *_OF_RECBOLE,
+    Rule("sparse_embeddings, loss, learner, weight_decay", _sparse),
+    *_where(lambda r: r.values["pools"] > 1, _POOLS),
+    *_where(lambda r: r.values["nproc"] > 1, _PROCESSES),
+    _rule(
+        "segment_field, encoder",
+        lambda r: r.values["segment_field"] and not r.takes_segments,
+        lambda r: "segment_field: batches of windows hold all of a user's segments; only TwoTower has it",
+    ),
+)
+"""Of every request, whether it trains or not."""
+
+
+def _too_many(r: Request) -> str | None:
+    asked, rows = r.sampler.asks_of_batch, rows_of_batch(r.values)
+    if asked is None or asked <= rows or r.count is None:
+        return None
+    count = r.values["negatives"]["count"]
+    share = "" if asked == count else f", of which {asked} from the batch"
+    return (
+        f"negatives.count={count}{share}: a batch of train_batch_size={r.values['train_batch_size']} has at most "
+        f"{rows} positives to take as negatives; {ASK_LESS}"
+    )
+
+
+def _cache(r: Request) -> str | None:
+    cache, processes = r.values["gradient_cache"], r.values["nproc"]
+    units = -(-r.values["train_batch_size"] // processes)
+    if cache is None or cache < units:
+        return None
+    share = f" in {processes} processes" if processes > 1 else ""
+    return (
+        f"gradient_cache={cache}: a batch of train_batch_size={r.values['train_batch_size']}{share} is encoded at once "
+        f"then; set it below {units}, or leave it out"
+    )
+
+
+def _order(r: Request) -> str | None:
+    # Who builds batches by segment arranges them, and who asks for what is inconsistent gets it: both are warned.
+    doubt = doubt_about_order(r.values, r.sampler)
+    if not doubt or r.values["segment_field"] or r.values["allow_crossed"]:
+        return None
+    return (
+        f"{doubt}; set shuffle=true, a source that no batch is in, such as uniform, or allow_crossed=true to train on "
+        "all the same"
+    )
+
+
+def _unread_law(r: Request) -> str | None:
+    unread = r.sampler.law_options & (r.given.get("negatives") or {}).keys()
+    if r.loss.needs_log_q or not unread:
+        return None
+    return (
+        f"negatives.{min(unread)}: it is about the probabilities of {r.source.name}, and loss={r.loss.name} reads "
+        "none; leave it out"
+    )
+
+
+TRAINING: tuple[Rule, ...] = (
+    _rule(
+        "segment_field, negatives.source",
+        lambda r: r.values["segment_field"] and r.sampler.random_batches,
+        lambda r: (
+            f"segment_field={r.values['segment_field']}: the probabilities of negatives.source={r.source.name} are "
+            "those of random batches; set in_batch or mixed, which know them per segment, or a source that no batch is "
+            "in, such as uniform"
+        ),
+    ),
+    Rule("shuffle, negatives.source", _order),
+    Rule("negatives.count, train_batch_size", _too_many),
+    _rule(
+        "pools, train_batch_size",
+        lambda r: r.values["pools"] > rows_of_batch(r.values),
+        lambda r: (
+            f"pools={r.values['pools']}: a batch of train_batch_size={r.values['train_batch_size']} has at most "
+            f"{rows_of_batch(r.values)} rows to share; {ASK_LESS}"
+        ),
+    ),
+    Rule("gradient_cache, train_batch_size, nproc", _cache),
+    Rule("negatives, options of a law, loss", _unread_law),
+    _rule(
+        "negatives.buckets, negatives.hashes",
+        lambda r: (r.given.get("negatives") or {}).get("buckets") is not None and not r.options.get("hashes"),
+        lambda r: f"negatives.buckets={r.options['buckets']}: set negatives.hashes too, or leave it out",
+    ),
+    _rule(
+        "hits, negatives.source of distinct ids",
+        lambda r: r.values["hits"] not in (None, r.loss.hits) and r.source.kind == "inclusion",
+        lambda r: (
+            f"hits={r.values['hits']} with negatives.source={r.source.name}: of distinct ids a row's own is the only "
+            "hit there is; leave hits out"
+        ),
+    ),
+)
+"""Of what trains alone; checkpoints that were trained otherwise can still be used."""
+UNKNOWN_OPTION = Rule("negatives, names of the source's options", _unknown_option)
+"""Asked before all others, which read the options."""
