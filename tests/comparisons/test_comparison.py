@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from recbole_logq import compare
@@ -79,12 +80,14 @@ def test_killed_half_way_and_started_again_it_repeats_nothing(tmp_path: Path, ml
     second = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert second.returncode == 2
     assert "another comparison is at work" in second.stderr
+    offspring = psutil.Process(job.pid).children(recursive=True)
     job.send_signal(signal.SIGINT)
+    job.send_signal(signal.SIGCONT)
     assert job.wait(60) == 1
     before = {file: file.stat().st_mtime_ns for file in runs.glob("*.json")}
     assert 0 < len(before) < 4
-    left = subprocess.run(["pgrep", "-f", str(runs)], capture_output=True, text=True).stdout.split()
-    assert left == []  # no process is left behind
+    assert offspring
+    assert not [process for process in offspring if process.is_running()]  # no process is left behind
     again = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert again.returncode == 0, again.stderr
     assert f"{len(before)} of 4 runs are done" in again.stderr
