@@ -56,7 +56,7 @@ def _step(config: Any) -> list[tuple[str, str]]:
         return []
     negatives = config["negatives"]
     options = [f"{key} {shown(value)}" for key, value in negatives.items() if key not in ("source", "count", "own")]
-    options += [f"own items of the {own} exactly"] if (own := negatives["own"]) != "none" else []
+    options += [f"own items of the {own} exactly"] if (own := negatives.get("own")) else []
     size = "all that there are" if negatives.get("count") is None else f"{negatives['count']:,} a pool"
     loss = [config["loss"], *(f"{key} {shown(value)}" for key, value in (config["loss_options"] or {}).items())]
     mode = "" if config["temperature_mode"] == "fixed" else f", {config['temperature_mode']}"
