@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -10,12 +10,23 @@ from torch import Tensor
 from recbole_logq.losses.terms import MaskFunction
 from recbole_logq.samplers.exclusion import Exclusion
 
-if TYPE_CHECKING:
-    from recbole_logq.samplers.pool import Pool
+
+class Columns(Protocol):
+    """What a mask reads of a pool."""
+
+    ids: Tensor
+    origin: Tensor
+    from_batch: bool
+    column_group: Tensor | None
+
+    @property
+    def kind(self) -> str:
+        """What the pool's probabilities mean."""
+        ...
 
 
 def valid_columns(
-    pool: Pool,
+    pool: Columns,
     positive_ids: Tensor,
     hits: str,
     start: int = 0,
@@ -61,7 +72,7 @@ def any_column(mask: MaskFunction, rows: int, block_rows: int = 1024) -> Tensor:
 
 
 def mask_function(
-    pool: Pool,
+    pool: Columns,
     positive_ids: Tensor,
     hits: str,
     exclusion: Exclusion | None = None,
@@ -104,7 +115,7 @@ def mask_function(
     return lambda start, stop: from_elsewhere(start, stop) & (pool.ids != positive_ids[start:stop].unsqueeze(1))
 
 
-def _from_elsewhere(pool: Pool, positive_ids: Tensor, groups: Tensor | None) -> MaskFunction:
+def _from_elsewhere(pool: Columns, positive_ids: Tensor, groups: Tensor | None) -> MaskFunction:
     """Columns that neither the row itself nor a row of its group brought along."""
     if groups is None or not pool.from_batch:
         rows = torch.arange(len(positive_ids), device=pool.origin.device)
@@ -115,7 +126,7 @@ def _from_elsewhere(pool: Pool, positive_ids: Tensor, groups: Tensor | None) -> 
     return lambda start, stop: column_group != groups[start:stop].unsqueeze(1)
 
 
-def group_of_columns(pool: Pool, positive_ids: Tensor, groups: Tensor) -> Tensor:
+def group_of_columns(pool: Columns, positive_ids: Tensor, groups: Tensor) -> Tensor:
     """The group that alone brought each column along, int64 `[pool]`; -1 for a column that came another way too.
 
     Args:
