@@ -3,7 +3,7 @@
     uv run benchmarks/sweep_times.py [--files="two-tower sasrec"] [--limit=60]    # minutes; --table: what is stored
 
 A trial in the middle of its space trains on one core until ``limit`` CPU seconds of training are over; an epoch then
-costs so many CPU seconds of training, and so many of validation. Successive halving lets one of ``reduction_factor``
+costs CPU seconds of training and of validation. Successive halving lets one of ``reduction_factor``
 trials pass each rung, which gives the epochs that a trial has on average; where ``max_cpu_seconds`` is less than all
 trials would need, it ends the search. What is left out: that ``stopping_step`` ends some trials earlier, that the first
 trials to reach a rung pass it, the start of Ray, and that a larger network elsewhere in the space costs more. So this

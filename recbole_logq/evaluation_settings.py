@@ -45,7 +45,7 @@ def check_evaluation(values: dict[str, Any]) -> None:
     for mode in modes.values() if isinstance(modes, dict) else [modes]:
         if mode not in ("full", "labeled") and not re.fullmatch(r"(uni|pop)[1-9]\d*", str(mode)):
             raise RequestError(
-                f"eval_args.mode={mode!r}: full, labeled, or so many drawn items, such as uni100 or pop100"
+                f"eval_args.mode={mode!r}: full, labeled, or a number of drawn items, such as uni100 or pop100"
             )
     if values["request_time"] == "known" and order != "TO" and not ready_made:
         raise RequestError("request_time=known: a target has a time in a split by time alone, set eval_args.order=TO")

@@ -15,7 +15,7 @@ LARGEST = 127
 SMALLEST = 1e-15
 """Vectors whose largest number is below it are not looked at in whole numbers."""
 MAX_SIZE = 1024
-"""Up to so many dimensions a score is a whole number that float32 holds exactly."""
+"""Up to this number of dimensions a score is a whole number that float32 holds exactly."""
 
 
 class FloatProduct:

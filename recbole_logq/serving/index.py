@@ -362,7 +362,7 @@ def _faiss() -> Any:
 
 @contextmanager
 def set_threads(n: int | None) -> Iterator[None]:
-    """Search with so many threads; with torch's own number for None."""
+    """Search with that many threads; with torch's own number for None."""
     if n is None:
         yield
         return

@@ -169,7 +169,7 @@ def _plain(result: dict[str, Any] | None) -> dict[str, Any]:
 
 
 class Budget(tune.Stopper):
-    """Ends a search when its trials together have trained for so many CPU seconds.
+    """Ends a search when its trials together have trained for that many CPU seconds.
 
     Args:
         seconds: The budget.

@@ -13,7 +13,7 @@ from recbole_logq.errors import WorkError
 EVERY = 100
 """Steps after which an accelerator is asked whether all is well; asking waits for it."""
 DIVERGED = 10.0
-"""A learned temperature so many times above or below its start is said to diverge."""
+"""A learned temperature that many times above or below its start is said to diverge."""
 
 
 class FirstBadLoss:

@@ -51,7 +51,7 @@ class TensorLoader:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Steps of an epoch, in the mean over epochs: what a schedule counts with."""
+        """Steps of an epoch, averaged over epochs: what a schedule counts with."""
         return len(self)
 
     def __len__(self) -> int:

@@ -55,7 +55,7 @@ class SequenceBatches:
         return last_items(items, start[row], target, self.max_history).long(), items[target].long()
 
     def target_counts(self) -> Tensor:
-        """How often each item is a target in an epoch, in the mean: int64 ``[n_items]``, in units of 2^-30.
+        """How often each item is a target in an epoch, on average: int64 ``[n_items]``, in units of 2^-30.
 
         A user with many items gives no more targets than ``targets``, so an interaction of such a user counts less than
         one: counting interactions would overstate what active users like.

@@ -148,7 +148,7 @@ def _read_meta(folder: Path) -> dict[str, Any]:
     try:
         meta = json.loads((folder / "meta.json").read_text(encoding="utf-8"))
     except OSError as error:
-        raise RequestError(f"{folder} is no cache of sequences: its meta.json can not be read") from error
+        raise RequestError(f"{folder} is no cache of sequences: its meta.json cannot be read") from error
     except ValueError:
         meta = None
     version = meta.get("version") if isinstance(meta, dict) else None

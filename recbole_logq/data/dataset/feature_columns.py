@@ -25,7 +25,7 @@ def feature_names(config: Any, key: str) -> list[str]:
 
 
 def check_features(values: dict[str, Any]) -> None:
-    """Refuse features that can not be meant.
+    """Refuse features that cannot be meant.
 
     Raises:
         RequestError: In one line, naming what to set instead.

@@ -79,7 +79,7 @@ class Windows:
 
     @property
     def expected_n_windows(self) -> int:
-        """Windows in the mean over random cuts, rounded."""
+        """Windows, averaged over random cuts and rounded."""
         return round(self._windows_times_length / self.length)
 
     @property
@@ -87,10 +87,10 @@ class Windows:
         return int((self._last - self._first + self.length).sum())
 
     def expected_units(self, n_items: int) -> tuple[torch.Tensor, int]:
-        """In how many windows each item is a target, and how many windows there are, in the mean over random cuts.
+        """In how many windows each item is a target, and how many windows there are, averaged over random cuts.
 
         Two targets of a user that lie ``g`` positions apart share a window with probability ``max(0, 1 - g/length)``,
-        and ``m + 1`` positions make ``1 + m/length`` windows in the mean (Hermite's identity): both are exact.
+        and ``m + 1`` positions make ``1 + m/length`` windows on average (Hermite's identity): both are exact.
 
         Returns:
             Both **times length**, so that they are whole numbers: int64 ``[n_items]``, and the number of windows.

@@ -1,4 +1,4 @@
-"""Which columns become features, and what is said where they can not."""
+"""Which columns become features, and what is said where they cannot."""
 
 from __future__ import annotations
 
