@@ -47,7 +47,7 @@ def check_evaluation(values: dict[str, Any]) -> None:
             raise RequestError(
                 f"eval_args.mode={mode!r}: full, labeled, or a number of drawn items, such as uni100 or pop100"
             )
-    if values["request_time"] == "known" and order != "TO" and not ready_made:
+    if values.get("request_time") == "known" and order != "TO" and not ready_made:
         raise RequestError("request_time=known: a target has a time in a split by time alone, set eval_args.order=TO")
     if temporal:
         _check_temporal(values)

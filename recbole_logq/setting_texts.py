@@ -93,7 +93,9 @@ def _options_of(key: str, given: dict[str, Any], defaults: dict[str, Any]) -> di
     if key == "negatives":
         registry, name = samplers, given[key].get("source", default.get("source"))
     elif key != "loss_options":
-        return {option: _kinds_of_value(value) for option, value in default.items()}
+        return (
+            {option: _kinds_of_value(value) for option, value in default.items()} if isinstance(default, dict) else {}
+        )
     try:
         return {**option_kinds(registry.get(str(name))), "source": {str}}
     except ValueError:  # there is no such loss or source, which is said later

@@ -41,6 +41,7 @@ def _logging_as_before() -> Iterator[None]:
     # A run sets the root logger's level; the next test in the process would not see what is logged below it.
     root = logging.getLogger()
     level = root.level
+    root.setLevel(logging.WARNING)  # what a shared fixture has run before is no test's business either
     yield
     root.setLevel(level)
 

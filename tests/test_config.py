@@ -101,7 +101,7 @@ def test_the_command_line_of_the_process_is_not_read(monkeypatch: pytest.MonkeyP
 
 
 def test_text_values_are_parsed_not_evaluated() -> None:
-    config = make(epochs="7", topk="[5, 10]", wandb_project="__import__('os').abort()")
+    config = make(epochs="7", topk="[5, 10]", wandb_project="__import__('os').abort()", log_wandb=True)
     assert (config["epochs"], config["topk"]) == (7, [5, 10])
     assert config["wandb_project"] == "__import__('os').abort()"
 
@@ -214,9 +214,9 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"loss": "logq", "negatives.source": "in_batch_unique"}, "the form counts draws"),
     ({"max_train_cpu_seconds": 0}, "max_train_cpu_seconds=0"),
     ({"model": "SASRecLogQ", "block": "ligr", "norm": "post"}, "norm=post: .*set norm=pre or block=classic"),
-    ({"model": "SASRecLogQ", "block": "gated"}, "block='gated': .*'classic' or 'ligr'"),
+    ({"model": "SASRecLogQ", "block": "gated"}, "block='gated': .*'classic', 'ligr' or 'hstu'"),
     ({"model": "SASRecLogQ", "feed_forward": "geglu"}, "feed_forward='geglu': .*'gelu', 'relu' or 'swiglu'"),
-    ({"model": "SASRecLogQ", "positions": "sine"}, "positions='sine': .*'learned', 'rotary' or 'none'"),
+    ({"model": "SASRecLogQ", "positions": "sine"}, "positions='sine': .*'learned', 'rotary', 'relative' or 'none'"),
     ({"model": "SASRecLogQ", "positions": "rotary", "embedding_size": 6, "n_heads": 2}, "must be even"),
     ({"model": "SASRecLogQ", "positions": "none", "scale_embedding": True}, "set input_norm=false"),
     ({"model": "SASRecLogQ", "input_norm": "perhaps"}, "input_norm='perhaps': .*boolean"),

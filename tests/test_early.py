@@ -31,7 +31,7 @@ REQUESTS: list[tuple[list[str], int, str]] = [
     (["compare", "--models=BPR"], 2, "compare needs models and a dataset"),
     (["compare", "--models=BPR", "--dataset=ml-100k", "--epoch=2"], 2, "did you mean epochs"),
     (["sweep", "--config_files=sweep.yaml"], 2, "no model named 'BPS'"),
-    (["convert", "--dataset=x"], 2, "convert needs --input="),
+    (["convert", "--dataset=x"], 2, "no input given: set --input=FILE"),
     (["models", "--model=BPR"], 2, "models takes no settings"),
 ]
 ASK = """

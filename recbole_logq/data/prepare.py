@@ -35,6 +35,12 @@ _DATASET_OF_TYPE = {
 }
 
 
+def _check_separators(config: Any) -> None:
+    for key in ("field_separator", "seq_separator"):
+        if not isinstance(config[key], str) or not config[key]:
+            raise RequestError(f"{key}={config[key]!r}: one or more characters, such as ','")
+
+
 def create_dataset(config: Any, dataset_class: type[Dataset] | None = None) -> Dataset:
     """Fetch, load, filter and re-index the dataset that ``config`` asks for.
 
@@ -45,6 +51,7 @@ def create_dataset(config: Any, dataset_class: type[Dataset] | None = None) -> D
     Raises:
         RequestError: RecBole cannot use the files with these settings, or nothing is left after the filters.
     """
+    _check_separators(config)
     fetch(config)
     check_parts(config)
     check_files(config)

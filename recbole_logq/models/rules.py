@@ -336,7 +336,7 @@ SETTINGS: tuple[Rule, ...] = (
     _rule(
         "segment_field, encoder",
         lambda r: r.values["segment_field"] and not r.takes_segments,
-        lambda r: "segment_field: batches of windows hold all of a user's segments; only TwoTower has it",
+        lambda r: "segment_field: rows hold items of all of a user's segments; only TwoTower has it",
     ),
 )
 """Of every request, whether it trains or not."""

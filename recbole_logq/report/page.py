@@ -126,9 +126,10 @@ def page(title: str, sections: Sequence[Section], heading: str | None = None) ->
     folder = files(__package__)
     style, script = (folder.joinpath(f"page.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    return _template().render(
+    text = _template().render(
         title=title, heading=heading or title, sections=sections, style=style, script=script, digest=digest
     )
+    return text.lstrip()  # of the lines between macros; an earlier page is known by how it begins
 
 
 def plain(value: Any) -> str:

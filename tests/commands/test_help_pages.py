@@ -74,7 +74,7 @@ def test_a_page_of_no_command(capsys: pytest.CaptureFixture[str]) -> None:
     ("words", "line"),
     [
         (["compare", "--models=BPR", "--dataset=x", "--processes=0"], "processes=0: a whole number, 1 or more"),
-        (["compare", "--models=BPR", "--dataset=x", "--processes=2.0"], "processes=2.0: a whole number, 1 or more"),
+        (["compare", "--models=BPR", "--dataset=x", "--processes=2.5"], "processes=2.5: a whole number, 1 or more"),
         (["compare", "--models=BPR", "--dataset=x", "--processes=true"], "write --processes=N"),
         (["lab", "--counts=[64, 1]"], "counts=1: a list of whole numbers, each 2 or more"),
         (["lab", "--zipf=true"], "--zipf has no value: write --zipf=X"),

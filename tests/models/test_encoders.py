@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 import torch
+from recbole.model.general_recommender.bpr import BPR
 from torch import nn
 
 from recbole_logq import load, run
-from recbole_logq.compat import autograd_mode_kept
 from recbole_logq.config import Config
 from recbole_logq.errors import RequestError
 from recbole_logq.experiment.restore import restore_own
@@ -23,9 +23,6 @@ from recbole_logq.models.two_tower import TwoTower
 from recbole_logq.plugins import load_plugins
 from recbole_logq.registry import encoders, models, recipes
 from recbole_logq.settings import Count, RetrievalSettings, TwoTowerSettings
-
-with autograd_mode_kept():
-    from recbole.model.general_recommender import BPR
 
 QUICK: dict[str, Any] = {"epochs": 2, "show_progress": False, "state": "WARNING", "MAX_ITEM_LIST_LENGTH": 10}
 
@@ -127,7 +124,7 @@ def test_it_is_trained_like_the_others(registered: None, ml100k_cut: Path) -> No
         ("id_dropout", 0.5, "id_dropout=0.5: it leaves ids out"),
         ("use_item_id", False, "use_item_id=false: an item without its id"),
         ("sparse_embeddings", True, "sparse_embeddings=True: no line"),
-        ("segment_field", "age", "segment_field: batches of one segment"),
+        ("segment_field", "age", "segment_field: rows hold items of all"),
         ("n_heads", 2, "unknown setting n_heads"),
     ],
 )

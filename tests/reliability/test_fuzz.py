@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from recbole_logq import run
@@ -243,6 +243,9 @@ def test_settings_on_the_command_line(place: Path, values: dict[str, Any], seque
         st.binary(max_size=60),
     )
 )
+@example(content=b"field_separator: null\n")
+@example(content=b"seq_separator: ''\n")
+@example(content=b"learning_rate: {}\n")
 def test_configuration_files(place: Path, content: bytes) -> None:
     (place / "a.yaml").write_bytes(content)
     check("configuration files", ["--model=TwoTowerLogQ", "--dataset=tiny", *QUIET, *SIZES, "--config_files=a.yaml"])

@@ -73,7 +73,7 @@ def test_the_page_is_whole_and_fits(
 
 def test_every_trial_with_a_score_has_a_line_and_its_dots(open_page: Any, report: Path) -> None:
     opened = open_page(report)
-    section = opened.page.locator("section").first
+    section = opened.page.locator("section").nth(1)  # after the overview
     lines = section.locator("svg").first.locator("path.line")
     assert lines.count() == 29  # of 30 trials one failed
     effect = section.locator("svg").nth(2)
@@ -85,7 +85,7 @@ def test_every_trial_with_a_score_has_a_line_and_its_dots(open_page: Any, report
 
 def test_the_legend_hides_what_was_stopped(open_page: Any, report: Path) -> None:
     opened = open_page(report)
-    section = opened.page.locator("section").first
+    section = opened.page.locator("section").nth(1)
     key = section.get_by_role("button", name="stopped")
     marks = section.locator(f"g[data-series='{key.get_attribute('data-key')}']")
     assert marks.count() > 5

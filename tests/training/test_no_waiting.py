@@ -23,8 +23,10 @@ META = torch.device("meta")
 WAITS = {
     "TwoTowerStreamingLogQ": "unique",
     "SASRecStreamingLogQ": "unique",
+    "TwoTowerStrataCorrectedLogQ": "unique",
+    "TwoTowerStrataLogQ": "unique",
 }
-"""What the host must learn in these: how many distinct items a batch has."""
+"""What the host must learn in these: how many distinct items, or pairs of a user and an item, a batch has."""
 
 
 class Watch(TorchDispatchMode):

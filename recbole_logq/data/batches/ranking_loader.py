@@ -35,9 +35,9 @@ class RankingLoader(FullSortEvalDataLoader):
     histories gets the last items before the first target as ``HISTORY``, one that reads ``context_features`` those of
     the first target (under a random split, of one of them).
 
-    ``eval_batch_size`` is a number of scores, as in RecBole: a block has rows for that many, or for ``SCORES_PER_BLOCK``
-    if that is more. It means nothing for the own models' metrics of the best items: their items stream by, no block of
-    scores exists, and :meth:`blocks` is asked for a number of rows.
+    ``eval_batch_size`` is a number of scores, as in RecBole: a block has rows for that many, or for
+    ``SCORES_PER_BLOCK`` if that is more. It means nothing for the own models' metrics of the best items: their items
+    stream by, no block of scores exists, and :meth:`blocks` is asked for a number of rows.
 
     Attributes:
         pairs_only: Whether the model scores pairs of a row and an item, not all items of a row.
