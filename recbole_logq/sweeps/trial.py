@@ -12,9 +12,9 @@ from typing import Any
 
 from recbole_logq.errors import RequestError, WorkError
 from recbole_logq.plugins import receive
+from recbole_logq.sweeps.parameter import Point
 from recbole_logq.sweeps.paths import relative
 from recbole_logq.sweeps.plan import Search
-from recbole_logq.sweeps.space import Point
 
 METRIC = "best_score"
 CLOCK = "epoch"
