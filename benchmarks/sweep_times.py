@@ -26,10 +26,10 @@ from typing import Any
 import torch
 
 from recbole_logq import run
-from recbole_logq.sweeps.check import settings_of
 from recbole_logq.sweeps.parameter import Point
-from recbole_logq.sweeps.plan import Search, SweepSettings, make_sweep
 from recbole_logq.sweeps.space import resolved
+from recbole_logq.sweeps.sweep_check import settings_of
+from recbole_logq.sweeps.sweep_plan import Search, SweepSettings, make_sweep
 
 ROOT = Path(__file__).parent.parent
 RESULT = Path(__file__).parent / "results" / "sweep_times.json"

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from recbole_logq.sweeps.parameter import Parameter, Point
-from recbole_logq.sweeps.plan import Asha
 from recbole_logq.sweeps.space import resolved
+from recbole_logq.sweeps.sweep_plan import Asha
 from recbole_logq.sweeps.trial import CLOCK, METRIC
 from recbole_logq.sweeps.trial_records import Record
 

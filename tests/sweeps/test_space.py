@@ -171,8 +171,8 @@ def test_a_scheduler_holds_new_trials_against_those_of_an_earlier_session() -> N
     pytest.importorskip("ray")
     from types import SimpleNamespace
 
-    from recbole_logq.sweeps.plan import Asha
     from recbole_logq.sweeps.search import scheduler
+    from recbole_logq.sweeps.sweep_plan import Asha
 
     def decision(ended: list[dict[str, Any]]) -> str:
         found = scheduler(Asha(grace_period=1, reduction_factor=2), "max", 4, ended)

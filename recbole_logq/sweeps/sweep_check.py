@@ -10,8 +10,8 @@ from recbole_logq.errors import RequestError
 from recbole_logq.models.resolve import resolve_model
 from recbole_logq.plugins import load_plugins
 from recbole_logq.sweeps.parameter import Parameter, Point
-from recbole_logq.sweeps.plan import Search, SweepPlan, merged
 from recbole_logq.sweeps.space import resolved
+from recbole_logq.sweeps.sweep_plan import Search, SweepPlan, merged
 
 
 def check(plan: SweepPlan) -> dict[str, Any]:
