@@ -14,8 +14,8 @@ from pathlib import Path
 from recbole_logq.comparisons.comparison import differences
 from recbole_logq.comparisons.runs import Store
 from recbole_logq.experiment.plan import make_plan
+from recbole_logq.report.comparison_tables import results
 from recbole_logq.report.summary import summarise
-from recbole_logq.report.tables import results
 
 ROOT = Path(__file__).parent.parent
 MEASURED = ("run", "seeds", "ndcg@10", "verdict", "recall@10", "recall@100", "coverage@10", "popularity@10")

@@ -18,7 +18,7 @@ import torch
 from recbole_logq import run
 from recbole_logq.experiment.run import versions
 from recbole_logq.lab.command import gradients
-from recbole_logq.lab.report import heading, markdown
+from recbole_logq.lab.lab_report import heading, markdown
 
 FOLDER = Path(__file__).parent / "results" / "laboratory"
 CHECKPOINTS = Path("saved") / "laboratory"

@@ -27,9 +27,9 @@ from typing import Any
 
 import yaml
 
-from recbole_logq.sweeps.check import settings_of
-from recbole_logq.sweeps.plan import Search, make_sweep
 from recbole_logq.sweeps.search import random_points
+from recbole_logq.sweeps.sweep_check import settings_of
+from recbole_logq.sweeps.sweep_plan import Search, make_sweep
 
 ROOT = Path(__file__).parent.parent
 FILE = ROOT / "config" / "sweep" / "quick.yaml"

@@ -26,9 +26,10 @@ from typing import Any
 import torch
 
 from recbole_logq import run
-from recbole_logq.sweeps.check import settings_of
-from recbole_logq.sweeps.plan import Search, SweepSettings, make_sweep
-from recbole_logq.sweeps.space import Parameter, Point, resolved
+from recbole_logq.sweeps.parameter import Point
+from recbole_logq.sweeps.space import resolved
+from recbole_logq.sweeps.sweep_check import settings_of
+from recbole_logq.sweeps.sweep_plan import Search, SweepSettings, make_sweep
 
 ROOT = Path(__file__).parent.parent
 RESULT = Path(__file__).parent / "results" / "sweep_times.json"
@@ -94,14 +95,7 @@ def measured(file: str, name: str, limit: float) -> dict[str, Any]:
 
 def middle(search: Search) -> Point:
     """The middle of every range, of its logarithm where it is logarithmic, and the middle option of every choice."""
-    return resolved(search.space, {parameter.name: _middle(parameter) for parameter in search.space})
-
-
-def _middle(parameter: Parameter) -> Any:
-    if parameter.kind == "choice":
-        return parameter.values[len(parameter.values) // 2]
-    low, high = parameter.values[:2]
-    return parameter.rounded(math.sqrt(low * high) if "log" in parameter.kind else (low + high) / 2)
+    return resolved(search.space, {parameter.name: parameter.middle() for parameter in search.space})
 
 
 def epochs_of_a_trial(epochs: int, how: SweepSettings) -> float:

@@ -24,8 +24,8 @@ from recbole_logq import entry_points
 from recbole_logq.nearest import close_names
 
 if TYPE_CHECKING:
-    from recbole_logq.losses.base import Loss
-    from recbole_logq.samplers.base import Sampler
+    from recbole_logq.losses.loss import Loss
+    from recbole_logq.samplers.sampler import Sampler
 
 __all__ = ["MetricRegistry", "Registry", "encoders", "losses", "metrics", "models", "recipes", "samplers"]
 
@@ -242,8 +242,8 @@ def import_submodules(package_name: str) -> None:
         importlib.import_module(f"{package_name}.{module.name}")
 
 
-losses: Registry[type[Loss]] = Registry("loss", "recbole_logq.losses", "recbole_logq.losses.base:Loss")
-samplers: Registry[type[Sampler]] = Registry("sampler", "recbole_logq.samplers", "recbole_logq.samplers.base:Sampler")
+losses: Registry[type[Loss]] = Registry("loss", "recbole_logq.losses", "recbole_logq.losses:Loss")
+samplers: Registry[type[Sampler]] = Registry("sampler", "recbole_logq.samplers", "recbole_logq.samplers:Sampler")
 encoders: Registry[Any] = Registry("encoder", "recbole_logq.encoders")
 recipes: Registry[Any] = Registry("recipe", "recbole_logq.recipes")
 models: Registry[Any] = Registry("model", "recbole_logq.models")

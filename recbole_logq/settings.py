@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from recbole_logq.allowed_values import Allowed
-from recbole_logq.data.dataset.intervals import parse_intervals
+from recbole_logq.data.dataset.value_intervals import parse_intervals
 from recbole_logq.errors import RequestError
 from recbole_logq.nearest import nearest as nearest
 from recbole_logq.numerals import as_number

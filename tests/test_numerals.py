@@ -9,7 +9,7 @@ import pytest
 
 from recbole_logq.cli import main
 from recbole_logq.config import Config
-from recbole_logq.data.dataset.intervals import parse_intervals
+from recbole_logq.data.dataset.value_intervals import parse_intervals
 from recbole_logq.errors import RequestError
 from recbole_logq.experiment.plan import make_plan
 from recbole_logq.lab.estimator import Estimator

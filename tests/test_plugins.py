@@ -104,7 +104,7 @@ REGISTER = "from recbole_logq.registry import encoders, losses, metrics, models,
         ("import math\n", r"my_bad.py registers nothing"),
         (
             REGISTER + "losses.add('new', int, summary='x')\n",
-            r"my_bad.py, line 2: .*loss 'new' is <class 'int'>: make it a subclass of recbole_logq.losses.base.Loss",
+            r"my_bad.py, line 2: .*loss 'new' is <class 'int'>: make it a subclass of recbole_logq.losses.Loss",
         ),
         (
             REGISTER + "@losses.register('logq', summary='mine')\nclass Mine: ...\n",

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import re
 from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
+
+from recbole_logq.cli import COMMANDS
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "recbole_logq"
@@ -63,3 +66,26 @@ def test_rooms_import_what_stands_above_them(graph: dict[str, set[str]]) -> None
             continue
         for imported in imports:
             assert level.get(_room(imported), -1) <= room, f"{name} imports {imported}"
+
+
+def test_a_file_name_stands_once(graph: dict[str, set[str]]) -> None:
+    """The modules of commands/ are named as their commands, and some of these as what they run."""
+    places: dict[str, list[str]] = {}
+    for module in graph:
+        folder, _, name = module.rpartition(".")
+        if folder != "recbole_logq.commands" or name not in COMMANDS:
+            places.setdefault(name, []).append(module)
+    assert {name: modules for name, modules in places.items() if len(modules) > 1} == {}
+
+
+def test_no_module_hides_a_name_of_its_package() -> None:
+    """An imported module becomes an attribute of its package and would stand in the way of ``__getattr__``."""
+    faces = [module for module in _modules().values() if module.name == "__init__.py"]
+    assert len(faces) > 15
+    for face in faces:
+        package = ".".join(face.parent.relative_to(ROOT).parts)
+        modules = {path.stem for path in face.parent.iterdir() if path.is_dir() or path.suffix == ".py"}
+        shown = modules & set(getattr(importlib.import_module(package), "__all__", ()))
+        for name in shown:
+            module = importlib.import_module(f"{package}.{name}")
+            assert getattr(importlib.import_module(package), name) is not module, f"{package}.{name}"

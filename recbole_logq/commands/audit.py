@@ -6,8 +6,8 @@ from typing import Any
 
 from pydantic import Field
 
-from recbole_logq.commands.options import write_page, write_result
 from recbole_logq.commands.outputs import AUDIT, check_json, check_page
+from recbole_logq.commands.results import write_page, write_result
 from recbole_logq.flags import ConfigFiles, Flags, JsonFile, Name, PageFile, take_flags
 
 SUMMARY = "what a dataset's test set really is: filters, popularity, order, leakage"

@@ -6,8 +6,8 @@ from typing import Any
 
 from pydantic import Field
 
-from recbole_logq.commands.options import print_result, write_result
 from recbole_logq.commands.outputs import RESULT, check_json
+from recbole_logq.commands.results import print_result, write_result
 from recbole_logq.flags import ConfigFiles, File, Flags, JsonFile, YesNo, take_flags
 from recbole_logq.terminal import say
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from pydantic import Field
 
-from recbole_logq.commands.options import write_page, write_result
 from recbole_logq.commands.outputs import LAB, check_json, check_page
+from recbole_logq.commands.results import write_page, write_result
 from recbole_logq.errors import RequestError
 from recbole_logq.flags import Flags, JsonFile, PageFile, YesNo, take_flags
 from recbole_logq.lab.options import FoldingOptions, GradientOptions, WeightOptions
@@ -44,7 +44,7 @@ def execute(options: dict[str, Any]) -> None:
     take_flags(dict(options), question)  # what is wrong is said before torch is imported
     from recbole_logq.lab import command
     from recbole_logq.lab.lab_page import lab_page
-    from recbole_logq.lab.report import print_folding, print_gradients, print_weights
+    from recbole_logq.lab.lab_report import print_folding, print_gradients, print_weights
 
     if flags.sample_weights:
         report = command.sample_weights(**options)

@@ -11,7 +11,7 @@ from recbole_logq.allowed_values import Allowed
 from recbole_logq.commands.compare import Address
 from recbole_logq.errors import RequestError
 from recbole_logq.flags import ConfigFiles, Flags, Folder, Text, take_flags
-from recbole_logq.sweeps.plan import SweepKeys
+from recbole_logq.sweeps.sweep_plan import SweepKeys
 from recbole_logq.terminal import say
 
 SUMMARY = "search settings on Ray, by validation, and test the winner once"

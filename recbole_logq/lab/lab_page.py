@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from recbole_logq.lab.report import HEAD, READING, bias_of, cells, heading
+from recbole_logq.lab.lab_report import HEAD, READING, bias_of, cells, heading
 from recbole_logq.report.cells import Cell
 from recbole_logq.report.page import Figure, Figures, Section, Table, Text, page
 from recbole_logq.report.svg import Plot, Scale

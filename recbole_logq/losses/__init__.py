@@ -13,7 +13,7 @@ needs.
 
 from typing import Any
 
-from recbole_logq.losses.base import Loss
+from recbole_logq.losses.loss import Loss
 from recbole_logq.losses.pairing import check_pairing
 from recbole_logq.losses.reduction import mean_over_rows
 from recbole_logq.losses.softmax import SampledSoftmaxLoss

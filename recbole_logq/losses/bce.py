@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from recbole_logq.losses.base import Loss
+from recbole_logq.losses.loss import Loss
 from recbole_logq.losses.softmax import softplus
 from recbole_logq.losses.terms import Terms
 from recbole_logq.registry import losses

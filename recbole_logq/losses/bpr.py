@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from recbole_logq.losses.base import Loss
 from recbole_logq.losses.bce import summed_over_valid
+from recbole_logq.losses.loss import Loss
 from recbole_logq.losses.softmax import softplus
 from recbole_logq.losses.terms import Terms
 from recbole_logq.registry import losses

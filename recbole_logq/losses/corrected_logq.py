@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -65,26 +64,16 @@ class CorrectedLogQ(SampledSoftmaxLoss):
             excluded = self.require("positive_log_q (or excluded_log_q)", terms.positive_log_q)
         return -log_n if excluded.dim() == 2 else log1mexp(excluded) - log_n
 
-    @torch.no_grad()
-    def sample_weight(
-        self, positive: Tensor, negatives: Tensor, terms: Terms | None = None, /, **keywords: Any
-    ) -> Tensor:
-        """The paper's `w = 1 - P(+|u)`: the estimated probability that the model errs on the row.
+    @staticmethod
+    def weight_of(value: Tensor) -> Tensor:
+        """The paper's `w = 1 - P(+|u) = 1 - e^-loss`: the estimated probability that the model errs on a row.
 
         Args:
-            positive: `[rows]`, scores of the positives.
-            negatives: `[rows, pool]`, scores of the pool.
-            terms: As for the loss itself.
-            **keywords: As for the loss itself.
+            value: `[rows]`, losses.
 
         Returns:
             `[rows]`, detached, between 0 and 1; 0 for a row without valid negatives.
         """
-        return self.weight_of(self(positive, negatives, terms, **keywords))
-
-    @staticmethod
-    def weight_of(value: Tensor) -> Tensor:
-        """The sample weights that belong to losses already computed, `[rows]`: w = 1 - e^-loss, at no extra cost."""
         return -torch.expm1(-value.detach())
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from recbole_logq.losses.base import Loss
 from recbole_logq.losses.catalogue_logsumexp import catalogue_logsumexp
+from recbole_logq.losses.loss import Loss
 from recbole_logq.losses.score_logsumexp import MASKED_SCORE, score_logsumexp
 from recbole_logq.losses.terms import Terms
 from recbole_logq.registry import losses

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from recbole_logq.losses.base import Hits, Loss
+from recbole_logq.losses.loss import Hits, Loss
 
 _REASONS = {
     "kept": "it counts the positive as one of the pool's draws, so taking its copies out leaves the negatives with "

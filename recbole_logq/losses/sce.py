@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from recbole_logq.losses.base import Loss
+from recbole_logq.losses.loss import Loss
 from recbole_logq.losses.score_logsumexp import MASKED_SCORE, score_logsumexp
 from recbole_logq.losses.scores import pool_scores
 from recbole_logq.losses.softmax import softplus

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from recbole_logq.losses.base import Loss
+from recbole_logq.losses.loss import Loss
 from recbole_logq.losses.pool_logsumexp import pool_logsumexp
 from recbole_logq.losses.score_logsumexp import score_logsumexp
 from recbole_logq.losses.terms import Terms

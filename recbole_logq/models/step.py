@@ -7,12 +7,12 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from recbole_logq.losses.base import Loss
+from recbole_logq.losses.loss import Loss
 from recbole_logq.losses.precision import no_autocast, working_dtype
 from recbole_logq.losses.scores import pool_scores
 from recbole_logq.losses.terms import Terms
-from recbole_logq.samplers.base import Sampler
 from recbole_logq.samplers.pool import Pool
+from recbole_logq.samplers.sampler import Sampler
 
 
 def losses_from_vectors(

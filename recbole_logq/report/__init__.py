@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from recbole_logq.files import write_text
-from recbole_logq.report import tables
+from recbole_logq.report import comparison_tables
 from recbole_logq.report.comparison_page import comparison_page
 from recbole_logq.report.curves import by_decile
 from recbole_logq.report.markdown import markdown
@@ -43,7 +43,7 @@ def write_report(
     summaries = summarise(records, comparisons)
     content = {
         "report.html": comparison_page(summaries, title),
-        "report.csv": tables.csv_text(summaries),
+        "report.csv": comparison_tables.csv_text(summaries),
         "report.json": json.dumps(_finite(_whole(summaries, records, title)), indent=1, allow_nan=False) + "\n",
         "report.md": markdown(summaries, title),
     }
@@ -67,7 +67,7 @@ def _whole(summaries: Sequence[Summary], records: Sequence[Record], title: str) 
             }
             for one in summaries
         ],
-        "versions": tables.versions(summaries),
+        "versions": comparison_tables.versions(summaries),
         # Without users and their values: there may be millions, and their names are not for every reader of a report.
         "runs": [
             {key: value for key, value in record.items() if key not in ("users", "per_user")} for record in records

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from recbole_logq.report import tables
+from recbole_logq.report import comparison_tables
 from recbole_logq.report.cells import Cell
 from recbole_logq.report.comparison_figures import figures
 from recbole_logq.report.page import Block, Code, Pairs, Section, Table, Text, page, plain
@@ -14,7 +14,7 @@ from recbole_logq.report.summary import Summary
 def comparison_page(summaries: Sequence[Summary], title: str) -> str:
     """The page as HTML; labels, errors and commands are text there, whatever they hold."""
     sections = [Section(summary.dataset, _blocks(summary)) for summary in summaries]
-    return page(title, [*sections, Section("Versions", [Pairs(tables.versions(summaries))])])
+    return page(title, [*sections, Section("Versions", [Pairs(comparison_tables.versions(summaries))])])
 
 
 def _blocks(summary: Summary) -> list[Block]:
@@ -25,14 +25,19 @@ def _blocks(summary: Summary) -> list[Block]:
         blocks.append(Text(text=message, failed=True))
     if summary.runs:
         note = "Means over seeds with 95 % t intervals; one seed has none. A click on a heading sorts."
-        blocks += [Text(text=note), Table("Results", *tables.results(summary), by=summary.primary)]
+        blocks += [Text(text=note), Table("Results", *comparison_tables.results(summary), by=summary.primary)]
     if summary.comparisons:
-        blocks += [Text("Against the reference"), Table("Verdicts", *tables.verdicts(summary))]
+        blocks += [Text("Against the reference"), Table("Verdicts", *comparison_tables.verdicts(summary))]
     blocks += figures(summary)
     if summary.failed:
-        blocks += [Text("Failed runs"), Table("Failed runs", *tables.failures(summary))]
+        blocks += [Text("Failed runs"), Table("Failed runs", *comparison_tables.failures(summary))]
     if summary.runs:
-        blocks += [Text("Runs"), Table("Runs", *tables.runs(summary)), Text("Protocol"), Pairs(summary.protocol)]
+        blocks += [
+            Text("Runs"),
+            Table("Runs", *comparison_tables.runs(summary)),
+            Text("Protocol"),
+            Pairs(summary.protocol),
+        ]
         prints = summary.fingerprints()
         lines = [[Cell(plain(value)) for value in split.values()] for split in prints]
         blocks += [Text("Fingerprints of the split"), Table("Fingerprints", list(prints[0]), lines)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from recbole_logq.markup import fenced, in_markdown
-from recbole_logq.report import tables
+from recbole_logq.report import comparison_tables
 from recbole_logq.report.cells import Cell
 from recbole_logq.report.summary import Summary
 
@@ -17,11 +17,11 @@ def markdown(summaries: Sequence[Summary], title: str) -> str:
         parts.append(f"## {in_markdown(summary.dataset)}")
         if summary.runs:
             parts.append("Means over seeds with 95 % t intervals; one seed has none.")
-            parts.append(_table(*tables.results(summary)))
+            parts.append(_table(*comparison_tables.results(summary)))
         if summary.comparisons:
-            parts += ["### Against the reference", _table(*tables.verdicts(summary))]
+            parts += ["### Against the reference", _table(*comparison_tables.verdicts(summary))]
         if summary.failed:
-            parts += ["### Failed runs", _table(*tables.failures(summary))]
+            parts += ["### Failed runs", _table(*comparison_tables.failures(summary))]
         if summary.runs:
             protocol = ", ".join(f"{key}: {value}" for key, value in summary.protocol.items())
             prints = [
@@ -31,7 +31,7 @@ def markdown(summaries: Sequence[Summary], title: str) -> str:
             ]
             parts += ["### Protocol and split", in_markdown(protocol), _lines(prints)]
         parts += ["### Commands", fenced("\n".join(run["command"] for run in [*summary.runs, *summary.failed]), "sh")]
-    used = tables.versions(summaries)
+    used = comparison_tables.versions(summaries)
     if used:
         parts += ["## Versions", _lines([f"{package} {version}" for package, version in used.items()])]
     return "\n\n".join(parts) + "\n"

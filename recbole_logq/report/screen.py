@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from recbole_logq.report import tables
+from recbole_logq.report import comparison_tables
+from recbole_logq.report.cells import Cell, number
 from recbole_logq.report.summary import Summary
 from recbole_logq.terminal import cell, console, say
 
@@ -18,7 +19,7 @@ def print_comparison(summaries: Sequence[Summary]) -> None:
         reference = next((row["reference"] for row in decisive), None)
         heading = "means over seeds" + (f", tested against {reference}" if reference else "")
         say(f"\n{summary.dataset}: {heading}; in brackets 95 % intervals")
-        _, lines = tables.results(summary)
+        _, lines = comparison_tables.results(summary)
         rows = []
         for entry, line in zip(summary.entries, lines, strict=True):
             row = against.get(entry.name)
@@ -65,7 +66,7 @@ def print_winners(searches: Sequence[dict[str, Any]]) -> None:
             say(f"{search['name']}: test ({search['tested']}); settings: {search['best']}")
 
 
-def _text(found: tables.Cell) -> str:
+def _text(found: Cell) -> str:
     return f"{found.text} {found.note}".strip()
 
 
@@ -77,15 +78,15 @@ def _difference(row: dict[str, Any] | None) -> str:
 
 
 def _signed(value: float) -> str:
-    return tables.number(value, signed=True)
+    return number(value, signed=True)
 
 
 def _print(head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     from rich.table import Table
 
     table = Table()
-    for number, name in enumerate(head):
-        table.add_column(cell(name), justify="right" if number else "left", overflow="fold")
+    for i, name in enumerate(head):
+        table.add_column(cell(name), justify="right" if i else "left", overflow="fold")
     for row in rows:
         table.add_row(*map(cell, row))
     console().print(table)

@@ -14,10 +14,10 @@ negative.
 from typing import Any
 
 from recbole_logq.registry import import_submodules, samplers
-from recbole_logq.samplers.base import Sampler
 from recbole_logq.samplers.exclusion import MASKS, Exclusion, exclusion_of, shared_items, window_items
 from recbole_logq.samplers.mask import any_column, group_of_columns, mask_function, valid_columns
 from recbole_logq.samplers.pool import Pool
+from recbole_logq.samplers.sampler import Sampler
 from recbole_logq.samplers.user_items import UserItems
 
 __all__ = [

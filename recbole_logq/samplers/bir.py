@@ -8,13 +8,13 @@ from torch import Tensor
 
 from recbole_logq.probability import TargetCounts
 from recbole_logq.registry import samplers
-from recbole_logq.samplers.base import Sampler
 from recbole_logq.samplers.in_batch import InBatch
 from recbole_logq.samplers.pool import Pool
 from recbole_logq.samplers.resampling import draw_counts
+from recbole_logq.samplers.sampler import Sampler
 
 if TYPE_CHECKING:
-    from recbole_logq.losses.base import Loss
+    from recbole_logq.losses.loss import Loss
 
 
 @samplers.register("bir", summary="in-batch, drawn again per row by score - log popularity (Chen et al. 2022)")

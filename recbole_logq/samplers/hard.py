@@ -17,7 +17,7 @@ from recbole_logq.samplers.in_batch import InBatch
 from recbole_logq.samplers.pool import Pool
 
 if TYPE_CHECKING:
-    from recbole_logq.losses.base import Loss
+    from recbole_logq.losses.loss import Loss
 
 
 @samplers.register("hard", summary="in-batch, and draws per row by the model's own softmax, weighted by the mixture")

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from recbole_logq.probability import TargetCounts
-from recbole_logq.probability.streaming import StreamingGaps
+from recbole_logq.probability.streaming_gaps import StreamingGaps
 from recbole_logq.registry import samplers
-from recbole_logq.samplers.base import Sampler
 from recbole_logq.samplers.pool import Pool
+from recbole_logq.samplers.sampler import Sampler
 from recbole_logq.transfer import to_device
 
 

@@ -16,7 +16,7 @@ from recbole_logq.samplers.pool import Pool
 from recbole_logq.transfer import to_device
 
 if TYPE_CHECKING:
-    from recbole_logq.losses.base import Loss
+    from recbole_logq.losses.loss import Loss
 
 
 @samplers.register("xir", summary="bir, and the same on a cache of items that were hard before (Chen et al. 2022)")

@@ -16,14 +16,14 @@ from recbole_logq import compat
 from recbole_logq.errors import RequestError
 from recbole_logq.serving import folder as files
 from recbole_logq.serving.card import card, command_line
-from recbole_logq.serving.check import check_encoder
 from recbole_logq.serving.context import some_contexts, tokens_of
 from recbole_logq.serving.describe import describe
 from recbole_logq.serving.encoder import write_encoder
+from recbole_logq.serving.encoder_check import check_encoder
+from recbole_logq.serving.folder_tables import write_context, write_items, write_users
 from recbole_logq.serving.index import APPROXIMATE, ExactIndex, check_index
 from recbole_logq.serving.index_quality import compare_with_exact
 from recbole_logq.serving.retriever import Retriever
-from recbole_logq.serving.tables import write_context, write_items, write_users
 from recbole_logq.serving.tensors import write_tensors
 from recbole_logq.serving.vectors import write_vectors
 from recbole_logq.settings import nearest

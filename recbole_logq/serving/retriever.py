@@ -19,10 +19,10 @@ from recbole_logq.modules.query import Request
 from recbole_logq.serving import folder as files
 from recbole_logq.serving.context import Context, ContextColumns
 from recbole_logq.serving.encoder import Encoder
+from recbole_logq.serving.folder_tables import read_context, read_items, read_users
 from recbole_logq.serving.index import APPROXIMATE, ExactIndex, Index, check_index
 from recbole_logq.serving.manifest import Manifest
 from recbole_logq.serving.recommendations import Recommendations
-from recbole_logq.serving.tables import read_context, read_items, read_users
 from recbole_logq.serving.tensors import read_tensors
 from recbole_logq.serving.vectors import LARGEST, in_range, read_vectors
 from recbole_logq.settings import nearest

@@ -9,10 +9,11 @@ from recbole_logq.errors import RequestError, WorkError
 from recbole_logq.experiment.ray_session import said
 from recbole_logq.files import folder_name
 from recbole_logq.plugins import plugin_modules
-from recbole_logq.sweeps.plan import Search, SweepSettings
+from recbole_logq.sweeps.parameter import Point
 from recbole_logq.sweeps.progress import Progress
 from recbole_logq.sweeps.search import random_points, text_of
-from recbole_logq.sweeps.space import Point, grid
+from recbole_logq.sweeps.space import grid
+from recbole_logq.sweeps.sweep_plan import Search, SweepSettings
 from recbole_logq.sweeps.trial import Job
 from recbole_logq.sweeps.trial_records import Records
 from recbole_logq.sweeps.watch import Watch

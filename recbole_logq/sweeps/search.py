@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
-from recbole_logq.sweeps.plan import Asha
-from recbole_logq.sweeps.space import Parameter, Point, resolved
+from recbole_logq.sweeps.parameter import Parameter, Point
+from recbole_logq.sweeps.space import resolved
+from recbole_logq.sweeps.sweep_plan import Asha
 from recbole_logq.sweeps.trial import CLOCK, METRIC
 from recbole_logq.sweeps.trial_records import Record
 
@@ -28,30 +29,16 @@ def random_points(space: Sequence[Parameter], count: int, seed: int) -> list[Poi
     """
     import numpy as np
 
-    domains = {parameter.name: _domain(parameter) for parameter in space}
     state = np.random.RandomState(seed)
     found: dict[str, Point] = {}
     for _ in range(20 * count):
-        drawn = {}
-        for parameter in space:  # all of them, so that one parameter's draw does not depend on another's value
-            value = domains[parameter.name].sample(random_state=state)
-            drawn[parameter.name] = parameter.values[value] if parameter.kind == "choice" else parameter.rounded(value)
+        # All of them, so that one parameter's draw does not depend on another's value.
+        drawn = {parameter.name: parameter.draw(state) for parameter in space}
         point = resolved(list(space), drawn)
         found.setdefault(text_of(point), point)
         if len(found) == count:
             break
     return list(found.values())
-
-
-def _domain(parameter: Parameter) -> Any:
-    from ray import tune
-
-    if parameter.kind == "choice":
-        return tune.choice(list(range(len(parameter.values))))
-    low, high, *step = parameter.values
-    if parameter.kind.endswith("randint"):
-        high += 1  # Tune leaves the upper end out
-    return getattr(tune, parameter.kind)(low, high, *step)
 
 
 def optuna_search(
@@ -94,7 +81,7 @@ def _known(space: Sequence[Parameter], record: Record) -> Any:
         state=TrialState.FAIL if failed else TrialState.COMPLETE,
         value=None if failed else score,
         params=_in_its_terms(space, point),
-        distributions={one.name: _distribution(one) for one in space if one.name in point},
+        distributions={one.name: one.distribution() for one in space if one.name in point},
     )
 
 
@@ -108,36 +95,13 @@ class _Ask:
         point: Point = {}
         for parameter in self.space:
             if parameter.exists(point):
-                point[parameter.name] = _suggest(trial, parameter)
+                point[parameter.name] = parameter.suggest(trial)
         return {"point": text_of(point)}
-
-
-def _suggest(trial: Any, parameter: Parameter) -> Any:
-    name, known = parameter.name, _distribution(parameter)
-    if parameter.kind == "choice":
-        return json.loads(trial.suggest_categorical(name, known.choices))
-    if parameter.kind.endswith("randint"):
-        return trial.suggest_int(name, known.low, known.high, log=known.log)
-    return parameter.rounded(trial.suggest_float(name, known.low, known.high, step=known.step, log=known.log))
-
-
-def _distribution(parameter: Parameter) -> Any:
-    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-
-    if parameter.kind == "choice":  # as text: Optuna knows no options that are lists
-        return CategoricalDistribution([json.dumps(value) for value in parameter.values])
-    low, high, *step = parameter.values
-    log = "log" in parameter.kind
-    if parameter.kind.endswith("randint"):
-        return IntDistribution(low, high, log=log)
-    # No steps in a logarithm; values are rounded to them afterwards.
-    return FloatDistribution(low, high, log=log, step=step[0] if step and not log else None)
 
 
 def _in_its_terms(space: Sequence[Parameter], point: Point) -> dict[str, Any]:
     """A point as Optuna has it."""
-    kinds = {parameter.name: parameter.kind for parameter in space}
-    return {name: json.dumps(value) if kinds[name] == "choice" else value for name, value in point.items()}
+    return {one.name: one.encoded(point[one.name]) for one in space if one.name in point}
 
 
 def scheduler(asha: Asha | None, mode: str, epochs: int, ended: Sequence[Record]) -> Any:

@@ -9,7 +9,7 @@ from recbole.utils import init_seed
 
 from recbole_logq.config import Config
 from recbole_logq.data.dataset.fingerprint import id_fingerprint, split_fingerprint
-from recbole_logq.data.dataset.observed import observed_field
+from recbole_logq.data.dataset.observed_negatives import observed_field
 from recbole_logq.data.prepare import create_dataset, split_dataset
 from recbole_logq.training import checkpoint
 

@@ -20,7 +20,7 @@ from recbole_logq.plugins import plugin_names
 from recbole_logq.settings import DATA_PATH
 from recbole_logq.sweeps.located import located, read_results
 from recbole_logq.sweeps.paths import refuse_links
-from recbole_logq.sweeps.plan import Search, SweepPlan, make_sweep
+from recbole_logq.sweeps.sweep_plan import Search, SweepPlan, make_sweep
 from recbole_logq.sweeps.trial_records import Record, Records
 from recbole_logq.terminal import tell
 
@@ -65,7 +65,7 @@ def sweep(
             check_request(search.model, search.dataset, {**dict.fromkeys(names), **search.settings})
         except RequestError as error:
             raise RequestError(f"{label}{error}") from error
-    from recbole_logq.sweeps.check import check
+    from recbole_logq.sweeps.sweep_check import check
 
     at_work = _absolute(plan)
     with _devices_kept():
@@ -129,8 +129,8 @@ def _search_all(plan: SweepPlan, folder: Path, address: str | None, configs: dic
 
 def _finish(plan: SweepPlan, folder: Path, configs: dict[str, Any]) -> dict[str, Any]:
     from recbole_logq.sweeps.engine import folder_of
-    from recbole_logq.sweeps.outputs import write_best, write_results
     from recbole_logq.sweeps.sweep_page import sweep_page
+    from recbole_logq.sweeps.sweep_results import write_best, write_results
     from recbole_logq.sweeps.winner import tested
 
     found: list[dict[str, Any]] = []

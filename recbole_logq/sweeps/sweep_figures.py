@@ -9,8 +9,8 @@ from typing import Any
 from recbole_logq.report.page import Block, Figure, Figures, Text
 from recbole_logq.report.parallel import ABSENT, Axis, Line, parallel
 from recbole_logq.report.svg import Plot, Scale, text_of
+from recbole_logq.sweeps.parameter import Parameter
 from recbole_logq.sweeps.progress import shown
-from recbole_logq.sweeps.space import Parameter
 from recbole_logq.sweeps.trial_records import Record
 
 # The colours of the legend: blue, orange, green.
@@ -55,20 +55,16 @@ def _settings(search: dict[str, Any], space: Sequence[Parameter], groups: Groups
 
 def _axis(parameter: Parameter) -> tuple[Axis, Callable[[dict[str, Any]], float]]:
     """An axis, and the height of a point on it."""
-    if parameter.kind == "choice":
-        count = len(parameter.values)
-        ticks = [((i + 0.5) / count, option_text(value)) for i, value in enumerate(parameter.values)]
-
-        def height(value: Any) -> float:
-            return (parameter.values.index(value) + 0.5) / count
-    else:
-        scale = Scale(parameter.values[:2], log="log" in parameter.kind, room=0)
-        ticks = [(scale.place(value), text_of(value)) for value in _ends(scale)]
-        height = scale.place
-    name = parameter.name
+    scale = Scale(parameter.limits, log=parameter.log, room=0)
+    ticks = [(scale.place(parameter.position(value)), option_text(value)) for value in parameter.options]
+    ticks = ticks or [(scale.place(value), text_of(value)) for value in _ends(scale)]
     if parameter.when:
         ticks.append((ABSENT, "not set"))
-    return Axis(name, ticks), lambda point: height(point[name]) if name in point else ABSENT
+
+    def height(point: dict[str, Any]) -> float:
+        return scale.place(parameter.position(point[parameter.name])) if parameter.name in point else ABSENT
+
+    return Axis(parameter.name, ticks), height
 
 
 def _ends(scale: Scale) -> list[float]:
@@ -110,16 +106,13 @@ def _effect(search: dict[str, Any], parameter: Parameter, groups: Groups) -> Fig
         return None
     y = Scale([record["best_score"] for _, group in groups for record in group])
     label = f"validation {search['metric']}"
-    if parameter.kind == "choice":
-        texts = [option_text(value) for value in parameter.values]
-        ticks = list(range(len(texts)))
-        plot = Plot(name, Scale([-0.4, len(texts) - 0.6]), y, name, label, x_ticks=ticks, x_names=texts)
-    else:
-        log = "log" in parameter.kind
-        plot = Plot(name, Scale(parameter.values[:2], log=log), y, name + (", logarithmic" if log else ""), label)
+    x, x_label = Scale(parameter.limits, log=parameter.log), name + (", logarithmic" if parameter.log else "")
+    ticks = [parameter.position(value) for value in parameter.options] or None
+    texts = [option_text(value) for value in parameter.options] or None
+    plot = Plot(name, x, y, x_label, label, x_ticks=ticks, x_names=texts)
     for series, group in groups:
         dots = [
-            (_x(parameter, record["point"][name]), record["best_score"], _hint(record))
+            (parameter.position(record["point"][name]), record["best_score"], _hint(record))
             for record in group
             if name in record["point"]
         ]
@@ -128,19 +121,15 @@ def _effect(search: dict[str, Any], parameter: Parameter, groups: Groups) -> Fig
     return Figure(f"Effect of {name}", _averages(parameter, scored), plot.svg())
 
 
-def _x(parameter: Parameter, value: Any) -> float:
-    return float(parameter.values.index(value)) if parameter.kind == "choice" else float(value)
-
-
 def _averages(parameter: Parameter, scored: Sequence[Record]) -> str:
-    if parameter.kind != "choice":
+    if not parameter.options:
         return "A dot is a trial."
-    said = []
-    for value in parameter.values:
+    means = []
+    for value in parameter.options:
         scores = [record["best_score"] for record in scored if record["point"][parameter.name] == value]
         if scores:
-            said.append(f"{option_text(value)} {sum(scores) / len(scores):.4f} (trials: {len(scores)})")
-    return f"A dot is a trial. Means: {', '.join(said)}."
+            means.append(f"{option_text(value)} {sum(scores) / len(scores):.4f} (trials: {len(scores)})")
+    return f"A dot is a trial. Means: {', '.join(means)}."
 
 
 def _hint(record: Record) -> str:

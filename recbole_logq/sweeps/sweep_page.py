@@ -7,8 +7,8 @@ from typing import Any
 
 from recbole_logq.report.cells import Cell, number
 from recbole_logq.report.page import Block, Pairs, Section, Table, Text, page
+from recbole_logq.sweeps.parameter import Parameter
 from recbole_logq.sweeps.progress import shown
-from recbole_logq.sweeps.space import Parameter
 from recbole_logq.sweeps.sweep_figures import figures
 from recbole_logq.sweeps.trial_records import Record
 

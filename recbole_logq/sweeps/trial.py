@@ -12,9 +12,9 @@ from typing import Any
 
 from recbole_logq.errors import RequestError, WorkError
 from recbole_logq.plugins import receive
+from recbole_logq.sweeps.parameter import Point
 from recbole_logq.sweeps.paths import relative
-from recbole_logq.sweeps.plan import Search
-from recbole_logq.sweeps.space import Point
+from recbole_logq.sweeps.sweep_plan import Search
 
 METRIC = "best_score"
 CLOCK = "epoch"
@@ -100,7 +100,7 @@ def _train(point: Point, folder: Path, job: Job, prepared: Any, where: dict[str,
     from ray import tune
 
     from recbole_logq.experiment.run import Phases, begin
-    from recbole_logq.sweeps.check import configuration
+    from recbole_logq.sweeps.sweep_check import configuration
 
     torch.set_num_threads(job.threads)
     own = {"checkpoint_dir": str(folder / "saved")}

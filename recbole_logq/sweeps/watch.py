@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from recbole_logq.sweeps.parameter import Point
 from recbole_logq.sweeps.progress import Progress
-from recbole_logq.sweeps.space import Point
 from recbole_logq.sweeps.trial_records import Record, Records, add_line, finish
 
 

@@ -16,8 +16,8 @@ from recbole_logq.comparisons.comparison import _check
 from recbole_logq.errors import RequestError, WorkError
 from recbole_logq.experiment.plan import make_plan
 from recbole_logq.parsing import parse_arguments
-from recbole_logq.sweeps.check import check as check_sweep
-from recbole_logq.sweeps.plan import make_sweep
+from recbole_logq.sweeps.sweep_check import check as check_sweep
+from recbole_logq.sweeps.sweep_plan import make_sweep
 
 SEVERAL = [(f"u{n}", f"i{(n * 3 + k) % 13}", 100.0 * k + n) for n in range(12) for k in range(10)]
 BASE: dict[str, Any] = {"models": "BPR,SASRecUniform", "dataset": "tiny", "seeds": 2, "topk": [5]}

@@ -51,7 +51,6 @@ def test_gradient_and_weight_are_those_of_the_literal_form(make_problem, shapes,
     expected = torch.autograd.grad((row_weights * reference).sum(), leaves)
     for gradient, expected_gradient in zip(gradients, expected, strict=True):
         torch.testing.assert_close(gradient, expected_gradient, rtol=1e-10, atol=1e-12)
-    torch.testing.assert_close(loss.sample_weight(*leaves, **problem.terms), weight, rtol=1e-10, atol=1e-12)
     torch.testing.assert_close(loss.weight_of(value), weight, rtol=1e-10, atol=1e-12)
 
 
@@ -68,7 +67,7 @@ def test_the_weight_is_detached_and_zero_without_negatives(make_problem):
     loss, problem = get_loss("corrected_logq"), make_problem()
     problem.terms["valid"][3] = False
     positive, negatives = problem.scores()
-    weight = loss.sample_weight(positive, negatives, **problem.terms)
+    weight = loss.weight_of(loss(positive, negatives, **problem.terms))
     assert not weight.requires_grad
     assert weight[3] == 0
     assert ((weight > 0) & (weight < 1)).sum() == 6

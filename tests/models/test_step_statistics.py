@@ -63,7 +63,7 @@ def test_steps_are_averaged() -> None:
     assert (statistics.positives, int(statistics.dropped), statistics.negatives) == (30, 3, 6.0)
 
 
-def test_the_logged_weight_is_the_losses_sample_weight(build: Callable[..., Any]) -> None:
+def test_the_logged_weight_is_that_of_the_loss(build: Callable[..., Any]) -> None:
     network, _, loaders = build("TwoTowerCorrectedLogQ")
     batch = next(iter(loaders[0]))
     state = network.sampler.generator.get_state()
@@ -74,7 +74,6 @@ def test_the_logged_weight_is_the_losses_sample_weight(build: Callable[..., Any]
     query = network.scorer.query(network.user_tower(users))
     positive = (query * network.item_vectors(items)).sum(1)
     valid = valid_columns(pool, items, "masked")
-    expected = network.loss.sample_weight(
-        positive, query @ network.item_vectors(pool.ids).T, valid=valid, **pool.terms(items)
-    )
+    negatives = query @ network.item_vectors(pool.ids).T
+    expected = network.loss.weight_of(network.loss(positive, negatives, valid=valid, **pool.terms(items)))
     assert network.statistics.weights()["mean"] == pytest.approx(expected.mean().item(), rel=1e-5)

@@ -20,7 +20,7 @@ RUN, CONVERT, RECOMMEND = (
     "serving/test_recommend.py",
 )
 PLAN, SWEPT = "experiment/test_plan.py", "sweeps/test_sweep.py::test_from_the_file_to_the_winner"
-PLANNED = "sweeps/test_plan.py::test_files_options_and_models_are_merged"
+PLANNED = "sweeps/test_sweep_plan.py::test_files_options_and_models_are_merged"
 TABLE, PAGE = "reliability/test_bad_requests.py::test_one_line_says_what_is_wrong", "audits/test_audit_page.py"
 REFUSED = "reliability/test_every_flag.py::test_a_flag_that_would_change_nothing_is_refused"
 LAB, EXPORT = "lab/test_command.py", "serving/test_export.py"
@@ -62,7 +62,7 @@ FLAGS: dict[str, dict[str, str]] = {
     },
     "sweep": {
         "config_files": SWEPT,
-        "model": "sweeps/test_plan.py::test_refused_before_ray_starts",
+        "model": "sweeps/test_sweep_plan.py::test_refused_before_ray_starts",
         "models": PLANNED,
         "dataset": PLANNED,
         "title": "the heading of the report, and the name of its folder",
@@ -75,7 +75,7 @@ FLAGS: dict[str, dict[str, str]] = {
         "cpus": "sweeps/test_sweep.py::test_optuna_and_two_models_with_one_budget_on_a_cluster",
         "gpus": "sweeps/test_sweep.py::test_optuna_and_two_models_with_one_budget_on_a_cluster",
         "concurrent": "trials at a time, handed to Ray as it is",
-        "search_seed": "sweeps/test_plan.py::test_refused_before_ray_starts",
+        "search_seed": "sweeps/test_sweep_plan.py::test_refused_before_ray_starts",
         "params_file": TABLE,
         "folder": SWEPT,
         "address": "sweeps/test_sweep.py::test_optuna_and_two_models_with_one_budget_on_a_cluster",

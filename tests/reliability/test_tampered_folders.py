@@ -28,7 +28,7 @@ from safetensors.torch import load_file, save
 from recbole_logq import run
 from recbole_logq.cli import main
 from recbole_logq.serving.export import export
-from recbole_logq.serving.tables import PLAINLY
+from recbole_logq.serving.folder_tables import PLAINLY
 
 Change = Callable[[Path], None]
 FOLDER = "served"

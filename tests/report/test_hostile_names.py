@@ -17,8 +17,8 @@ import pytest
 
 from recbole_logq import terminal
 from recbole_logq.audits import audit_page
-from recbole_logq.commands.options import print_result
-from recbole_logq.lab import report as lab
+from recbole_logq.commands.results import print_result
+from recbole_logq.lab import lab_report as lab
 from recbole_logq.lab.lab_page import lab_page
 from recbole_logq.report import screen
 from recbole_logq.report.comparison_page import comparison_page

@@ -17,8 +17,8 @@ from recbole_logq.data.dataset.histories import last_items
 from recbole_logq.errors import RequestError, WorkError
 from recbole_logq.experiment.restore import restore_own
 from recbole_logq.serving import Retriever
-from recbole_logq.serving.check import TOLERANCE, check_encoder
 from recbole_logq.serving.context import ContextColumns
+from recbole_logq.serving.encoder_check import TOLERANCE, check_encoder
 from recbole_logq.serving.export import export
 from recbole_logq.training.checkpoint import load
 

@@ -9,8 +9,8 @@ import pytest
 
 from recbole_logq.config import Config
 from recbole_logq.experiment.run import Phases, begin
-from recbole_logq.sweeps.plan import merged
 from recbole_logq.sweeps.shared import prepare
+from recbole_logq.sweeps.sweep_plan import merged
 
 cloudpickle = pytest.importorskip("ray").cloudpickle
 

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from recbole_logq.errors import RequestError
-from recbole_logq.sweeps.space import Parameter, grid, parse_space, resolved
+from recbole_logq.sweeps.range import Range
+from recbole_logq.sweeps.space import grid, parse_space, resolved
 
 CONDITIONAL = {
     "similarity": ["dot", "cosine"],
@@ -170,8 +171,8 @@ def test_a_scheduler_holds_new_trials_against_those_of_an_earlier_session() -> N
     pytest.importorskip("ray")
     from types import SimpleNamespace
 
-    from recbole_logq.sweeps.plan import Asha
     from recbole_logq.sweeps.search import scheduler
+    from recbole_logq.sweeps.sweep_plan import Asha
 
     def decision(ended: list[dict[str, Any]]) -> str:
         found = scheduler(Asha(grace_period=1, reduction_factor=2), "max", 4, ended)
@@ -185,5 +186,16 @@ def test_a_scheduler_holds_new_trials_against_those_of_an_earlier_session() -> N
 
 
 def test_a_value_off_its_step_is_rounded() -> None:
-    assert Parameter("x", "quniform", (0.1, 0.5, 0.1)).rounded(0.30000000000000004) == 0.3
-    assert Parameter("x", "qloguniform", (8, 64, 8)).rounded(21.3) == 24
+    assert Range("x", "quniform", (0.1, 0.5, 0.1)).rounded(0.30000000000000004) == 0.3
+    assert Range("x", "qloguniform", (8, 64, 8)).rounded(21.3) == 24
+
+
+def test_an_axis_has_a_position_for_every_value() -> None:
+    choice, rate, width = parse_space(
+        {"sizes": [[], [64], "all"], "rate": {"loguniform": [1e-4, 1]}, "width": {"quniform": [64, 256, 64]}}
+    )
+    assert [choice.position(value) for value in choice.options] == [0, 1, 2]
+    assert (choice.limits, rate.limits, width.limits) == ((-0.5, 2.5), (1e-4, 1), (64, 256))
+    assert (rate.options, rate.position(0.01)) == ((), 0.01)
+    assert (choice.log, rate.log, width.log) == (False, True, False)
+    assert (choice.middle(), rate.middle(), width.middle()) == ([64], pytest.approx(0.01), 128)

@@ -20,7 +20,7 @@ from recbole_logq.data.dataset.feature_columns import SUFFIX, feature_names
 from recbole_logq.data.dataset.group_splits import order_by, stable_order
 from recbole_logq.data.dataset.item_counts import depends_on_times
 from recbole_logq.data.dataset.loaded_columns import how_to_load
-from recbole_logq.data.dataset.observed import ObservedNegatives, observed_field, refused
+from recbole_logq.data.dataset.observed_negatives import ObservedNegatives, observed_field, refused
 from recbole_logq.data.dataset.parts import ReadyMadeMixin
 from recbole_logq.data.dataset.temporal_split import TemporalSplit, is_temporal
 from recbole_logq.data.source.header import declared, interaction_files

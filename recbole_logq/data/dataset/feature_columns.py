@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from recbole.utils import FeatureType
 
-from recbole_logq.data.dataset.observed import observed_field
+from recbole_logq.data.dataset.observed_negatives import observed_field
 from recbole_logq.data.source.header import TYPES, declared, interaction_files
 from recbole_logq.errors import RequestError
 from recbole_logq.modules.fields import Column

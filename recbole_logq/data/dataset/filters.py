@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 from recbole.utils import FeatureType
 
-from recbole_logq.data.dataset.intervals import within
 from recbole_logq.data.dataset.value_filter import intervals_of, tokens_of
+from recbole_logq.data.dataset.value_intervals import within
 from recbole_logq.data.dataset.vectorised import LeanMixin
 from recbole_logq.errors import RequestError
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from recbole_logq.data.dataset.feature_columns import feature_names, with_features
-from recbole_logq.data.dataset.observed import observed_field
+from recbole_logq.data.dataset.observed_negatives import observed_field
 from recbole_logq.errors import RequestError
 
 _IDS = {"inter": ("USER_ID_FIELD", "ITEM_ID_FIELD"), "user": ("USER_ID_FIELD",), "item": ("ITEM_ID_FIELD",)}

@@ -17,9 +17,9 @@ from recbole_logq.data.dataset.feature_columns import feature_names
 from recbole_logq.data.dataset.filters import FilterMixin
 from recbole_logq.data.dataset.group_splits import order_by, take
 from recbole_logq.data.dataset.histories import max_history
-from recbole_logq.data.dataset.intervals import no_bound, parse_intervals, within
 from recbole_logq.data.dataset.part_facts import facts_of_parts, overlap_in_time
 from recbole_logq.data.dataset.ready_made import PARTS, holds_prefixes
+from recbole_logq.data.dataset.value_intervals import no_bound, parse_intervals, within
 from recbole_logq.data.source.header import declared, interaction_files
 from recbole_logq.data.source.lines import count_rows
 from recbole_logq.errors import RequestError

@@ -11,7 +11,7 @@ from typing import Any
 
 from recbole.utils import ModelType
 
-from recbole_logq.data.dataset.intervals import no_bound
+from recbole_logq.data.dataset.value_intervals import no_bound
 from recbole_logq.data.source.header import declared, interaction_files
 from recbole_logq.errors import RequestError
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from recbole_logq.data.dataset.intervals import Interval, parse_intervals
 from recbole_logq.data.dataset.loaded_columns import how_to_load
+from recbole_logq.data.dataset.value_intervals import Interval, parse_intervals
 from recbole_logq.data.source.header import declared, interaction_files
 from recbole_logq.errors import RequestError
 

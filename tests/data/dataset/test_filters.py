@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from recbole_logq.config import Config
-from recbole_logq.data.dataset.intervals import no_bound, parse_intervals, within
+from recbole_logq.data.dataset.value_intervals import no_bound, parse_intervals, within
 from recbole_logq.errors import RequestError
 from recbole_logq.parsing import parse_arguments, read_yaml
 

@@ -18,7 +18,7 @@ from pyarrow import parquet
 from recbole_logq.config import Config
 from recbole_logq.data.prepare import create_dataset
 from recbole_logq.data.source.convert import Report, convert
-from recbole_logq.data.source.convert import rows as module
+from recbole_logq.data.source.convert import atomic_rows as module
 from recbole_logq.data.source.convert.names import readable
 from recbole_logq.errors import RequestError
 

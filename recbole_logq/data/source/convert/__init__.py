@@ -6,9 +6,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from recbole_logq.data.source.convert.atomic_rows import Rows, rows_of
 from recbole_logq.data.source.convert.columns import choose_columns
-from recbole_logq.data.source.convert.report import Report
-from recbole_logq.data.source.convert.rows import Rows, rows_of
+from recbole_logq.data.source.convert.conversion_report import Report
 from recbole_logq.data.source.convert.sequences import HEADER, sequence_rows
 from recbole_logq.data.source.convert.writing import write_atomic
 from recbole_logq.data.source.known_datasets import PACKAGED

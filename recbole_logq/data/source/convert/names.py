@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from pandas._libs.parsers import STR_NA_VALUES
 
-from recbole_logq.data.source.convert.report import Report
+from recbole_logq.data.source.convert.conversion_report import Report
 
 # What ends a field or a line, or opens a quoted field, has a pair of signs instead.
 _PAIRS = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r", '"': "\\'", "\0": "\\0"}

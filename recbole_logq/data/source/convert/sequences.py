@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from recbole_logq.data.source.convert import rows as batching
+from recbole_logq.data.source.convert import atomic_rows
+from recbole_logq.data.source.convert.atomic_rows import Rows
+from recbole_logq.data.source.convert.conversion_report import Report
 from recbole_logq.data.source.convert.names import Names
-from recbole_logq.data.source.convert.report import Report
-from recbole_logq.data.source.convert.rows import Rows
 from recbole_logq.data.source.tables.content import Content
 from recbole_logq.errors import RequestError
 
@@ -43,7 +43,7 @@ def sequence_rows(content: Content, report: Report) -> Iterator[Rows]:
             rows["user_id"] += names["user_id"].of([user]) * len(items)
             rows["item_id"] += names["item_id"].of(items)
             rows["timestamp"] += map(str, range(1, len(items) + 1))
-            if len(rows["user_id"]) >= batching.ROWS_PER_BATCH:
+            if len(rows["user_id"]) >= atomic_rows.ROWS_PER_BATCH:
                 yield rows
                 rows = {name: [] for name in rows}
     yield rows

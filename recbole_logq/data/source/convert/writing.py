@@ -6,8 +6,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from recbole_logq.data.source.convert.report import Report
-from recbole_logq.data.source.convert.rows import Rows
+from recbole_logq.data.source.convert.atomic_rows import Rows
+from recbole_logq.data.source.convert.conversion_report import Report
 from recbole_logq.errors import RequestError
 from recbole_logq.files import scratch_folder
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from recbole_logq.probability.streaming import StreamingGaps
+from recbole_logq.probability.streaming_gaps import StreamingGaps
 
 
 def test_the_recursion_by_hand():

@@ -9,8 +9,9 @@ from recbole_logq.comparisons.common_rows import check_common_rows
 from recbole_logq.errors import RequestError
 from recbole_logq.models.resolve import resolve_model
 from recbole_logq.plugins import load_plugins
-from recbole_logq.sweeps.plan import Search, SweepPlan, merged
-from recbole_logq.sweeps.space import Parameter, Point, resolved
+from recbole_logq.sweeps.parameter import Parameter, Point
+from recbole_logq.sweeps.space import resolved
+from recbole_logq.sweeps.sweep_plan import Search, SweepPlan, merged
 
 
 def check(plan: SweepPlan) -> dict[str, Any]:
@@ -85,8 +86,8 @@ def _around(space: list[Parameter], fixed: Parameter, value: Any) -> Iterator[Po
     first[fixed.name] = value
     yield resolved(space, first)
     for other in space:
-        if other.name != fixed.name and other.kind == "choice":
-            for option in other.values[1:]:
+        if other.name != fixed.name:
+            for option in other.options[1:]:
                 yield resolved(space, {**first, other.name: option})
 
 

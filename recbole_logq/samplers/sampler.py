@@ -14,7 +14,7 @@ from recbole_logq.probability import TargetCounts
 from recbole_logq.samplers.pool import Pool, PoolKind
 
 if TYPE_CHECKING:
-    from recbole_logq.losses.base import Loss
+    from recbole_logq.losses.loss import Loss
 
 
 class Sampler(nn.Module, ABC):

@@ -13,8 +13,8 @@ from recbole_logq import sweep
 from recbole_logq.cli import main
 from recbole_logq.errors import RequestError
 from recbole_logq.parsing import parse_arguments
-from recbole_logq.sweeps.check import check
-from recbole_logq.sweeps.plan import make_sweep, merged
+from recbole_logq.sweeps.sweep_check import check
+from recbole_logq.sweeps.sweep_plan import make_sweep, merged
 
 SPACE: dict[str, Any] = {"learning_rate": {"loguniform": [1e-4, 1e-1]}}
 SHIPPED = sorted((Path(__file__).parents[2] / "config" / "sweep").glob("*.yaml"))

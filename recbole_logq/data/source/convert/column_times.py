@@ -10,8 +10,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.types as kinds
 
+from recbole_logq.data.source.convert.conversion_report import Report
 from recbole_logq.data.source.convert.number_text import floats
-from recbole_logq.data.source.convert.report import Report
 from recbole_logq.data.source.tables.cell_text import plain
 from recbole_logq.errors import RequestError
 

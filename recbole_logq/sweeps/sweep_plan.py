@@ -17,8 +17,9 @@ from recbole_logq.layers import Layer, over
 from recbole_logq.parsing import nest
 from recbole_logq.plugins import sources_of
 from recbole_logq.settings import Count, CountOrZero, Positive, PositiveOrZero
+from recbole_logq.sweeps.parameter import Parameter
 from recbole_logq.sweeps.params_file import read_params_file
-from recbole_logq.sweeps.space import Parameter, grid, merged_space, parse_space
+from recbole_logq.sweeps.space import grid, merged_space, parse_space
 
 
 def _named(value: Any) -> Any:

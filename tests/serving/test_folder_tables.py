@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from recbole_logq.errors import RequestError
-from recbole_logq.serving import tables
+from recbole_logq.serving import folder_tables as tables
+from recbole_logq.serving.folder_tables import PLAINLY, read_items, read_users, write_items, write_users
 from recbole_logq.serving.parquet_layout import check_layout
-from recbole_logq.serving.tables import PLAINLY, read_items, read_users, write_items, write_users
 
 USERS = [f"u{n}" for n in range(5)]
 SIZES = np.array([3, 0, 1, 0, 2])

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from recbole_logq.data.source.convert.column_times import Clock
 from recbole_logq.data.source.convert.columns import Column
+from recbole_logq.data.source.convert.conversion_report import Report
 from recbole_logq.data.source.convert.names import Names
 from recbole_logq.data.source.convert.number_text import floats, written
-from recbole_logq.data.source.convert.report import Report
-from recbole_logq.data.source.convert.times import Clock
 from recbole_logq.data.source.tables import Table
 from recbole_logq.data.source.tables.cell_text import holds_lists, lists_of_texts, plain, texts
 from recbole_logq.errors import RequestError
