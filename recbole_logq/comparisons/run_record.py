@@ -22,7 +22,7 @@ class _Part(BaseModel):
 
 
 class Fingerprint(_Part):
-    """Of a split."""
+    """Fingerprint of a split."""
 
     train: str
     valid: str
