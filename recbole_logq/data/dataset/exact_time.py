@@ -140,7 +140,7 @@ class ExactTimeMixin(ReadyMadeMixin):
         )
 
     def _taken(self, rows: pd.DataFrame) -> pd.DataFrame:
-        """Without what is an observed negative: what was only ever refused is not seen."""
+        """The interactions without observed negatives: an item that was only ever refused is not seen."""
         field = observed_field(self.config)
         if field is None or field not in rows:
             return rows

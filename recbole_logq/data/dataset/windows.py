@@ -62,8 +62,8 @@ class Windows:
         """The positions of windows, token after token; shapes are worked out on the host.
 
         Args:
-            index: Which windows; int64 ``[batch]``, on the host.
-            device: Of what is given back.
+            index: Numbers of the windows; int64 ``[batch]``, on the host.
+            device: Device of the result.
 
         Returns:
             The packing of the windows, and where each of its tokens lies in ``items``, int64 ``[tokens]``: the target;
