@@ -39,7 +39,7 @@ class Rule(NamedTuple):
     Attributes:
         key: Its name.
         idle: Function that tells from the final settings whether it changes nothing.
-        reason: Why, and what to do.
+        reason: Reason, and what to do.
     """
 
     key: str

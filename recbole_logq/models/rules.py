@@ -75,7 +75,7 @@ class Rule(NamedTuple):
 
     Attributes:
         between: Settings that it is about.
-        reason: Why a request breaks it, and what to set instead; None for one that does not.
+        reason: Function from a request to why it breaks the rule, and what to set instead; None where it does not.
     """
 
     between: str

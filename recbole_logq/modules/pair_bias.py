@@ -13,7 +13,7 @@ from recbole_logq.modules.packing import Packing
 from recbole_logq.modules.times import TimeBuckets, TokenTimes
 
 QUERIES, PAIRS = 64, 1 << 17
-"""Queries and pairs of a tile on the CPU: keys later than all of its queries are left out; its scores stay in the cache."""
+"""Queries and pairs of a tile on the CPU: keys after all of its queries are left out; its scores stay in cache."""
 COPIES = 128
 """Sums of gradients that an accelerator makes next to each other: thousands of pairs would wait for one place."""
 

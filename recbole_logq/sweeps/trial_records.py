@@ -156,7 +156,7 @@ def finish(record: Record, result: dict[str, Any], error: str | None) -> None:
     Args:
         record: Record of a trial that ran.
         result: The last that it reported.
-        error: Why Tune gave it up; None if it did not.
+        error: Reason why Tune gave it up; None if it did not.
     """
     status = str(result.get("ended") or "stopped")
     if error is not None:

@@ -204,7 +204,7 @@ UNION_BRANCHES = frozenset({"constrained-int", "int", "none", "function-after[_f
 
 
 def _strange(content: Any) -> Iterator[str | None]:
-    """For every value, what is wrong with it, whatever it stands for."""
+    """The fault of every value, or None, whatever the value stands for."""
     waiting: list[tuple[Any, str, int]] = [(content, "", 0)]
     while waiting:
         value, where, depth = waiting.pop()

@@ -87,7 +87,7 @@ class Windows:
         return int((self._last - self._first + self.length).sum())
 
     def expected_units(self, n_items: int) -> tuple[torch.Tensor, int]:
-        """In how many windows each item is a target, and how many windows there are, averaged over random cuts.
+        """Number of windows in which each item is a target, and number of windows, averaged over random cuts.
 
         Two targets of a user that lie ``g`` positions apart share a window with probability ``max(0, 1 - g/length)``,
         and ``m + 1`` positions make ``1 + m/length`` windows on average (Hermite's identity): both are exact.
