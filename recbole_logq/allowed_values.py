@@ -19,7 +19,7 @@ class Allowed(NamedTuple):
 
     Attributes:
         text: Allowed values, in words, or what stands for them in a usage.
-        written: Of a flag that takes parts: how one is written.
+        written: Usage of one flag where the option takes parts; empty for others.
     """
 
     text: str

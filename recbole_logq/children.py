@@ -104,7 +104,7 @@ def run(command: Sequence[str], env: dict[str, str], **options: Any) -> int:
 
 
 def end_with_parent() -> None:
-    """In a process that :func:`start` has started: end when its parent is gone. Does nothing in any other."""
+    """End a process that :func:`start` has started when its parent is gone. Does nothing in any other."""
     if os.environ.pop(_CHILD, None):  # its own children have another parent
         threading.Thread(target=_wait_for_the_end, name="end-with-parent", daemon=True).start()
 

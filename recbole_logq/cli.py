@@ -77,7 +77,7 @@ def command_named(name: str) -> ModuleType:
     """The module of a command.
 
     Raises:
-        RequestError: There is none; the message has the nearest name.
+        RequestError: No command has the name; the message has the nearest one.
     """
     if name not in COMMANDS:
         raise RequestError(f"no command named {name!r}{nearest(name, set(COMMANDS))} (see --help)")

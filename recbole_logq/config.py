@@ -61,7 +61,7 @@ class Config(RecBoleConfig):
         training: Whether a model is to be trained: then settings of training that would change nothing are refused.
 
     Raises:
-        RequestError: Anything above, in one line.
+        RequestError: The request is wrong in one of these ways; the message is one line.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Config(RecBoleConfig):
     given_class: str | None
     """Module and name of the model's class, where it was given as one."""
     recbole_name: str
-    """Under which name RecBole's tables have the model."""
+    """Name of the model in RecBole's tables."""
 
     # --- where values come from -----------------------------------------------------------------------------------
 
@@ -164,7 +164,7 @@ class Config(RecBoleConfig):
         """Names of all settings of the model; some of them are refused where they would change nothing.
 
         Args:
-            given: Stop looking once these are among them; None for the whole.
+            given: Names at which the search stops once all are among them; None for the whole.
         """
         own = hasattr(self.model_class, "check_settings")
         known = {*self.internal_config_dict, *settings_of(self.model).model_fields, *ALWAYS_KNOWN}

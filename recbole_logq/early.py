@@ -32,8 +32,8 @@ def check_request(model: Any, dataset: Any, settings: dict[str, Any], files: Seq
 
     Args:
         model: Name; None for the one in the settings.
-        dataset: Likewise.
-        settings: Of the user, which win over the files.
+        dataset: Name of the dataset; None where the settings have it.
+        settings: Settings of the user, which win over the files.
         files: YAML files.
 
     Raises:

@@ -38,8 +38,8 @@ class Rule(NamedTuple):
 
     Attributes:
         key: Its name.
-        idle: Tells from the final settings whether it changes nothing.
-        reason: Why, and what to do.
+        idle: Function that tells from the final settings whether it changes nothing.
+        reason: Reason, and what to do.
     """
 
     key: str
@@ -89,7 +89,7 @@ GENERAL = [
         "RecBole shuffles for knowledge graphs whatever it says; leave it out",
     ),
 ]
-"""Of every model, RecBole's included."""
+"""Rules about every model's settings, RecBole's included."""
 
 
 def _no_layer(values: dict[str, Any]) -> bool:
@@ -150,7 +150,7 @@ OWN = [
         "filter_history says what is filtered; leave one of them out",
     ),
 ]
-"""Of the own models, in addition."""
+"""Further rules, about the settings of this package's models."""
 
 
 def check_worked_out(given: dict[str, Any], values: dict[str, Any]) -> None:
@@ -161,7 +161,7 @@ def check_worked_out(given: dict[str, Any], values: dict[str, Any]) -> None:
         values: The final settings.
 
     Raises:
-        RequestError: Naming what to set instead.
+        RequestError: A setting has no effect; the message names what to set instead.
     """
     for key in given:
         if key in WORKED_OUT:
@@ -182,11 +182,11 @@ def check_effects(given: dict[str, Any], values: dict[str, Any], defaults: dict[
     Args:
         given: What the user set.
         values: The final settings.
-        defaults: Those that hold where nothing is given.
+        defaults: Settings that hold where the user sets nothing.
         own: Whether the model is one of this package.
 
     Raises:
-        RequestError: Naming the setting and the reason.
+        RequestError: A setting has no effect; the message names it and the reason.
     """
     for rule in (*GENERAL, *(OWN if own else ())):
         value, default = given.get(rule.key), defaults.get(rule.key)

@@ -26,7 +26,7 @@ def check_evaluation(values: dict[str, Any]) -> None:
         values: The final settings, with RecBole's ``MODEL_TYPE``.
 
     Raises:
-        RequestError: In one line, what does not go together and what to write instead.
+        RequestError: The settings do not fit each other; one line says what to write instead.
     """
     arguments, sequential = values["eval_args"], values["MODEL_TYPE"] == ModelType.SEQUENTIAL
     temporal = is_temporal(arguments)

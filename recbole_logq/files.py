@@ -27,7 +27,7 @@ from recbole_logq.errors import WorkError
 
 _UNFINISHED = re.compile(r"\.(?P<name>.+)\.(?P<machine>[0-9a-f]{8})-(?P<pid>\d+)-[0-9a-f]{8}\.(?P<kind>tmp|old)")
 _FOREIGN_SECONDS = 24 * 3600.0
-"""Of a process on another machine that shares the folder nothing is known but when it wrote last."""
+"""Age at which files of a process on another machine count as abandoned: only its last write is known here."""
 _CLOCK_SECONDS = 5.0
 _NO_SPACE = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
 _REFUSED = {errno.EROFS, errno.EACCES, errno.EPERM}
@@ -47,7 +47,7 @@ def new_file(target: str | Path) -> Iterator[Path]:
     """A file to write, which takes its place, and that of an earlier one, when the block ends well.
 
     Raises:
-        OSError: It cannot be written; what was there is untouched.
+        OSError: The file cannot be written; what was there is untouched.
     """
     path = Path(target).absolute()
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -72,7 +72,7 @@ def new_folder(target: str | Path, replace: bool = True) -> Iterator[Path]:
         replace: Whether it may take the place of another one.
 
     Raises:
-        OSError: It cannot be written; what was there is untouched.
+        OSError: The folder cannot be written; what was there is untouched.
     """
     path = Path(target).absolute()
     with scratch_folder(path.parent, path.name) as temporary:
@@ -94,8 +94,9 @@ def scratch_folder(parent: str | Path | None = None, name: str = "recbole-logq")
     """A folder that is there for as long as the block runs.
 
     Args:
-        parent: Where; the system's folder for temporary files by default. It is made where it is not there.
-        name: For whoever looks at it.
+        parent: Folder that it is made in; the system's folder for temporary files by default. It is made where it is
+            not there.
+        name: Part of its name, for whoever looks at it.
     """
     folder = Path(parent or tempfile.gettempdir()).absolute()
     folder.mkdir(parents=True, exist_ok=True)
@@ -112,7 +113,7 @@ def write_text(target: str | Path, text: str) -> None:
     """Write or replace a file.
 
     Raises:
-        WorkError: It cannot be written; what was there is untouched.
+        WorkError: The file cannot be written; what was there is untouched.
     """
     try:
         with new_file(target) as file:
@@ -131,7 +132,7 @@ def not_written(target: str | Path, error: Exception, advice: str | None = None)
 
     Args:
         target: What was to be written.
-        error: Why not.
+        error: Reason for the failure.
         advice: What to do beside freeing some space.
     """
     number = getattr(error, "errno", None)

@@ -54,7 +54,7 @@ def take_flags(options: dict[str, Any], flags: type[F], settings: bool = False) 
     """Take a command's own flags out of the options.
 
     Args:
-        options: As given; what is left are settings.
+        options: Options of the command line; those that are left over are settings.
         flags: Model of the flags.
         settings: Whether settings may be left.
 

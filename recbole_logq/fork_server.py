@@ -72,7 +72,7 @@ class Server:
         """Answer until the input ends.
 
         Returns:
-            In a copy, what it is there for; None in the server itself, in the end.
+            The work of a copy, in that copy; None in the server itself, when the input has ended.
         """
         text = b""
         while True:

@@ -9,9 +9,9 @@ from collections.abc import Collection
 FEW = 300
 """Names that are compared with a wrong one letter by letter; of more, those that begin or end like it."""
 NEIGHBOURS = 50
-"""How many of those before it in the order of the alphabet, and after it."""
+"""Number of those before it in alphabetical order, and as many after it."""
 MANY = 50_000
-"""Of more names none is suggested: sorting them would be felt."""
+"""Number of names above which none is suggested: sorting them would be felt."""
 LONGEST = 100
 """Letters of a name that is looked up; beyond it is no slip of the pen."""
 
@@ -27,9 +27,9 @@ def close_names(key: str, known: Collection[str], n: int = 1, cutoff: float = 0.
 
     Args:
         key: The wrong name.
-        known: Names that there are, of a catalogue of items as well as of a few settings.
-        n: How many at most, the closest first.
-        cutoff: How much they must have in common, up to 1.
+        known: The existing names, of a catalogue of items as well as of a few settings.
+        n: Number of names at most, the closest first.
+        cutoff: Smallest similarity of names, up to 1.
     """
     if len(known) > MANY or len(key) > LONGEST:
         return []

@@ -22,11 +22,11 @@ def row_values(name: str, hits: Tensor, k: int) -> Tensor:
 
     Args:
         name: Name of the metric.
-        hits: Which of the best items are targets, and the number of targets, int64 ``[rows, K + 1]``.
+        hits: Whether each of the best items is a target, and the number of targets, int64 ``[rows, K + 1]``.
         k: Length of the list.
 
     Raises:
-        RequestError: It gives something else than a finite value for each row.
+        RequestError: The metric gives something else than a finite value for each row.
     """
     found = metrics.get(name)(hits[:, :k] > 0, hits[:, -1])
     values = torch.as_tensor(found, dtype=torch.float64)

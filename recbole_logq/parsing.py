@@ -162,7 +162,7 @@ def read_text(path: str | Path, what: str = "configuration file") -> str:
         what: Kind of file, for errors.
 
     Raises:
-        RequestError: It is missing, is not UTF-8 text (with the line), or is far too large.
+        RequestError: The file is missing, is not UTF-8 text (with the line), or is far too large.
     """
     try:
         with Path(path).open("rb") as file:
@@ -182,7 +182,7 @@ def read_json(path: str | Path) -> Any:
     """Read a JSON file that somebody may have written by hand.
 
     Raises:
-        RequestError: It is missing, is not JSON (with line and column), or is nested without end.
+        RequestError: The file is missing, is not JSON (with line and column), or is nested without end.
     """
     try:
         return json.loads(Path(path).read_text(encoding="utf-8-sig"))

@@ -33,7 +33,7 @@ def plugin_names(value: Any) -> list[str]:
     """The names of a setting: a list, or text with commas.
 
     Raises:
-        RequestError: It is neither.
+        RequestError: The value is neither.
     """
     names = value.split(",") if isinstance(value, str) else value if isinstance(value, list | tuple) else [value]
     if value is None:

@@ -47,7 +47,7 @@ class PreparedProcess:
         """Wait for its end.
 
         Raises:
-            TimeoutExpired: It runs longer than that many seconds.
+            TimeoutExpired: The process runs longer than that many seconds.
         """
         limit = None if timeout is None else time.monotonic() + timeout
         while self.returncode is None:
@@ -97,8 +97,8 @@ class PreparedProcesses:
         Args:
             words: Name of the module and its arguments.
             env: The environment; ``OMP_NUM_THREADS`` is how many threads it has.
-            folder: Where it stands.
-            log: Where its output is appended.
+            folder: Working folder of the process.
+            log: File that its output is appended to.
 
         Returns:
             None where no such process can be had.

@@ -33,7 +33,7 @@ class Gathered:
 
     Attributes:
         rows: ``[all rows, ...]``.
-        first: Where this process's begin.
+        first: Place at which this process's rows begin.
     """
 
     rows: Tensor

@@ -62,7 +62,7 @@ class Registry(Generic[T]):
 
     Args:
         kind: What one entry is called in messages, singular ("loss").
-        group: Of entry points that installed packages may have for it.
+        group: Group of entry points that installed packages may have for it.
         base: ``module:Class`` that an entry is a subclass of; None for anything.
     """
 
@@ -108,7 +108,7 @@ class Registry(Generic[T]):
         """Refuse what cannot be of this kind.
 
         Raises:
-            ValueError: Saying what it should be.
+            ValueError: The entry is none that can be registered; the message says what it should be.
         """
         if self._base is None:
             return
@@ -117,7 +117,7 @@ class Registry(Generic[T]):
             raise ValueError(f"{self.kind} {name!r} is {entry!r}: make it a subclass of {module}.{base}")
 
     def key(self, name: str) -> str:
-        """Under what a name is stored."""
+        """Key that a name is stored under."""
         return str(name)
 
     def get(self, name: str) -> T:
@@ -194,14 +194,14 @@ class MetricRegistry(Registry[Any]):
     """Metrics by their names in any case, as RecBole has them."""
 
     def key(self, name: str) -> str:
-        """In lower case."""
+        """Key in lower case."""
         return str(name).lower()
 
     def check(self, name: str, entry: Any) -> None:
         """Refuse what cannot be called, and names that a result could not have.
 
         Raises:
-            ValueError: Saying what it should be.
+            ValueError: The name is wrong; the message says what it should be.
         """
         if not callable(entry):
             raise ValueError(f"metric {name!r} is {entry!r}: make it a function or a metric class of RecBole's")

@@ -322,7 +322,7 @@ def check_keys(given: dict[str, Any], known: set[str]) -> None:
     """Refuse keys that nothing reads.
 
     Raises:
-        RequestError: Naming the key and the nearest known one.
+        RequestError: A key is unknown; the message names it and the nearest known one.
     """
     for key in given:
         if key in ACCUMULATION:
@@ -342,7 +342,7 @@ def check_magnitudes(given: Any, path: str = "") -> None:
     """Refuse whole numbers that no float holds, wherever they stand: arithmetic would overflow in the middle of work.
 
     Raises:
-        RequestError: Naming the setting.
+        RequestError: A setting is refused; the message names it.
     """
     parts = given.items() if isinstance(given, dict) else enumerate(given) if isinstance(given, list | tuple) else ()
     for key, value in parts:
@@ -356,11 +356,11 @@ def check_kinds(given: dict[str, Any], defaults: dict[str, Any], checked: set[st
 
     Args:
         given: What the user set.
-        defaults: Of all settings.
+        defaults: Defaults of all settings.
         checked: Settings that a schema has checked.
 
     Raises:
-        RequestError: Naming the key and its default.
+        RequestError: A value is of another kind than its default; the message names both.
     """
     for key, value in given.items():
         default = defaults.get(key)
@@ -381,10 +381,10 @@ def check_kinds(given: dict[str, Any], defaults: dict[str, Any], checked: set[st
 
 
 def whole_numbers(given: dict[str, Any], defaults: dict[str, Any], checked: set[str]) -> dict[str, Any]:
-    """Of what :func:`check_kinds` takes, whole numbers that are written as floats: RecBole's models count with them.
+    """Whole numbers out of what :func:`check_kinds` takes that are written as floats: RecBole's models count with them.
 
     Returns:
-        Those of which the default is a whole number, or a list of them: ``1.0`` becomes 1.
+        Settings of which the default is a whole number, or a list of them: ``1.0`` becomes 1.
     """
     return {
         key: [int(part) for part in value] if isinstance(value, list) else int(value)
@@ -405,7 +405,7 @@ def check_types(values: dict[str, Any], schema: type[BaseModel]) -> dict[str, An
     """Check types and ranges; returns the checked values of the schema's own fields (``1.0`` for a count becomes 1).
 
     Raises:
-        RequestError: One line naming the key, what was found and what is expected.
+        RequestError: A value is not allowed; one line names the key, the value and what is expected.
     """
     try:
         checked = schema.model_validate(values)

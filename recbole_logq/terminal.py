@@ -40,7 +40,7 @@ def visible_in_colour(text: str) -> str:
 
 
 class VisibleFormatter(logging.Formatter):
-    """Of log lines, in which names of datasets and columns stand."""
+    """Formatter of log lines, in which names of datasets and columns stand."""
 
     def format(self, record: logging.LogRecord) -> str:
         """See :class:`logging.Formatter`."""

@@ -1,4 +1,4 @@
-"""From the host's memory to the model's device, without anyone waiting. Torch only."""
+"""Transfer from the host's memory to the model's device, without anyone waiting. Torch only."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ class BoundedLoader(yaml.SafeLoader):
 
 
 class TooLarge(ComposerError):
-    """It is YAML, and not to be built."""
+    """YAML that is not to be built."""
 
 
 def _without(*tags: str) -> dict[str, list[tuple[str, re.Pattern[str]]]]:

@@ -61,7 +61,7 @@ def check_output(flag: str, target: Any, suffixes: Sequence[str], is_ours: Calla
         is_ours: Whether a file is an earlier output.
 
     Raises:
-        RequestError: Saying why.
+        RequestError: The command may not write there; the message says why.
     """
     if target is None:
         return

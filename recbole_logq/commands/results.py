@@ -24,7 +24,7 @@ def print_result(result: dict[str, Any]) -> None:
     """Print a table of test results, beside those of the validation where there was one.
 
     Args:
-        result: As a run or an evaluation returns it.
+        result: Result of a run or of an evaluation.
     """
     from rich.table import Table
 

@@ -53,8 +53,8 @@ def launch(options: dict[str, Any], words: list[str]) -> None:
     """Run the command in several processes; whatever is wrong with the settings is said here, once.
 
     Args:
-        options: As given.
-        words: The same as words of a command line, without ``--nproc``.
+        options: Options of the command.
+        words: The same options as words of a command line, without ``--nproc``.
 
     Raises:
         RequestError: The settings are wrong.

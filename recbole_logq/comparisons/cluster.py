@@ -18,10 +18,10 @@ def run_on_cluster(store: Store, runs: Sequence[PlannedRun], address: str, repor
     """Run everything on an existing cluster, one core a run; records are written here, wherever a run was.
 
     Args:
-        store: Where records go.
+        store: Store that the records go to.
         runs: What is missing.
         address: ``auto``, ``host:port`` or a ``ray://`` address.
-        report: Called when a run has ended, well or not.
+        report: Function called when a run has ended, well or not.
 
     Raises:
         RequestError: Ray is not installed, or there is no cluster at the address.

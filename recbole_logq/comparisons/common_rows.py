@@ -26,7 +26,8 @@ def check_common_rows(configs: Sequence[tuple[str, Any]]) -> None:
         configs: Name and configuration of each model, all on one dataset.
 
     Raises:
-        RequestError: Naming what differs and the setting that removes it.
+        RequestError: The models are not tested on the same rows; the message names the difference and the setting that
+            removes it.
         WorkError: The data cannot be read.
     """
     kinds: dict[str, tuple[str, Any]] = {}

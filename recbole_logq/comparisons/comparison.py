@@ -38,11 +38,11 @@ def compare(
 
     Args:
         config_file_list: YAML files with ``models``, ``dataset``, ``seeds``, ``settings``, ...: see :func:`make_plan`.
-        config_dict: The same and any setting of all models; wins over the files.
-        folder: Where records and the report go; ``comparisons/<title>`` by default. Runs that are there are not
+        config_dict: The same keys and any setting of all models; wins over the files.
+        folder: Folder of the records and the report, ``comparisons/<title>`` by default. Runs that are there are not
             repeated.
         processes: Runs at a time on this machine.
-        address: Of a Ray cluster that runs them instead, ``auto``, ``host:port`` or ``ray://host:port``.
+        address: Address of a Ray cluster that does the runs instead, ``auto``, ``host:port`` or ``ray://host:port``.
 
     Returns:
         ``records`` of all runs, ``comparisons`` with the reference, and ``report``: the paths of its files.

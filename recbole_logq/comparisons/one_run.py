@@ -58,7 +58,7 @@ def _measured(trainer: Any, training: Any, test: Any, ranked: Any = None) -> dic
     """Measures of the test ranking, and values by user; where a model cannot be ranked in blocks, why.
 
     Args:
-        trainer: With the best model.
+        trainer: Trainer with the best model.
         training: Its loader.
         test: The loader of the test part.
         ranked: The ranking that the run's metrics were made of; None where RecBole's evaluation made them. The order of

@@ -22,7 +22,7 @@ class _Part(BaseModel):
 
 
 class Fingerprint(_Part):
-    """Of a split."""
+    """Fingerprint of a split."""
 
     train: str
     valid: str
@@ -69,7 +69,7 @@ class RunRecord(_Part):
     Attributes:
         users: Users of the test part, by the names that the data has for them.
         per_user: A metric of each of them, in the same order; the mean where one has several rows.
-        unranked: Why there are no values of users and no measures.
+        unranked: Reason why there are no values of users and no measures.
     """
 
     name: str

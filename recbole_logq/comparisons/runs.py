@@ -26,7 +26,7 @@ class Store:
     """Records of runs under a folder, one JSON file each.
 
     Args:
-        folder: Made when the first record is stored.
+        folder: Folder of the records, made when the first one is stored.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -49,9 +49,9 @@ def why(log: Path, start: int, status: int) -> str:
     """Why a process failed, in one line.
 
     Args:
-        log: What it wrote, after what earlier attempts did.
-        start: Where its own part begins, bytes.
-        status: How it ended; negative for a signal.
+        log: File of its output, after that of earlier attempts.
+        start: Place where its own part begins, in bytes.
+        status: Exit status; negative for a signal.
     """
     lines = [line for line in log.read_bytes()[start:].decode(errors="replace").splitlines() if line.strip()]
     last = lines[-1] if lines else "-"
@@ -73,9 +73,9 @@ class Process:
     """A run in a process of its own, in a folder of its own.
 
     Args:
-        store: Where its record goes.
+        store: Store that its record goes to.
         run: What to do.
-        threads: For its computation.
+        threads: Number of threads of its computation.
         prepared: What starts it in an instant; a fresh process where that cannot, or for None.
     """
 
@@ -131,10 +131,10 @@ def run_in_processes(store: Store, runs: Sequence[PlannedRun], processes: int, r
     """Run everything, ``processes`` at a time.
 
     Args:
-        store: Where records go.
+        store: Store that the records go to.
         runs: What is missing.
-        processes: At a time; the machine's cores are shared out among them.
-        report: Called when a run has ended, well or not.
+        processes: Number of runs at a time; the machine's cores are shared out among them.
+        report: Function called when a run has ended, well or not.
     """
     threads = max((os.cpu_count() or 1) // processes, 1)
     waiting = list(runs)

@@ -41,8 +41,8 @@ class CommonUsers:
         models: The records of each model; all have the same seeds, and values of users.
 
     Attributes:
-        users: Those that are tested under every seed.
-        left_out: How many others there are; a random split may test a user under some seeds only.
+        users: Users that are tested under every seed.
+        left_out: Number of the other users; a random split may test a user under some seeds only.
 
     Raises:
         RequestError: Two models have different users under one seed.

@@ -1,4 +1,4 @@
-"""From a configuration to datasets and loaders: RecBole's own steps, with exact time and without its pickles."""
+"""Datasets and loaders of a configuration: RecBole's own steps, with exact time and without its pickles."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def create_dataset(config: Any, dataset_class: type[Dataset] | None = None) -> D
 
     Args:
         config: The checked settings.
-        dataset_class: Instead of the one that the model trains on.
+        dataset_class: Class to use instead of the one that the model trains on.
 
     Raises:
         RequestError: RecBole cannot use the files with these settings, or nothing is left after the filters.
@@ -136,7 +136,7 @@ def check_labels(dataset: Any, config: Any) -> None:
     """Whether a model that is trained on labels, or on pairs, finds them.
 
     Raises:
-        RequestError: It does not.
+        RequestError: The dataset lacks them.
     """
     say_unread_labels(config)
     if config["MODEL_INPUT_TYPE"] is None:  # RecBole works it out, and is silent where it cannot

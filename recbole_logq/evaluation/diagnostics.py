@@ -53,7 +53,7 @@ def hardest_share(scores: Tensor, positive: Tensor, share: float = 0.01) -> Tens
     Args:
         scores: `[rows, catalogue]`.
         positive: int64 `[rows]`, the positive's column.
-        share: Of the catalogue that counts as hardest.
+        share: Share of the catalogue that counts as hardest.
     """
     others = scores.scatter(1, positive.unsqueeze(1), -torch.inf).softmax(dim=1)
     hardest = max(math.ceil(share * scores.shape[1]), 1)

@@ -15,7 +15,7 @@ class Groups:
     narrower.
 
     Args:
-        n_items: With the padding item, which is in no group.
+        n_items: Number of items with the padding item, which is in no group.
         columns: Items of a tile, a multiple of ``size``.
         size: Items of a group.
     """

@@ -21,7 +21,7 @@ def measures(
 
     Args:
         items: The best items, best first, int64 ``[rows, K]``.
-        hits: Which of them are targets, and the number of targets, int64 ``[rows, K + 1]``.
+        hits: Whether each of them is a target, and the number of targets, int64 ``[rows, K + 1]``.
         target_rows: Row of each test pair, int64 ``[targets]``.
         target_items: Item of each test pair, int64 ``[targets]``; no pair twice.
         counts: Training interactions of each item, int64 ``[n_items]``, the same for all models that are compared
@@ -29,11 +29,11 @@ def measures(
         ks: Lengths of the list, each at most K.
 
     Returns:
-        For each k ``recall@k`` (as RecBole), ``coverage@k`` (share of the catalogue that is recommended to anybody),
-        ``gini@k`` (see :func:`gini`), ``popularity@k`` (training interactions of a recommended item, mean),
-        ``novelty@k`` (its :func:`self_information`, mean, in bits), and ``recall@k_by_decile``: found share of the
-        targets in each of :func:`popularity_deciles`, from the least to the most popular items, None where there is no
-        target. Once ``targets_by_decile``: how many targets each has.
+        Values by name: for each k ``recall@k`` (as RecBole), ``coverage@k`` (share of the catalogue that is recommended
+        to anybody), ``gini@k`` (see :func:`gini`), ``popularity@k`` (training interactions of a recommended item,
+        mean), ``novelty@k`` (its :func:`self_information`, mean, in bits), and ``recall@k_by_decile``: found share of
+        the targets in each of :func:`popularity_deciles`, from the least to the most popular items, None where there is
+        no target. Once ``targets_by_decile``: how many targets each has.
 
     Raises:
         ValueError: Shapes or pairs do not belong together, a k is not within 1 and K, nothing was trained on, or
@@ -70,8 +70,8 @@ def per_user(items: Tensor, hits: Tensor, k: int) -> dict[str, Tensor]:
     """What RecBole's metrics are the mean of.
 
     Args:
-        items: As in :func:`measures`.
-        hits: As there; each row has a target.
+        items: Recommended items, as in :func:`measures`.
+        hits: Hits and numbers of targets, as in :func:`measures`; each row has a target.
         k: Length of the list.
 
     Returns:
@@ -102,7 +102,7 @@ def gini(shown: Tensor) -> float:
     padding item among the n. With lists of k different items at most (n - k) / (n - 1) can come out.
 
     Args:
-        shown: How often each item of the catalogue is recommended, zeros included, float64 ``[n]``.
+        shown: Times that each item of the catalogue is recommended, zeros included, float64 ``[n]``.
     """
     n = len(shown)
     if n < 2:

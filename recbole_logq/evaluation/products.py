@@ -25,7 +25,7 @@ class FloatProduct:
         items: ``[n_items, d]``.
 
     Attributes:
-        dtype: Of the scores that :meth:`write` writes.
+        dtype: Type of the scores that :meth:`write` writes.
         lowest: The score there of what is not ranked.
     """
 

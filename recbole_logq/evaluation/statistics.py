@@ -35,10 +35,10 @@ class Paired(NamedTuple):
 
     Attributes:
         difference: Mean of the first less mean of the second.
-        half_width: Of its 95 % interval, by Student's t.
-        p_value: Of the paired t-test, two-sided.
+        half_width: Half the width of its 95 % interval, by Student's t.
+        p_value: Two-sided p-value of the paired t-test.
         error: Standard error of the difference.
-        pairs: How many there are.
+        pairs: Number of pairs.
     """
 
     difference: float
@@ -53,11 +53,12 @@ class Comparison(NamedTuple):
 
     Attributes:
         difference: Mean of the model less mean of the reference.
-        half_width: Of its 95 % interval, over users and seeds together, for this pair alone; over users where seeds are
-            too few.
-        p_users: Of the paired t-test over users.
-        p_seeds: Over seeds; None where there are fewer than 3.
-        p_value: Over users and seeds together, never less than the two alone; ``p_users`` where seeds are too few.
+        half_width: Half the width of its 95 % interval, over users and seeds together, for this pair alone; over users
+            where seeds are too few.
+        p_users: p-value of the paired t-test over users.
+        p_seeds: p-value over seeds; None where there are fewer than 3.
+        p_value: p-value over users and seeds together, never less than the two alone; ``p_users`` where seeds are too
+            few.
         verdict: ``better``, ``worse`` or ``no difference shown`` by ``p_value`` < 0.05; it says so where it stands on
             users only.
     """
@@ -75,10 +76,10 @@ def interval(values: Any, level: float = LEVEL) -> Interval:
 
     Args:
         values: ``[seeds]``.
-        level: Of the interval.
+        level: Confidence level of the interval.
 
     Raises:
-        ValueError: There is no value, or one is no finite number.
+        ValueError: There is no value, or a value is no finite number.
     """
     values = _numbers(values, 1)
     if len(values) < 2:
@@ -92,7 +93,7 @@ def paired_over_users(one: Any, two: Any) -> Paired | None:
 
     Args:
         one: A metric by user, ``[users]``, or ``[seeds, users]``, of which the mean over seeds is taken.
-        two: The same of the other model, with the same users in the same order.
+        two: Values of the other model, with the same users in the same order.
 
     Returns:
         The test; None for one user.
@@ -109,7 +110,7 @@ def paired_over_seeds(one: Any, two: Any) -> Paired | None:
 
     Args:
         one: A metric of the whole test part by seed, ``[seeds]``.
-        two: The same of the other model, in the same order; under a random split a seed's models share its test part.
+        two: Values of the other model, in the same order; under a random split a seed's models share its test part.
 
     Returns:
         The test; None for fewer than 3 seeds.
@@ -132,7 +133,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
         The adjusted ones, in the same order.
 
     Raises:
-        ValueError: One is not within 0 and 1.
+        ValueError: A p-value is not within 0 and 1.
     """
     p = np.asarray(p_values, dtype=np.float64)
     if not ((p >= 0) & (p <= 1)).all():  # NaN is not either
@@ -149,7 +150,7 @@ def compare_with(reference: Any, others: Mapping[str, Any]) -> dict[str, Compari
     Args:
         reference: A metric by seed and user, ``[seeds, users]``, or ``[users]`` of one seed. A user has one value, the
             mean of the user's targets where there are several.
-        others: The same by model, with the same seeds and users in the same order.
+        others: Values of each other model, with the same seeds and users in the same order.
 
     Returns:
         The comparisons by model. A verdict other than ``no difference shown`` needs both tests, and their joint one:

@@ -68,7 +68,7 @@ class Catalogue:
 
         Args:
             query: ``[rows, d]``.
-            k: At most ``n_items``.
+            k: Number of items to find, at most ``n_items``.
             excluded: Pairs that are not ranked.
 
         Returns:
@@ -155,7 +155,7 @@ def top_k_of_scores(scores: Tensor, k: int, excluded: Pairs | None = None) -> To
 
     Args:
         scores: ``[rows, n_items]``, column 0 is padding; what is not ranked becomes -inf in them.
-        k: At most ``n_items``.
+        k: Number of items to find, at most ``n_items``.
         excluded: Pairs that are not ranked.
 
     Returns:

@@ -12,7 +12,7 @@ def earlier_given(state: dict[str, Any]) -> dict[str, Any]:
     """What a checkpoint's user has set, without what changed nothing then.
 
     Args:
-        state: Of a checkpoint; ``config`` has all settings, ``given`` those of the user.
+        state: Content of a checkpoint; ``config`` has all settings, ``given`` those of the user.
     """
     stored, given = state["config"], dict(state["given"])
     if stored.get("filter_inter_by_user_or_item"):  # the default was RecBole's

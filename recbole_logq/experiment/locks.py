@@ -77,7 +77,7 @@ def refuse_other_content(folder: Path, work: str, known: Collection[str], mark: 
         needed: One of them is there from the beginning; none for work whose mark is.
 
     Raises:
-        RequestError: It does, or is a file.
+        RequestError: The folder holds something else, or is a file.
     """
     if folder.exists() and not folder.is_dir():
         raise RequestError(f"{folder} is a file: give --folder=FOLDER")

@@ -48,7 +48,7 @@ class PlannedRun:
     """One model on one dataset with one seed.
 
     Attributes:
-        name: How tables call the model with its settings.
+        name: Name of the model with its settings in tables.
         settings: Everything that is set, the seed included.
         sources: Text of the plug-ins' files, for the process that runs it.
     """
@@ -82,8 +82,8 @@ class Plan:
     """A whole comparison.
 
     Attributes:
-        title: Of the report.
-        runs: In the order in which they start: all models of a seed before the next seed, so that an early look at
+        title: Title of the report.
+        runs: Runs in the order in which they start: all models of a seed before the next seed, so that an early look at
             the results compares like with like.
         reference: Name of the model that the others are tested against.
     """
@@ -98,8 +98,8 @@ def make_plan(files: Sequence[str], options: dict[str, Any]) -> Plan:
 
     Args:
         files: YAML with the keys of ``PLAN_KEYS``.
-        options: The same, and any setting, under ``settings`` or without it, which then holds for all models. Lists may
-            be text, separated by commas.
+        options: The same keys, and any setting, under ``settings`` or without it, which then holds for all models.
+            Lists may be text, separated by commas.
 
     Raises:
         RequestError: Nothing to compare, a name twice, or what does not belong there.

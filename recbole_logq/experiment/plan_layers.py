@@ -56,7 +56,7 @@ def with_protocol(settings: Layer, entries: Sequence[tuple[str, Layer]]) -> Laye
     """The settings of all models on top of one protocol: a ready-made split that all name, or else :data:`PROTOCOL`.
 
     Args:
-        settings: Those of all models.
+        settings: Settings of all models.
         entries: Name and settings of each; a ready-made split may stand here too, as long as it is one for all.
 
     Raises:
@@ -125,7 +125,7 @@ def listed(key: str, value: Any) -> list[Any]:
     """The entries of a list, which may be text with commas between them; none of None.
 
     Raises:
-        RequestError: It is neither.
+        RequestError: The value is neither a list nor text.
     """
     if value is None:
         return []
@@ -140,7 +140,7 @@ def text(key: str, value: Any) -> str:
     """A name; a number is one too.
 
     Raises:
-        RequestError: It is something else, or cannot name a folder.
+        RequestError: The value is something else, or cannot name a folder.
     """
     if isinstance(value, bool) or not isinstance(value, str | int | float) or not folder_name(str(value)).strip("."):
         raise RequestError(f"{key}={value!r}: a name, with a letter or a digit in it")
@@ -155,7 +155,7 @@ def entry_of(entry: Any, reserved: frozenset[str]) -> tuple[str, str, Layer]:
         reserved: Settings that an entry cannot have: see :func:`refuse_reserved`.
 
     Raises:
-        RequestError: It is neither, or has a setting that nothing would read.
+        RequestError: The entry is neither, or has a setting that nothing would read.
     """
     if isinstance(entry, str):
         return text("models", entry), entry, {}
@@ -177,7 +177,7 @@ def refuse_reserved(settings: Layer, reserved: frozenset[str], place: str = "") 
     """Refuse settings that the plan itself sets, so that they would be ignored.
 
     Raises:
-        RequestError: There is one.
+        RequestError: The settings hold one of the reserved ones.
     """
     for key in reserved & settings.keys():
         raise RequestError(

@@ -52,7 +52,7 @@ def leave() -> None:
 
 
 class _NoWriter:
-    """In place of tensorboard's in all processes but the first."""
+    """Replacement of tensorboard's writer in all processes but the first."""
 
     def add_scalar(self, *args: Any) -> None:
         pass

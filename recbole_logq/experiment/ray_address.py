@@ -27,7 +27,7 @@ def check_address(address: Any) -> None:
         address: ``auto``, ``HOST:PORT`` or ``ray://HOST:PORT``.
 
     Raises:
-        RequestError: Saying what is wrong with it.
+        RequestError: The address is wrong; the message says how.
     """
     found = _found_by_ray() if address == "auto" else address
     match = re.fullmatch(r"(?:ray://)?(\[[0-9a-fA-F:]+\]|[^\s:/@\[\]]+):(\d{1,5})", str(found))

@@ -30,7 +30,7 @@ def require_ray(for_what: str, *packages: str) -> None:
     """Refuse what needs Ray where it is not installed.
 
     Raises:
-        RequestError: Saying what to install.
+        RequestError: Something is not installed; the message says what to install.
     """
     for package in ("ray", *packages):
         if find_spec(package) is None:
@@ -54,7 +54,7 @@ def ray_session(address: str | None = None, **options: Any) -> Iterator[Any]:
 
     Args:
         address: ``auto``, ``host:port`` or a ``ray://`` address of a running cluster.
-        options: Of ``ray.init`` for a cluster that is started here.
+        options: Options of ``ray.init`` for a cluster that is started here.
 
     Raises:
         RequestError: Ray is not installed, or there is no cluster at the address.

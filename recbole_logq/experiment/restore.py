@@ -22,7 +22,7 @@ class Restored:
         parts: Training, validation and test part.
         loaders: Their loaders.
         network: The model with the checkpoint's weights.
-        fingerprint: Of the split.
+        fingerprint: Fingerprint of the split.
     """
 
     config: Any
@@ -107,7 +107,7 @@ def restore_own(file: str, **changes: Any) -> Restored:
         **changes: Settings that make no other model, such as ``data_path``; ``plugins`` among them are run.
 
     Raises:
-        RequestError: It is a model of RecBole, or as for :func:`restore`.
+        RequestError: The model is one of RecBole's, or the reasons of :func:`restore`.
     """
     from recbole_logq import compat
     from recbole_logq.models.resolve import split_name

@@ -54,7 +54,7 @@ def begin(config: Any, phases: Phases, prepared: Any = None) -> Begun:
 
     Args:
         config: The checked settings.
-        phases: Where the seconds of data preparation go.
+        phases: Record of the seconds that data preparation takes.
         prepared: A dataset that was prepared under settings that mean the same data; None to do it here.
 
     Raises:
@@ -140,7 +140,7 @@ def run(
         config_dict: Settings that win over the files.
         saved: Whether to keep checkpoints; without them the last epoch is tested, not the best.
         resume: Checkpoint to continue from.
-        callback: Called with ``(trainer, loaders)`` before training, for experiments that watch a run.
+        callback: Function called with ``(trainer, loaders)`` before training, for experiments that watch a run.
 
     Returns:
         RecBole's ``best_valid_score``, ``valid_score_bigger``, ``best_valid_result``, ``test_result``, and ``model``,

@@ -37,7 +37,7 @@ def say_missing_plugins(file: str, error: RequestError) -> None:
     """Where settings are refused that go on with a checkpoint's training, say which plug-ins it had.
 
     Raises:
-        RequestError: It had some that this process has not run.
+        RequestError: The checkpoint had plug-ins that this process has not run.
     """
     names = _stored_names(checkpoint.load(file), file)
     if not are_loaded(names):

@@ -57,7 +57,7 @@ MODEL = frozenset(
 """What makes a model of this package."""
 
 SURROUNDINGS = frozenset({"data_path", "checkpoint_dir", "state", "use_gpu", "log_wandb", "worker", "nproc", "plugins"})
-"""Of the settings with a schema, those that are never taken (``data_path``: see :func:`folder_of_data`)."""
+"""Settings with a schema that are never taken (``data_path``: see :func:`folder_of_data`)."""
 
 _OF_THE_COMPUTER = re.compile(
     "path|file|folder|(^|_)dir(_|$)|save|load|pretrain|(^|_)log|_model$|^warm_up$|device|gpu|worker|proc|^local_rank$",

@@ -8,7 +8,7 @@ from typing import Any
 from recbole_logq.terminal import cell, console
 
 WIDTH = 130
-"""Of tables in a file, which should not be cut to the width of a terminal that is not there."""
+"""Width of tables in a file, which should not be cut to the width of a terminal that is not there."""
 READING = (
     "bias: of the gradient in the scores, relative to the full softmax's, noise of the mean taken off; '<' where it "
     "is not distinguishable from 0. std: spread over pools, alike. head mass: negative gradient on the 1 % most "

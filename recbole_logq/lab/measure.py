@@ -39,8 +39,8 @@ class Measured:
         spread: Standard deviation of the gradient over pools, relative to the full gradient's norm.
         head_mass: Negative-gradient mass on the most popular 1 % of the items, relative to the full softmax's; None
             where there is none, as for a few rows that all have popular positives.
-        q_fit: By popularity (head 1 %, next 9 %, next 40 %, tail): how often the pools really held the items, relative
-            to what their Q says, and the standard error of it; empty where no Q is stated.
+        q_fit: Fit of Q by popularity (head 1 %, next 9 %, next 40 %, tail): how often the pools really held the items,
+            relative to what their Q says, and the standard error of it; empty where no Q is stated.
         pools: Number of pools.
     """
 
@@ -66,7 +66,7 @@ def measure(estimator: Estimator, subject: Subject, n: int, pools: int = 64, see
         seed: Seed of the sampler.
 
     Raises:
-        ValueError: Too few pools.
+        ValueError: ``pools`` is below two per group.
         RequestError: The mask needs users, and the subject has none.
     """
     per_group = pools // GROUPS

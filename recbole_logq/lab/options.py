@@ -26,7 +26,7 @@ def _names(value: Any) -> Any:
 
 
 class FoldingOptions(Flags):
-    """Of the two-language toy."""
+    """Options of the two-language toy."""
 
     seed: NumberOrZero = Field(0, description="seed of all random numbers")
 
@@ -38,14 +38,14 @@ class _OfCheckpoint(FoldingOptions):
 
 
 class WeightOptions(_OfCheckpoint):
-    """Of the sample weights of a trained model."""
+    """Options of the sample weights of a trained model."""
 
     limit: Number = Field(50_000, description="training positives to look at")
     top: Number = Field(15, description="entries of the lists of most and least certain positives")
 
 
 class GradientOptions(_OfCheckpoint):
-    """Of bias and spread of estimators."""
+    """Options of bias and spread of estimators."""
 
     estimators: Annotated[list[str], BeforeValidator(_names), Allowed('"NAME LOSS+SOURCE:key=value"')] = Field(
         [], description="estimators to measure, recipes or losses with sources; a standard set by default"

@@ -19,7 +19,7 @@ _D = 16
 
 @dataclass(frozen=True)
 class World:
-    """Who takes what.
+    """A synthetic world of users and items whose true choices are known.
 
     True logits are ``-zipf log rank + 3 x.y / sqrt(d)`` with normal x and y of d = 16 dimensions: popularity and
     taste. The model knows a tenth of the taste and nothing of the popularity early on, most of the taste and little of

@@ -37,7 +37,8 @@ def catalogue_logsumexp(query: Tensor, vectors: Tensor, terms: Terms, name: str,
     Args:
         query: `[rows, d]`.
         vectors: `[catalogue, d]`.
-        terms: Only the mask is read. A mask function may be asked again in the backward pass.
+        terms: Terms of the pool, of which only the mask is read. A mask function may be asked again in the backward
+            pass.
         name: Name of the loss, for messages.
         block_rows: Upper bound for the rows that are worked on at a time.
 

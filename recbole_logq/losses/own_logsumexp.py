@@ -23,7 +23,7 @@ def own_logsumexp(query: Tensor, vectors: Tensor, layout: SetLayout) -> Tensor:
     Args:
         query: `[rows, d]`, already divided by the temperature.
         vectors: `[columns, d]`, of `layout.items`.
-        layout: Which rows are scored against which columns.
+        layout: Rows and the columns that they are scored against.
 
     Returns:
         `[rows]`, float32 or float64; about `MASKED_SCORE` for a row that has nothing but its own item. First

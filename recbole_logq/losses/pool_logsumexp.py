@@ -30,7 +30,7 @@ def pool_logsumexp(
         query: `[rows, d]`.
         pool_vectors: `[pool, d]`.
         offset: `[pool]` or `[rows, pool]`, None for zero; receives no gradient.
-        terms: Only the mask is read.
+        terms: Terms of the pool, of which only the mask is read.
         name: Name of the loss, for messages.
         block_rows: Rows that are worked on at a time, so that a block stays in the cache.
 

@@ -1,4 +1,4 @@
-"""From one value per row to the number that is minimised."""
+"""Reduction of one value per row to the number that is minimised."""
 
 from __future__ import annotations
 

@@ -17,11 +17,11 @@ def check_data(config: Any, model: Any, loader: Any) -> None:
 
     Args:
         config: The checked settings.
-        model: With its sampler, its loss and ``target_counts``.
+        model: Model with its sampler, its loss and ``target_counts``.
         loader: The training loader.
 
     Raises:
-        RequestError: In one line, with the numbers.
+        RequestError: The batches cannot give what the sampler needs; one line with the numbers.
     """
     given, sampler, steps = config.given(), model.sampler, loader.steps_per_epoch * config["epochs"]
     negatives, options = given.get("negatives") or {}, given.get("loss_options") or {}

@@ -59,11 +59,11 @@ def check_combination(values: dict[str, Any], given: dict[str, Any], takes_segme
 
     Args:
         values: All settings, checked one by one.
-        given: Those that the user set.
+        given: Settings that the user set.
         takes_segments: Whether the encoder has batches of one segment.
 
     Raises:
-        RequestError: In one line, naming what to set instead.
+        RequestError: The settings do not fit each other; one line names what to set instead.
     """
     if reason := first_reason((UNKNOWN_OPTION, *SETTINGS), _request(values, given, takes_segments)):
         raise RequestError(reason)
@@ -76,10 +76,10 @@ def check_training(values: dict[str, Any], given: dict[str, Any]) -> None:
 
     Args:
         values: All settings, checked one by one and with each other.
-        given: Those that the user set.
+        given: Settings that the user set.
 
     Raises:
-        RequestError: In one line, naming what to set instead.
+        RequestError: The settings do not fit each other; one line names what to set instead.
     """
     if reason := first_reason(TRAINING, _request(values, given)):
         raise RequestError(reason)

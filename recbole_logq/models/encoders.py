@@ -21,7 +21,7 @@ class Encoder(NamedTuple):
     """A declared encoder: importing its class takes RecBole, and listing it does not.
 
     Attributes:
-        module: Where the class of the encoder's name is.
+        module: Module with the class of the encoder's name.
         settings: Schema of its settings.
         defaults: YAML file of their defaults.
         sequential: Whether RecBole takes its models for sequential ones.
@@ -90,7 +90,7 @@ def check_encoder_class(name: str, entry: Any) -> None:
     """Refuse what is no encoder.
 
     Raises:
-        RequestError: Saying what it must be.
+        RequestError: The class is no encoder; the message says what it must be.
     """
     from recbole.model.abstract_recommender import AbstractRecommender
 

@@ -13,8 +13,8 @@ class DeclaredModel(NamedTuple):
     """A declared model: importing its class takes RecBole, and listing it does not.
 
     Attributes:
-        name: Of the class.
-        module: Where it is.
+        name: Name of the class.
+        module: Module of the class.
         settings: Schema of its settings.
     """
 

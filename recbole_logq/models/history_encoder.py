@@ -46,7 +46,7 @@ class HistoryEncoder(RetrievalMixin, SequentialRecommender):
 
         Args:
             items: Ids, oldest first, right-padded with 0; int64 ``[rows, length]``.
-            lengths: How many there are, at least 1; int64 ``[rows]``.
+            lengths: Number of items, at least 1; int64 ``[rows]``.
         """
         raise NotImplementedError
 

@@ -1,4 +1,4 @@
-"""From a model name to its class, its default settings and its schema: own models first, then RecBole's."""
+"""The class, default settings and schema of a model name: own models first, then RecBole's."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from recbole_logq.registry import recipes as registered_recipes
 from recbole_logq.settings import CommonSettings, RetrievalSettings
 
 RECIPE = "CorrectedLogQ"
-"""Of an encoder that is given as a class."""
+"""Recipe of an encoder that is given as a class."""
 
 
 def recipes() -> dict[str, dict[str, Any]]:
@@ -127,7 +127,7 @@ def check_name(model: str) -> None:
     """Refuse a name that no model has; imports nothing.
 
     Raises:
-        RequestError: Naming the nearest one.
+        RequestError: No model has the name; the message has the nearest one.
     """
     if split_name(model) is None and not {model} & {*recbole_models(), *models.names(), *models.installed()}:
         known = {*own_models(), *recbole_models(), *models.names()}
@@ -171,7 +171,7 @@ def model_of_class(given: type) -> tuple[str, type]:
     An encoder is registered under the class's name, if it is not, and stands for the model with :data:`RECIPE`.
 
     Raises:
-        RequestError: It is neither an encoder nor a recommender of RecBole's, or its name is taken.
+        RequestError: The class is neither an encoder nor a recommender of RecBole's, or its name is taken.
     """
     from recbole_logq.models.retrieval import RetrievalMixin
 
@@ -213,7 +213,7 @@ def check_recbole_class(given: Any) -> None:
     """Refuse what is no recommender of RecBole's.
 
     Raises:
-        RequestError: Saying what it must be.
+        RequestError: The class is no model; the message says what it must be.
     """
     from recbole.model.abstract_recommender import AbstractRecommender
 
@@ -225,7 +225,7 @@ def check_recbole_class(given: Any) -> None:
 
 
 def recbole_name(model: str, model_class: type) -> str:
-    """Under which name RecBole's tables have a model: of a class of the user's, the model that it is derived from."""
+    """Name of a model in RecBole's tables: for a class of the user's, that of the model it is derived from."""
     if model in recbole_models() and model_class.__module__.startswith(("recbole.", "recbole_logq.")):
         return model
     for base in model_class.__mro__:

@@ -82,7 +82,7 @@ class RetrievalMixin(nn.Module):
         Args:
             config: The checked settings.
             dataset: The training part; counts are of its targets alone.
-            units: How many units hold each item, and how many there are, where a unit is more than an interaction.
+            units: Number of units with each item, and number of units, where a unit is more than an interaction.
         """
         source, count, options = sampler_settings(config["negatives"])
         table, n_items = dataset.inter_feat, dataset.item_num
@@ -300,7 +300,7 @@ class RetrievalMixin(nn.Module):
         """Refuse combinations that make no sense.
 
         Raises:
-            RequestError: In one line, naming what to set instead.
+            RequestError: The settings do not fit each other; one line names what to set instead.
         """
         check_combination(values, given, cls.takes_segments)
         check_features(values)
@@ -311,6 +311,6 @@ class RetrievalMixin(nn.Module):
         """Refuse settings of training that change nothing, or that its negatives make no sense with.
 
         Raises:
-            RequestError: In one line, naming what to set instead.
+            RequestError: The settings do not fit each other; one line names what to set instead.
         """
         check_training(values, given)

@@ -18,7 +18,7 @@ class Rows:
         n_units: Independent units (interactions or windows) that the batch is made of.
         users: int64 ``[rows]``.
         weights: Floating ``[rows]``, or None for rows that count alike.
-        place: Where rows do not stand in the order of the batch, the numbers they are ordered by, int64 ``[rows]``:
+        place: Numbers that rows are ordered by where they are not in the order of the batch, int64 ``[rows]``:
             `Packing.place`.
         windows: int64 ``[rows]``, numbers from 0 up of the windows that the rows come from, below `n_units`; None where
             every row is a unit by itself.

@@ -31,7 +31,7 @@ class Request:
         hits: Treatment of accidental hits, where it is set.
         allow_crossed: Whether what is inconsistent is asked for, in an experiment about that.
         values: All settings, checked one by one; empty where a pair is looked at alone.
-        given: Those that the user set.
+        given: Settings that the user set.
         options: Options of the source.
         make_sampler: Makes a sampler of these settings.
         takes_segments: Whether the encoder has batches of one segment.
@@ -75,7 +75,7 @@ class Rule(NamedTuple):
 
     Attributes:
         between: Settings that it is about.
-        reason: Why a request breaks it, and what to set instead; None for one that does not.
+        reason: Function from a request to why it breaks the rule, and what to set instead; None where it does not.
     """
 
     between: str
@@ -127,7 +127,7 @@ PAIRS: tuple[Rule, ...] = (
         ),
     ),
 )
-"""Of a loss and a source, whatever else is set; a laboratory asks them too."""
+"""Rules of a loss and a source, whatever else is set; a laboratory asks them too."""
 
 
 def _unknown_option(r: Request) -> str | None:
@@ -339,7 +339,7 @@ SETTINGS: tuple[Rule, ...] = (
         lambda r: "segment_field: rows hold items of all of a user's segments; only TwoTower has it",
     ),
 )
-"""Of every request, whether it trains or not."""
+"""Rules of every request, whether it trains or not."""
 
 
 def _too_many(r: Request) -> str | None:
@@ -423,6 +423,6 @@ TRAINING: tuple[Rule, ...] = (
         ),
     ),
 )
-"""Of what trains alone; checkpoints that were trained otherwise can still be used."""
+"""Rules of training alone; checkpoints that were trained otherwise can still be used."""
 UNKNOWN_OPTION = Rule("negatives, names of the source's options", _unknown_option)
 """Asked before all others, which read the options."""

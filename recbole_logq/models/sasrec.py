@@ -112,8 +112,8 @@ class SASRec(RetrievalMixin, SequentialRecommender):
 
         Args:
             tokens: Items.
-            packing: Where they lie.
-            times: Of the tokens, where the encoder reads them.
+            packing: Packing of the tokens.
+            times: Times of the tokens, where the encoder reads them.
         """
         if not packing.n_tokens:  # this process has no share of a small batch
             return next(self.parameters()).new_zeros(0, self.size)

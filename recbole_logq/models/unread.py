@@ -30,7 +30,7 @@ def check_unread(encoder: type, given: dict[str, Any]) -> None:
         given: What the user set.
 
     Raises:
-        RequestError: Naming the first.
+        RequestError: A setting is not read; the message names the first.
     """
     modules = dict.fromkeys(base.__module__ for base in encoder.__mro__)
     if {"recbole_logq.models.two_tower", "recbole_logq.models.sasrec"} & modules.keys():

@@ -27,10 +27,10 @@ class CausalBlock(nn.Module):
         size: Width of the states.
         n_heads: Attention heads; ``size`` must divide by it.
         inner_size: Width of the feed-forward layer.
-        dropout: After attention and after the feed-forward layer. The fused kernel on CPU has no dropout inside the
-            softmax, so there is none on any device: the two would train differently.
+        dropout: Rate of dropout after attention and after the feed-forward layer. The fused kernel on CPU has no
+            dropout inside the softmax, so there is none on any device: the two would train differently.
         norm: ``pre`` (LayerNorm before each part) or ``post`` (after the residual sum, as in the original).
-        feed_forward: Of :data:`FEED_FORWARDS`.
+        feed_forward: Kind of layer, one of :data:`FEED_FORWARDS`.
         max_length: Longest sequence.
 
     Attributes:
@@ -68,10 +68,10 @@ class CausalBlock(nn.Module):
         """States ``[tokens, size]`` to the same shape.
 
         Args:
-            states: Of the tokens.
-            packing: Where they lie.
-            rotation: As :func:`rotate` takes it.
-            bias: As :class:`PairBias` gives it.
+            states: States of the tokens.
+            packing: Packing of the tokens.
+            rotation: Rotation for :func:`rotate`.
+            bias: Bias that :class:`PairBias` gives.
         """
         if self.pre:
             states = states + self.dropout(self._attend(self.attention_norm(states), packing, rotation, bias))
@@ -126,8 +126,8 @@ class HSTUBlock(nn.Module):
 
     Args:
         size, n_heads, max_length: As in :class:`CausalBlock`.
-        inner_size, feed_forward: Not read, since there is no such layer.
-        dropout: Of what the last projection takes.
+        inner_size, feed_forward: Ignored, since there is no such layer.
+        dropout: Rate of dropout before the last projection.
         norm: ``pre``.
 
     Raises:

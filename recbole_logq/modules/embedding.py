@@ -10,7 +10,7 @@ def id_table(n_ids: int, size: int, std: float, sparse: bool) -> nn.Embedding:
 
     Args:
         n_ids: Rows, the padding included.
-        size: Of the vectors.
+        size: Size of the vectors.
         std: Standard deviation.
         sparse: Whether the gradient holds only the rows that were looked up.
     """

@@ -18,8 +18,8 @@ class FeatureEmbedding(nn.Module):
     "DropoutNet", NeurIPS 2017).
 
     Args:
-        fields: Of the entities; row 0 is padding.
-        size: Of the vectors.
+        fields: Fields of the entities; row 0 is padding.
+        size: Size of the vectors.
         std: Standard deviation of the ids' vectors at the start.
         use_id: Whether ids have vectors of their own at all.
         sparse: Whether the gradient of those holds only the rows that were looked up.

@@ -13,7 +13,7 @@ class FeedForward(NamedTuple):
     """What stands between the two linear maps.
 
     Attributes:
-        activation: From what the first map gives to what the second one takes, ``inner_size`` wide.
+        activation: Map from the output of the first layer to the input of the second one, ``inner_size`` wide.
         n_inputs: The first map is ``n_inputs * inner_size`` wide.
     """
 

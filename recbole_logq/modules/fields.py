@@ -35,7 +35,7 @@ class TokenField(nn.Module):
 
     Args:
         known: What each token counts as: itself, or 0 where training never sees it; int32 ``[tokens]``.
-        size: Of the vectors.
+        size: Size of the vectors.
         std: Standard deviation of the vectors at the start.
         sparse: Whether the table's gradient holds only the rows that were looked up.
     """
@@ -120,7 +120,7 @@ class Fields(nn.Module):
     """Several fields of the same rows.
 
     Args:
-        fields: At least one.
+        fields: Fields to sum, at least one.
     """
 
     def __init__(self, fields: Iterable[TokenField | NumberField]) -> None:
@@ -134,7 +134,7 @@ class Fields(nn.Module):
         """The fields of columns.
 
         Args:
-            columns: At least one.
+            columns: Columns, at least one.
             seen, size, std: As for :meth:`TokenField.learned`.
             sparse: Says of a number of tokens whether their table has sparse gradients.
         """
@@ -156,7 +156,7 @@ class EntityFields(Fields):
     """Fields of numbered entities, whose values are kept: an id is enough to have its vector.
 
     Args:
-        fields: At least one.
+        fields: Fields to sum, at least one.
         seen: Entities that training has, bool ``[entities]``; row 0 is padding.
         prepared: Values of all entities in each field, as its ``prepare`` gives them.
     """

@@ -20,8 +20,8 @@ def in_parts(encode: Callable[..., Tensor], parts: Sequence[tuple[Any, ...]]) ->
     has another one.
 
     Args:
-        encode: From what a part is made of to vectors ``[rows, ...]``.
-        parts: At least one.
+        encode: Function from the tensors of a part to vectors ``[rows, ...]``.
+        parts: Arguments of ``encode``, one entry a part; at least one.
     """
     if not torch.is_grad_enabled():
         return torch.cat([encode(*part) for part in parts])

@@ -27,11 +27,11 @@ class Packing:
 
     Args:
         lengths: Length of each sequence, at least 1; int64 ``[batch]``. An empty batch has no tokens.
-        device: Of the tokens. Default: that of the lengths.
+        device: Device of the tokens. Default: that of the lengths.
 
     Attributes:
-        lengths: As given, on the host.
-        sizes: The same, sorted; on the host.
+        lengths: Lengths of the sequences, on the host.
+        sizes: The lengths, sorted; on the host.
         n_tokens: Tokens in all.
         order: The sequences in the order in which their tokens stand; int64 ``[batch]``.
         first: Index of each sequence's first token, in the order of ``lengths``; int64 ``[batch]``.

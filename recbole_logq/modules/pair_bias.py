@@ -13,7 +13,7 @@ from recbole_logq.modules.packing import Packing
 from recbole_logq.modules.times import TimeBuckets, TokenTimes
 
 QUERIES, PAIRS = 64, 1 << 17
-"""Of a tile on the CPU: what comes later than all of its queries is left out, and its scores stay in the cache."""
+"""Queries and pairs of a tile on the CPU: keys after all of its queries are left out; its scores stay in cache."""
 COPIES = 128
 """Sums of gradients that an accelerator makes next to each other: thousands of pairs would wait for one place."""
 
@@ -22,7 +22,7 @@ class Tile(NamedTuple):
     """Some rows and queries of a bucket of sequences, and the keys up to the last query.
 
     Attributes:
-        rows, queries: Which ones.
+        rows, queries: Ranges of the rows and of the queries.
         time: Buckets of the times between, and their number where the key comes later than the query; int32
             ``[rows, queries, keys]``. None where nothing reads it.
     """
@@ -36,7 +36,7 @@ class Bias(NamedTuple):
     """What is added to the scores of a bucket of sequences.
 
     Attributes:
-        tiles: Of its pairs.
+        tiles: Tiles of its pairs.
         time: Weights by bucket of time, the last of them of keys that come later; ``[heads, n + 1]``, or None.
         distance: Weights of the pairs by position, ``[heads, length, length]``, or None.
     """
@@ -97,9 +97,9 @@ def pairs_of(packing: Packing, times: TokenTimes | None, buckets: TimeBuckets | 
     """The pairs of each bucket of sequences, and of which buckets their times are: the same for all layers.
 
     Args:
-        packing: Of the tokens.
-        times: Of the tokens; None where no weight depends on them.
-        buckets: Of times.
+        packing: Packing of the tokens.
+        times: Times of the tokens; None where no weight depends on them.
+        buckets: Buckets of times.
     """
     if times is None or buckets is None:
         return [

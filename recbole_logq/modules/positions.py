@@ -59,7 +59,8 @@ class RotaryPositions(NoPositions):
         ValueError: The width of a head is odd.
 
     Attributes:
-        angles: Of every position and pair, float64 ``[max_length, d / 2]``; not stored, since they follow from sizes.
+        angles: Angles of every position and pair, float64 ``[max_length, d / 2]``; not stored, since they follow from
+            sizes.
     """
 
     angles: Tensor

@@ -1,4 +1,4 @@
-"""From what is known of a request to its query, for a model and for the folder that it is exported to; torch only."""
+"""The query of a request, made from what is known of it, in a model and in its exported folder; torch only."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Request(NamedTuple):
     Attributes:
         user: Ids, 0 for a visitor; int64 ``[rows]``.
         history: Items that each had, in time order, right-padded with 0; int64 ``[rows, length]``.
-        n_items: How many those are; int64 ``[rows]``.
+        n_items: Number of those items; int64 ``[rows]``.
         context: What else is known, a column ``[rows]`` each.
-        times: When those items were had, after the time of the item before the first of them (NaN where there is
+        times: Times of those items, after the time of the item before the first of them (NaN where there is
             none); float64 ``[rows, length + 1]``.
         asked: Time of the request, float64 ``[rows]``.
     """
@@ -42,7 +42,7 @@ class TwoTowerQuery(nn.Module):
     """The user's side of a two-tower model.
 
     Args:
-        user_tower: Over ids, or over histories.
+        user_tower: Tower over ids, or over histories.
         scorer: Scorer of the model.
         item_embedding: The items' own, for a tower over histories. One table for both towers: half the memory, and
             every target teaches what the item means in a history.
@@ -111,8 +111,8 @@ def token_times(request: Request, packing: Packing, knows_request: bool) -> Toke
     """Times of the packed items of requests: each query's now is the next item's time, and the last's the request's.
 
     Args:
-        request: With ``times``, and with ``asked`` where that is known.
-        packing: Of its items.
+        request: Request with ``times``, and with ``asked`` where that is known.
+        packing: Packing of its items.
         knows_request: Whether the time of a request is known.
     """
     assert request.times is not None

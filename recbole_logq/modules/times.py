@@ -28,7 +28,7 @@ class TokenTimes(NamedTuple):
     query: Tensor
 
     def part(self, tokens: slice) -> TokenTimes:
-        """Those of some of the tokens."""
+        """Times of some of the tokens."""
         return TokenTimes(*(column[tokens] for column in self))
 
 
@@ -81,7 +81,7 @@ class GapVectors(nn.Module):
 
     Args:
         n: Buckets.
-        size: Of the vectors.
+        size: Size of the vectors.
         knows_request: Whether the time of a request is known.
     """
 

@@ -21,7 +21,7 @@ class Tower(nn.Module):
             (two plain tables are matrix factorisation).
         dropout: Share of the embedding dropped before the MLP.
         sparse: Whether the table's gradient holds only the rows that were looked up.
-        embedding: In place of a table of ids.
+        embedding: Embedding to use in place of a table of ids.
     """
 
     embedding: nn.Embedding | FeatureEmbedding

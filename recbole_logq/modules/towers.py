@@ -47,7 +47,7 @@ class HistoryTower(nn.Module):
         Args:
             history: Item ids ``[rows, length]``, 0 where padded, on whichever side; for the mean the order does not
                 matter.
-            table: Of the items. It is handed in, not owned, so that it can be the item tower's.
+            table: Embedding of the items. It is handed in, not owned, so that it can be the item tower's.
             added: What else is known of a row, added before the MLP, ``[rows, embedding_size]``.
         """
         size = (history > 0).sum(dim=1)
@@ -75,7 +75,7 @@ class Attention(nn.Module):
     layer; it starts as the mean.
 
     Args:
-        size: Of the items' vectors.
+        size: Size of the items' vectors.
         length: Longest history.
     """
 
@@ -89,7 +89,7 @@ class Attention(nn.Module):
 
         Args:
             vectors: ``[n, size]``.
-            index: Which of them each item has, int64 ``[rows, length]``.
+            index: Row of the vectors for each item, int64 ``[rows, length]``.
             real: What is an item and no padding, bool ``[rows, length]``.
         """
         order = real.cumsum(dim=1)

@@ -22,8 +22,8 @@ class SequenceEncoder(nn.Module):
         n_layers: Blocks.
         max_length: Longest sequence.
         initializer_range: Standard deviation of all weights.
-        block: Of :data:`BLOCKS`.
-        positions: Of :data:`POSITIONS`; they count from the first item.
+        block: Kind of block, one of :data:`BLOCKS`.
+        positions: Kind of positions, one of :data:`POSITIONS`; they count from the first item.
         input_norm: LayerNorm on what enters the first block.
         scale_embedding: Multiply the embedded items by ``sqrt(size)`` first.
         time: ``none``, ``gaps`` (a vector of the gap is added to each item), ``bias`` (weights of the time between two

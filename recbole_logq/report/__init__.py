@@ -1,4 +1,4 @@
-"""From the records of runs to a report: a page, Markdown, a table and everything as JSON."""
+"""The report on the records of runs: a page, Markdown, a table and everything as JSON."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def write_report(
             ``p_users``, ``p_seeds``, ``verdict``, and ``dataset`` where there are several; ``users`` and
             ``users_left_out``, how many were tested, may be left out. The metric of the first decides the order of the
             table; without any it is ndcg@10.
-        folder: Is made where it is not there.
-        title: Of the report.
+        folder: Folder of the report, made where it does not exist.
+        title: Title of the report.
 
     Returns:
         The four files.

@@ -94,7 +94,7 @@ def failures(summary: Summary) -> tuple[list[str], list[list[Cell]]]:
 
 
 def versions(summaries: Sequence[Summary]) -> dict[str, str]:
-    """Of each package; where runs differ, all that were used and by how many runs."""
+    """Version of each package; where runs differ, all that were used and by how many runs."""
     found: dict[str, dict[str, int]] = {}
     for run in (run for summary in summaries for run in summary.runs):
         for package, version in run["result"]["versions"].items():

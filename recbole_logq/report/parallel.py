@@ -44,7 +44,7 @@ def parallel(label: str, axes: Sequence[Axis], lines: Sequence[Line]) -> str:
 
     Args:
         label: What it shows, for readers who do not see it.
-        axes: From left to right.
+        axes: Axes from left to right.
         lines: Later ones are drawn over earlier ones.
     """
     width, height = _LEFT + _STEP * (len(axes) - 1) + _RIGHT, _TOP + _HEIGHT + _BOTTOM

@@ -35,7 +35,7 @@ def print_results(results: Sequence[dict[str, Any]]) -> None:
     """Print test results side by side, with protocol and test fingerprint below.
 
     Args:
-        results: As ``run`` returns them, measured the same way.
+        results: Results of ``run``, measured the same way.
     """
     metrics = [name for name in results[0]["test_result"] if all(name in one["test_result"] for one in results)]
     rows = [[name, *(f"{one['test_result'][name]:.4f}" for one in results)] for name in metrics]
@@ -49,7 +49,7 @@ def print_winners(searches: Sequence[dict[str, Any]]) -> None:
     """Print the winner of each search of a sweep.
 
     Args:
-        searches: As ``sweep`` returns them.
+        searches: Searches in the result of ``sweep``.
     """
     rows = []
     for search in searches:

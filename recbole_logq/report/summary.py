@@ -42,17 +42,17 @@ class Summary:
 
     @property
     def runs(self) -> list[Record]:
-        """Those that ended well."""
+        """Runs that ended well."""
         return [run for entry in self.entries for run in entry.runs]
 
     @property
     def failed(self) -> list[Record]:
-        """Those that did not."""
+        """Runs that did not end well."""
         return [run for entry in self.entries for run in entry.failed]
 
     @property
     def protocol(self) -> dict[str, Any]:
-        """Which all runs share; empty where none ended well."""
+        """Protocol that all runs share; empty where none ended well."""
         return self.runs[0]["result"]["protocol"] if self.runs else {}
 
     def fingerprints(self) -> list[dict[str, Any]]:
@@ -67,8 +67,8 @@ def summarise(records: Sequence[Record], comparisons: Sequence[dict[str, Any]]) 
     """One summary a data set, in the order in which the records name them.
 
     Raises:
-        RequestError: There are no records, a run is there twice, one label means two models, the runs of a data set
-            were not measured the same way, or a comparison does not say which data set it is of.
+        RequestError: The list of records is empty, a run is there twice, one label means two models, the runs of a data
+            set were not measured the same way, or a comparison does not say which data set it is of.
     """
     if not records:
         raise RequestError("a report needs the record of one run or more")

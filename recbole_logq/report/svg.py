@@ -20,7 +20,7 @@ _COLOURS, _DASHES = 8, ("", " dashed", " dotted")
 
 
 class Scale:
-    """From values to places in [0, 1], with a little room on either side.
+    """Map from values to places in [0, 1], with a little room on either side.
 
     Args:
         values: Values that must fit; those that are not finite are ignored.
@@ -85,8 +85,8 @@ class Plot:
         label: What the plot shows, for readers who do not see it.
         x, y: Scales.
         x_label, y_label: Names of the axes with their units.
-        height: Of the drawing; its width is :data:`WIDTH`, and the page scales both.
-        x_ticks: Instead of the scale's own.
+        height: Height of the drawing; its width is :data:`WIDTH`, and the page scales both.
+        x_ticks: Ticks to draw instead of the scale's own.
         x_names: Texts of the ticks, instead of their numbers.
     """
 
@@ -201,7 +201,7 @@ class Plot:
 
 
 def classes(series: int) -> str:
-    """Of the style sheet, for the colour and the dashes of a run; 24 can be told apart."""
+    """Classes of the style sheet for the colour and the dashes of a run; 24 are distinguishable."""
     return f"s{series % _COLOURS}{_DASHES[series // _COLOURS % len(_DASHES)]}"
 
 

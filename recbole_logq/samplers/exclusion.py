@@ -33,7 +33,7 @@ class Exclusion:
     repeated: Tensor | None = None
 
     def seen_from(self, first: int, n_rows: int) -> Exclusion:
-        """Of ``n_rows`` rows from ``first`` on, out of those of all processes."""
+        """The part for ``n_rows`` rows from ``first`` on, out of those of all processes."""
         return replace(self, row_set=self.row_set[first : first + n_rows])
 
     def columns(self, ids: Tensor) -> Tensor:

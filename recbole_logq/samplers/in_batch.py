@@ -53,7 +53,7 @@ class InBatch(Sampler):
         """As `Sampler.sample`; `n_units` does not matter.
 
         Raises:
-            ValueError: On the CPU, a row's positive has no training targets according to the counts.
+            ValueError: A row's positive, on the CPU, has no training targets according to the counts.
         """
         chosen = self.choose(len(positives))
         device = positives.device

@@ -37,7 +37,7 @@ class Observed(Sampler):
         torch.Size([2, 2])
 
     Args:
-        sampled: How many of the columns are uniform draws. Default: half of them, rounded up.
+        sampled: Number of columns that are uniform draws. Default: half of them, rounded up.
         field: Column of the interactions that is judged; read by the data side.
         below: Rows with a value below it are negatives; read by the data side.
 

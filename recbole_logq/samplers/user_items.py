@@ -47,7 +47,7 @@ class UserItems(nn.Module):
             users: int64 `[m]`.
 
         Returns:
-            For every item the place of its user in `users`, and the item; both int64 `[items]`.
+            The place in `users` of every item's user, and the item; both int64 `[items]`.
         """
         sizes = self.sizes(users)
         owner = torch.arange(len(users), device=users.device).repeat_interleave(sizes)

@@ -1,4 +1,4 @@
-"""From a checkpoint to recommendations: export, index of item vectors, retrieval. A folder loads without RecBole.
+"""Recommendations from a checkpoint: export, index of item vectors, retrieval. A folder loads without RecBole.
 
 ``recbole_logq.export`` writes a folder; ``Retriever.load(folder)`` opens it, and its ``recommend`` gives
 ``Recommendations``.

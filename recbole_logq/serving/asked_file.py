@@ -23,9 +23,9 @@ class AskedRows(NamedTuple):
     Attributes:
         users: What they are called.
         histories: Items of visitors; None where the rows are users.
-        contexts: Where the model reads them.
-        times: When visitors had their items, where the model reads it.
-        at: When each row asks, None for now, where the model reads it and the file says it.
+        contexts: Contexts of the rows, where the model reads them.
+        times: Times of visitors' items, where the model reads it.
+        at: Time of each row's request, None for now, where the model reads it and the file says it.
     """
 
     users: list[str]
@@ -42,10 +42,10 @@ class AskedFile:
         file: Delimited text, JSON Lines or Parquet with a column ``user``, with ``history`` where its rows are
             visitors, and with the columns of the context.
         context: Types of the columns that the model reads of a request, by name.
-        reads: Those of :data:`COLUMNS` that it reads.
+        reads: Columns out of :data:`COLUMNS` that the model reads.
 
     Raises:
-        RequestError: It is no such file.
+        RequestError: The file is none of these.
     """
 
     def __init__(self, file: Path, context: Mapping[str, str], reads: Sequence[str] = ("user", "history")) -> None:

@@ -18,7 +18,7 @@ def card(
     """Markdown.
 
     Args:
-        manifest: Of the folder.
+        manifest: Manifest of the folder.
         described: Its encoder.
         user: A user to show in the example.
         item: An item to show there.

@@ -32,8 +32,8 @@ class ContextColumns:
         ValueError: A type is another.
 
     Attributes:
-        columns: The same.
-        types: By name.
+        columns: The argument ``columns``.
+        types: Types of the columns by name.
     """
 
     def __init__(self, columns: Sequence[Mapping[str, str]], tokens: Mapping[str, Sequence[str]]) -> None:
@@ -54,10 +54,10 @@ class ContextColumns:
 
         Args:
             contexts: One a row, with a value for every column.
-            rows: How many there are.
+            rows: Number of rows.
 
         Raises:
-            RequestError: There is no context or one of another model, or a value is none that the model can read.
+            RequestError: The context is missing or one of another model, or a value is none that the model can read.
         """
         names = ", ".join(self.types)
         if not self.types:

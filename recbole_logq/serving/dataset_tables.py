@@ -19,8 +19,8 @@ def user_histories(parts: Sequence[Any], up_to: str) -> tuple[np.ndarray, np.nda
 
     Args:
         parts: Training, validation and test part.
-        up_to: Of :data:`~recbole_logq.serving.folder.HISTORIES`; ``valid`` is what the evaluator takes for a user's
-            history in the test.
+        up_to: Part up to which items count, one of :data:`~recbole_logq.serving.folder.HISTORIES`; ``valid`` is what
+            the evaluator takes for a user's history in the test.
 
     Returns:
         Offsets, int64 ``[n_users + 1]``, into item ids from 1 on, where the first user has id 1; the item ids; and when

@@ -29,8 +29,8 @@ def describe(network: Any, config: Any, data: Any) -> Description:
         data: The training part, which has the context.
 
     Raises:
-        RequestError: It has a size beyond what a folder may have, or a column of the context is called like one of
-            the files that `recommend` reads.
+        RequestError: The model has a size beyond what a folder may have, or a column of the context is called like one
+            of the files that `recommend` reads.
     """
     query = network.query_encoder()
     values: dict[str, Any] = {"size": config["embedding_size"], "scorer": _scorer(network.scorer)}

@@ -14,7 +14,7 @@ MAX_HISTORY = 1 << 20
 MAX_LAYERS = 1 << 10
 Float = Literal["float32", "float64"]
 Length = Annotated[int, Field(ge=0, le=MAX_LENGTH)]
-"""Of several tokens or numbers; 0 where nobody has any."""
+"""Length of a column of several tokens or numbers; 0 where nobody has any."""
 
 
 class ScorerDescription(Plain):

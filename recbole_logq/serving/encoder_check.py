@@ -24,7 +24,7 @@ def check_encoder(retriever: Retriever, network: Any, data: Any) -> float:
     """Hold the folder against the model, from tokens to queries: users as they are, and histories of every length.
 
     Args:
-        retriever: Of the folder.
+        retriever: Retriever of the folder.
         network: The model.
         data: The training part, whose contexts are taken.
 
@@ -32,7 +32,7 @@ def check_encoder(retriever: Retriever, network: Any, data: Any) -> float:
         The largest difference of a number of a query, in units of the largest number of all queries.
 
     Raises:
-        WorkError: It is more than float32 explains.
+        WorkError: The difference is more than float32 explains.
     """
     length = retriever.described.items_seen
     generator = torch.Generator().manual_seed(1)

@@ -47,14 +47,14 @@ def export(
 
     Args:
         file: A checkpoint of one of this package's models.
-        folder: To make; it appears when it is complete.
+        folder: Folder to make; it appears when it is complete.
         index: ``exact``, ``hnsw`` or ``ivfpq``.
-        index_options: Of the building and the search, such as ``{"ef_search": 256}``.
+        index_options: Options of the building and of the search, such as ``{"ef_search": 256}``.
         history: What the folder knows of users: ``train``, ``valid`` (what the evaluator filters and a sequential model
             sees in the test) or ``all``, which is everything up to now and what a service wants.
         item_title_field: Column of the ``.item`` file; by default the first text column named like a title or a name.
         overwrite: Whether to replace an export that is there.
-        data_path: Where the dataset lies now; by default where it lay in training.
+        data_path: Folder of the dataset now; by default that of the training.
         plugins: Files and modules of the user's own that the checkpoint names; none is run that is not named here.
 
     Returns:
@@ -143,7 +143,7 @@ def _exportable(state: dict[str, Any], file: str, plugins: list[str] | str | Non
     """The model of a checkpoint; the plug-ins that it names and the user too are run.
 
     Raises:
-        RequestError: It has no vectors, or needs code to compute them.
+        RequestError: The model has no vectors, or needs code to compute them.
     """
     from recbole_logq.experiment.stored_plugins import check_class, load_asked_plugins
     from recbole_logq.models.encoders import is_packaged
@@ -167,7 +167,7 @@ def check_history(history: Any) -> None:
     """Refuse a part of the data that there is not.
 
     Raises:
-        RequestError: It is none of train, valid and all.
+        RequestError: The history is none of train, valid and all.
     """
     if history not in files.HISTORIES:
         raise RequestError(f"history={history!r}{nearest(str(history), set(files.HISTORIES))}: train, valid or all")

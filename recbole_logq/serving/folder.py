@@ -43,12 +43,12 @@ def new_folder(folder: Path, overwrite: bool) -> Iterator[Path]:
     """A folder to fill, which takes its place when everything is in it.
 
     Args:
-        folder: Where it will be.
+        folder: Place of the finished folder.
         overwrite: Whether an export that is there may be replaced.
 
     Raises:
         RequestError: Something else is there, or it cannot be written.
-        WorkError: It could not be moved to its place.
+        WorkError: The folder could not be moved to its place.
     """
     check_target(folder, overwrite)
     try:
@@ -111,7 +111,7 @@ def read_manifest(folder: Path, verify: bool = True) -> Manifest:
         verify: Whether to read all files once and compare their SHA-256.
 
     Raises:
-        RequestError: It is no exported folder, of another version, or a file is missing or damaged.
+        RequestError: The folder is no exported one or of another version, or a file is missing or damaged.
     """
     if not folder.is_dir():
         raise RequestError(

@@ -78,7 +78,7 @@ def read_context(file: Path, sizes: Mapping[str, int]) -> dict[str, list[str]]:
 
     Args:
         file: Written by it.
-        sizes: How many tokens each column has.
+        sizes: Number of tokens of each column.
 
     Raises:
         RequestError: The file is damaged, of other columns, or a token is missing or there twice.

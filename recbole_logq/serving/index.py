@@ -52,7 +52,7 @@ class Index(Protocol):
 
         Args:
             query: float32 ``[rows, d]``.
-            k: From 1 to the number of items.
+            k: Number of items to find, from 1 to the number of items.
             excluded: Rows and items, int64 ``[pairs]`` both, that are left out.
 
         Returns:
@@ -97,8 +97,8 @@ class FaissIndex:
 
     Args:
         items: float32 ``[1 + n_items, d]``; row 0 is padding.
-        index: Of faiss, over the rows from 1 on.
-        **options: Of the search, see the subclass.
+        index: Index of faiss over the rows from 1 on.
+        **options: Options of the search, see the subclass.
     """
 
     name: ClassVar[str]
@@ -183,10 +183,10 @@ class FaissIndex:
         Args:
             items: Items in the index.
             file: Written by :meth:`save`.
-            **options: Of the building and the search.
+            **options: Options of the building and of the search.
 
         Raises:
-            RequestError: It is damaged, or not of these items.
+            RequestError: The index is damaged, or not of these items.
         """
         shapes = cls._shapes(len(items) - 1, items.shape[1], tensor_shapes(file))
         expected = {

@@ -33,9 +33,9 @@ def restore_hnsw(index: Any, faiss: Any, vectors: np.ndarray, arrays: Arrays) ->
     """Fill an empty index.
 
     Args:
-        index: Of faiss, made with as many neighbours.
+        index: Index of faiss, made with as many neighbours.
         faiss: The module.
-        vectors: That it is over, float32 ``[n_items, d]``.
+        vectors: Vectors of the index, float32 ``[n_items, d]``.
         arrays: Arrays as :func:`hnsw_arrays` gives them.
 
     Raises:
@@ -97,7 +97,7 @@ def restore_ivfpq(faiss: Any, arrays: Arrays) -> Any:
     """The index of arrays of :func:`ivfpq_arrays`.
 
     Raises:
-        ValueError: They are not those of an index.
+        ValueError: The arrays are not those of an index.
     """
     cells, words, sizes, codes, items = (arrays[name] for name in ("cells", "words", "sizes", "codes", "items"))
     (n_cells, dimensions), n_bytes = cells.shape, len(words)

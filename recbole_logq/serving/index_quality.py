@@ -19,8 +19,8 @@ def compare_with_exact(index: Index, exact: ExactIndex, query: Tensor, ks: Seque
     """Recall and speed of one thread.
 
     Args:
-        index: To measure.
-        exact: Over the same items.
+        index: Index to measure.
+        exact: Exact index of the same items.
         query: float32 ``[rows, d]``.
         ks: Lengths of the list.
 

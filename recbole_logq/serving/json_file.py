@@ -17,7 +17,7 @@ def read_json(file: Path) -> dict[str, Any]:
     """The object in a file.
 
     Raises:
-        RequestError: It is missing, too large, no JSON, or no object.
+        RequestError: The file is missing, too large, no JSON, or no object.
     """
     try:
         with file.open("rb") as opened:

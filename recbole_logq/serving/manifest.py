@@ -24,7 +24,7 @@ class FileSeal(Plain):
 
 
 class Fingerprint(Plain):
-    """Of the parts of the split."""
+    """Fingerprint of the parts of the split."""
 
     train: Print
     valid: Print

@@ -23,7 +23,7 @@ class Moments:
     Args:
         reads_times: Whether it sees when the items of a history were had.
         knows_request: Whether it knows when it is asked.
-        unit: Of the data's times, of :data:`UNITS`; None where they are no count from 1970 on.
+        unit: Unit of the data's times, one of :data:`UNITS`; None where they do not count from 1970 on.
     """
 
     def __init__(self, reads_times: bool, knows_request: bool, unit: str | None) -> None:
@@ -33,11 +33,11 @@ class Moments:
         """When each item of visitors' histories was had, float64 ``[items]``; None for a model that reads none.
 
         Args:
-            times: As many as items in each history, in order: numbers in the unit of the data, or dates.
+            times: Times of the items of each history, in order: numbers in the unit of the data, or dates.
             histories: Items.
 
         Raises:
-            RequestError: They are missing, too many, or none that the model can read.
+            RequestError: Times are missing, too many, or none that the model can read.
         """
         if not self.reads_times:
             if times is not None:
@@ -63,7 +63,7 @@ class Moments:
             n_rows: Rows.
 
         Raises:
-            RequestError: It is none that the model can read, or now is not known in the unit of the data.
+            RequestError: A time is none that the model can read, or now is not known in the unit of the data.
         """
         if not self.knows_request:
             if at is not None:

@@ -15,7 +15,7 @@ MAGIC = b"PAR1"
 LARGEST_FOOTER = 1 << 24
 _HEAD = 1 << 12
 _ELEMENTS = 8
-"""Of a schema, with its root and the levels of a list."""
+"""Most elements of a schema, with its root and the levels of a list."""
 _DEPTH = 16
 
 Struct = dict[int, Any]
@@ -25,7 +25,7 @@ def check_layout(file: Path) -> int:
     """Number of rows.
 
     Raises:
-        ValueError: It is another kind of file, or its sizes contradict each other.
+        ValueError: The file is of another kind, or its sizes contradict each other.
     """
     with file.open("rb") as opened:
         size = opened.seek(0, 2)

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 MAX_LENGTH = 1 << 16
-"""Of a sequence that a transformer sees."""
+"""Longest sequence that a transformer sees."""
 Large = 1e9
 """A temperature is not above it."""
 
@@ -25,7 +25,7 @@ class Plain(BaseModel):
 
 
 Width = Annotated[int, Field(ge=1, le=1 << 16)]
-"""Of a layer or a vector."""
+"""Width of a layer or a vector."""
 Tokens = Annotated[int, Field(ge=1, le=1 << 40)]
 """Different ones, with 0 for none."""
 Count = Annotated[int, Field(ge=0, le=1 << 53)]

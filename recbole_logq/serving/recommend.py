@@ -34,12 +34,12 @@ def opened(
 
     Args:
         model: The folder, or a ``.pth`` file.
-        index: As in :meth:`Retriever.load`; of a checkpoint, as in `export`.
-        index_options: The same.
+        index: Index to search, as in :meth:`Retriever.load`, or for a checkpoint as in `export`.
+        index_options: Options of the index, likewise.
         plugins: Plug-ins of a checkpoint, as in `export`.
 
     Raises:
-        RequestError: It is neither.
+        RequestError: The model is neither.
     """
     path = Path(model)
     if plugins and path.suffix != ".pth":
@@ -58,7 +58,7 @@ def check_files(source: Any, target: Any) -> None:
     """Refuse files that cannot be read or written, before anything is loaded.
 
     Raises:
-        RequestError: One is missing or of no known format.
+        RequestError: A file is missing or of no known format.
     """
     if target is None:
         raise RequestError("--input needs --output=FILE.parquet or FILE.csv")
@@ -84,7 +84,7 @@ def recommend_file(
     The file is read twice: whatever is wrong with a row is said before the work starts.
 
     Args:
-        retriever: That recommends.
+        retriever: Retriever that recommends.
         source: Delimited text, JSON Lines or Parquet with a column ``user``; with a column ``history`` (items between
             commas, or a list) the rows are visitors, and ``user`` is what they are called. What the model reads of a
             request's context has columns of its own. For a model that reads times, visitors have ``times``, one
@@ -94,7 +94,7 @@ def recommend_file(
         k: Items a row.
         exclude_history: Whether to leave out what the user had.
         show_progress: Whether to draw a progress bar.
-        at: When all rows ask, for a model that knows and a file that does not say; now by default.
+        at: Time of all requests, for a model that knows and a file that does not say; now by default.
 
     Returns:
         The number of rows read.

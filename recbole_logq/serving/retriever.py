@@ -1,4 +1,4 @@
-"""From an exported folder to the best items of users; needs torch, numpy and pyarrow."""
+"""Retrieval of the best items of users from an exported folder; needs torch, numpy and pyarrow."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ class _Rows(NamedTuple):
     """Rows to compute queries of.
 
     Attributes:
-        offsets: Where their items begin and end, int64 ``[rows + 1]``.
-        items: What they had, int64.
-        ids: Of users, 0 for a visitor; int64 ``[rows]``.
+        offsets: Places where the rows' items begin and end, int64 ``[rows + 1]``.
+        items: Items of all rows, int64.
+        ids: Ids of users, 0 for a visitor; int64 ``[rows]``.
         context: Columns ``[rows]`` by name.
-        times: When each of the items was had, float64; None for a model that reads none.
-        asked: When each row asks, float64 ``[rows]``; None for a model that does not know.
+        times: Time of each item, float64; None for a model that reads none.
+        asked: Time of each row's request, float64 ``[rows]``; None for a model that does not know.
     """
 
     offsets: Tensor
@@ -62,7 +62,7 @@ class Retriever:
         items: Their vectors, float32 ``[1 + n_items, d]``; row 0 is padding.
         context: Columns of a request that the model reads beside user and history.
         moments: What it reads of times.
-        index: That is searched.
+        index: Index that is searched.
     """
 
     def __init__(
@@ -97,11 +97,12 @@ class Retriever:
             folder: The exported folder.
             verify: Whether to compare the SHA-256 of all files first.
             index: ``exact`` to search exactly in a folder with an index. Default: the folder's.
-            index_options: Of the search, instead of the folder's: ``ef_search`` of hnsw, ``probes`` and ``refine`` of
-                ivfpq.
+            index_options: Options of the search, instead of the folder's: ``ef_search`` of hnsw, ``probes`` and
+                ``refine`` of ivfpq.
 
         Raises:
-            RequestError: It is no exported folder, of another version, damaged, or holds what does not belong there.
+            RequestError: The folder is no exported one, is of another version, is, damaged, or holds what does not
+                belong there.
         """
         folder = Path(folder)
         manifest = files.read_manifest(folder, verify)
@@ -148,15 +149,15 @@ class Retriever:
 
         Args:
             users: Original tokens, one a row.
-            histories: Instead of them, item tokens in time order, one list a row; the model sees the latest ones.
+            histories: Item tokens instead of users in time order, one list a row; the model sees the latest ones.
             k: Items a row, from 1 to the catalogue's size.
             exclude_history: Whether to leave out what the user had, all of it.
             exact: Whether to search exactly, whatever the folder's index is.
             contexts: What each row's request knows, for a model that reads it: a value by column of :attr:`context`.
-            times: When each item of the histories was had, for a model that reads times: numbers in the unit of its
+            times: Time of each item of the histories, for a model that reads times: numbers in the unit of its
                 data, or dates, one list a row.
-            at: When each row asks, for a model that knows (``request_time: known``): one of them for all, or a list.
-                Default: now.
+            at: Time of each row's request, for a model that knows (``request_time: known``): one of them for all, or a
+                list. Default: now.
 
         Raises:
             RequestError: A user or an item is unknown, k is out of range, a context or a time is missing or makes no
@@ -197,7 +198,7 @@ class Retriever:
         """Refuse a number of items that makes no sense.
 
         Raises:
-            RequestError: It is not a whole number from 1 to the catalogue's size.
+            RequestError: ``k`` is not a whole number from 1 to the catalogue's size.
         """
         n_items = len(self.catalogue)
         if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= n_items:
@@ -207,7 +208,7 @@ class Retriever:
         """Ids of users.
 
         Raises:
-            RequestError: One is not known.
+            RequestError: A user is not known.
         """
         ids = [self._user_ids.get(user, 0) for user in users]
         if 0 in ids:
@@ -221,7 +222,7 @@ class Retriever:
         """Ids of the items of histories.
 
         Raises:
-            RequestError: One is not known, or the model cannot encode them.
+            RequestError: An item is not known, or the model cannot encode them.
         """
         if not self.described.reads_history:
             raise RequestError(

@@ -24,7 +24,7 @@ def tensor_shapes(file: Path) -> dict[str, list[int]]:
     """Names and shapes of what a file holds; its tensors stay where they are.
 
     Raises:
-        RequestError: It is no file of safetensors.
+        RequestError: The file is none of safetensors.
     """
     try:
         with safe_open(file, "pt") as opened:
@@ -40,7 +40,8 @@ def read_tensors(file: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor
 
     Args:
         file: File of safetensors.
-        expected: Of the names, shapes and types that the file must have, such as tensors of torch's meta device.
+        expected: Tensors of the names, shapes and types that the file must have, such as tensors of torch's meta
+            device.
 
     Raises:
         RequestError: The file is damaged, holds something else, or a number that is not finite.

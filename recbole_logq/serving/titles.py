@@ -18,7 +18,7 @@ def titles_of(config: Any, tokens: list[str], field: str | None = None) -> list[
     Read from the file itself: which columns the model loads must not change for it.
 
     Args:
-        config: Of the model; reads where the dataset lies.
+        config: Settings of the model, which say where the dataset lies.
         tokens: Original item tokens.
         field: The column; by default the first text column with ``title`` or else ``name`` in its name.
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from recbole_logq.errors import RequestError
 
 LARGEST = 1e15
-"""Of a number of a vector; products of larger ones are beyond float32."""
+"""Largest magnitude of a number of a vector; products of larger ones are beyond float32."""
 _HEAD = re.compile(rb"\{'descr': '<f4', 'fortran_order': False, 'shape': \((\d{1,18}), (\d{1,18})\), \} *\n")
 _MAGIC = b"\x93NUMPY\x01\x00"
 

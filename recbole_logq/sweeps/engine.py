@@ -28,9 +28,9 @@ def run_search(ray: Any, search: Search, how: SweepSettings, records: Records, c
     Args:
         ray: The module, connected.
         search: What to vary.
-        how: To search.
-        records: Of this search; trials that are over are not run again, those that were cut off go on.
-        config: Of some trial, for what all share.
+        how: Settings of the search.
+        records: Records of this search; trials that are over are not run again, those that were cut off go on.
+        config: Configuration of any trial, for what all share.
         prepared: The dataset, which trials take from Ray's object store; None if each prepares its own.
 
     Raises:
@@ -110,7 +110,7 @@ def _trials(search: Search, how: SweepSettings, records: Records, cut_off: list[
 
 
 def _concurrent(ray: Any, how: SweepSettings) -> int:
-    """As many as fit: an adaptive search that asks for all points at once learns nothing."""
+    """Number of trials at a time, as many as fit: an adaptive search that starts all points at once learns nothing."""
     found = ray.cluster_resources()
     fits = found.get("CPU", 1.0) / how.cpus
     if how.gpus:
@@ -129,5 +129,5 @@ def _check_resources(ray: Any, how: SweepSettings) -> None:
 
 
 def folder_of(folder: Path, search: Search) -> Path:
-    """Of one search within that of the sweep."""
+    """Folder of one search within that of the sweep."""
     return folder / folder_name(search.name)

@@ -18,7 +18,7 @@ def read_results(file: Path) -> dict[str, Any]:
     """The content of ``results.json``.
 
     Raises:
-        RequestError: It is something else.
+        RequestError: The file is something else.
     """
     try:
         content = json.loads(file.read_text(encoding="utf-8"))

@@ -49,7 +49,7 @@ def refuse_links(folder: Path, searches: Sequence[str]) -> None:
     """Refuse a sweep whose own folders are links: what is removed there would be removed elsewhere.
 
     Raises:
-        RequestError: One is.
+        RequestError: A folder is a link.
     """
     for search in searches:
         for name in ("", "records", TRIALS, "winner"):

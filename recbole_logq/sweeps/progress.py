@@ -21,12 +21,12 @@ class Progress:
     """One search's progress.
 
     Args:
-        name: Of the search.
+        name: Name of the search.
         total: Trials in all.
-        metric: Of validation.
+        metric: Metric of the validation.
         bigger: Whether a larger score is better.
         earlier: Records of trials that were over before.
-        screen: Where to show it; standard error by default.
+        screen: Stream that it is shown on; standard error by default.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""From a space to Tune: a list of points for grid and random search, Optuna for the rest, and the scheduler."""
+"""The points of a space, for Tune: a list for grid and random search, Optuna for the rest, and the scheduler."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def random_points(space: Sequence[Parameter], count: int, seed: int) -> list[Poi
 
     Args:
         space: The parameters.
-        count: How many.
-        seed: The same seed gives the same points, however many there are.
+        count: Number of points.
+        seed: Seed of the draws; the same seed gives the same points, however many there are.
     """
     import numpy as np
 
@@ -49,7 +49,7 @@ def optuna_search(
     Args:
         space: The parameters; a condition is part of how a point is asked for.
         mode: ``max`` or ``min``.
-        seed: Of the sampler; another one after each session, which would draw the points of the last one again.
+        seed: Seed of the sampler; another one after each session, which would draw the points of the last one again.
         ended: Trials of earlier sessions, which the search knows of.
         first: Points to begin with.
     """

@@ -75,7 +75,7 @@ def prepare(config: Config) -> Prepared:
     Preparation is a function of the settings that it reads, so one that reads the same values gives the same data.
 
     Raises:
-        RequestError: It cannot be done with these settings.
+        RequestError: The dataset cannot be prepared with these settings.
         WorkError: Files cannot be read.
     """
     before = config.plain()

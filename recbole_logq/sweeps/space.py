@@ -20,7 +20,7 @@ def parse_space(given: Any, where: str = "space") -> list[Parameter]:
 
     Args:
         given: The mapping.
-        where: Names it in errors.
+        where: Name of the mapping in errors.
 
     Raises:
         RequestError: A kind that is none, a range that is empty or upside down, a condition on what is no choice.

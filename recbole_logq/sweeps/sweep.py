@@ -40,11 +40,12 @@ def sweep(
 
     Args:
         config_file_list: YAML files with ``model``, ``dataset``, ``space``, ``settings``, ...: see :func:`make_sweep`.
-        config_dict: The same and any setting of the training; wins over the files.
+        config_dict: The same keys and any setting of the training; wins over the files.
         params_file: The space as a range file of RecBole's.
-        folder: Where everything goes; ``sweeps/<title>`` by default.
-        address: Of a Ray cluster, ``auto``, ``host:port`` or ``ray://host:port``; this machine alone by default.
-        resume: Go on with an interrupted sweep.
+        folder: Folder of all output, ``sweeps/<title>`` by default.
+        address: Address of a Ray cluster, ``auto``, ``host:port`` or ``ray://host:port``; this machine alone by
+            default.
+        resume: Whether to go on with an interrupted sweep.
 
     Returns:
         ``title``, ``folder`` and ``searches``, each with ``name``, ``model``, ``dataset``, ``metric``, ``bigger``,
@@ -162,7 +163,7 @@ def _with_a_winner(content: dict[str, Any]) -> dict[str, Any]:
     """The same; a sweep whose trials all failed is stored and reported, and is no success.
 
     Raises:
-        WorkError: That.
+        WorkError: All trials failed.
     """
     if all(one["winner"] is None for one in content["searches"]):
         errors = [record["error"] for one in content["searches"] for record in one["trials"] if record["error"]]

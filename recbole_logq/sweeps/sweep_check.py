@@ -20,7 +20,7 @@ def check(plan: SweepPlan) -> dict[str, Any]:
     A combination that makes no sense is not refused: it becomes a trial that failed, and the sweep goes on.
 
     Returns:
-        For each search by name, the configuration of a point that can be trained.
+        The configuration of each search, by name: that of a point that can be trained.
 
     Raises:
         RequestError: A value that no combination makes good, or models whose scores are not of the same rows.

@@ -84,7 +84,7 @@ class Search:
     """The sweep of one model.
 
     Attributes:
-        name: Labels it, and is the name of its folder.
+        name: Label of the search, and name of its folder.
         settings: What all its trials share.
         space: What they differ in.
         sources: Text of the plug-ins' files, for the processes that run them.
@@ -107,7 +107,7 @@ class SweepPlan:
     how: SweepSettings
 
     def content(self) -> dict[str, Any]:
-        """As plain values; an unfinished sweep goes on only under the same."""
+        """The plan as plain values; an unfinished sweep goes on only under the same."""
         return {
             "title": self.title,
             "how": self.how.model_dump(),
@@ -125,8 +125,8 @@ def make_sweep(files: Sequence[str], options: dict[str, Any], params_file: str |
     """A plan from YAML files, later ones win, a range file, and options that win over both.
 
     Args:
-        files: With the keys of :data:`PLAN_KEYS`.
-        options: The same, and any setting of what is trained.
+        files: YAML files with the keys of :data:`PLAN_KEYS`.
+        options: The same keys, and any setting of what is trained.
         params_file: The space in RecBole's form.
 
     Raises:

@@ -25,8 +25,8 @@ class Job:
     """What all trials of a search share.
 
     Attributes:
-        folder: Where trials have their folders.
-        threads: Of a trial.
+        folder: Folder in which trials have theirs.
+        threads: Number of threads of a trial.
         resumable: Folders of trials that were cut off, by point: they go on from their last checkpoint.
     """
 
@@ -79,7 +79,7 @@ def reason(error: BaseException) -> str:
 
 
 def _own_folder(job: Job, text: str) -> Path:
-    """Of this trial alone; the folder of the sweep may be out of reach on another machine of a cluster."""
+    """Folder of this trial alone; the folder of the sweep may be out of reach on another machine of a cluster."""
     from ray import tune
 
     if text in job.resumable and Path(job.resumable[text]).is_dir():

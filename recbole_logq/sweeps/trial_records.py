@@ -29,7 +29,7 @@ class Records:
     """The records of one search.
 
     Args:
-        folder: Of the search; records lie in ``records/``, trials in ``trials/``.
+        folder: Folder of the search; records lie in ``records/``, trials in ``trials/``.
         bigger: Whether a larger score is better.
     """
 
@@ -81,11 +81,11 @@ class Records:
         return inside(self.folder, name)
 
     def ended(self) -> list[Record]:
-        """Those of trials that are over."""
+        """Records of trials that are over."""
         return [record for record in self.read() if record["status"] in ENDED]
 
     def interrupted(self) -> list[Record]:
-        """Those of trials that never came to an end."""
+        """Records of trials that never came to an end."""
         return [record for record in self.read() if record["status"] not in ENDED]
 
     def write(self, record: Record) -> None:
@@ -154,9 +154,9 @@ def finish(record: Record, result: dict[str, Any], error: str | None) -> None:
     """Turn a record into that of a trial that is over.
 
     Args:
-        record: Of a trial that ran.
+        record: Record of a trial that ran.
         result: The last that it reported.
-        error: Why Tune gave it up; None if it did not.
+        error: Reason why Tune gave it up; None if it did not.
     """
     status = str(result.get("ended") or "stopped")
     if error is not None:

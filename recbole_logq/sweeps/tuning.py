@@ -41,8 +41,8 @@ class Task:
 
     Attributes:
         job: What all trials share.
-        points: To try; where ``how.search`` is optuna, to begin with.
-        missing: How many trials are to be run.
+        points: Points to try, or, where ``how.search`` is optuna, to begin with.
+        missing: Number of trials to run.
         concurrent: Trials at a time; None for as many as fit.
         ended: Records of trials that are over.
         mode: ``max`` or ``min``.
@@ -63,10 +63,10 @@ def tune_trials(task: Task, prepared: list[Any], tell: Tell) -> None:
     """Run the trials.
 
     Args:
-        task: Which.
+        task: Task to do.
         prepared: A reference to the dataset in Ray's object store, or None if each trial prepares its own; in a list,
             since Ray would fetch it otherwise.
-        tell: Called with everything that happens.
+        tell: Function called with everything that happens.
     """
     for key, value in _TUNE.items():
         os.environ.setdefault(key, value)
@@ -173,7 +173,7 @@ class Budget(tune.Stopper):
 
     Args:
         seconds: The budget.
-        spent: By trials that are over.
+        spent: Seconds used by trials that are over.
     """
 
     def __init__(self, seconds: float, spent: float) -> None:

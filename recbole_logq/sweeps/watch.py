@@ -13,8 +13,8 @@ class Watch:
     """Writes the record of every trial, where the command runs.
 
     Args:
-        records: Where.
-        progress: Told of every change.
+        records: Records of the search.
+        progress: Progress that is told of every change.
         first: Number of the first trial.
     """
 

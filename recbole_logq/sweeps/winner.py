@@ -18,10 +18,10 @@ def tested(folder: Path, winner: Record, threads: int, data_path: str, plugins: 
     """Test the winner's checkpoint; train it again from ``best.yaml`` where the checkpoint is out of reach.
 
     Args:
-        folder: Of the search, with ``best.yaml`` in it.
+        folder: Folder of the search, with ``best.yaml`` in it.
         winner: Its record.
-        threads: Of a trial.
-        data_path: Absolute.
+        threads: Number of threads of a trial.
+        data_path: Absolute path of the data.
         plugins: The setting, with absolute paths.
 
     Returns:

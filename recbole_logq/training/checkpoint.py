@@ -84,7 +84,7 @@ def _described(path: str | Path) -> int:
     """Look at the archive alone; returns the size of its description, in which every value takes a byte at least.
 
     Raises:
-        RequestError: It is no archive as torch writes one, or its checksums do not fit.
+        RequestError: The file is no archive as torch writes one, or its checksums do not fit.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -111,7 +111,7 @@ def load_weights(model: Any, state: dict[str, Any], path: str) -> None:
     """Put a checkpoint's weights into a model.
 
     Raises:
-        RequestError: They do not fit.
+        RequestError: The weights do not fit.
     """
     stored = state["state_dict"]
     for name, value in model.state_dict().items():
@@ -133,7 +133,7 @@ def check_bounds(model: Any, path: str) -> None:
     """Refuse weights whose products are beyond float32: of a training that broke, or of a stranger.
 
     Raises:
-        RequestError: There are such.
+        RequestError: The model has such weights.
     """
     for name, value in model.named_parameters():
         if value.numel() and float(value.detach().abs().max()) > LARGEST_WEIGHT:
@@ -180,7 +180,7 @@ def load_optimizer(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> N
     """Put a checkpoint's state into an optimizer.
 
     Raises:
-        ValueError: It is that of other parameters; torch itself compares their number alone.
+        ValueError: The state is that of other parameters; torch itself compares their number alone.
     """
     for group, stored in zip(optimizer.param_groups, state["param_groups"], strict=True):
         # Rates follow the schedule, and flags the machine; the rest is what the settings, which are equal, make.

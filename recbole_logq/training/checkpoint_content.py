@@ -178,7 +178,7 @@ def problem(content: dict[str, Any], limit: int) -> str | None:
     """The first thing in a checkpoint that cannot be meant, in a few words; None where all is well.
 
     Args:
-        content: As read from the file.
+        content: Content read from the file.
         limit: Values that it may hold. One list that stands in many places is small in a file and endless to walk.
     """
     for number, said in enumerate(_strange(content)):
@@ -204,7 +204,7 @@ UNION_BRANCHES = frozenset({"constrained-int", "int", "none", "function-after[_f
 
 
 def _strange(content: Any) -> Iterator[str | None]:
-    """For every value, what is wrong with it, whatever it stands for."""
+    """The fault of every value, or None, whatever the value stands for."""
     waiting: list[tuple[Any, str, int]] = [(content, "", 0)]
     while waiting:
         value, where, depth = waiting.pop()

@@ -43,10 +43,10 @@ def gone_wrong(trainer: Any, what: str, epoch: int | None, step: int | None) -> 
     """The error that names where, which recipe, with which settings, which parameters, and how to go on.
 
     Args:
-        trainer: Of the run.
-        what: Is no finite number.
-        epoch: In which; None in a loop of RecBole's own, whose steps are then counted from the start.
-        step: Of the epoch, counted from 1; None if it is not known.
+        trainer: Trainer of the run.
+        what: Name of the value that is no finite number.
+        epoch: Epoch of the failure; None in a loop of RecBole's own, whose steps are then counted from the start.
+        step: Step of the epoch, counted from 1; None if it is not known.
     """
     config, names = trainer.config, not_finite(trainer.model)
     where = ", ".join(f"{name} {n}" for name, n in (("epoch", epoch), ("step", step)) if n is not None)

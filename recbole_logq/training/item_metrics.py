@@ -73,7 +73,7 @@ class GiniIndex(theirs.GiniIndex):
 
 
 def _means(values: NDArray[np.float64], items: Items) -> NDArray[np.float64]:
-    """Of lists of each length ``[k]``: mean over the lists of their items' mean; an empty list has none."""
+    """Means for lists of each length ``[k]``: the mean over the lists of their items' mean; an empty list has none."""
     real = items > 0
     sizes = real.cumsum(axis=1)
     means = np.where(real, values, 0).cumsum(axis=1) / np.maximum(sizes, 1)

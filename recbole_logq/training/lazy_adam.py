@@ -30,8 +30,8 @@ class LazyAdam(torch.optim.Adam):
         **options: As for Adam.
 
     Raises:
-        ValueError: In ``step``, a sparse gradient in a group with weight decay: decay is about all rows in every step,
-            and on the rows of the step alone it would mean something else.
+        ValueError: ``step`` meets a sparse gradient in a group with weight decay: decay is about all rows in every
+            step, and on the rows of the step alone it would mean something else.
     """
 
     @torch.no_grad()

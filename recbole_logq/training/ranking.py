@@ -29,7 +29,8 @@ class Ranking(NamedTuple):
     Attributes:
         items: The best items, int64 ``[rows, k]``; RecBole's ``rec.items``. 0, the padding item, where a row has fewer
             to rank.
-        hits: Which of them are targets, and the number of targets, int64 ``[rows, k + 1]``; RecBole's ``rec.topk``.
+        hits: Whether each of them is a target, and the number of targets, int64 ``[rows, k + 1]``; RecBole's
+            ``rec.topk``.
     """
 
     items: Tensor
@@ -66,9 +67,9 @@ def rank(
     blocks of scores.
 
     Args:
-        model: In evaluation mode.
+        model: Model in evaluation mode.
         loader: The part to evaluate.
-        k: How many items to keep.
+        k: Number of items to keep.
         first: The first row.
         last: The row after the last, all by default.
         show_progress: Whether to draw a progress bar.

@@ -157,7 +157,7 @@ class RetrievalTrainer(Trainer):
 
     @torch.no_grad()
     def _diagnose(self, epoch: int, batch: Any) -> dict[str, float | None]:
-        """Of the epoch's last batch, without dropout, so that nothing is drawn."""
+        """Diagnostics of the epoch's last batch, without dropout, so that nothing is drawn."""
         model = self.model.eval()
         rows, items = model.rows(batch.to(self.device)), model.item_vectors(None)
         query = model.scorer.query(rows.query)

@@ -15,7 +15,7 @@ def create_schedule(optimizer: Optimizer, name: str, warmup_steps: int, total_st
     """Linear warm-up to the optimizer's rate, then ``constant``, ``linear`` or ``cosine`` decay to 0.
 
     Args:
-        optimizer: Whose rate to steer.
+        optimizer: Optimizer whose rate is steered.
         name: One of the three.
         warmup_steps: Steps of warm-up; 0 for none.
         total_steps: Steps of the whole run; a decay ends there.
@@ -36,12 +36,12 @@ def load_schedule(schedule: LambdaLR, state: Any, file: str) -> None:
     """Put a checkpoint's state into a schedule.
 
     Args:
-        schedule: Of the same optimizer.
+        schedule: Schedule of the same optimizer.
         state: What ``state_dict`` gave, or whatever a checkpoint holds in its place.
         file: The checkpoint, for messages.
 
     Raises:
-        RequestError: It is no such state; torch itself takes in anything.
+        RequestError: The state is none of this schedule; torch itself takes in anything.
     """
     known = schedule.state_dict()
     try:

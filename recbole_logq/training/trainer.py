@@ -99,7 +99,7 @@ class Trainer(RecBoleTrainer):
             verbose: Whether to log.
             saved: Whether to write checkpoints.
             show_progress: Whether to draw a progress bar.
-            callback_fn: Called with ``(epoch, valid_score)`` after every validation.
+            callback_fn: Function called with ``(epoch, valid_score)`` after every validation.
 
         Returns:
             The best validation score and result.
@@ -288,7 +288,7 @@ class Trainer(RecBoleTrainer):
         }
 
     def save_pretrained_model(self, epoch: int, saved_model_file: str) -> None:
-        """In place of the pickle that RecBole's pretraining writes."""
+        """Save a checkpoint in place of the pickle that RecBole's pretraining writes."""
         checkpoint.save(self._state(epoch, None), saved_model_file)
         self.saved_model_file = saved_model_file
 

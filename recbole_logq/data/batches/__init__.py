@@ -1,1 +1,1 @@
-"""From a dataset to the batches of training and evaluation."""
+"""The batches of training and evaluation, made from a dataset."""

@@ -21,7 +21,7 @@ class TensorLoader:
     """Shuffled batches of rows; subclasses say what a row is: a target of the training part, unless they count others.
 
     Args:
-        config: Reads ``train_batch_size``, ``shuffle`` and ``seed``.
+        config: Settings, of which ``train_batch_size``, ``shuffle`` and ``seed`` are read.
         dataset: The training part.
     """
 

@@ -43,7 +43,7 @@ class RankingLoader(FullSortEvalDataLoader):
         pairs_only: Whether the model scores pairs of a row and an item, not all items of a row.
 
     Args:
-        config: Reads ``filter_history``, ``eval_batch_size`` and the fields' names.
+        config: Settings, of which ``filter_history``, ``eval_batch_size`` and the fields' names are read.
         dataset: The part to evaluate.
         earlier: The parts before it.
 
@@ -116,7 +116,7 @@ class RankingLoader(FullSortEvalDataLoader):
         self.set_batch_size(self.step * n_items)
 
     def rank_pairs(self) -> None:
-        """From now on blocks are for a model whose ``full_sort_predict`` turned out not to be implemented."""
+        """Turn to blocks for a model whose ``full_sort_predict`` turned out not to be implemented."""
         self.pairs_only = True
         self._init_batch_size_and_step()
         self.batch_sampler.batch_size = self.step

@@ -22,7 +22,7 @@ class SequenceBatches:
         cache: The sequences.
         users: Users a batch.
         max_history: Items of a history, the latest before the target.
-        seed: Of order and targets: the same one gives the same batches.
+        seed: Seed of order and targets: the same seed gives the same batches.
         targets: Targets of a user in an epoch, all different positions, fewer of a user with fewer. A sequence's first
             position can be one, with an empty history.
         held_out: Items at the end of each sequence that are never targets, for validation and test.

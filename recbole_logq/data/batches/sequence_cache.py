@@ -28,8 +28,8 @@ class SequenceCache:
     """An opened cache; nothing of it is read until it is asked for.
 
     Attributes:
-        items: Mapped, int32 ``[interactions]``; ids from 1 up, as 0 is padding.
-        offsets: Mapped, int64 ``[users + 1]``.
+        items: Items, memory-mapped int32 ``[interactions]``; ids from 1 up, as 0 is padding.
+        offsets: Starts of the users' sequences, memory-mapped int64 ``[users + 1]``.
         n_items: Largest id + 1.
         fingerprint: sha256 of the contents, 64 hexadecimal digits.
     """
@@ -48,7 +48,7 @@ class SequenceCache:
         """Make a cache of any size in the memory of one chunk; a folder that is there is a whole cache.
 
         Args:
-            folder: Where; nothing may be there yet.
+            folder: Folder to make; nothing may be there yet.
             chunks: Items and lengths of consecutive users: whole numbers ``[interactions of the chunk]`` from 1 up, and
                 ``[users of the chunk]`` that sum to them.
 
@@ -67,7 +67,7 @@ class SequenceCache:
         """Map a cache.
 
         Args:
-            folder: That :meth:`write` made.
+            folder: Folder that :meth:`write` made.
             verify: Whether to read everything once and hold it against the fingerprint; otherwise only versions, types
                 and sizes are looked at.
 

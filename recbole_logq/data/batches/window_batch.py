@@ -14,8 +14,8 @@ class WindowBatch(Interaction):
     """Columns of ``[tokens]`` in the order of a packing.
 
     Args:
-        columns: By field, all of ``[tokens]`` and on one device.
-        packing: Of the windows.
+        columns: Tensors by field, all of shape ``[tokens]`` and on one device.
+        packing: Packing of the windows.
         real: Tokens whose target is a training target, int64 ``[rows]``; None where all of them are.
     """
 

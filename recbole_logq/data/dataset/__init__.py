@@ -1,1 +1,1 @@
-"""From atomic files to the rows, splits and histories of a dataset."""
+"""Rows, splits and histories of a dataset, made from atomic files."""

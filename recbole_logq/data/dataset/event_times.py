@@ -12,14 +12,14 @@ from recbole_logq.settings import SASRecSettings
 
 # Columns of a batch; names no atomic file uses.
 TIMES = "__times"
-"""Of the items of a history, after that of the item before them (NaN where there is none): ``[rows, length + 1]``."""
+"""Times of a history's items, after that of the item before them (NaN where there is none): ``[rows, length + 1]``."""
 ASKED = "__asked"
-"""Of the request: ``[rows]``."""
+"""Time of the request: ``[rows]``."""
 TOKEN_TIMES = "__token_times"
-"""Of the tokens of windows, as ``TokenTimes`` has them: ``[tokens, 3]``."""
+"""Times of the tokens of windows, as ``TokenTimes`` has them: ``[tokens, 3]``."""
 
 UNITS = {"seconds": 1.0, "milliseconds": 1e-3, "microseconds": 1e-6}
-"""In which data counts from 1970 on, as seconds."""
+"""Units in which data counts from 1970 on, in seconds."""
 _EARLIEST, _LATEST = 3.15e8, 4.1e9  # 1980 and 2100
 DEFAULT_BUCKETS: int = SASRecSettings.model_fields["time_buckets"].default
 
@@ -30,7 +30,7 @@ def reads_times(config: Any) -> bool:
 
 
 def unit_of(latest: float) -> str | None:
-    """Of :data:`UNITS`, the one whose count from 1970 on to ``latest`` ends between 1980 and 2100; None for no such."""
+    """The one of :data:`UNITS` whose count from 1970 on to ``latest`` ends between 1980 and 2100; None for no such."""
     return next((name for name, seconds in UNITS.items() if _EARLIEST <= latest * seconds < _LATEST), None)
 
 
@@ -38,8 +38,8 @@ def times_before(users: Tensor, times: Tensor) -> Tensor:
     """Time of the event before each event, NaN for a user's first; float64 ``[events]``.
 
     Args:
-        users: Of each event, grouped; int64 ``[events]``.
-        times: Of each event, in order; float64 ``[events]``.
+        users: User of each event, grouped; int64 ``[events]``.
+        times: Time of each event, in order; float64 ``[events]``.
     """
     before = times.roll(1)
     before[:1] = torch.nan
@@ -51,10 +51,10 @@ def last_times(times: Tensor, before: Tensor, start: Tensor, end: Tensor, length
     """Times of the last items of sequences, float64 ``[rows, length + 1]``, right-padded with 0: :data:`TIMES`.
 
     Args:
-        times: Of all events, float64 ``[events]``.
-        before: As :func:`times_before` gives it.
-        start: Where the items begin that a row sees; int64 ``[rows]``.
-        end: Before which event they end; int64 ``[rows]``.
+        times: Times of all events, float64 ``[events]``.
+        before: Result of :func:`times_before`.
+        start: Event at which the items of a row begin; int64 ``[rows]``.
+        end: Event before which they end; int64 ``[rows]``.
         length: Items of a row at most.
     """
     position = start[:, None] + torch.arange(length)
@@ -66,8 +66,8 @@ def training_gaps(users: Tensor, times: Tensor, targets: Tensor) -> tuple[Tensor
     """Times between events that follow each other in training, float64 ``[targets]``, and a user's longest span.
 
     Args:
-        users: Of each event, grouped; int64 ``[events]``.
-        times: Of each event, in order; float64 ``[events]``.
+        users: User of each event, grouped; int64 ``[events]``.
+        times: Time of each event, in order; float64 ``[events]``.
         targets: Events that are training targets; int64 ``[targets]``. None is a user's first.
     """
     first = torch.searchsorted(users, users[targets])
@@ -79,10 +79,10 @@ def check_times(values: dict[str, Any], given: dict[str, Any]) -> None:
 
     Args:
         values: The final settings of a model with a setting ``time``.
-        given: Those that the user set.
+        given: Settings that the user set.
 
     Raises:
-        RequestError: In one line, naming what to set instead.
+        RequestError: The settings do not fit each other; one line names what to set instead.
     """
     if values["time"] == "none":
         if given.get("time_buckets", DEFAULT_BUCKETS) != DEFAULT_BUCKETS:

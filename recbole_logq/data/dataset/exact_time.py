@@ -98,7 +98,7 @@ class ExactTimeMixin(ReadyMadeMixin):
                     raise RequestError(f"{key}: {name} of {self.dataset_name} has infinite values; take them out")
 
     def _check_weights(self) -> None:
-        """Before RecBole puts means in place of what is missing."""
+        """Refuse weights that are missing, before RecBole puts means in their place."""
         field = self.config["weight_field"]
         for table, key in ((self.inter_feat, None), (self.user_feat, self.uid_field)):
             if table is None or field not in table or self.field2type[field] != FeatureType.FLOAT:
@@ -140,7 +140,7 @@ class ExactTimeMixin(ReadyMadeMixin):
         )
 
     def _taken(self, rows: pd.DataFrame) -> pd.DataFrame:
-        """Without what is an observed negative: what was only ever refused is not seen."""
+        """The interactions without observed negatives: an item that was only ever refused is not seen."""
         field = observed_field(self.config)
         if field is None or field not in rows:
             return rows

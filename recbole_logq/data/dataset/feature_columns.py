@@ -28,7 +28,7 @@ def check_features(values: dict[str, Any]) -> None:
     """Refuse features that cannot be meant.
 
     Raises:
-        RequestError: In one line, naming what to set instead.
+        RequestError: The settings do not fit each other; one line names what to set instead.
     """
     user, item = values["USER_ID_FIELD"], values["ITEM_ID_FIELD"]
     for key in SUFFIX:
@@ -117,7 +117,7 @@ def header(file: Path, config: Any, key: str) -> dict[str, str]:
 
     Args:
         file: An atomic file.
-        config: Reads ``encoding`` and ``field_separator``.
+        config: Settings, of which ``encoding`` and ``field_separator`` are read.
         key: The setting that asks, for messages.
 
     Raises:
@@ -137,7 +137,7 @@ def columns_of(dataset: Any, key: str, names: Sequence[str]) -> list[Column]:
 
     Args:
         dataset: Any part of it; built.
-        key: Of :data:`SUFFIX`.
+        key: Key of :data:`SUFFIX`.
         names: Columns of that file.
     """
     table = {"user": dataset.user_feat, "item": dataset.item_feat, "inter": dataset.inter_feat}[SUFFIX[key]]

@@ -19,7 +19,7 @@ def split_fingerprint(
 
     Args:
         parts: Training, validation and test dataset.
-        rename: Per field, what to call a token instead: two copies of the same data that name users or items
+        rename: Other names of tokens, by field: two copies of the same data that name users or items
             differently have one fingerprint once one copy's names are mapped to the other's.
 
     Returns:

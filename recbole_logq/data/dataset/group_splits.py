@@ -43,8 +43,8 @@ class Groups:
     Attributes:
         order: Row numbers, group after group as the groups first appear, in the order given inside each;
             int64 ``[rows]``.
-        place: Where in its group each of them is, from 0; int64 ``[rows]``.
-        size: How large its group is; int64 ``[rows]``.
+        place: Place of each row in its group, from 0; int64 ``[rows]``.
+        size: Size of its group; int64 ``[rows]``.
     """
 
     def __init__(self, keys: Tensor) -> None:
@@ -70,8 +70,8 @@ class Groups:
         """Cut each group at places that depend on its size.
 
         Args:
-            cuts: Gives the ``parts - 1`` places of a size.
-            parts: How many parts there are.
+            cuts: Function from a size to its ``parts - 1`` places.
+            parts: Number of parts.
 
         Returns:
             Row numbers of the parts.

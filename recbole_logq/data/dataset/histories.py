@@ -18,9 +18,9 @@ def last_items(items: Tensor, start: Tensor, end: Tensor, length: int) -> Tensor
 
     Args:
         items: All sequences, integers ``[interactions]``.
-        start: Where each row's sequence starts in them; int64 ``[rows]``.
-        end: Before which position it ends; int64 ``[rows]``.
-        length: How many items at most.
+        start: Place in them where each row's sequence starts; int64 ``[rows]``.
+        end: Place before which it ends; int64 ``[rows]``.
+        length: Number of items at most.
 
     Returns:
         ``[rows, length]`` in order, right-padded with 0.
@@ -40,7 +40,7 @@ def check_histories(values: dict[str, Any]) -> None:
     """Refuse a history where nothing says what came before what.
 
     Raises:
-        RequestError: In one line, naming what to set instead.
+        RequestError: The settings do not fit each other; one line names what to set instead.
     """
     if values["user_tower"] != "history":
         if values["history_pooling"] != "mean":

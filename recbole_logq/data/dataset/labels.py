@@ -18,7 +18,7 @@ def check_threshold(values: dict[str, Any], model_class: type) -> None:
         model_class: Class of the model.
 
     Raises:
-        RequestError: In one line, naming what to set instead.
+        RequestError: The settings do not fit each other; one line names what to set instead.
     """
     if values["threshold"] and hasattr(model_class, "check_settings"):
         field, least = next(iter(values["threshold"].items()))

@@ -19,7 +19,7 @@ def columns_to_load(values: dict[str, Any], given: dict[str, Any], needs_time: b
 
     Args:
         values: The settings, with RecBole's ``load_col``.
-        given: Those that the user set.
+        given: Settings that the user set.
         needs_time: Whether the split or the model goes by time.
 
     Raises:

@@ -13,11 +13,11 @@ def check_mentioned(dataset: Any, config: Any) -> None:
     """Refuse names of columns that are not there, in settings that would then change nothing.
 
     Args:
-        dataset: As it was loaded.
+        dataset: Dataset that was just loaded.
         config: The checked settings.
 
     Raises:
-        RequestError: Naming the setting and the column.
+        RequestError: A setting names a column that is missing; the message names both.
     """
     named = {"seq_len": config["seq_len"] or []}
     named |= {f"unused_col.{suffix}": columns or [] for suffix, columns in (config["unused_col"] or {}).items()}

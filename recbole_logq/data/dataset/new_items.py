@@ -22,7 +22,7 @@ def read_new_items(file: str | Path, dataset: Any) -> tuple[list[str], list[Tens
 
     Args:
         file: Tab-separated like the ``.item`` file, with its header; the items may have any names.
-        dataset: That the model was trained on, any part of it: it knows the numbers of tokens.
+        dataset: Dataset that the model was trained on, any part of it: it knows the numbers of tokens.
 
     Returns:
         The items' names, and one column for each of ``item_features``, as ``network.vectors_of_new_items`` takes them.

@@ -35,7 +35,7 @@ class ObservedNegatives:
     Filters by number of interactions have counted both kinds. An interaction without a value is a positive.
 
     Args:
-        dataset: With ids in place and floats not yet normalised; it is not changed.
+        dataset: Dataset with ids in place and floats not yet normalised; it is not changed.
         field: The column.
 
     Raises:
@@ -80,7 +80,7 @@ class ObservedNegatives:
             held_out: Validation and test part.
 
         Raises:
-            RequestError: There are none.
+            RequestError: A part has no observed negatives.
         """
         users, items = self._known(dataset, held_out)
         getLogger().info(f"training knows {len(users):,} of them")

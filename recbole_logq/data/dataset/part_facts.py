@@ -14,8 +14,8 @@ def facts_of_parts(users: Tensor, items: Tensor, part: Tensor, first_has_no_targ
     """A sentence for each part after training, and whether it is more than a size.
 
     Args:
-        users: Of the interactions; int64 ``[interactions]``.
-        items: Likewise.
+        users: Users of the interactions; int64 ``[interactions]``.
+        items: Items of the interactions, of the same shape.
         part: Number of the part of each; int64 ``[interactions]``.
         first_has_no_target: Whether the model is not tested on a user's first interaction.
     """
@@ -41,7 +41,7 @@ def overlap_in_time(users: Tensor, times: Tensor) -> str | None:
     """A sentence if parts do not come one after the other in time; None if they do for every user.
 
     Args:
-        users: Of the interactions in the order of users, parts and times; int64 ``[interactions]``.
+        users: Users of the interactions, in the order of users, parts and times; int64 ``[interactions]``.
         times: float64 ``[interactions]``.
     """
     back = (users[1:] == users[:-1]) & (times[1:] < times[:-1])

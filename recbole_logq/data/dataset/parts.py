@@ -86,7 +86,7 @@ class ReadyMadeMixin(FilterMixin):
             self.inter_feat = rows[rows.index.isin(first)].copy()
 
     def _filter_by_counts(self) -> None:
-        """Of the training part: an id that falls out there leaves all parts, and so does a new one if 0 is too few."""
+        """Filter by counts of the training part: an id that fails there leaves all parts, a new one if 0 is too few."""
         bounds = {self.uid_field: self.config["user_inter_num_interval"]}
         bounds[self.iid_field] = self.config["item_inter_num_interval"]
         if not self.is_ready_made or all(map(no_bound, bounds.values())):

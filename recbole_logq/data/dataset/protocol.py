@@ -54,10 +54,10 @@ def require_common(results: Sequence[dict[str, Any]]) -> None:
     """Refuse to set results side by side that were not measured the same way.
 
     Args:
-        results: As :func:`recbole_logq.run` returns them.
+        results: Results of :func:`recbole_logq.run`.
 
     Raises:
-        RequestError: Naming the first difference and the setting that removes it.
+        RequestError: The protocols differ; the message names the first difference and the setting that removes it.
     """
     for one in results:
         if one.get("trained_on", one["fingerprint"]["train"]) != one["fingerprint"]["train"]:
@@ -98,7 +98,7 @@ _COMMON = (
     "--eval_args.targets=last"
 )
 _OF_OLDER = {"request_time": "unknown"}
-"""Of records from before there was another value."""
+"""Values of records from before there was another one."""
 # What two runs must have in common, the weightiest first, and what to set.
 _REMEDY = {
     "split": _COMMON,

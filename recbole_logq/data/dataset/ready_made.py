@@ -29,7 +29,7 @@ def check_ready_made(values: dict[str, Any], external: dict[str, Any]) -> None:
         external: What the user set.
 
     Raises:
-        RequestError: In one line, naming what to leave out or to set.
+        RequestError: The settings do not fit each other; one line names what to leave out or to set.
     """
     user, item = values["USER_ID_FIELD"], values["ITEM_ID_FIELD"]
     if not user or not item or user == item:

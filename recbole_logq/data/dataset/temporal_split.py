@@ -61,7 +61,7 @@ class TemporalSplit:
     """The two cuts on one dataset's times, and what the split left out.
 
     Args:
-        eval_args: As checked by :func:`check_temporal`.
+        eval_args: ``eval_args``, checked by :func:`check_temporal`.
         times: Times of all interactions, in seconds when the cuts are dates; float64 ``[interactions]``.
 
     Attributes:
@@ -88,8 +88,8 @@ class TemporalSplit:
 
         Args:
             before: Interactions before the first cut.
-            later: Those from it on.
-            training: Those before it that the filters left.
+            later: Interactions from the first cut on.
+            training: Interactions before the first cut that the filters left.
             user: Name of the user column.
             item: Name of the item column.
         """
@@ -108,7 +108,7 @@ class TemporalSplit:
         Args:
             times: float64 ``[rows]``.
             users: int64 ``[rows]``.
-            position: Grows with time within a user; int64 ``[rows]``.
+            position: Places that grow with time within a user; int64 ``[rows]``.
         """
         valid = ((times >= self.valid_from) & (times < self.test_from)).nonzero().flatten()
         test = (times >= self.test_from).nonzero().flatten()

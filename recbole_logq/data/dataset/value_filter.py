@@ -57,10 +57,10 @@ def intervals_of(key: str, value: Any) -> list[Interval]:
 
     Args:
         key: The setting, for messages.
-        value: As it was given.
+        value: Value of the setting.
 
     Raises:
-        RequestError: It is no interval, in a sentence that shows the form.
+        RequestError: The value is no interval; the message shows the form.
     """
     # "[3,5]" is a list to YAML, which knows no other intervals.
     text = f"[{value[0]},{value[1]}]" if isinstance(value, list) and len(value) == 2 else value
@@ -75,10 +75,10 @@ def tokens_of(key: str, value: Any) -> list[str]:
 
     Args:
         key: The setting, for messages.
-        value: As it was given; texts are those of the file.
+        value: Value of the setting; texts are those of the file.
 
     Raises:
-        RequestError: It is no list of names.
+        RequestError: The value is no list of names.
     """
     if not isinstance(value, list) or not value:
         raise RequestError(f"{key}={value!r}: the column holds names, so give a list of them, such as [SE,NO]")

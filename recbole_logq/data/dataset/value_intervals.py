@@ -14,7 +14,7 @@ FORM = 'an interval such as "[5,inf)" ([ and ] take the end in, ( and ) do not; 
 
 
 class Interval(NamedTuple):
-    """From ``low`` to ``high``, either of which belongs to it or not."""
+    """Numbers from ``low`` to ``high``, either of which belongs to it or not."""
 
     low: float
     high: float
@@ -31,7 +31,7 @@ def parse_intervals(text: Any) -> list[Interval]:
     """Read a text of intervals.
 
     Raises:
-        ValueError: It is none, in words that show the form.
+        ValueError: The text is no interval; the message shows the form.
     """
     intervals = []
     for part in str(text).split(";"):

@@ -62,8 +62,8 @@ class Windows:
         """The positions of windows, token after token; shapes are worked out on the host.
 
         Args:
-            index: Which windows; int64 ``[batch]``, on the host.
-            device: Of what is given back.
+            index: Numbers of the windows; int64 ``[batch]``, on the host.
+            device: Device of the result.
 
         Returns:
             The packing of the windows, and where each of its tokens lies in ``items``, int64 ``[tokens]``: the target;
@@ -87,7 +87,7 @@ class Windows:
         return int((self._last - self._first + self.length).sum())
 
     def expected_units(self, n_items: int) -> tuple[torch.Tensor, int]:
-        """In how many windows each item is a target, and how many windows there are, averaged over random cuts.
+        """Number of windows in which each item is a target, and number of windows, averaged over random cuts.
 
         Two targets of a user that lie ``g`` positions apart share a window with probability ``max(0, 1 - g/length)``,
         and ``m + 1`` positions make ``1 + m/length`` windows on average (Hermite's identity): both are exact.

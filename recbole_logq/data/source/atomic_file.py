@@ -35,7 +35,7 @@ def read_table(path: str, **options: Any) -> pd.DataFrame:
         The named columns. A column of single tokens is categorical where the parser in C read it, else of strings.
 
     Raises:
-        ValueError: As pandas' parser in Python says it.
+        ValueError: The file cannot be parsed; the message is that of pandas' Python parser.
     """
     if _is_plain(path, options["encoding"], options["delimiter"]):
         kinds = {name: "category" if name.endswith(":token") else kind for name, kind in options["dtype"].items()}
@@ -69,7 +69,7 @@ def no_number(path: str, **options: Any) -> str | None:
 
     Args:
         path: The file.
-        options: As for :func:`read_table`, which has failed with them.
+        options: Options with which :func:`read_table` has failed.
     """
     numbers = [name for name, kind in options["dtype"].items() if kind is np.float64]
     try:

@@ -17,7 +17,7 @@ class AtomicText:
 
     Args:
         file: The file.
-        config: Reads ``encoding`` and ``field_separator``, of one character or several.
+        config: Settings, of which ``encoding`` and ``field_separator`` (one character or several) are read.
 
     Raises:
         RequestError: The first line declares no columns, or is not text in that encoding.

@@ -22,7 +22,7 @@ def declared(file: Path, config: Any) -> dict[str, str]:
 
     Args:
         file: An atomic file.
-        config: Reads ``encoding`` and ``field_separator``.
+        config: Settings, of which ``encoding`` and ``field_separator`` are read.
 
     Raises:
         RequestError: The first line does not declare columns as ``name:type``, or is not text in that encoding.

@@ -16,7 +16,7 @@ def count_rows(path: str, encoding: str | None, expected: int) -> int:
     Args:
         path: The file.
         encoding: Encoding of the file; UTF-8 for None.
-        expected: How many there should be.
+        expected: Number of rows that there should be.
     """
     ends, last = 0, b"\n"
     for block in blocks(path):
@@ -33,7 +33,7 @@ def uneven_lines(path: str, encoding: str | None, delimiter: str) -> tuple[int, 
     Args:
         path: The file; where it has a quotation mark, which may hold separators, nothing is said of it.
         encoding: Encoding of the file; UTF-8 for None.
-        delimiter: Between fields.
+        delimiter: Separator of fields.
 
     Returns:
         None where all lines are even.
@@ -58,7 +58,7 @@ def quoted_lines(path: str, encoding: str | None, delimiter: str) -> int:
     Args:
         path: The file.
         encoding: Encoding of the file; UTF-8 for None.
-        delimiter: Between fields.
+        delimiter: Separator of fields.
     """
     if not any(b'"' in block for block in blocks(path)):
         return 0

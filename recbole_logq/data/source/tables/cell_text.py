@@ -20,10 +20,10 @@ def texts(cells: Any, where: str) -> list[str | None]:
 
     Args:
         cells: An Arrow array.
-        where: Names the column and its file, for the error.
+        where: Column and file, as the error names them.
 
     Raises:
-        RequestError: It holds what is no name, such as lists, or numbers that are not exact.
+        RequestError: The column holds what is no name, such as lists, or numbers that are not exact.
     """
     cells = plain(cells)
     kind = cells.type

@@ -65,7 +65,7 @@ class Content:
 
     @property
     def suffix(self) -> str:
-        """Of the name, in small letters, without that of a compression."""
+        """Suffix of the name in lower case, without that of a compression."""
         suffixes = [suffix.lower() for suffix in self.path.suffixes if suffix.lower() not in _SUFFIXES]
         return suffixes[-1] if suffixes else ""
 
@@ -74,7 +74,7 @@ class Content:
         """The text from its beginning, line ends as they are.
 
         Raises:
-            RequestError: It is not text in its encoding, or cannot be unpacked.
+            RequestError: The content is not text in its encoding, or cannot be unpacked.
         """
         try:
             with _unpacked(self.path, self.packed) as raw, _decoded(raw, self.encoding) as lines:
@@ -93,7 +93,7 @@ def look_at(path: Path, encoding: str | None = None) -> Content:
         encoding: encoding of text where no byte order mark says it; UTF-8 when None.
 
     Raises:
-        RequestError: There is none, it is neither text nor Parquet, or the encoding is another one.
+        RequestError: The file is missing, is neither text nor Parquet, or the encoding is another one.
     """
     if not path.is_file():
         raise RequestError(f"{path}: no such file")

@@ -19,7 +19,7 @@ class ParquetTable:
         path: The file.
 
     Raises:
-        RequestError: It is damaged.
+        RequestError: The file is damaged.
     """
 
     def __init__(self, path: Path) -> None:
