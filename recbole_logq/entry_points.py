@@ -28,7 +28,7 @@ def load(group: str, name: str) -> None:
     """Import what a package names, so that it registers itself.
 
     Raises:
-        RequestError: It cannot be imported, or two packages have the name; the message says which.
+        RequestError: The module cannot be imported, or two packages have the name; the message says which.
     """
     # An environment may list one package twice, once as it is edited and once as it was built.
     points = list({(point.value, _package(point)): point for point in entry_points(group=group, name=name)}.values())

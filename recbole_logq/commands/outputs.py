@@ -36,7 +36,7 @@ def check_json(flag: str, target: Any, keys: Keys) -> None:
         keys: What an earlier output of the command has.
 
     Raises:
-        RequestError: It cannot be written, is named like something else, or something else is there.
+        RequestError: The file cannot be written, is named like something else, or something else is there.
     """
     check_output(flag, target, (".json",), lambda path: _is_json(path, keys))
 

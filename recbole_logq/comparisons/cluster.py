@@ -19,7 +19,7 @@ def run_on_cluster(store: Store, runs: Sequence[PlannedRun], address: str, repor
 
     Args:
         store: Store that the records go to.
-        runs: What is missing.
+        runs: Runs that are missing.
         address: ``auto``, ``host:port`` or a ``ray://`` address.
         report: Function called when a run has ended, well or not.
 

@@ -140,7 +140,7 @@ def write_record(file: str | Path, record: Record) -> None:
     """Write or replace a record; the lists of users and their values, which may be millions, are a line each.
 
     Raises:
-        WorkError: It cannot be written.
+        WorkError: The record cannot be written.
     """
     head = {key: value for key, value in record.items() if key not in ("users", "per_user")}
     lines = [json.dumps(head, indent=1, allow_nan=False).removesuffix("\n}") + ","]

@@ -74,7 +74,7 @@ class Process:
 
     Args:
         store: Store that its record goes to.
-        run: What to do.
+        run: Run to do.
         threads: Number of threads of its computation.
         prepared: What starts it in an instant; a fresh process where that cannot, or for None.
     """
@@ -132,7 +132,7 @@ def run_in_processes(store: Store, runs: Sequence[PlannedRun], processes: int, r
 
     Args:
         store: Store that the records go to.
-        runs: What is missing.
+        runs: Runs that are missing.
         processes: Number of runs at a time; the machine's cores are shared out among them.
         report: Function called when a run has ended, well or not.
     """

@@ -104,7 +104,7 @@ def fetch(config: Any, missing: bool = True) -> None:
 
     Raises:
         RequestError: No such dataset, or its files are not what RecBole reads.
-        WorkError: It could not be fetched or read.
+        WorkError: The dataset could not be fetched or read.
     """
     folder = Path(config["data_path"])  # with the dataset's name at its end
     try:

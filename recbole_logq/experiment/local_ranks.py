@@ -35,7 +35,7 @@ def run_ranks(nproc: int, words: list[str]) -> None:
     """Run the command ``words`` in ``nproc`` processes on this machine.
 
     Raises:
-        RanksFailedError: One of them failed or was killed; the others have been ended.
+        RanksFailedError: A process failed or was killed; the others have been ended.
         WorkError: The command was interrupted.
     """
     from torch.distributed import TCPStore

@@ -75,7 +75,7 @@ def settings_of_checkpoint(state: dict[str, Any], file: str, given: type | None 
         given: The model's class, where it was given as one.
 
     Raises:
-        RequestError: One has a value that the model's schema does not know, or leads to a file elsewhere.
+        RequestError: A setting has a value that the model's schema does not know, or leads to a file elsewhere.
     """
     check_stored(state, file, given)
     stored, model = state["config"], state["config"]["model"]

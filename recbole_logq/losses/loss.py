@@ -72,7 +72,7 @@ class Loss(ABC):
             negatives: `[rows, pool]`, scores of the pool. It never contains the column that came from the row's own
                 positive - except for a catalogue loss, where it is the whole catalogue.
             terms: What `Pool.terms` gave. Default: nothing is known of the pool.
-            **keywords: The same by name, see `Terms`: `positive_log_q`, `negative_log_q`, `valid`, `excluded_log_q`,
+            **keywords: Fields of `Terms` by name: `positive_log_q`, `negative_log_q`, `valid`, `excluded_log_q`,
                 `log_n`, `certain`.
 
         Returns:

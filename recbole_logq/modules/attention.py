@@ -17,7 +17,7 @@ def causal_attention(heads: Tensor, bias: Bias | None = None) -> Tensor:
     """Query, key and value ``[rows, length, 3, heads, d]`` to ``[rows, length, heads, d]``.
 
     Args:
-        heads: All three.
+        heads: Query, key and value, of that shape.
         bias: What is added to the scores, -inf where the key comes later than the query; None for nothing but that.
     """
     if bias is not None and heads.device.type == "cpu":

@@ -136,7 +136,7 @@ class Fields(nn.Module):
         Args:
             columns: Columns, at least one.
             seen, size, std: As for :meth:`TokenField.learned`.
-            sparse: Says of a number of tokens whether their table has sparse gradients.
+            sparse: Function from a number of tokens to whether their table has sparse gradients.
         """
         return cls(_learned(columns, seen, size, std, sparse))
 

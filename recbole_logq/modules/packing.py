@@ -88,7 +88,7 @@ class Packing:
         What the function computes at a real position must not depend on later positions: padding holds other tokens.
 
         Args:
-            function: What is applied.
+            function: Function that is applied.
             tokens: ``[tokens, ...]``.
             *more: Further arguments of the function, one for each bucket.
         """

@@ -20,7 +20,7 @@ def tiled_attention(heads: Tensor, bias: Bias, longest: int | None = None) -> Te
     """Query, key and value ``[rows, length, 3, heads, d]`` to ``[rows, length, heads, d]``.
 
     Args:
-        heads: All three.
+        heads: Query, key and value, of that shape.
         bias: What is added to the scores.
         longest: None for the softmax of ``score / sqrt(d) + bias``; the longest sequence for ``silu(score + bias) /
             longest``.

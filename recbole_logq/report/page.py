@@ -81,7 +81,7 @@ class Figures:
     """Figures beside and below each other, as many as fit, under keys that show and hide their series in the section.
 
     Attributes:
-        figures: What is drawn.
+        figures: Figures, drawn as SVG or markup.
         label: What the keys choose among.
         series: Number of each series by its name; no keys where there is none.
     """

@@ -27,7 +27,7 @@ def run_search(ray: Any, search: Search, how: SweepSettings, records: Records, c
 
     Args:
         ray: The module, connected.
-        search: What to vary.
+        search: Search to run.
         how: Settings of the search.
         records: Records of this search; trials that are over are not run again, those that were cut off go on.
         config: Configuration of any trial, for what all share.

@@ -72,7 +72,7 @@ class SequenceCache:
                 and sizes are looked at.
 
         Raises:
-            RequestError: It is no cache, or not as it was written.
+            RequestError: The folder is no cache, or not as it was written.
         """
         folder = Path(folder)
         meta = _read_meta(folder)

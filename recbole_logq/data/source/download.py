@@ -23,7 +23,7 @@ def download(url: str, target: Path, timeout: float = CONNECT_TIMEOUT) -> None:
     """Stream `url` into the file `target`.
 
     Args:
-        url: What to fetch.
+        url: Address to fetch from.
         target: The file to write; its folder exists.
         timeout: Seconds to wait for the connection and for each block of data.
 

@@ -94,7 +94,7 @@ def address_of(name: str, data_path: str | Path) -> str | None:
     """Where a data set has to be fetched from; None if it is there.
 
     Raises:
-        UnknownDatasetError: It is not there, and there is no known address.
+        UnknownDatasetError: The dataset is not there, and there is no known address.
     """
     folder = Path(data_path) / name
     if name == PACKAGED or _has_interactions(folder, name):
