@@ -201,7 +201,7 @@ class MetricRegistry(Registry[Any]):
         """Refuse what cannot be called, and names that a result could not have.
 
         Raises:
-            ValueError: The name is wrong; the message says what it should be.
+            ValueError: The metric cannot be called, or its name is none; the message says what it should be.
         """
         if not callable(entry):
             raise ValueError(f"metric {name!r} is {entry!r}: make it a function or a metric class of RecBole's")

@@ -342,7 +342,7 @@ def check_magnitudes(given: Any, path: str = "") -> None:
     """Refuse whole numbers that no float holds, wherever they stand: arithmetic would overflow in the middle of work.
 
     Raises:
-        RequestError: A setting is refused; the message names it.
+        RequestError: A whole number is too large; the message names the setting.
     """
     parts = given.items() if isinstance(given, dict) else enumerate(given) if isinstance(given, list | tuple) else ()
     for key, value in parts:

@@ -107,7 +107,7 @@ def restore_own(file: str, **changes: Any) -> Restored:
         **changes: Settings that make no other model, such as ``data_path``; ``plugins`` among them are run.
 
     Raises:
-        RequestError: The model is one of RecBole's, or the reasons of :func:`restore`.
+        RequestError: The model is one of RecBole's; also for the reasons of :func:`restore`.
     """
     from recbole_logq import compat
     from recbole_logq.models.resolve import split_name

@@ -80,7 +80,7 @@ class ObservedNegatives:
             held_out: Validation and test part.
 
         Raises:
-            RequestError: A part has no observed negatives.
+            RequestError: No observed negative lies before its user's first held-out target.
         """
         users, items = self._known(dataset, held_out)
         getLogger().info(f"training knows {len(users):,} of them")
