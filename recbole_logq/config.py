@@ -19,7 +19,7 @@ from recbole_logq.layers import over
 from recbole_logq.parsing import nest, parse_value, read_yaml
 from recbole_logq.plugin_errors import described, place_of
 from recbole_logq.plugins import load_plugins, plugin_names
-from recbole_logq.settings import DATA_PATH, check_keys, check_kinds, check_magnitudes, check_types, whole_numbers
+from recbole_logq.settings import DATA_PATH, check_keys, check_kinds, check_magnitudes, check_types
 
 compat.apply()
 
@@ -146,7 +146,6 @@ class Config(RecBoleConfig):
             final["plugins"] = plugin_names(final["plugins"]) or None
         final.update(check_types(final, schema))
         check_kinds(external, internal, set(schema.model_fields))
-        final |= whole_numbers(external, internal, set(schema.model_fields))
         self._count_processes(final)
         if is_temporal(final["eval_args"]) and "order" not in (external.get("eval_args") or {}):
             final["eval_args"]["order"] = "TO"  # a split by time has no other

@@ -87,15 +87,14 @@ def read_option(key: str, value: Any, wanted: set[type]) -> Any:
 
 def _options_of(key: str, given: dict[str, Any], defaults: dict[str, Any]) -> dict[str, set[type]]:
     """The plain types of a section's options: those of the source of negatives or the loss, or of the defaults."""
-    default = defaults.get(key) or {}
+    default = defaults.get(key)
+    default = default if isinstance(default, dict) else {}
     registry: Registry[Any] = losses
     name = given.get("loss", defaults.get("loss"))
     if key == "negatives":
         registry, name = samplers, given[key].get("source", default.get("source"))
     elif key != "loss_options":
-        return (
-            {option: _kinds_of_value(value) for option, value in default.items()} if isinstance(default, dict) else {}
-        )
+        return {option: _kinds_of_value(value) for option, value in default.items()}
     try:
         return {**option_kinds(registry.get(str(name))), "source": {str}}
     except ValueError:  # there is no such loss or source, which is said later

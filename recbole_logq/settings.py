@@ -380,27 +380,6 @@ def check_kinds(given: dict[str, Any], defaults: dict[str, Any], checked: set[st
             raise RequestError(f"{key}={value!r}: a number, such as its default {default}")
 
 
-def whole_numbers(given: dict[str, Any], defaults: dict[str, Any], checked: set[str]) -> dict[str, Any]:
-    """Whole numbers out of what :func:`check_kinds` takes that are written as floats: RecBole's models count with them.
-
-    Returns:
-        Settings of which the default is a whole number, or a list of them: ``1.0`` becomes 1.
-    """
-    return {
-        key: [int(part) for part in value] if isinstance(value, list) else int(value)
-        for key, value in given.items()
-        if key not in checked and _is_whole(value) and _is_whole(defaults.get(key), floats=False)
-    }
-
-
-def _is_whole(value: Any, floats: bool = True) -> bool:
-    parts = value if isinstance(value, list) else [value]
-    numbers = [
-        part for part in parts if isinstance(part, int | float if floats else int) and not isinstance(part, bool)
-    ]
-    return bool(parts) and len(numbers) == len(parts) and all(float(part).is_integer() for part in numbers)
-
-
 def check_types(values: dict[str, Any], schema: type[BaseModel]) -> dict[str, Any]:
     """Check types and ranges; returns the checked values of the schema's own fields (``1.0`` for a count becomes 1).
 
