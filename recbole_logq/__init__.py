@@ -18,9 +18,7 @@ What the commands do, from Python (each returns what the command reports):
 
 from __future__ import annotations
 
-from typing import Any
-
-from recbole_logq.faces import shown
+from recbole_logq.faces import face
 from recbole_logq.version import __version__
 
 _NAMES = {
@@ -39,11 +37,4 @@ _NAMES = {
     "Config": "config",
 }
 __all__ = ["__version__", *sorted(_NAMES)]
-
-
-def __getattr__(name: str) -> Any:
-    return shown(__name__, _NAMES, name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = face(__name__, _NAMES)

@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from typing import Any
 
 
-def shown(package: str, names: Mapping[str, str], name: str) -> Any:
-    """A name of a package's face, for its ``__getattr__``: RecBole, pandas and torch take seconds to import.
+def face(package: str, names: Mapping[str, str]) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
+    """``__getattr__`` and ``__dir__`` of a package: RecBole, pandas and torch take seconds to import.
 
     Args:
-        package: Dotted name of the package.
-        names: Module below the package, by the name that it defines.
-        name: Name that is asked for.
-
-    Raises:
-        AttributeError: The face has no such name.
+        package: Dotted name of the package, which has an ``__all__``.
+        names: Module below the package, by the name that it defines; one that begins with a dot lies beside the
+            package.
     """
-    if name not in names:
-        raise AttributeError(f"module {package!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{package}.{names[name]}"), name)
+
+    def get(name: str) -> Any:
+        if name not in names:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        return getattr(importlib.import_module(f".{names[name]}", package), name)
+
+    def listed() -> list[str]:
+        shown = vars(sys.modules[package])
+        return sorted({*shown, *shown["__all__"]})
+
+    return get, listed

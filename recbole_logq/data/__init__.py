@@ -10,9 +10,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from recbole_logq.faces import shown
+from recbole_logq.faces import face
 
 _NAMES = {
     "convert": "source.convert",
@@ -29,11 +27,4 @@ _NAMES = {
     "read_new_items": "dataset.new_items",
 }
 __all__ = [*sorted(_NAMES)]
-
-
-def __getattr__(name: str) -> Any:
-    return shown(__name__, _NAMES, name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = face(__name__, _NAMES)

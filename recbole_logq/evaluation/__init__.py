@@ -9,9 +9,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from recbole_logq.faces import shown
+from recbole_logq.faces import face
 
 _NAMES = {
     "Catalogue": "top_k",
@@ -38,11 +36,4 @@ _NAMES = {
     "uniformity": "diagnostics",
 }
 __all__ = [*sorted(_NAMES)]
-
-
-def __getattr__(name: str) -> Any:
-    return shown(__name__, _NAMES, name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = face(__name__, _NAMES)

@@ -8,9 +8,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from recbole_logq.faces import shown
+from recbole_logq.faces import face
 
 _NAMES = {
     "gradients": "command",
@@ -23,11 +21,4 @@ _NAMES = {
     "fold": "folding",
 }
 __all__ = [*sorted(_NAMES)]
-
-
-def __getattr__(name: str) -> Any:
-    return shown(__name__, _NAMES, name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__ = face(__name__, _NAMES)

@@ -13,6 +13,7 @@ needs.
 
 from typing import Any
 
+from recbole_logq.faces import face
 from recbole_logq.losses.loss import Loss
 from recbole_logq.losses.pairing import check_pairing
 from recbole_logq.losses.reduction import mean_over_rows
@@ -36,15 +37,7 @@ def get_loss(name: str, **options: Any) -> Loss:
 
 
 import_submodules(__name__)
-_CLASSES = {losses.get(name).__name__: losses.get(name) for name in losses.names() if losses.packaged(name)}
-__all__ += sorted(_CLASSES)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _CLASSES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return _CLASSES[name]
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+_CLASSES = [losses.get(name) for name in losses.names() if losses.packaged(name)]
+_NAMES = {entry.__name__: entry.__module__.removeprefix(f"{__name__}.") for entry in _CLASSES}
+__all__ += sorted(_NAMES)
+__getattr__, __dir__ = face(__name__, _NAMES)

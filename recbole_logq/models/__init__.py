@@ -8,34 +8,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from recbole_logq.faces import face
 
-from recbole_logq.faces import shown
-
-_SETTINGS = (
-    "Count",
-    "CountOrZero",
-    "Positive",
-    "PositiveOrZero",
-    "RetrievalSettings",
-    "SASRecSettings",
-    "Share",
-    "TwoTowerSettings",
-)
 _NAMES = {
     "HistoryEncoder": "history_encoder",
     "RetrievalMixin": "retrieval",
     "TwoTower": "two_tower",
     "SASRec": "sasrec",
+    "Count": ".settings",
+    "CountOrZero": ".settings",
+    "Positive": ".settings",
+    "PositiveOrZero": ".settings",
+    "RetrievalSettings": ".settings",
+    "SASRecSettings": ".settings",
+    "Share": ".settings",
+    "TwoTowerSettings": ".settings",
 }
-__all__ = [*sorted(_NAMES), *_SETTINGS]
-
-
-def __getattr__(name: str) -> Any:
-    if name in _SETTINGS:
-        return shown("recbole_logq", dict.fromkeys(_SETTINGS, "settings"), name)
-    return shown(__name__, _NAMES, name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__all__ = [*sorted(_NAMES)]
+__getattr__, __dir__ = face(__name__, _NAMES)

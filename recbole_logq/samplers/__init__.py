@@ -11,8 +11,7 @@ returns; ``valid_columns`` makes the mask of a pool, with ``Exclusion`` and ``Us
 negative.
 """
 
-from typing import Any
-
+from recbole_logq.faces import face
 from recbole_logq.registry import import_submodules, samplers
 from recbole_logq.samplers.exclusion import MASKS, Exclusion, exclusion_of, shared_items, window_items
 from recbole_logq.samplers.mask import any_column, group_of_columns, mask_function, valid_columns
@@ -50,15 +49,7 @@ def get_sampler(name: str) -> type[Sampler]:
 
 
 import_submodules(__name__)
-_CLASSES = {samplers.get(name).__name__: samplers.get(name) for name in samplers.names() if samplers.packaged(name)}
-__all__ += sorted(_CLASSES)
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _CLASSES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return _CLASSES[name]
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+_CLASSES = [samplers.get(name) for name in samplers.names() if samplers.packaged(name)]
+_NAMES = {entry.__name__: entry.__module__.removeprefix(f"{__name__}.") for entry in _CLASSES}
+__all__ += sorted(_NAMES)
+__getattr__, __dir__ = face(__name__, _NAMES)
