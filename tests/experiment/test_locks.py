@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from recbole_logq.errors import RequestError, WorkError
 from recbole_logq.experiment.locks import alone_in, sole_writer
@@ -63,3 +65,20 @@ def test_where_nothing_can_be_written(tmp_path: Path) -> None:
         pass
     with pytest.raises(RequestError, match="set --folder=FOLDER"), alone_in(tmp_path / "file", "sweep"):
         pass
+
+
+def test_a_run_that_only_looks_at_a_lock_stops_no_other(tmp_path: Path) -> None:
+    place = tmp_path / ".a.pth.lock"
+    look = FileLock(place)
+    look.acquire()
+
+    def taken_away() -> None:  # as remove_left_locks does with a lock that nobody seemed to hold
+        place.unlink()
+        look.release()
+
+    threading.Timer(0.1, taken_away).start()
+    with sole_writer(tmp_path / "a.pth"):
+        assert place.exists()
+        with pytest.raises(RequestError, match="another run is writing"), sole_writer(tmp_path / "a.pth"):
+            pass
+    assert not list(tmp_path.iterdir())
