@@ -63,7 +63,7 @@ def sweep(
         label = f"{search.name}: " if len(plan.searches) > 1 else ""
         names = [parameter.name.partition(".")[0] for parameter in search.space]
         try:
-            check_request(search.model, search.dataset, {**dict.fromkeys(names), **search.settings})
+            check_request(search.model, search.dataset, search.settings, searched=names)
         except RequestError as error:
             raise RequestError(f"{label}{error}") from error
     from recbole_logq.sweeps.sweep_check import check
