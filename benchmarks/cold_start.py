@@ -32,6 +32,7 @@ from recbole_logq.data.source.known_datasets import ensure_dataset
 from recbole_logq.evaluation.measures import per_user
 from recbole_logq.evaluation.top_k import Catalogue
 from recbole_logq.experiment.restore import restore
+from recbole_logq.markup import markdown_table
 from recbole_logq.training import checkpoint
 
 DATA = Path("datasets")
@@ -154,8 +155,6 @@ def table() -> str:
     """Recall and NDCG at 10, mean and standard deviation over seeds."""
     where = {"among_held_out": "held-out items alone", "whole_catalogue": "whole catalogue"}
     heads = [f"{title}, {metric}@10" for title in where.values() for metric in ("Recall", "NDCG")]
-    lines = [" | ".join(["| run", "seeds", *heads, "warm NDCG@10 |"])]
-    lines.append("|---" * (len(heads) + 3) + "|")
 
     def cells(runs: list[dict[str, Any]]) -> list[str]:
         found = [spread([one[part][metric] for one in runs]) for part in where for metric in ("recall", "ndcg")]
@@ -164,8 +163,8 @@ def table() -> str:
     rows = EXPERIMENT.rows(cells)
     if floor := [one["random"] for one in EXPERIMENT.stored("ids")]:
         chance = [f"{sum(one[metric] for one in floor) / len(floor):.4f}" for metric in ("recall", "ndcg")]
-        lines.append("| a random ranking, expected | | " + " | ".join(chance) + " | | | |")
-    return "\n".join([*lines, *rows])
+        rows.insert(0, ["a random ranking, expected", "", *chance, "", "", ""])
+    return markdown_table(["run", "seeds", *heads, "warm NDCG@10"], rows)
 
 
 if __name__ == "__main__":

@@ -60,13 +60,13 @@ class Experiment:
         files = [self._file(name, seed) for seed in self.runs[name]["seeds"]]
         return [json.loads(file.read_text(encoding="utf-8")) for file in files if file.is_file()]
 
-    def rows(self, cells: Callable[[list[dict[str, Any]]], list[str]]) -> list[str]:
+    def rows(self, cells: Callable[[list[dict[str, Any]]], list[str]]) -> list[list[str]]:
         """A table line for every entry that has finished runs: its name, its seeds, and ``cells`` of its runs."""
         lines = []
         for name in self.runs:
             if runs := self.stored(name):
                 seeds = ", ".join(str(one["seed"]) for one in runs)
-                lines.append("| " + " | ".join([name, seeds, *cells(runs)]) + " |")
+                lines.append([name, seeds, *cells(runs)])
         return lines
 
     def _file(self, name: str, seed: int) -> Path:
