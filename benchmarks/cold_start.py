@@ -31,9 +31,8 @@ from recbole_logq.data.dataset.histories import HISTORY, last_items, max_history
 from recbole_logq.data.source.known_datasets import ensure_dataset
 from recbole_logq.evaluation.measures import per_user
 from recbole_logq.evaluation.top_k import Catalogue
-from recbole_logq.experiment.restore import restore
+from recbole_logq.experiment.restore import open_checkpoint
 from recbole_logq.markup import markdown_table
-from recbole_logq.training import checkpoint
 
 DATA = Path("datasets")
 SHARE, MIN_INTERACTIONS, CUTOFF = 0.1, 20, 10
@@ -70,9 +69,8 @@ def held_out_dataset(seed: int) -> str:
 @torch.no_grad()
 def cold(result: dict[str, Any]) -> dict[str, Any]:
     """Rankings of the held-out items, and what a random ranking among them would give."""
-    state = checkpoint.load(result["checkpoint"])
     config = Config(result["model"], result["dataset"], None, result["given"])
-    restored = restore(result["checkpoint"], state, config)
+    restored = open_checkpoint(result["checkpoint"]).restore(config)
     model, data = restored.network.eval(), restored.parts[0]
     lines = (DATA / result["dataset"] / HELD_OUT).read_text(encoding="utf-8").splitlines()[1:]
     pairs = [line.split("\t")[:2] for line in lines]
