@@ -13,6 +13,7 @@ from typing import Any
 
 from recbole_logq.audits.audit_page import TITLES, readable
 from recbole_logq.audits.time_order_audit import audit
+from recbole_logq.markup import markdown_table
 
 RESULTS = Path(__file__).parent / "results" / "audits"
 # RecBole's packaged settings of ml-100k bring times to [0, 1], which those of no other dataset do.
@@ -28,13 +29,13 @@ def table() -> str:
     """One column a dataset."""
     stored = {name: _file(name) for name in DATASETS if _file(name).is_file()}
     reports: list[dict[str, Any]] = [json.loads(file.read_text(encoding="utf-8")) for file in stored.values()]
-    lines = ["| | " + " | ".join(stored) + " |", "|---" * (len(reports) + 1) + "|"]
+    rows = []
     for section, title in TITLES.items():
-        lines.append(f"| **{title}** |" + " |" * len(reports))
+        rows.append([f"**{title}**", *[""] * len(reports)])
         for name in dict.fromkeys(name for report in reports for name in report.get(section, {})):
             values = (readable(name, report.get(section, {}).get(name, "-")) for report in reports)
-            lines.append(f"| {name} | " + " | ".join(values) + " |")
-    return "\n".join(lines)
+            rows.append([name, *values])
+    return markdown_table(["", *stored], rows)
 
 
 def _file(name: str) -> Path:

@@ -24,6 +24,7 @@ import torch
 
 from recbole_logq.experiment.run import peak_memory_mb
 from recbole_logq.losses import get_loss, limits, mean_over_rows
+from recbole_logq.markup import markdown_table
 from recbole_logq.modules.gradient_cache import in_parts
 from recbole_logq.modules.packing import Packing
 from recbole_logq.modules.transformer import SequenceEncoder
@@ -100,15 +101,14 @@ def main() -> None:
 def table() -> str:
     """The stored measurement."""
     stored = json.loads(RESULT.read_text(encoding="utf-8"))
-    lines = ["| windows | rows = pool | how | memory of the step | CPU s |", "|---|---|---|---|---|"]
+    rows = []
     for row in stored["rows"]:
         how = f"gradient_cache: {PART}" if row["cached"] else "in one piece"
         memory = f"{row['memory_mb'] / 1000:.2f} GB"
-        lines.append(f"| {row['windows']:,} | {row['pool']:,} | {how} | {memory} | {row['cpu_seconds']:.1f} |")
+        rows.append([f"{row['windows']:,}", f"{row['pool']:,}", how, memory, f"{row['cpu_seconds']:.1f}"])
     difference = stored["gradient_difference"]
-    return "\n".join(
-        [*lines, "", f"Gradient of the second line against the first: relative difference {difference:.0e}."]
-    )
+    table = markdown_table(["windows", "rows = pool", "how", "memory of the step", "CPU s"], rows)
+    return f"{table}\n\nGradient of the second line against the first: relative difference {difference:.0e}."
 
 
 if __name__ == "__main__":

@@ -31,8 +31,8 @@ from recbole_logq.data.dataset.histories import HISTORY, last_items, max_history
 from recbole_logq.data.source.known_datasets import ensure_dataset
 from recbole_logq.evaluation.measures import per_user
 from recbole_logq.evaluation.top_k import Catalogue
-from recbole_logq.experiment.restore import restore
-from recbole_logq.training import checkpoint
+from recbole_logq.experiment.restore import open_checkpoint
+from recbole_logq.markup import markdown_table
 
 DATA = Path("datasets")
 SHARE, MIN_INTERACTIONS, CUTOFF = 0.1, 20, 10
@@ -69,9 +69,8 @@ def held_out_dataset(seed: int) -> str:
 @torch.no_grad()
 def cold(result: dict[str, Any]) -> dict[str, Any]:
     """Rankings of the held-out items, and what a random ranking among them would give."""
-    state = checkpoint.load(result["checkpoint"])
     config = Config(result["model"], result["dataset"], None, result["given"])
-    restored = restore(result["checkpoint"], state, config)
+    restored = open_checkpoint(result["checkpoint"]).restore(config)
     model, data = restored.network.eval(), restored.parts[0]
     lines = (DATA / result["dataset"] / HELD_OUT).read_text(encoding="utf-8").splitlines()[1:]
     pairs = [line.split("\t")[:2] for line in lines]
@@ -154,8 +153,6 @@ def table() -> str:
     """Recall and NDCG at 10, mean and standard deviation over seeds."""
     where = {"among_held_out": "held-out items alone", "whole_catalogue": "whole catalogue"}
     heads = [f"{title}, {metric}@10" for title in where.values() for metric in ("Recall", "NDCG")]
-    lines = [" | ".join(["| run", "seeds", *heads, "warm NDCG@10 |"])]
-    lines.append("|---" * (len(heads) + 3) + "|")
 
     def cells(runs: list[dict[str, Any]]) -> list[str]:
         found = [spread([one[part][metric] for one in runs]) for part in where for metric in ("recall", "ndcg")]
@@ -164,8 +161,8 @@ def table() -> str:
     rows = EXPERIMENT.rows(cells)
     if floor := [one["random"] for one in EXPERIMENT.stored("ids")]:
         chance = [f"{sum(one[metric] for one in floor) / len(floor):.4f}" for metric in ("recall", "ndcg")]
-        lines.append("| a random ranking, expected | | " + " | ".join(chance) + " | | | |")
-    return "\n".join([*lines, *rows])
+        rows.insert(0, ["a random ranking, expected", "", *chance, "", "", ""])
+    return markdown_table(["run", "seeds", *heads, "warm NDCG@10"], rows)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from pathlib import Path
 from recbole_logq.comparisons.comparison import differences
 from recbole_logq.comparisons.runs import Store
 from recbole_logq.experiment.plan import make_plan
+from recbole_logq.markup import markdown_table
 from recbole_logq.report.comparison_tables import results
 from recbole_logq.report.summary import summarise
 
@@ -33,10 +34,9 @@ def table(title: str, time: str = "train s") -> str:
     (summary,) = summarise(done, differences(plan, done))
     head, lines = results(summary)
     places = [head.index(column) for column in (*MEASURED, time) if column in head]
-    rows = [[head[place] for place in places], ["---"] * len(places)]
-    rows += [[f"{line[place].text} {line[place].note}".strip() for place in places] for line in lines]
+    rows = [[f"{line[place].text} {line[place].note}".strip() for place in places] for line in lines]
     prints = ", ".join(dict.fromkeys(f"`{one['test']}`" for one in summary.fingerprints()))
-    text = "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    text = markdown_table([head[place] for place in places], rows)
     devices = ", ".join(dict.fromkeys(one["result"]["device"]["name"] for one in done))
     return f"{text}\n\n{len(done)} of {len(plan.runs)} runs, on {devices}. Test sets: {prints}."
 

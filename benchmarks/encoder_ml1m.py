@@ -18,6 +18,8 @@ from typing import Any
 
 from stored_runs import Experiment, prints
 
+from recbole_logq.markup import markdown_table
+
 SEEDS = [1]
 EPOCHS, COMPARED = (8, 20, 32, 40), 32
 """Shown, and sorted by."""
@@ -101,7 +103,7 @@ EXPERIMENT = Experiment(
 )
 
 
-def _line(run: str) -> tuple[tuple[bool, float], str]:
+def _line(run: str) -> tuple[tuple[bool, float], list[str]]:
     """What to sort by, and the table's line."""
     model, changes = RUNS[run]
     name = run.removeprefix(f"{model}-")
@@ -110,14 +112,14 @@ def _line(run: str) -> tuple[tuple[bool, float], str]:
     valid, last = {row["epoch"]: row["valid"] for row in one["history"]}, one["history"][-1]
     cells = [f"{valid[epoch]:.4f}" if epoch in valid else "-" for epoch in EPOCHS]
     compared = valid.get(COMPARED)
-    line = f"| {model} | {name} | {change} | {' | '.join(cells)} | {last['seconds'] / last['epoch']:.1f} |"
+    line = [model, name, change, *cells, f"{last['seconds'] / last['epoch']:.1f}"]
     return (compared is not None, compared or last["valid"]), line
 
 
 def table() -> str:
     """Each loss's variants that have run, by validation NDCG@10, the best first."""
-    epochs = " | ".join(f"epoch {epoch}" for epoch in EPOCHS)
-    lines = [f"| model | variant | changed | {epochs} | seconds an epoch |", "|---" * (4 + len(EPOCHS)) + "|"]
+    head = ["model", "variant", "changed", *(f"epoch {epoch}" for epoch in EPOCHS), "seconds an epoch"]
+    lines = []
     for model in VARIANTS:
         found = [_line(run) for run, (of, _) in RUNS.items() if of == model and EXPERIMENT.stored(run)]
         lines += [line for _, line in sorted(found, reverse=True)]
@@ -126,7 +128,7 @@ def table() -> str:
     cut = sum("cut" in one for one in runs)
     return "\n".join(
         [
-            *lines,
+            markdown_table(head, lines),
             "",
             f"Validation NDCG@10, seed 1, {len(runs)} of {len(RUNS)} variants, on {devices}, 15 at a time; "
             f"{cut} of them were cut after four minutes. Test set, not looked at: {prints(runs) or '-'}.",

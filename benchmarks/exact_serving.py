@@ -23,6 +23,7 @@ from stored_runs import Experiment, prints
 
 from recbole_logq.data.dataset.protocol import filters_history
 from recbole_logq.experiment.restore import restore_own
+from recbole_logq.markup import markdown_table
 from recbole_logq.serving import Retriever
 from recbole_logq.serving.export import export
 from recbole_logq.training.ranking import rank
@@ -108,7 +109,6 @@ def table() -> str:
     """Users whose lists are alike, and both NDCGs."""
     heads = ["users", "the same ten", "but for ties", "different", "largest difference of a score"]
     heads += ["NDCG@10 served", "evaluator's", "served, history ranked too", "test split"]
-    lines = ["| model | seed | " + " | ".join(heads) + " |", "|---" * (len(heads) + 2) + "|"]
 
     def cells(runs: list[dict[str, Any]]) -> list[str]:
         (one,) = runs
@@ -117,7 +117,7 @@ def table() -> str:
         ndcg = [found["ndcg@10"], one["test_result"]["ndcg@10"], found["ndcg@10_history_ranked_too"]]
         return [*counts, f"{found['largest_score_difference']:.1e}", *(f"{one:.4f}" for one in ndcg), prints(runs)]
 
-    return "\n".join([*lines, *EXPERIMENT.rows(cells)])
+    return markdown_table(["model", "seed", *heads], EXPERIMENT.rows(cells))
 
 
 if __name__ == "__main__":

@@ -20,6 +20,8 @@ from pathlib import Path
 from time import process_time
 from typing import Any
 
+from recbole_logq.markup import markdown_table
+
 RESULT = Path(__file__).parent / "results" / "flat_in_catalogue.json"
 WINDOWS, LENGTH, SIZE, POOL = 128, 50, 64, 256
 STEPS = 5
@@ -106,15 +108,15 @@ def table() -> str:
     """The stored measurement, ratios to the smallest catalogue with sparse gradients."""
     rows = json.loads(RESULT.read_text(encoding="utf-8"))["rows"]
     base = min(statistics.median(row["seconds"]) for row in rows[:1])
-    lines = ["| items | gradients | CPU s a step, median (lowest - highest) | x 10,000 items, sparse | peak memory |"]
-    lines.append("|---" * 5 + "|")
+    head = ["items", "gradients", "CPU s a step, median (lowest - highest)", "x 10,000 items, sparse", "peak memory"]
+    lines = []
     for row in rows:
         median = statistics.median(row["seconds"])
         span = f"{median:.3f} ({min(row['seconds']):.3f} - {max(row['seconds']):.3f})"
         kind = "sparse, LazyAdam" if row["sparse"] else "dense, Adam"
         memory = f"{row['peak_memory_mb'] / 1000:.1f} GB"
-        lines.append(f"| {row['items']:,} | {kind} | {span} | {median / base:.2f} | {memory} |")
-    return "\n".join(lines)
+        lines.append([f"{row['items']:,}", kind, span, f"{median / base:.2f}", memory])
+    return markdown_table(head, lines)
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from torch import Tensor
 
 from recbole_logq.experiment.run import peak_memory_mb
 from recbole_logq.losses import get_loss
+from recbole_logq.markup import markdown_table
 
 RESULT = Path(__file__).parent / "results" / "full_softmax.json"
 ROWS, SIZE = 6400, 64
@@ -120,17 +121,16 @@ def main() -> None:
 def table() -> str:
     """The stored measurement."""
     stored = json.loads(RESULT.read_text(encoding="utf-8"))
-    lines = ["| what | plain | ours | ratio |", "|---|---|---|---|"]
+    rows = []
     for items, found in stored["speed"].items():
         one, two = (statistics.median(found[way]) for way in WAYS)
-        lines.append(f"| rows / CPU s at {int(items):,} items | {one:,.0f} | {two:,.0f} | {two / one:.2f} |")
+        rows.append([f"rows / CPU s at {int(items):,} items", f"{one:,.0f}", f"{two:,.0f}", f"{two / one:.2f}"])
     one, two = (stored["memory_mb"][way] / 1000 for way in WAYS)
-    lines.append(f"| memory at {MEMORY:,} items, GB on top of vectors and gradients | {one:.2f} | {two:.2f} | |")
-    found = stored["error"]
-    lines.append(
-        f"| gradient, relative difference | - | float64 {found['float64']:.0e}, float32 {found['float32']:.0e} | |"
-    )
-    return "\n".join(lines)
+    memory = f"memory at {MEMORY:,} items, GB on top of vectors and gradients"
+    rows.append([memory, f"{one:.2f}", f"{two:.2f}", ""])
+    error = ", ".join(f"{kind} {stored['error'][kind]:.0e}" for kind in ("float64", "float32"))
+    rows.append(["gradient, relative difference", "-", error, ""])
+    return markdown_table(["what", "plain", "ours", "ratio"], rows)
 
 
 if __name__ == "__main__":

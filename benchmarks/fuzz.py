@@ -18,6 +18,7 @@ from pathlib import Path
 from time import perf_counter
 
 from recbole_logq.experiment.run import versions
+from recbole_logq.markup import markdown_table
 
 ROOT = Path(__file__).parents[1]
 RESULT = Path(__file__).parent / "results" / "fuzz.json"
@@ -26,15 +27,13 @@ RESULT = Path(__file__).parent / "results" / "fuzz.json"
 def table() -> str:
     """Of the stored run, as Markdown."""
     stored = json.loads(RESULT.read_text(encoding="utf-8"))
-    lines = [
-        "| what | commands run | done (0) | work failed (1) | refused (2) | anything else |",
-        "|---|---|---|---|---|---|",
-    ]
+    rows = []
     for name, counts in stored["counts"].items():
         cells = [sum(counts.values()), *(counts.get(status, 0) for status in ("0", "1", "2", "else"))]
-        lines.append(f"| {name} | " + " | ".join(f"{cell:,}" for cell in cells) + " |")
+        rows.append([name, *(f"{cell:,}" for cell in cells)])
     made = f"`uv run benchmarks/fuzz.py --examples={stored['examples']}`, {stored['date']}, {stored['seconds']:.0f} s"
-    return "\n".join([*lines, "", made + "."])
+    head = ["what", "commands run", "done (0)", "work failed (1)", "refused (2)", "anything else"]
+    return f"{markdown_table(head, rows)}\n\n{made}."
 
 
 def main() -> int:

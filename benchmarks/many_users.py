@@ -34,6 +34,7 @@ from recbole_logq.data.batches.sequence_batches import SequenceBatches
 from recbole_logq.data.batches.sequence_cache import SequenceCache
 from recbole_logq.experiment.run import peak_memory_mb, versions
 from recbole_logq.losses import get_loss, mean_over_rows
+from recbole_logq.markup import markdown_table
 from recbole_logq.modules.scorer import Scorer
 from recbole_logq.modules.towers import HistoryTower
 from recbole_logq.probability import TargetCounts
@@ -179,7 +180,7 @@ def table(file: Path = RESULT) -> str:
         f"{found['loss_of_the_last_steps']:.3f}",
         "peak memory of training": f"{found['peak_memory_mb'] / 1000:.2f} GB",
     }
-    return "\n".join(["| what | measured |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows.items())])
+    return markdown_table(["what", "measured"], rows.items())
 
 
 if __name__ == "__main__":

@@ -15,6 +15,8 @@ from typing import Any
 
 from stored_runs import Experiment, prints, spread
 
+from recbole_logq.markup import markdown_table
+
 SEQUENTIAL: dict[str, Any] = {
     "train_neg_sample_args": None,
     "loss_type": "CE",
@@ -47,11 +49,9 @@ EXPERIMENT = Experiment(
 
 def table() -> str:
     """Test NDCG@10 and HR@10 in both orders, and the difference seed by seed."""
-    lines = [
-        "| model | seeds | NDCG@10, RecBole's order | NDCG@10, exact order | difference by seed "
-        "| HR@10, RecBole's | HR@10, exact |",
-        "|---" * 7 + "|",
-    ]
+    head = ["model", "seeds", "NDCG@10, RecBole's order", "NDCG@10, exact order", "difference by seed"]
+    head += ["HR@10, RecBole's", "HR@10, exact"]
+    rows = []
     for model in MODELS:
         theirs, ours = (EXPERIMENT.stored(f"{model}-{order}") for order in ("recbole", "exact"))
         both = [(a, b) for a in theirs for b in ours if a["seed"] == b["seed"]]
@@ -65,10 +65,11 @@ def table() -> str:
             f"{statistics.mean(change):+.4f} ({', '.join(f'{value:+.4f}' for value in change)})",
             *(spread([pair[side]["test_result"]["hit@10"] for pair in both]) for side in (0, 1)),
         ]
-        lines.append("| " + " | ".join(row) + " |")
+        rows.append(row)
     split = {order: prints(EXPERIMENT.stored(f"ItemKNN-{order}")) for order in ("recbole", "exact")}
-    return "\n".join(
-        [*lines, "", f"Test sets: {split['recbole']} in RecBole's order, {split['exact']} in exact order."]
+    return (
+        f"{markdown_table(head, rows)}\n\nTest sets: {split['recbole']} in RecBole's order, {split['exact']} in exact "
+        "order."
     )
 
 

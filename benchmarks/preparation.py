@@ -23,6 +23,8 @@ from pathlib import Path
 from time import process_time
 from typing import Any
 
+from recbole_logq.markup import markdown_table
+
 # Nothing heavy is imported here: on Linux a process starts with the peak memory of the one that started it.
 ROOT = Path(__file__).parent.parent
 RESULT = Path(__file__).parent / "results" / "preparation.json"
@@ -157,14 +159,15 @@ def generate(data_path: Path, interactions: int) -> None:
 def table() -> str:
     """The stored measurement."""
     content = json.loads(RESULT.read_text(encoding="utf-8"))
-    lines = ["| who | data | interactions | CPU s, median | lowest - highest | peak MB |", "|---|---|---|---|---|---|"]
+    head = ["who", "data", "interactions", "CPU s, median", "lowest - highest", "peak MB"]
+    rows = []
     for row in content["rows"]:
         span = f"{row['lowest']:.2f} - {row['highest']:.2f}" if row["runs"] > 1 else "one run"
-        figures = f"{row['interactions']:,} | {row['cpu_seconds']:.2f} | {span} | {row['peak_mb']:,}"
-        lines.append(f"| {row['who']} | {row['dataset']} | {figures} |")
+        figures = [f"{row['interactions']:,}", f"{row['cpu_seconds']:.2f}", span, f"{row['peak_mb']:,}"]
+        rows.append([row["who"], row["dataset"], *figures])
     same = "the same" if content["same_pairs_in_recboles_order"] else "NOT the same"
-    lines += ["", f"In RecBole's order of time both make {same} (user, target) pairs of every part of ml-1m."]
-    return "\n".join(lines)
+    pairs = f"In RecBole's order of time both make {same} (user, target) pairs of every part of ml-1m."
+    return f"{markdown_table(head, rows)}\n\n{pairs}"
 
 
 if __name__ == "__main__":

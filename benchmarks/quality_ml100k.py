@@ -14,6 +14,8 @@ from typing import Any
 
 from stored_runs import Experiment, best, prints, spread
 
+from recbole_logq.markup import markdown_table
+
 # Leave-one-out in exact time order for every sequential model, RecBole's random 80/10/10 split for general ones.
 # Dropout and batch were chosen on validation (0.5 is also RecBole's default).
 SEQUENTIAL: dict[str, Any] = {"dropout": 0.5, "train_batch_size": 64, "positions": "learned", "stopping_step": 20}
@@ -44,8 +46,7 @@ MILESTONES = (30, 60, 120, 300, 600, 1800, 3600, 7200)
 
 def table() -> str:
     """Test NDCG@10 of the epoch that validation chose, mean and standard deviation over seeds."""
-    lines = ["| run | seeds | test NDCG@10 | test Recall@10 | best epoch at CPU s | CPU s in all | test split |"]
-    lines.append("|---|---|---|---|---|---|---|")
+    head = ["run", "seeds", "test NDCG@10", "test Recall@10", "best epoch at CPU s", "CPU s in all", "test split"]
 
     def cells(runs: list[dict[str, Any]]) -> list[str]:
         return [
@@ -56,14 +57,13 @@ def table() -> str:
             prints(runs),  # general models are split at random by the seed, so each seed has its own test set
         ]
 
-    lines += EXPERIMENT.rows(cells)
-    return "\n".join(lines)
+    return markdown_table(head, EXPERIMENT.rows(cells))
 
 
 def curve() -> str:
     """Test NDCG@10 against CPU seconds of training: at each, of the epoch that is best on validation so far."""
     names = [name for name in EXPERIMENT.runs if "SASRec" in name and EXPERIMENT.stored(name)]
-    lines = ["| CPU s | " + " | ".join(names) + " |", "|---" * (len(names) + 1) + "|"]
+    lines = []
     for limit in MILESTONES:
         cells = []
         for name in names:
@@ -74,8 +74,8 @@ def curve() -> str:
             ended = all(one["history"][-1]["cpu"] <= limit for one in runs)
             mark = " (ended)" if ended else ""
             cells.append(f"{statistics.mean(values):.4f}{mark}" if len(values) == len(runs) else "-")
-        lines.append(f"| {limit:,} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        lines.append([f"{limit:,}", *cells])
+    return markdown_table(["CPU s", *names], lines)
 
 
 if __name__ == "__main__":

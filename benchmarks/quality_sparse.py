@@ -14,6 +14,8 @@ import statistics
 from scipy.stats import t
 from stored_runs import Experiment, prints, spread
 
+from recbole_logq.markup import markdown_table
+
 MODEL = "SASRecCorrectedLogQ"
 SEEDS = list(range(1, 9))
 EXPERIMENT = Experiment(
@@ -42,10 +44,10 @@ EXPERIMENT = Experiment(
 
 def table() -> str:
     """Both, and the interval of the paired difference."""
-    lines = ["| gradients | seeds | test NDCG@10 | test Recall@100 |", "|---|---|---|---|"]
-    lines += EXPERIMENT.rows(
-        lambda runs: [spread([one["test_result"][metric] for one in runs]) for metric in ("ndcg@10", "recall@100")]
+    rows = EXPERIMENT.rows(
+        lambda runs: [spread([run["test_result"][metric] for run in runs]) for metric in ("ndcg@10", "recall@100")]
     )
+    lines = [markdown_table(["gradients", "seeds", "test NDCG@10", "test Recall@100"], rows)]
     dense, sparse = (EXPERIMENT.stored(name) for name in ("dense", "sparse"))
     if len(dense) == len(sparse) == len(SEEDS):
         lines += ["", _difference(dense, sparse), "", f"Test set: {prints(dense + sparse)}."]

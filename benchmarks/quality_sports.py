@@ -16,6 +16,7 @@ from typing import Any
 from stored_runs import Experiment, prints, spread
 
 from recbole_logq import evaluate
+from recbole_logq.markup import markdown_table
 
 
 def _with_history(result: dict[str, Any]) -> dict[str, Any]:
@@ -52,10 +53,7 @@ EXPERIMENT = Experiment(
 
 def table() -> str:
     """Test metrics of the epoch that validation chose, mean and standard deviation over seeds, with published ones."""
-    lines = [
-        "| run | seeds | HR@10 | NDCG@10 | NDCG@10, history ranked too | HR@100 | CPU s of training | test split |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
+    head = ["run", "seeds", "HR@10", "NDCG@10", "NDCG@10, history ranked too", "HR@100", "CPU s of training"]
 
     def cells(runs: list[dict[str, Any]]) -> list[str]:
         return [
@@ -66,10 +64,11 @@ def table() -> str:
             prints(runs),
         ]
 
-    lines += EXPERIMENT.rows(cells)
-    lines.append("| published: SASRec, sampled softmax (transformer_benchmark) | - | 0.0569 | 0.0314 | | | | theirs |")
-    lines.append("| published: eSASRec (transformer_benchmark) | - | 0.0560 | 0.0323 | | | | theirs |")
-    return "\n".join(lines)
+    published = [
+        ["published: SASRec, sampled softmax (transformer_benchmark)", "-", "0.0569", "0.0314", "", "", "", "theirs"],
+        ["published: eSASRec (transformer_benchmark)", "-", "0.0560", "0.0323", "", "", "", "theirs"],
+    ]
+    return markdown_table([*head, "test split"], [*EXPERIMENT.rows(cells), *published])
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from typing import Any
 
 from stored_runs import Experiment, prints, spread
 
+from recbole_logq.markup import markdown_table
 from recbole_logq.models.resolve import own_models
 
 # In the order of the table; the listing of the package decides what there is.
@@ -43,8 +44,8 @@ EXPERIMENT = Experiment(
 
 def table() -> str:
     """Mean and standard deviation over seeds, the best recipe of each encoder first."""
-    lines = ["| model | seeds | NDCG@10 | Recall@100 | coverage@10 | average popularity@10 |", "|---" * 6 + "|"]
-    prefixes = {"TwoTower": [], "SASRec": []}  # type: dict[str, list[tuple[float, str]]]
+    head = ["model", "seeds", "NDCG@10", "Recall@100", "coverage@10", "average popularity@10"]
+    prefixes: dict[str, list[tuple[float, list[str]]]] = {"TwoTower": [], "SASRec": []}
     for model in MODELS:
         runs = EXPERIMENT.stored(model)
         if not runs:
@@ -54,13 +55,12 @@ def table() -> str:
         cells = [spread(column) for column in values[:3]]
         popularity = sum(values[3]) / len(values[3])
         seeds = ", ".join(str(one["seed"]) for one in runs)
-        line = f"| {model} | {seeds} | {' | '.join(cells)} | {popularity:.0f} |"
-        prefixes[encoder].append((sum(values[0]) / len(runs), line))
-    for found in prefixes.values():
-        lines += [line for _, line in sorted(found, reverse=True)]
+        row = [model, seeds, *cells, f"{popularity:.0f}"]
+        prefixes[encoder].append((sum(values[0]) / len(runs), row))
+    rows = [row for of_encoder in prefixes.values() for _, row in sorted(of_encoder, reverse=True)]
     first = [EXPERIMENT.stored(model) for model in MODELS]
     splits = ", ".join(dict.fromkeys(prints(runs) for runs in first if runs))
-    return "\n".join([*lines, "", f"Test sets: {splits or '-'}."])
+    return f"{markdown_table(head, rows)}\n\nTest sets: {splits or '-'}."
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from time import perf_counter
 from typing import Any
 
 from recbole_logq.experiment.run import versions
+from recbole_logq.markup import markdown_table
 
 ROOT = Path(__file__).parent.parent
 RESULT = Path(__file__).parent / "results" / "recommend_start.json"
@@ -123,16 +124,14 @@ def table(path: Path = RESULT) -> str:
     if not path.is_file():
         return "Not measured yet."
     result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    lines = ["| process | CPU s, median | lowest - highest | wall s, median |", "|---|---|---|---|"]
+    rows = []
     for who in (who for who in NAMES if who in result["median"]):
         revision = f" (`{result['revisions'][who]}`)" if who in result["revisions"] else ""
         cpu = [one["cpu_seconds"] for one in result["runs"][who]]
         median = result["median"][who]
-        lines.append(
-            f"| {NAMES[who]}{revision} | {median['cpu_seconds']:.2f} | {min(cpu):.2f} - {max(cpu):.2f} "
-            f"| {median['wall_seconds']:.2f} |"
-        )
-    return "\n".join(lines)
+        figures = [f"{median['cpu_seconds']:.2f}", f"{min(cpu):.2f} - {max(cpu):.2f}", f"{median['wall_seconds']:.2f}"]
+        rows.append([f"{NAMES[who]}{revision}", *figures])
+    return markdown_table(["process", "CPU s, median", "lowest - highest", "wall s, median"], rows)
 
 
 if __name__ == "__main__":

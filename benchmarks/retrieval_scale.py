@@ -33,6 +33,7 @@ import numpy as np
 import torch
 
 from recbole_logq.experiment.run import peak_memory_mb, versions
+from recbole_logq.markup import markdown_table
 from recbole_logq.serving.index import APPROXIMATE, ExactIndex, FaissIndex, set_threads
 from recbole_logq.serving.index_quality import recall, timed
 
@@ -236,21 +237,23 @@ def table(folder: Path = RESULTS) -> str:
         return "Not measured yet."
     sizes = ", ".join(dict.fromkeys(f"{one['items']:,}" for one in found.values()))
     heads = ["index", "items", "built in CPU s", "wall s, threads", "index, MB", "peak memory of building, MB"]
-    lines = [f"{sizes} items of {SIZE} dimensions.", "", "| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
+    built = []
     for (lengths, name), one in found.items():
         if name.endswith("_build"):
             wall = f"{one['wall_seconds']:,} with {one['threads']}"
             cells = [name.removesuffix("_build"), LENGTHS[lengths], f"{one['cpu_seconds']:,}", wall]
-            lines.append("| " + " | ".join([*cells, f"{one['index_mb']:,}", f"{one['peak_mb']:,}"]) + " |")
-    lines += ["", "| search | items | recall@100 | queries / s, one thread |", "|---|---|---|---|"]
+            built.append([*cells, f"{one['index_mb']:,}", f"{one['peak_mb']:,}"])
+    searches = []
     for (lengths, name), one in found.items():
         if name == "exact":
-            lines.append(f"| exact | {LENGTHS[lengths]} | 1 | {one['queries_per_second']:,} |")
+            searches.append(["exact", LENGTHS[lengths], "1", f"{one['queries_per_second']:,}"])
         for row in one.get("curve", []):
             options = f"{name.removesuffix('_search')}, {_shown(row['options'])}"
             good = " (both aims)" if row["recall"] >= RECALL and row["queries_per_second"] >= SPEED else ""
             speed = f"{row['queries_per_second']:,}{good}"
-            lines.append(f"| {options} | {LENGTHS[lengths]} | {row['recall']:.4f} | {speed} |")
+            searches.append([options, LENGTHS[lengths], f"{row['recall']:.4f}", speed])
+    lines = [f"{sizes} items of {SIZE} dimensions.", "", markdown_table(heads, built), ""]
+    lines.append(markdown_table(["search", "items", "recall@100", "queries / s, one thread"], searches))
     if users := found.get(("one", "users")):
         lines += [
             "",

@@ -38,6 +38,7 @@ from torch.profiler import ProfilerActivity, profile
 from recbole_logq.config import Config
 from recbole_logq.data.prepare import create_dataset, create_loaders, split_dataset
 from recbole_logq.experiment.run import versions
+from recbole_logq.markup import markdown_table
 from recbole_logq.samplers import Pool, get_sampler
 
 RESULT = Path(__file__).parent / "results" / "sequential_training.json"
@@ -216,12 +217,13 @@ def table() -> str:
     """The stored measurement."""
     rates = json.loads(RESULT.read_text(encoding="utf-8"))["rates"]
     medians = {name: statistics.median(values) for name, values in rates.items()}
-    lines = ["| who | positives / CPU s, median | lowest - highest | x RecBole | of the floor |", "|---" * 5 + "|"]
+    head = ["who", "positives / CPU s, median", "lowest - highest", "x RecBole", "of the floor"]
+    rows = []
     for name, median in sorted(medians.items(), key=lambda pair: pair[1]):
         span = f"{min(rates[name]):,.0f} - {max(rates[name]):,.0f}"
         share = f"{median / medians[FLOOR]:.0%}"
-        lines.append(f"| {name} | {median:,.0f} | {span} | {median / medians[BASE]:.1f} | {share} |")
-    return "\n".join(lines)
+        rows.append([name, f"{median:,.0f}", span, f"{median / medians[BASE]:.1f}", share])
+    return markdown_table(head, rows)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ import torch
 
 from recbole_logq import run
 from recbole_logq.experiment.run import versions
+from recbole_logq.markup import markdown_table
 
 RESULT = Path(__file__).parent / "results" / "soak.json"
 SEED, ITEMS, USER_SHARE, BATCH, STEPS, EVERY = 1, 100_000, 5, 512, 2_000, 100
@@ -134,21 +135,24 @@ def growth(part: dict[str, Any]) -> dict[str, float]:
 def table() -> str:
     """Of the stored measurements, as Markdown."""
     stored = json.loads(RESULT.read_text(encoding="utf-8"))
-    lines = ["| | warm-up | memory then | at the end | growth | more open files, threads, processes, log handlers |"]
-    lines += ["|---|---|---|---|---|---|"]
+    head = ["", "warm-up", "memory then", "at the end", "growth", "more open files, threads, processes, log handlers"]
+    rows = []
     for name in ("steps", "runs", "sweeps"):
         part = stored[name]
         more = growth(part)
         warm = next(one for one in part["looks"] if one["at"] >= part["warm_up"])
         size = f", {part['items']:,} items" if name == "steps" else " in one process"
         counts = ", ".join(str(more[key]) for key in ("open_files", "threads", "children", "log_handlers"))
-        lines.append(
-            f"| {part[name]:,} {name}{size} | {warm['at']} {name} | {warm['memory_bytes'] / 1e6:.0f} MB | "
-            f"{part['looks'][-1]['memory_bytes'] / 1e6:.0f} MB | {more['memory']:+.1%} | {counts} |"
-        )
+        memory = [f"{look['memory_bytes'] / 1e6:.0f} MB" for look in (warm, part["looks"][-1])]
+        length = [f"{part[name]:,} {name}{size}", f"{warm['at']} {name}"]
+        rows.append([*length, *memory, f"{more['memory']:+.1%}", counts])
     ray = "running" if stored["sweeps"]["ray_is_running"] else "stopped"
     left = stored["sweeps"]["looks"][-1]["children"]
-    lines += ["", f"After the last sweep Ray is {ray}, and {left} of its processes (actors among them) are left."]
+    lines = [
+        markdown_table(head, rows),
+        "",
+        f"After the last sweep Ray is {ray}, and {left} of its processes (actors among them) are left.",
+    ]
     made = stored["made"]
     lines += ["", f"`{made['command']}`, {made['date']}, torch {made['versions']['torch']}, seed {SEED}."]
     return "\n".join(lines)

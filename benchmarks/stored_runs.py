@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import statistics
 from collections.abc import Callable
@@ -13,9 +12,27 @@ from typing import Any
 import torch
 
 from recbole_logq import run
+from recbole_logq.experiment.run_store import Number, Part, RunStore, StoredRun, Trained
 
 Entry = dict[str, Any]
 """``model``, ``seeds`` and ``settings`` of one line of a table."""
+
+
+class ShownEpoch(Part):
+    """A line of a run's curve: an epoch after which it was validated; earlier runs stored less of it."""
+
+    epoch: int | None = None
+    seconds: Number | None = None
+    cpu: Number | None = None
+    valid: Number
+    test: Number | None = None
+
+
+class BenchmarkRun(StoredRun, Trained):
+    """A run as tables need it; one that was cut has no test result."""
+
+    test_result: dict[str, Number] = {}
+    history: list[ShownEpoch]
 
 
 class Experiment:
@@ -38,7 +55,7 @@ class Experiment:
         extra: Callable[[dict[str, Any]], dict[str, Any]] | None = None,
     ) -> None:
         self.name, self.dataset, self.runs, self.shared, self.extra = name, dataset, runs, shared, extra
-        self.folder = Path(__file__).parent / "results" / name
+        self.store = RunStore(Path(__file__).parent / "results" / name, BenchmarkRun)
 
     def main(self, description: str, tables: Callable[[], str]) -> None:
         """Run what is missing, then print the tables."""
@@ -51,26 +68,23 @@ class Experiment:
         for name, entry in self.runs.items():
             for seed in entry["seeds"]:
                 wanted = re.search(arguments.only, name) and arguments.seed in (None, seed) and not arguments.table
-                if wanted and not self._file(name, seed).exists():
+                if wanted and not self.store.file(f"{name}-{seed}").exists():
                     self._train(name, seed)
         print(tables())
 
     def stored(self, name: str) -> list[dict[str, Any]]:
         """The finished runs of an entry, by seed."""
-        files = [self._file(name, seed) for seed in self.runs[name]["seeds"]]
-        return [json.loads(file.read_text(encoding="utf-8")) for file in files if file.is_file()]
+        records = (self.store.read(f"{name}-{seed}") for seed in self.runs[name]["seeds"])
+        return [record for record in records if record is not None]
 
-    def rows(self, cells: Callable[[list[dict[str, Any]]], list[str]]) -> list[str]:
+    def rows(self, cells: Callable[[list[dict[str, Any]]], list[str]]) -> list[list[str]]:
         """A table line for every entry that has finished runs: its name, its seeds, and ``cells`` of its runs."""
         lines = []
         for name in self.runs:
             if runs := self.stored(name):
                 seeds = ", ".join(str(one["seed"]) for one in runs)
-                lines.append("| " + " | ".join([name, seeds, *cells(runs)]) + " |")
+                lines.append([name, seeds, *cells(runs)])
         return lines
-
-    def _file(self, name: str, seed: int) -> Path:
-        return self.folder / f"{name}-{seed}.json"
 
     def _train(self, name: str, seed: int) -> None:
         entry = self.runs[name]
@@ -89,9 +103,8 @@ class Experiment:
             resume=str(interrupted[-1]) if interrupted else None,
             callback=observe,
         )
-        kept = _compact(result) | (self.extra(result) if self.extra else {})
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._file(name, seed).write_text(json.dumps(kept) + "\n", encoding="utf-8")
+        record = _compact(result) | (self.extra(result) if self.extra else {})
+        self.store.write(f"{name}-{seed}", record)
 
 
 def _compact(result: dict[str, Any]) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from typing import Any
 
 import yaml
 
+from recbole_logq.markup import markdown_table
 from recbole_logq.sweeps.search import random_points
 from recbole_logq.sweeps.sweep_check import settings_of
 from recbole_logq.sweeps.sweep_plan import Search, make_sweep
@@ -123,13 +124,12 @@ def table(path: Path = RESULT) -> str:
         return "Not measured yet."
     result = json.loads(path.read_text(encoding="utf-8"))
     what = f"{result['trials']} trials of {result['epochs']} epochs, {result['concurrent']} at a time"
-    lines = [f"| {what} | plain processes, s | sweep, s | ratio | load before, after |", "|---|---|---|---|---|"]
+    rows = []
     for number, one in enumerate(result["rounds"], 1):
         load = f"{one['load_before']}, {one['load_after']}"
-        lines.append(
-            f"| round {number} | {one['plain_seconds']} | {one['sweep_seconds']} | {one['ratio']:.3f} | {load} |"
-        )
-    return "\n".join([*lines, f"| **median** | | | **{result['ratio']:.3f}** | |"])
+        rows.append([f"round {number}", one["plain_seconds"], one["sweep_seconds"], f"{one['ratio']:.3f}", load])
+    rows.append(["**median**", "", "", f"**{result['ratio']:.3f}**", ""])
+    return markdown_table([what, "plain processes, s", "sweep, s", "ratio", "load before, after"], rows)
 
 
 if __name__ == "__main__":

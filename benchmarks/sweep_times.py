@@ -26,6 +26,7 @@ from typing import Any
 import torch
 
 from recbole_logq import run
+from recbole_logq.markup import markdown_table
 from recbole_logq.sweeps.parameter import Point
 from recbole_logq.sweeps.space import resolved
 from recbole_logq.sweeps.sweep_check import settings_of
@@ -128,8 +129,15 @@ def _plan(file: str) -> Any:
 def table() -> str:
     """The estimates as Markdown."""
     stored = json.loads(RESULT.read_text(encoding="utf-8"))
-    head = "| sweep | model | CPU s an epoch: training + validation | epochs of a trial | CPU min in all | ended by |"
-    lines = [head, "|" + "---|" * 6]
+    head = [
+        "sweep",
+        "model",
+        "CPU s an epoch: training + validation",
+        "epochs of a trial",
+        "CPU min in all",
+        "ended by",
+    ]
+    rows = []
     for file, content in stored.items():
         total = 0.0
         for name, cost in content["searches"].items():
@@ -138,9 +146,9 @@ def table() -> str:
             total += minutes
             ended = "its CPU seconds" if found["share"] < 1 else "its trials"
             epoch = f"{cost['train_cpu_seconds']:.2f} + {cost['valid_cpu_seconds']:.2f}"
-            lines.append(f"| {file} | {name} | {epoch} | {found['epochs']:.1f} | {minutes:.0f} | {ended} |")
-        lines.append(f"| **{file}** | all, {CORES} cores: about {total / CORES:.0f} min | | | {total:.0f} | |")
-    return "\n".join(lines)
+            rows.append([file, name, epoch, f"{found['epochs']:.1f}", f"{minutes:.0f}", ended])
+        rows.append([f"**{file}**", f"all, {CORES} cores: about {total / CORES:.0f} min", "", "", f"{total:.0f}", ""])
+    return markdown_table(head, rows)
 
 
 if __name__ == "__main__":

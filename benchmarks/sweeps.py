@@ -11,6 +11,8 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+from recbole_logq.markup import markdown_table
+
 RESULTS = Path(__file__).parent / "results"
 # Columns of a trial's line that are no setting.
 _FIXED = {"name", "model", "dataset", "number", "status", "best_score", "best_epoch", "epochs", "train_cpu_seconds"}
@@ -43,8 +45,8 @@ def table(*titles: str) -> str:
     found = trials(*titles)
     if not found:
         return "Not run yet."
-    rows = [["model", "trials: done + stopped + failed", "CPU s", "validation score of the best", "its settings"]]
-    rows.append(["---"] * len(rows[0]))
+    head = ["model", "trials: done + stopped + failed", "CPU s", "validation score of the best", "its settings"]
+    rows = []
     for name, lines in found.items():
         chosen, searched = best(lines)
         counts = (sum(line["status"] == status for line in lines) for status in ("done", "stopped", "failed"))
@@ -52,7 +54,7 @@ def table(*titles: str) -> str:
         settings = " ".join(f"`{key}={_short(value)}`" for key, value in searched.items())
         score = f"{float(chosen['best_score']):.4f} after {chosen['epochs']} epochs"
         rows.append([name, " + ".join(map(str, counts)), f"{spent:,.0f}", score, settings])
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    return markdown_table(head, rows)
 
 
 def _short(value: str) -> str:

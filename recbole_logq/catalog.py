@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-
+from recbole_logq.declared_options import Declared, declared
 from recbole_logq.errors import RequestError
-from recbole_logq.losses import get_loss  # noqa: F401  (fills the registry)
-from recbole_logq.models.combination import build_loss, why_not
+from recbole_logq.models.pair_rules import PAIRS, Request, first_reason
 from recbole_logq.models.resolve import recbole_models, recipes
 from recbole_logq.registry import EVERY, encoders, losses, metrics, models, samplers
-from recbole_logq.samplers import get_sampler  # noqa: F401  (fills the registry)
 
 _ADVICE = """\
 Which one? Data with timestamps and some history per user: SASRec...; otherwise TwoTower...
@@ -30,18 +27,22 @@ Further choices, for any recipe:
 
 
 def print_catalog() -> None:
-    """Print models, recipes, losses and sources of negatives, those of plug-ins and installed packages included."""
+    """Print models, recipes, losses and sources of negatives, those of plug-ins and installed packages included.
+
+    Torch is imported for those of plug-ins and installed packages alone.
+    """
     recipes()  # the packaged ones keep their names
     problems = [line for registry in EVERY for line in registry.load_installed()]
+    every_loss, every_source = declared(losses), declared(samplers)
     print("Models: an encoder and a recipe, such as TwoTowerCorrectedLogQ")
     _section("Encoders", {name: encoders.summary(name) for name in encoders.names()})
     _section("Recipes", {name: str(values["summary"]) for name, values in recipes().items()})
     _section(
         "Losses (--loss=)",
-        {name: f"{losses.summary(name)} [accidental hits: {losses.get(name).hits}]" for name in losses.names()},
+        {name: f"{loss.summary} [accidental hits: {loss.stated.hits}]" for name, loss in every_loss.items()},
     )
-    _section("Negatives (--negatives.source=)", {name: samplers.summary(name) for name in samplers.names()})
-    _section("What goes with what (each source, and the losses that it takes)", _fitting())
+    _section("Negatives (--negatives.source=)", {name: source.summary for name, source in every_source.items()})
+    _section("What goes with what (each source, and the losses that it takes)", fitting(every_loss, every_source))
     if metrics.names():
         _section("Metrics (--metrics=), beside RecBole's", {name: metrics.summary(name) for name in metrics.names()})
     print("\n" + _OPTIONS)
@@ -64,14 +65,15 @@ def print_catalog() -> None:
     print(line)
 
 
-def _fitting() -> dict[str, str]:
-    built = {}
-    for name in losses.names():
-        with suppress(TypeError):  # one of a plug-in that has no default for an option
-            built[name] = build_loss(name, 1000, {}, 0)
+def fitting(every_loss: dict[str, Declared], every_source: dict[str, Declared]) -> dict[str, str]:
+    """The losses that go with each source, by what both state of themselves."""
+
+    def fits(loss: Declared, source: Declared) -> bool:
+        return first_reason(PAIRS, Request(loss.stated, source.stated)) is None
+
     return {
-        source: ", ".join(name for name, loss in built.items() if why_not(loss, samplers.get(source)) is None)
-        for source in samplers.names()
+        name: ", ".join(own for own, loss in every_loss.items() if fits(loss, source))
+        for name, source in every_source.items()
     }
 
 

@@ -13,6 +13,7 @@ from recbole_logq.data.dataset.labels import check_threshold
 from recbole_logq.data.dataset.loaded_columns import columns_to_load
 from recbole_logq.data.dataset.ready_made import check_ready_made
 from recbole_logq.data.dataset.temporal_split import is_temporal
+from recbole_logq.early import model_and_dataset
 from recbole_logq.errors import RequestError
 from recbole_logq.launcher import launched_local_rank, launched_processes, started_by_launcher
 from recbole_logq.layers import over
@@ -114,18 +115,12 @@ class Config(RecBoleConfig):
         external = self.external_config_dict
         load_plugins(external.get("plugins"))
         put_into_tables(external.get("metrics"))
-        model, dataset = model or external.get("model"), dataset or external.get("dataset")
-        if not model:
-            raise RequestError("no model given: set --model=NAME (`models` lists them)")
-        if not dataset:
-            raise RequestError("no dataset given: set --dataset=NAME, such as --dataset=ml-100k")
-        if set(str(dataset)) & set("/\\"):
-            raise RequestError(f"dataset={dataset}: give a name, and its folder's parent as --data_path")
+        model, dataset = model_and_dataset(model or external.get("model"), dataset or external.get("dataset"))
         self.given_class = f"{model.__module__}.{model.__qualname__}" if isinstance(model, type) else None
         name, model_class = (
             model_of_class(model) if isinstance(model, type) else (str(model), resolve_model(str(model)))
         )
-        return name, model_class, str(dataset)
+        return name, model_class, dataset
 
     def _load_internal_config_dict(self, model: str, model_class: type, dataset: str) -> None:
         self.recbole_name = recbole_name(model, model_class)

@@ -1,6 +1,7 @@
-"""Options of losses and sources of negatives, read from the code that declares them; torch is not imported for it.
+"""Losses and sources of negatives as the code declares them, read without importing torch.
 
-Their meaning stands in the docstring of the class, under ``Args:``, their types and defaults in its constructor.
+The meaning of an option stands in the docstring of the class, under ``Args:``, its type and default in the constructor;
+what a class states of itself are attributes of it.
 """
 
 from __future__ import annotations
@@ -9,11 +10,13 @@ import ast
 import inspect
 import re
 import textwrap
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from recbole_logq.allowed_values import shown
+from recbole_logq.loss_and_source import DeclaredLoss, DeclaredSource
 from recbole_logq.registry import Registry
 
 PACKAGE = Path(__file__).parent
@@ -33,19 +36,36 @@ class Option(NamedTuple):
 
 
 class Declared(NamedTuple):
-    """A loss or a source: its line in listings and its options."""
+    """A loss or a source: its line in listings, its options, and what it states of itself.
+
+    Attributes:
+        summary: Line in listings.
+        options: Options that a user may set.
+        annotations: Types of all parameters of the constructor as they are written, by name.
+        stated: What it states; the class itself, where it is one of a plug-in.
+    """
 
     summary: str
     options: list[Option]
+    annotations: dict[str, str]
+    stated: Any
 
 
 def declared(registry: Registry[Any]) -> dict[str, Declared]:
     """Everything of a kind by name: this package's, and what plug-ins have registered in this process."""
-    found = dict(_packaged(registry.kind))
+    entries = dict(_packaged(registry.kind))
     for name in registry.names():
-        if name not in found:
-            found[name] = Declared(registry.summary(name), _options_of_class(registry.get(name), registry.kind))
-    return dict(sorted(found.items()))
+        if name not in entries:
+            entry = registry.get(name)
+            constructor = _constructor_of_class(entry)
+            options = _parameters(*constructor, registry.kind) if constructor else []
+            entries[name] = Declared(registry.summary(name), options, annotations_of(entry), entry)
+    return dict(sorted(entries.items()))
+
+
+def annotations_of(entry: type) -> dict[str, str]:
+    """Types of a constructor's parameters as text, by name."""
+    return {name: str(parameter.annotation) for name, parameter in inspect.signature(entry).parameters.items()}
 
 
 @cache
@@ -58,7 +78,32 @@ def _packaged(kind: str) -> dict[str, Declared]:
                 classes[node.name] = node
                 if (registered := _registered(node)) is not None:
                     names[registered[0]] = (node.name, registered[1])
-    return {name: Declared(summary, _options(classes[own], classes, kind)) for name, (own, summary) in names.items()}
+    return {name: _of_class(classes[own], classes, kind, summary) for name, (own, summary) in names.items()}
+
+
+def _of_class(node: ast.ClassDef, classes: dict[str, ast.ClassDef], kind: str, summary: str) -> Declared:
+    function, docstring = _constructor(node, classes) or (None, "")
+    parameters = [] if function is None else [*function.args.args[1:], *function.args.kwonlyargs]
+    annotations = {part.arg: ast.unparse(part.annotation) for part in parameters if part.annotation is not None}
+    attributes = _attributes(node, classes)
+    form: Any = {"loss": DeclaredLoss, "sampler": DeclaredSource}[kind]
+    stated = form(**{name: attributes[name] for name in form._fields})
+    options = [] if function is None else _parameters(function, docstring, kind)
+    return Declared(summary, options, annotations, stated)
+
+
+def _attributes(node: ast.ClassDef, classes: dict[str, ast.ClassDef]) -> dict[str, Any]:
+    """Attributes of a class and its bases in this package whose values are plain."""
+    attributes: dict[str, Any] = {}
+    for base in reversed(node.bases):
+        if isinstance(base, ast.Name) and base.id in classes:
+            attributes |= _attributes(classes[base.id], classes)
+    for part in node.body:
+        if isinstance(part, ast.Assign | ast.AnnAssign) and part.value is not None:
+            target = part.targets[0] if isinstance(part, ast.Assign) else part.target
+            with suppress(ValueError):  # of what is computed, nothing is listed
+                attributes[ast.unparse(target)] = ast.literal_eval(part.value)
+    return attributes
 
 
 def _registered(node: ast.ClassDef) -> tuple[str, str] | None:
@@ -70,22 +115,22 @@ def _registered(node: ast.ClassDef) -> tuple[str, str] | None:
     return None
 
 
-def _options(node: ast.ClassDef, classes: dict[str, ast.ClassDef], kind: str) -> list[Option]:
-    """Options of a class or, where it has no constructor, of the first base that has one."""
+def _constructor(node: ast.ClassDef, classes: dict[str, ast.ClassDef]) -> tuple[ast.FunctionDef, str] | None:
+    """Constructor and docstring of a class or, where it has no constructor, of the first base that has one."""
     for part in node.body:
         if isinstance(part, ast.FunctionDef) and part.name == "__init__":
-            return _parameters(part, ast.get_docstring(node) or "", kind)
+            return part, ast.get_docstring(node) or ""
     bases = [classes[base.id] for base in node.bases if isinstance(base, ast.Name) and base.id in classes]
-    return next((found for base in bases if (found := _options(base, classes, kind))), [])
+    return next((constructor for base in bases if (constructor := _constructor(base, classes))), None)
 
 
-def _options_of_class(entry: type, kind: str) -> list[Option]:
+def _constructor_of_class(entry: type) -> tuple[ast.FunctionDef, str] | None:
     owner = next((base for base in entry.__mro__ if "__init__" in vars(base)), entry)
     try:
         (node,) = ast.parse(textwrap.dedent(inspect.getsource(owner))).body
     except (OSError, TypeError, ValueError, SyntaxError):  # typed at a prompt
-        return []
-    return _options(node, {}, kind) if isinstance(node, ast.ClassDef) else []
+        return None
+    return _constructor(node, {}) if isinstance(node, ast.ClassDef) else None
 
 
 def _parameters(function: ast.FunctionDef, docstring: str, kind: str) -> list[Option]:

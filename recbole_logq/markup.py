@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from recbole_logq.terminal import visible
@@ -27,3 +28,15 @@ def fenced(text: str, language: str = "") -> str:
     longest = max((len(run) for run in re.findall("`+", text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}{language}\n{visible(text)}\n{fence}"
+
+
+def markdown_table(head: Sequence[Any], rows: Iterable[Sequence[Any]]) -> str:
+    """A table in Markdown.
+
+    Args:
+        head: Headings.
+        rows: Cells of each line. They are Markdown already: text out of data goes through :func:`in_markdown` first.
+    """
+    rule = ["---"] * len(head)
+    lines = ["".join(f" {cell} |" if str(cell) else " |" for cell in row) for row in (head, *rows)]
+    return "\n".join(f"|{line}" for line in [lines[0], f"{'|'.join(rule)}|", *lines[1:]])

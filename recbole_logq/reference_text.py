@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Sequence
 
 from recbole_logq.declared_options import Option
-from recbole_logq.markup import in_markdown
+from recbole_logq.markup import in_markdown, markdown_table
 from recbole_logq.reference import Section
 from recbole_logq.terminal import text_width
 
@@ -50,16 +50,15 @@ def as_markdown(sections: Sequence[Section], model: str | None = None) -> str:
     """
     parts = [_HEAD.rstrip() if model is None else f"# Settings of {in_markdown(model)}"]
     for section in sections:
-        rows = [_row(setting) for setting in section.settings]
-        table = ["| setting | default | allowed | meaning |", "|---|---|---|---|", *rows]
+        table = markdown_table(["setting", "default", "allowed", "meaning"], map(_row, section.settings))
         note = [in_markdown(section.note)] if section.note else []
-        parts += [f"## {section.title}", *note, "\n".join(table)]
+        parts += [f"## {section.title}", *note, table]
     return "\n\n".join(parts) + "\n"
 
 
-def _row(setting: Option) -> str:
+def _row(setting: Option) -> list[str]:
     default = f"`{setting.default}`".replace("|", "\\|") if setting.default else "-"
     allowed = in_markdown(setting.allowed) or "-"
     # Descriptions are this package's own text, with code in backquotes.
     meaning = setting.description.replace("|", "\\|") or "-"
-    return f"| `{setting.name}` | {default} | {allowed} | {meaning} |"
+    return [f"`{setting.name}`", default, allowed, meaning]

@@ -15,7 +15,7 @@ import importlib
 import os
 import pkgutil
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
@@ -138,8 +138,10 @@ class Registry(Generic[T]):
 
     def load_installed(self) -> list[str]:
         """Register what installed packages offer; returns a line for each that cannot be used."""
-        problems = []
-        for name in self.installed():
+        problems, names = [], self.installed()
+        if names and self._base is not None:  # the packaged ones keep their names
+            importlib.import_module(self._base.partition(":")[0])
+        for name in names:
             if self.key(name) in self._entries:
                 continue
             try:
@@ -184,10 +186,19 @@ class Registry(Generic[T]):
         record = self._entries.get(self.key(name))
         if record is not None:
             return record
-        near = close_names(str(name), [*self.names(), *self.installed()])
+        raise ValueError(self.unknown(name, self.names()))
+
+    def unknown(self, name: str, names: Sequence[str]) -> str:
+        """What is said of a name that nothing has.
+
+        Args:
+            name: The name.
+            names: Names that there are, beside those of installed packages.
+        """
+        near = close_names(str(name), [*names, *self.installed()])
         hint = f"; did you mean {near[0]!r}?" if near else ";"
         own = " (your own comes in with --plugins=FILE.py)" if self.group else ""
-        raise ValueError(f"no {self.kind} named {name!r}{hint} known: {', '.join(self.names())}{own}")
+        return f"no {self.kind} named {name!r}{hint} known: {', '.join(names)}{own}"
 
 
 class MetricRegistry(Registry[Any]):

@@ -7,18 +7,16 @@ number or a truth value, and nothing that is to be a number stays a text.
 
 from __future__ import annotations
 
-import inspect
 import re
 import types
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 
-from recbole_logq.losses import get_loss  # noqa: F401  (fills the registry)
+from recbole_logq.declared_options import annotations_of, declared
 from recbole_logq.numerals import as_number
 from recbole_logq.parsing import is_text, parse_value
 from recbole_logq.registry import Registry, losses, samplers
-from recbole_logq.samplers import get_sampler  # noqa: F401  (fills the registry)
 
 _WITH_NUMBERS = frozenset({"negatives", "loss_options", "eval_args", "train_neg_sample_args", "threshold"})
 """Sections whose texts may be numbers; the others hold names, or have a schema."""
@@ -96,16 +94,22 @@ def _options_of(key: str, given: dict[str, Any], defaults: dict[str, Any]) -> di
     elif key != "loss_options":
         return {option: _kinds_of_value(value) for option, value in default.items()}
     try:
-        return {**option_kinds(registry.get(str(name))), "source": {str}}
+        return {**option_kinds(registry, str(name)), "source": {str}}
     except ValueError:  # there is no such loss or source, which is said later
         return {"source": {str}}
 
 
-def option_kinds(maker: type) -> dict[str, set[type]]:
-    """The plain types that the options of a loss or a source of negatives may have, by their annotations."""
+def option_kinds(registry: Registry[Any], name: str) -> dict[str, set[type]]:
+    """The plain types that the options of a loss or a source of negatives may have, by their annotations.
+
+    Raises:
+        ValueError: There is none of that name.
+    """
+    entry = declared(registry).get(name)
+    annotations = annotations_of(registry.get(name)) if entry is None else entry.annotations
     return {
-        option: {kind for kind in (int, float, str) if re.search(rf"\b{kind.__name__}\b", str(parameter.annotation))}
-        for option, parameter in inspect.signature(maker).parameters.items()
+        option: {kind for kind in (int, float, str) if re.search(rf"\b{kind.__name__}\b", text)}
+        for option, text in annotations.items()
     }
 
 

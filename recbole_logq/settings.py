@@ -389,24 +389,40 @@ def check_types(values: dict[str, Any], schema: type[BaseModel]) -> dict[str, An
     try:
         checked = schema.model_validate(values)
     except ValidationError as error:
-        problem = error.errors()[0]
-        where = [part for part in problem["loc"] if isinstance(part, str)]
-        # Unions report one problem per branch with the branch's type in the path; the key is what the user knows.
-        path = ".".join(part for part in where if part.isidentifier() or part == where[0])
-        path = path.removesuffix(".int").removesuffix(".str")
-        if problem["type"] == "extra_forbidden":
-            section, _, key = path.rpartition(".")
-            field = schema.model_fields[section].annotation
-            known = set(getattr(field, "model_fields", {}))
-            raise RequestError(
-                f"unknown setting {path}{nearest(key, known)} ({section} has {', '.join(sorted(known))})"
-            ) from error
-        if problem["type"] == "missing":
-            raise RequestError(f"{path} is not set: give --{path}=VALUE") from error
-        message = problem["msg"].removeprefix("Value error, ")
-        raise RequestError(f"{path}={problem['input']!r}: {message[0].lower()}{message[1:]}") from error
+        raise RequestError(_told(error.errors()[0], schema)) from error
     own = {name: getattr(checked, name) for name in schema.model_fields}
     return {
         name: value.model_dump(exclude_none=True) if isinstance(value, BaseModel) else value
         for name, value in own.items()
     }
+
+
+def check_some_types(values: dict[str, Any], schema: type[BaseModel]) -> None:
+    """The same of a part of the settings; what is missing is no problem.
+
+    Raises:
+        RequestError: As for :func:`check_types`.
+    """
+    try:
+        schema.model_validate(values)
+    except ValidationError as error:
+        for problem in error.errors():
+            if problem["type"] != "missing":
+                raise RequestError(_told(problem, schema)) from error
+
+
+def _told(problem: Any, schema: type[BaseModel]) -> str:
+    """One line of a problem that pydantic has found."""
+    where = [part for part in problem["loc"] if isinstance(part, str)]
+    # Unions report one problem per branch with the branch's type in the path; the key is what the user knows.
+    path = ".".join(part for part in where if part.isidentifier() or part == where[0])
+    path = path.removesuffix(".int").removesuffix(".str")
+    if problem["type"] == "extra_forbidden":
+        section, _, key = path.rpartition(".")
+        field = schema.model_fields[section].annotation
+        known = set(getattr(field, "model_fields", {}))
+        return f"unknown setting {path}{nearest(key, known)} ({section} has {', '.join(sorted(known))})"
+    if problem["type"] == "missing":
+        return f"{path} is not set: give --{path}=VALUE"
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"{path}={problem['input']!r}: {message[0].lower()}{message[1:]}"

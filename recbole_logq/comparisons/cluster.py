@@ -7,10 +7,11 @@ from dataclasses import asdict
 from typing import Any
 
 from recbole_logq import children
-from recbole_logq.comparisons.run_record import Record, write_record
+from recbole_logq.comparisons.run_record import write_record
 from recbole_logq.comparisons.runs import Process, Report, Store, failed
 from recbole_logq.experiment.plan import PlannedRun
 from recbole_logq.experiment.ray_session import ray_session, said
+from recbole_logq.experiment.run_store import Record
 from recbole_logq.files import scratch_folder
 
 

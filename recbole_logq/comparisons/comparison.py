@@ -9,7 +9,6 @@ from typing import Any
 
 from recbole_logq.comparisons.cluster import run_on_cluster
 from recbole_logq.comparisons.common_rows import check_common_rows
-from recbole_logq.comparisons.run_record import Record
 from recbole_logq.comparisons.runs import Store, run_in_processes
 from recbole_logq.comparisons.user_values import CommonUsers
 from recbole_logq.data.dataset.protocol import require_common
@@ -20,6 +19,7 @@ from recbole_logq.experiment.plan import Plan, PlannedRun, make_plan
 from recbole_logq.experiment.processes import of_one_process
 from recbole_logq.experiment.ray_address import check_address
 from recbole_logq.experiment.ray_session import require_ray
+from recbole_logq.experiment.run_store import Record
 from recbole_logq.files import folder_name
 from recbole_logq.report import write_report
 from recbole_logq.terminal import tell

@@ -8,9 +8,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from recbole_logq.comparisons.run_record import Measurement, problem_of
+from recbole_logq.comparisons.run_record import Measurement
 from recbole_logq.data.dataset.protocol import require_common
 from recbole_logq.errors import RequestError
+from recbole_logq.experiment.run_store import problem_of
 from recbole_logq.parsing import read_json
 
 

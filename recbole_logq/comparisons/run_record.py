@@ -5,43 +5,24 @@ from __future__ import annotations
 import json
 from collections import Counter
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import model_validator
 
 from recbole_logq.errors import RequestError
 from recbole_logq.experiment.plan import PlannedRun
-from recbole_logq.files import write_text
-
-Record = dict[str, Any]
-Number = Annotated[float, Field(allow_inf_nan=False)]
+from recbole_logq.experiment.run_store import Number, Part, Record, RunStore, StoredRun, Trained
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="allow", strict=True, protected_namespaces=())
-
-
-class Fingerprint(_Part):
-    """Fingerprint of a split."""
-
-    train: str
-    valid: str
-    test: str
-
-
-class Measurement(_Part):
+class Measurement(Trained):
     """What was measured, on what and how: what two results need to stand side by side."""
 
-    model: str
-    dataset: str
-    seed: int
     test_result: dict[str, Number]
-    fingerprint: Fingerprint
     protocol: dict[str, Any]
     trained_on: str | None = None
 
 
-class Epoch(_Part):
+class Epoch(Part):
     """An epoch of a run's history."""
 
     epoch: int
@@ -63,7 +44,7 @@ class RunResult(Measurement):
     history: list[Epoch] | None = None
 
 
-class RunRecord(_Part):
+class RunRecord(StoredRun):
     """A whole record.
 
     Attributes:
@@ -85,6 +66,16 @@ class RunRecord(_Part):
     per_user: dict[str, list[Number]]
     unranked: str | None = None
 
+    @model_validator(mode="before")
+    @classmethod
+    def _of_today(cls, record: Any) -> Any:
+        if isinstance(record, dict) and record.get("per_user") and "users" not in record:
+            raise ValueError(
+                "of an earlier version, which kept values of users without the users: move all such records away, and "
+                "the same command runs them again, or set --folder=FOLDER"
+            )
+        return record
+
     @model_validator(mode="after")
     def _belongs_together(self) -> RunRecord:
         if self.status == "done" and self.result is None:
@@ -105,43 +96,34 @@ def read_record(file: Path, run: PlannedRun) -> Record | None:
         RequestError: The file is JSON and not the record of this run, or of an earlier version, which joined users by
             position.
     """
-    try:
-        record: Record = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    record = _store_of(file).read(file.stem, damaged_is_missing=True)
+    if record is None:
         return None
-    if isinstance(record, dict) and record.get("per_user") and "users" not in record:
+    of_file = tuple(record[key] for key in ("name", "model", "dataset", "seed"))
+    if of_file != (run.name, run.model, run.dataset, run.seed):
+        name, model, dataset, seed = of_file
         raise RequestError(
-            f"records in {file.parent}, such as {file.name}, are of an earlier version, which kept values of users "
-            "without the users: move them away, and the same command runs them again, or set --folder=FOLDER"
-        )
-    try:
-        checked = RunRecord.model_validate(record)
-    except ValidationError as error:
-        raise RequestError(
-            f"{file} is not the record of a run ({problem_of(error)}): remove it, and the same command runs it again"
-        ) from error
-    if (checked.name, checked.model, checked.dataset, checked.seed) != (run.name, run.model, run.dataset, run.seed):
-        raise RequestError(
-            f"{file} is the record of {checked.name} ({checked.model}) on {checked.dataset}, seed {checked.seed}, and "
-            f"should be that of {run.name} ({run.model}) on {run.dataset}, seed {run.seed}: remove it"
+            f"{file} is the record of {name} ({model}) on {dataset}, seed {seed}, and should be that of {run.name} "
+            f"({run.model}) on {run.dataset}, seed {run.seed}: remove it"
         )
     return record
 
 
-def problem_of(error: ValidationError) -> str:
-    """The first thing that is wrong, and where, in a few words."""
-    problem = error.errors()[0]
-    where = ".".join(str(part) for part in problem["loc"])
-    message = problem["msg"].removeprefix("Value error, ")
-    return f"{where}: {message[0].lower()}{message[1:]}" if where else message
-
-
 def write_record(file: str | Path, record: Record) -> None:
-    """Write or replace a record; the lists of users and their values, which may be millions, are a line each.
+    """Write or replace a record.
 
     Raises:
         WorkError: The record cannot be written.
     """
+    _store_of(Path(file)).write(Path(file).stem, record)
+
+
+def _store_of(file: Path) -> RunStore:
+    return RunStore(file.parent, RunRecord, text=_text)
+
+
+def _text(record: Record) -> str:
+    """JSON in which the lists of users and their values, which may be millions, are a line each."""
     head = {key: value for key, value in record.items() if key not in ("users", "per_user")}
     lines = [json.dumps(head, indent=1, allow_nan=False).removesuffix("\n}") + ","]
     lines.append(f' "users": {json.dumps(record["users"])},')
@@ -150,4 +132,4 @@ def write_record(file: str | Path, record: Record) -> None:
         f"  {json.dumps(name)}: {json.dumps(values, allow_nan=False)}" for name, values in record["per_user"].items()
     ]
     lines += [",\n".join(columns)] if columns else []
-    write_text(file, "\n".join([*lines, " }", "}"]) + "\n")
+    return "\n".join([*lines, " }", "}"]) + "\n"

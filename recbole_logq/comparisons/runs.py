@@ -12,9 +12,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 from recbole_logq import children
-from recbole_logq.comparisons.run_record import Record, read_record, write_record
+from recbole_logq.comparisons.run_record import read_record, write_record
 from recbole_logq.errors import RequestError
 from recbole_logq.experiment.plan import PlannedRun
+from recbole_logq.experiment.run_store import Record
 from recbole_logq.files import write_json
 from recbole_logq.prepared import PreparedProcess, PreparedProcesses
 from recbole_logq.settings import DATA_PATH

@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from recbole_logq.comparisons.run_record import Record
 from recbole_logq.errors import RequestError
+from recbole_logq.experiment.run_store import Record
 
 Runs = Mapping[int, Record]
 """The records of a model by seed."""

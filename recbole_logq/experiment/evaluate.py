@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from logging import getLogger
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from recbole_logq import compat
 from recbole_logq.errors import RequestError
 from recbole_logq.experiment.run import close
-from recbole_logq.experiment.stored_plugins import check_class, load_asked_plugins
 from recbole_logq.layers import over
 from recbole_logq.parsing import nest, read_yaml
 from recbole_logq.settings import check_keys
 from recbole_logq.training import checkpoint
+
+if TYPE_CHECKING:
+    from recbole_logq.experiment.restore import Stored
 
 # What may differ from training without making another model of the same weights.
 _CHANGEABLE = frozenset(
@@ -53,18 +55,18 @@ def evaluate(
 
     from recbole_logq.data.dataset.protocol import protocol_of
     from recbole_logq.experiment.logs import start_log
-    from recbole_logq.experiment.restore import restore
+    from recbole_logq.experiment.restore import open_checkpoint
     from recbole_logq.training.create import create_trainer
 
     changes: dict[str, Any] = {}
     for source in [*map(read_yaml, config_file_list or []), config_dict or {}]:
         changes = over(changes, nest(source))
-    state = checkpoint.load(file)
-    stored = state["config"]
-    config = configuration(state, file, changes, model)
+    opened = open_checkpoint(file, changes.get("plugins"), model)
+    state, stored = opened.state, opened.state["config"]
+    config = configuration(opened, changes)
     start_log(config)
     logger = getLogger()
-    restored = restore(file, state, config, allow_other_training)
+    restored = opened.restore(config, allow_other_training)
     fingerprint, loaders = restored.fingerprint, restored.loaders
     trained_on = state["fingerprint"].get("train")
     trainer = create_trainer(config, restored.network)
@@ -94,26 +96,22 @@ def evaluate(
     }
 
 
-def configuration(state: dict[str, Any], file: str, changes: dict[str, Any], model: type | None = None) -> Any:
+def configuration(opened: Stored, changes: dict[str, Any]) -> Any:
     """The configuration of a checkpoint, with changes that make no other model of its weights.
 
     Args:
-        state: The checkpoint's content.
-        file: Its name, for messages.
-        changes: Settings; ``plugins`` among them are run, and no others.
-        model: The class, where the model was given as one.
+        opened: The checkpoint.
+        changes: Settings.
 
     Raises:
-        RequestError: The changes do not fit the checkpoint, or plug-ins that it names are not asked for.
+        RequestError: The changes do not fit the checkpoint.
     """
     from recbole_logq.data.dataset.temporal_split import is_temporal
-    from recbole_logq.experiment.restore import rebuilt
     from recbole_logq.experiment.stored_settings import settings_of_checkpoint
 
-    load_asked_plugins(state, file, changes.get("plugins"))
-    check_class(state, file, model)
-    given = settings_of_checkpoint(state, file, model)
-    stored, changes = state["config"], dict(changes)
+    file = opened.file
+    given = settings_of_checkpoint(opened.state, file, opened.given_class)
+    stored, changes = opened.state["config"], dict(changes)
     check_keys({key: None for key in changes if key not in stored}, set(_CHANGEABLE))
     for key, value in changes.items():
         if key not in _CHANGEABLE and value != stored[key]:
@@ -133,7 +131,7 @@ def configuration(state: dict[str, Any], file: str, changes: dict[str, Any], mod
         for key in ("targets", "unseen"):  # they belong to the temporal split that is replaced
             if key not in changes["eval_args"]:
                 sections["eval_args"].pop(key, None)
-    return rebuilt(state, file, {**changes, **sections}, model)
+    return opened.configuration({**changes, **sections})
 
 
 def _some_metric(values: dict[str, Any]) -> str:

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 
 from recbole_logq import compat
 from recbole_logq.parsing import nest
-from recbole_logq.training import checkpoint
 
 
 class Loaded(NamedTuple):
@@ -48,11 +47,11 @@ def load(
     """
     compat.apply()
     from recbole_logq.experiment.evaluate import configuration
-    from recbole_logq.experiment.restore import restore
+    from recbole_logq.experiment.restore import open_checkpoint
 
-    state = checkpoint.load(file)
+    stored = open_checkpoint(file, plugins, model)
     changes = nest(config_dict or {}) | ({} if plugins is None else {"plugins": plugins})
-    config = configuration(state, file, {"state": "WARNING", "show_progress": False, **changes}, model)
-    restored = restore(file, state, config)
+    config = configuration(stored, {"state": "WARNING", "show_progress": False, **changes})
+    restored = stored.restore(config)
     train, valid, test = restored.loaders
     return Loaded(restored.network.eval(), restored.parts[0], train, valid, test, config)

@@ -109,7 +109,7 @@ class Estimator:
                 key
             ]
             raise RequestError(f"{self.name}: {key}={value}: {allowed}")
-        kinds = option_kinds(samplers.get(self.source)).get(key, set()) if self.source in samplers else set()
+        kinds = option_kinds(samplers, self.source).get(key, set()) if self.source in samplers else set()
         options = {**self.options, key: read_option(key, value, kinds)}
         return replace(self, options=options, given=self.given | {key})
 

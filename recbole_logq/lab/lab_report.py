@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from recbole_logq.markup import markdown_table
 from recbole_logq.terminal import cell, console
 
 WIDTH = 130
@@ -102,6 +103,5 @@ def _table(head: Sequence[str], lines: Sequence[Sequence[str]], title: str | Non
 
 def markdown(report: dict[str, Any]) -> str:
     """The table of estimators for documentation."""
-    lines = ["| " + " | ".join(HEAD) + " |", "|---" * len(HEAD) + "|"]
-    lines += ["| `" + "` | ".join([cells(one)[0], " | ".join(cells(one)[1:])]) + " |" for one in report["estimators"]]
-    return "\n".join(lines)
+    rows = map(cells, report["estimators"])
+    return markdown_table(HEAD, [[f"`{name}`", *values] for name, *values in rows])

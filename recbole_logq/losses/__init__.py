@@ -14,8 +14,8 @@ needs.
 from typing import Any
 
 from recbole_logq.faces import face
+from recbole_logq.loss_and_source import check_pairing
 from recbole_logq.losses.loss import Loss
-from recbole_logq.losses.pairing import check_pairing
 from recbole_logq.losses.reduction import mean_over_rows
 from recbole_logq.losses.softmax import SampledSoftmaxLoss
 from recbole_logq.registry import import_submodules, losses

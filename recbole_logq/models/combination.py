@@ -10,7 +10,8 @@ import torch
 
 from recbole_logq.errors import RequestError
 from recbole_logq.losses import Loss, get_loss
-from recbole_logq.models.rules import PAIRS, SETTINGS, TRAINING, UNKNOWN_OPTION, Request, first_reason
+from recbole_logq.models.pair_rules import PAIRS, Request, first_reason
+from recbole_logq.models.rules import SETTINGS, TRAINING, UNKNOWN_OPTION
 from recbole_logq.plugin_errors import described, place_of
 from recbole_logq.probability.frequency import TargetCounts
 from recbole_logq.registry import losses, samplers

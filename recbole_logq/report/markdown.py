@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from recbole_logq.markup import fenced, in_markdown
+from recbole_logq.markup import fenced, in_markdown, markdown_table
 from recbole_logq.report import comparison_tables
 from recbole_logq.report.cells import Cell
 from recbole_logq.report.summary import Summary
@@ -38,10 +38,8 @@ def markdown(summaries: Sequence[Summary], title: str) -> str:
 
 
 def _table(head: Sequence[str], lines: Sequence[Sequence[Cell]]) -> str:
-    body = [[f"{cell.text} {cell.note}".strip() for cell in line] for line in lines]
-    rows = [[in_markdown(text) for text in line] for line in (head, *body)]
-    rows.insert(1, ["---"] * len(head))
-    return "\n".join(f"| {' | '.join(line)} |" for line in rows)
+    rows = [[in_markdown(f"{cell.text} {cell.note}".strip()) for cell in line] for line in lines]
+    return markdown_table([in_markdown(text) for text in head], rows)
 
 
 def _lines(lines: Sequence[str]) -> str:

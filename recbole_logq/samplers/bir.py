@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from torch import Tensor
 
 from recbole_logq.probability import TargetCounts
@@ -12,9 +10,6 @@ from recbole_logq.samplers.in_batch import InBatch
 from recbole_logq.samplers.pool import Pool
 from recbole_logq.samplers.resampling import draw_counts
 from recbole_logq.samplers.sampler import Sampler
-
-if TYPE_CHECKING:
-    from recbole_logq.losses.loss import Loss
 
 
 @samplers.register("bir", summary="in-batch, drawn again per row by score - log popularity (Chen et al. 2022)")
@@ -47,6 +42,7 @@ class BIR(InBatch):
 
     name = "bir"
     resamples = True
+    corrected_by = "resampling"
 
     def __init__(self, counts: TargetCounts, *, count: int | None, seed: int, draws: int | None = None) -> None:
         super().__init__(counts, count=count, seed=seed)
@@ -62,28 +58,9 @@ class BIR(InBatch):
         """As `Sampler.resample`."""
         return resampled(self, scores - pool.log_q_of(pool.ids), valid, self.draws or len(pool.ids)).log()
 
-    @classmethod
-    def check_loss(cls, loss: Loss) -> None:
-        """As `Sampler.check_loss`: the draws have their correction in them."""
-        super().check_loss(loss)
-        refuse_corrections(cls, loss)
-
 
 def resampled(sampler: Sampler, log_weight: Tensor, valid: Tensor | None, n: int) -> Tensor:
     """Counts of n draws per row from the valid columns, by the sampler's own random numbers."""
     if valid is not None:
         log_weight = log_weight.masked_fill(~valid, float("-inf"))
     return draw_counts(log_weight, n, sampler.generator)
-
-
-def refuse_corrections(sampler: type[Sampler], loss: Loss) -> None:
-    """Importance resampling and a logQ correction do the same thing twice.
-
-    Raises:
-        ValueError: The loss corrects.
-    """
-    if loss.needs_log_q:
-        raise ValueError(
-            f"loss {loss.name!r} with negatives {sampler.name!r}: their popularity is already taken out by the "
-            "resampling, a second correction would overdo it; use 'sampled_softmax'"
-        )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -15,9 +14,6 @@ from recbole_logq.registry import samplers
 from recbole_logq.samplers.bir import resampled
 from recbole_logq.samplers.in_batch import InBatch
 from recbole_logq.samplers.pool import Pool
-
-if TYPE_CHECKING:
-    from recbole_logq.losses.loss import Loss
 
 
 @samplers.register("hard", summary="in-batch, and draws per row by the model's own softmax, weighted by the mixture")
@@ -53,6 +49,7 @@ class Hard(InBatch):
 
     name = "hard"
     resamples = True
+    corrected_by = "loss"  # hard draws without their Q would be hardness counted twice
 
     def __init__(self, counts: TargetCounts, *, count: int | None, seed: int, hard: int = 64) -> None:
         super().__init__(counts, count=count, seed=seed)
@@ -90,13 +87,3 @@ class Hard(InBatch):
             excluded_log_q=torch.full_like(excluded, -torch.inf).masked_fill(nothing_left, 0.0),
             log_n=log_total.squeeze(1),
         )
-
-    @classmethod
-    def check_loss(cls, loss: Loss) -> None:
-        """As `Sampler.check_loss`: hard draws without their Q would be hardness counted twice."""
-        super().check_loss(loss)
-        if not loss.needs_log_q or loss.hits != "masked":
-            raise ValueError(
-                f"loss {loss.name!r} with negatives 'hard': what is drawn by the model's own scores must be weighted "
-                "by that law; use 'corrected_logq' (or the source 'bir' for the uncorrected form)"
-            )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from recbole_logq.loss_and_source import CorrectedBy, check_loss
 from recbole_logq.losses.terms import Terms
 from recbole_logq.probability import TargetCounts
 from recbole_logq.samplers.pool import Pool, PoolKind
@@ -39,6 +40,8 @@ class Sampler(nn.Module, ABC):
         random_batches: Whether it is right only where they are drawn from all training targets, not from a segment's.
         law_options: Options that `log_q` alone reads, which a loss without it has no use for.
         resamples: Whether the pool is drawn from once more for every row, by its scores: see `resample`.
+        corrected_by: What weighs the draws of `resample` by their law: "resampling" itself, which a loss must not do
+            again, or the "loss", which then has to; None where there are none.
         gathers: Whether `sample` itself collects the positives of all processes of a distributed run.
         id_buffers: Names of buffers that hold ids of items; those of a checkpoint are looked at.
 
@@ -53,6 +56,7 @@ class Sampler(nn.Module, ABC):
     random_batches: ClassVar[bool] = True
     law_options: ClassVar[frozenset[str]] = frozenset()
     resamples: ClassVar[bool] = False
+    corrected_by: ClassVar[CorrectedBy | None] = None
     gathers: ClassVar[bool] = False
     id_buffers: ClassVar[tuple[str, ...]] = ()
 
@@ -107,10 +111,7 @@ class Sampler(nn.Module, ABC):
         Raises:
             ValueError: The loss does not fit; one line with the reason.
         """
-        if cls.kind == "observed" and loss.needs_log_q:
-            raise ValueError(f"loss {loss.name!r} needs log Q, and nobody knows the law of observed negatives")
-        if cls.resamples and not loss.takes_counts:
-            raise ValueError(f"loss {loss.name!r} is no sum of exponentials, which resampled columns are counted in")
+        check_loss(cls, loss)
 
     @property
     def asks_of_batch(self) -> int | None:

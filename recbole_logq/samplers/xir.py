@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from recbole_logq.probability import TargetCounts
 from recbole_logq.registry import samplers
-from recbole_logq.samplers.bir import refuse_corrections, resampled
+from recbole_logq.samplers.bir import resampled
 from recbole_logq.samplers.in_batch import InBatch
 from recbole_logq.samplers.pool import Pool
 from recbole_logq.transfer import to_device
-
-if TYPE_CHECKING:
-    from recbole_logq.losses.loss import Loss
 
 
 @samplers.register("xir", summary="bir, and the same on a cache of items that were hard before (Chen et al. 2022)")
@@ -56,6 +52,7 @@ class XIR(InBatch):
     reads = ()
     random_batches = True
     resamples = True
+    corrected_by = "resampling"
     id_buffers = ("cache",)
     cache: Tensor
     log_cache_law: Tensor
@@ -137,9 +134,3 @@ class XIR(InBatch):
         found = torch.searchsorted(cumulative, point, right=True)
         self.cache.copy_(torch.where(drawn, found, self.cache))
         self.log_cache_law.copy_(torch.where(drawn, (share / total).log(), self.log_cache_law))
-
-    @classmethod
-    def check_loss(cls, loss: Loss) -> None:
-        """As `Sampler.check_loss`: the draws have their correction in them."""
-        super().check_loss(loss)
-        refuse_corrections(cls, loss)

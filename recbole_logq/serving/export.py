@@ -7,13 +7,14 @@ import math
 from logging import getLogger
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from recbole_logq import compat
 from recbole_logq.errors import RequestError
+from recbole_logq.nearest import nearest
 from recbole_logq.serving import folder as files
 from recbole_logq.serving.card import card, command_line
 from recbole_logq.serving.context import some_contexts, tokens_of
@@ -26,8 +27,9 @@ from recbole_logq.serving.index_quality import compare_with_exact
 from recbole_logq.serving.retriever import Retriever
 from recbole_logq.serving.tensors import write_tensors
 from recbole_logq.serving.vectors import write_vectors
-from recbole_logq.settings import nearest
-from recbole_logq.training import checkpoint
+
+if TYPE_CHECKING:
+    from recbole_logq.experiment.restore import Stored
 
 N_MEASURED = 1000
 
@@ -68,18 +70,18 @@ def export(
     options = check_index(index, index_options)
     check_history(history)
     files.check_target(folder, overwrite)
-    state = checkpoint.load(file)
     compat.apply()
-    model = _exportable(state, str(file), plugins)
     from recbole_logq.data.dataset.protocol import protocol_of
-    from recbole_logq.experiment.restore import rebuilt, restore
+    from recbole_logq.experiment.restore import open_checkpoint
     from recbole_logq.experiment.run import versions
     from recbole_logq.serving.dataset_tables import user_histories
     from recbole_logq.serving.titles import titles_of
 
+    stored = open_checkpoint(str(file), plugins)
+    state, model = stored.state, _exportable(stored)
     changes: dict[str, Any] = {"use_gpu": False, **({"plugins": plugins} if plugins else {})}
     changes |= {"data_path": data_path} if data_path is not None else {}
-    restored = restore(str(file), state, rebuilt(state, str(file), changes))
+    restored = stored.restore(stored.configuration(changes))
     config, network, data = restored.config, restored.network.eval(), restored.parts[0]
     users = [str(token) for token in data.field2id_token[data.uid_field][1:]]
     items = [str(token) for token in data.field2id_token[data.iid_field][1:]]
@@ -139,28 +141,26 @@ def export(
         return manifest
 
 
-def _exportable(state: dict[str, Any], file: str, plugins: list[str] | str | None) -> str:
-    """The model of a checkpoint; the plug-ins that it names and the user too are run.
+def _exportable(stored: Stored) -> str:
+    """The name of a model that can be exported.
 
     Raises:
         RequestError: The model has no vectors, or needs code to compute them.
     """
-    from recbole_logq.experiment.stored_plugins import check_class, load_asked_plugins
     from recbole_logq.models.encoders import is_packaged
     from recbole_logq.models.resolve import split_name
 
-    load_asked_plugins(state, file, plugins)
-    model = str(state["config"]["model"])
-    parts = split_name(model)
+    parts = split_name(stored.model)
     if parts is None:
-        raise RequestError(f"{file} is a {model} of RecBole: only models of recbole_logq have vectors to export")
+        raise RequestError(
+            f"{stored.file} is a {stored.model} of RecBole: only models of recbole_logq have vectors to export"
+        )
     if not is_packaged(parts[0]):
         raise RequestError(
-            f"{file}: {parts[0]} is an encoder of your own, and an exported folder holds data, not code; use "
+            f"{stored.file}: {parts[0]} is an encoder of your own, and an exported folder holds data, not code; use "
             "recbole_logq.load(checkpoint) where your code is"
         )
-    check_class(state, file, None)
-    return model
+    return stored.model
 
 
 def check_history(history: Any) -> None:

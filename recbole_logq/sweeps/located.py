@@ -8,8 +8,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from recbole_logq.comparisons.run_record import problem_of
 from recbole_logq.errors import RequestError
+from recbole_logq.experiment.run_store import problem_of
 from recbole_logq.sweeps.paths import inside, stored
 from recbole_logq.sweeps.trial_schema import SweepResult
 

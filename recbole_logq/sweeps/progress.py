@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from rich.live import Live
 from rich.table import Table
 
-from recbole_logq.sweeps.trial_records import ENDED, Record
+from recbole_logq.experiment.run_store import Record
+from recbole_logq.sweeps.trial_records import ENDED
 from recbole_logq.terminal import cell, console, visible
 
 if TYPE_CHECKING:

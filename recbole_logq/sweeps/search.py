@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
+from recbole_logq.experiment.run_store import Record
 from recbole_logq.sweeps.parameter import Parameter, Point
 from recbole_logq.sweeps.space import resolved
 from recbole_logq.sweeps.sweep_plan import Asha
 from recbole_logq.sweeps.trial import CLOCK, METRIC
-from recbole_logq.sweeps.trial_records import Record
 
 
 def text_of(point: Point) -> str:

@@ -15,13 +15,14 @@ from recbole_logq.errors import RequestError, WorkError
 from recbole_logq.experiment.locks import alone_in, refuse_other_content
 from recbole_logq.experiment.ray_address import check_address
 from recbole_logq.experiment.ray_session import ray_session, require_ray
+from recbole_logq.experiment.run_store import Record
 from recbole_logq.files import folder_name, write_json, write_text
 from recbole_logq.plugins import plugin_names
 from recbole_logq.settings import DATA_PATH
 from recbole_logq.sweeps.located import located, read_results
 from recbole_logq.sweeps.paths import refuse_links
 from recbole_logq.sweeps.sweep_plan import Search, SweepPlan, make_sweep
-from recbole_logq.sweeps.trial_records import Record, Records
+from recbole_logq.sweeps.trial_records import Records
 from recbole_logq.terminal import tell
 
 OVER = "over.json"
@@ -63,7 +64,7 @@ def sweep(
         label = f"{search.name}: " if len(plan.searches) > 1 else ""
         names = [parameter.name.partition(".")[0] for parameter in search.space]
         try:
-            check_request(search.model, search.dataset, {**dict.fromkeys(names), **search.settings})
+            check_request(search.model, search.dataset, search.settings, searched=names)
         except RequestError as error:
             raise RequestError(f"{label}{error}") from error
     from recbole_logq.sweeps.sweep_check import check

@@ -6,12 +6,12 @@ import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from recbole_logq.experiment.run_store import Record
 from recbole_logq.report.page import Block, Figure, Figures, Text
 from recbole_logq.report.parallel import ABSENT, Axis, Line, parallel
 from recbole_logq.report.svg import Plot, Scale, text_of
 from recbole_logq.sweeps.parameter import Parameter
 from recbole_logq.sweeps.progress import shown
-from recbole_logq.sweeps.trial_records import Record
 
 # The colours of the legend: blue, orange, green.
 DONE, STOPPED, WINNER = 0, 1, 2

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from recbole_logq.experiment.run_store import Record
 from recbole_logq.report.cells import Cell, number
 from recbole_logq.report.page import Block, Pairs, Section, Table, Text, page
 from recbole_logq.sweeps.parameter import Parameter
 from recbole_logq.sweeps.progress import shown
 from recbole_logq.sweeps.sweep_figures import figures
-from recbole_logq.sweeps.trial_records import Record
 
 
 def sweep_page(content: dict[str, Any], spaces: Mapping[str, Sequence[Parameter]]) -> str:

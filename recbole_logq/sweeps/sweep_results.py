@@ -10,10 +10,10 @@ from typing import Any
 
 import yaml
 
+from recbole_logq.experiment.run_store import Record
 from recbole_logq.files import write_json, write_text
 from recbole_logq.sweeps.sweep_check import settings_of
 from recbole_logq.sweeps.sweep_plan import Search, SweepPlan
-from recbole_logq.sweeps.trial_records import Record
 
 _COLUMNS = ("number", "status", "best_score", "best_epoch", "epochs", "train_cpu_seconds")
 

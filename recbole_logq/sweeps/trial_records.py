@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import shutil
 import time
@@ -11,15 +10,10 @@ from logging import getLogger
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
-from recbole_logq.comparisons.run_record import problem_of
-from recbole_logq.errors import RequestError
-from recbole_logq.files import write_json
+from recbole_logq.experiment.run_store import Record, RunStore
 from recbole_logq.sweeps.paths import TRIALS, inside, stored
 from recbole_logq.sweeps.trial_schema import TrialRecord
 
-Record = dict[str, Any]
 ENDED = ("done", "stopped", "failed")
 _PATHS = ("folder", "checkpoint")
 _LINE = ("epoch", "score", "best_score", "train_seconds", "train_cpu_seconds")
@@ -35,7 +29,8 @@ class Records:
 
     def __init__(self, folder: str | Path, bigger: bool) -> None:
         self.folder, self.bigger = Path(folder).absolute(), bigger
-        self._warned: set[Path] = set()
+        self._store = RunStore(self.folder / "records", TrialRecord, "trial", "its trial starts anew")
+        self._warned: set[str] = set()
 
     @property
     def trials(self) -> Path:
@@ -51,28 +46,17 @@ class Records:
         Raises:
             RequestError: A file is no record of a trial.
         """
-        found = [record for file in (self.folder / "records").glob("*.json") if (record := self._read(file))]
-        return sorted(found, key=lambda record: int(record["number"]))
+        records = [self._located(trial, record) for trial, record in self._store.all()]
+        return sorted(records, key=lambda record: int(record["number"]))
 
-    def _read(self, file: Path) -> Record | None:
-        try:
-            record = json.loads(file.read_text(encoding="utf-8"))
-        except FileNotFoundError:  # another process has just removed it
-            return None
-        except (OSError, ValueError) as error:
-            raise RequestError(f"{file} cannot be read ({error}): remove it, and its trial starts anew") from error
-        try:
-            TrialRecord.model_validate(record)
-        except ValidationError as error:
-            raise RequestError(
-                f"{file} is no record of a trial ({problem_of(error)}): remove it, and its trial starts anew"
-            ) from error
-        if record["trial"] != file.stem:
-            raise RequestError(f"{file} is no record of a trial: remove it, and its trial starts anew")
-        record = {**self.begin(file.stem, {}, 0), **record}
+    def _located(self, trial: str, record: Record) -> Record:
+        if record["trial"] != trial:
+            raise self._store.refusal(trial, f"it is that of {record['trial']}")
+        record = {**self.begin(trial, {}, 0), **record}
         paths = {key: stored(self.folder, record[key]) for key in _PATHS}
-        if any(record[key] and paths[key] is None for key in _PATHS) and file not in self._warned:
-            self._warned.add(file)
+        if any(record[key] and paths[key] is None for key in _PATHS) and trial not in self._warned:
+            self._warned.add(trial)
+            file = self._store.file(trial)
             getLogger().warning(f"{file} names a place outside of {self.folder / TRIALS}, which is not looked at")
         return record | paths
 
@@ -90,11 +74,11 @@ class Records:
 
     def write(self, record: Record) -> None:
         """Store or replace."""
-        write_json(self.folder / "records" / f"{record['trial']}.json", record)
+        self._store.write(record["trial"], record)
 
     def forget(self, record: Record) -> None:
         """Remove; the trial starts anew under another number."""
-        (self.folder / "records" / f"{record['trial']}.json").unlink(missing_ok=True)
+        self._store.forget(record["trial"])
 
     def begin(self, trial: str, point: dict[str, Any], number: int) -> Record:
         """The record of a trial that starts now."""

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import model_validator
 
-Number = Annotated[float, Field(allow_inf_nan=False)]
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="allow", strict=True, protected_namespaces=())
+from recbole_logq.experiment.run_store import Number, Part, StoredRun
 
 
-class Validation(_Part):
+class Validation(Part):
     """An epoch of a trial that was validated."""
 
     epoch: int
@@ -23,14 +19,13 @@ class Validation(_Part):
     train_cpu_seconds: Number | None = None
 
 
-class TrialRecord(_Part):
+class TrialRecord(StoredRun):
     """The record of a trial; its paths are looked at where they are followed."""
 
     number: int
     trial: str
     point: dict[str, Any]
     status: str
-    error: str | None = None
     best_score: Number | None = None
     best_epoch: int | None = None
     epochs: int
@@ -41,7 +36,7 @@ class TrialRecord(_Part):
     history: list[Validation]
 
 
-class SearchResult(_Part):
+class SearchResult(Part):
     """A search in ``results.json``."""
 
     name: str
@@ -60,7 +55,7 @@ class SearchResult(_Part):
         return self
 
 
-class SweepResult(_Part):
+class SweepResult(Part):
     """The whole of ``results.json``."""
 
     searches: list[SearchResult]

@@ -13,12 +13,12 @@ from typing import Any
 from ray import tune
 
 from recbole_logq.errors import WorkError
+from recbole_logq.experiment.run_store import Record
 from recbole_logq.files import scratch_folder
 from recbole_logq.sweeps.parameter import Point
 from recbole_logq.sweeps.search import optuna_search, scheduler, text_of
 from recbole_logq.sweeps.sweep_plan import SweepSettings
 from recbole_logq.sweeps.trial import Job, reason, run_trial
-from recbole_logq.sweeps.trial_records import Record
 
 Tell = Callable[[tuple[Any, ...]], Any]
 """Takes ``("started", trial, point)``, ``("reported", trial, result)`` and ``("ended", trial, result, error)``."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from recbole_logq.experiment.run_store import Record
 from recbole_logq.sweeps.parameter import Point
 from recbole_logq.sweeps.progress import Progress
-from recbole_logq.sweeps.trial_records import Record, Records, add_line, finish
+from recbole_logq.sweeps.trial_records import Records, add_line, finish
 
 
 class Watch:

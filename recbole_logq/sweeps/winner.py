@@ -10,8 +10,8 @@ from typing import Any
 
 from recbole_logq import children
 from recbole_logq.errors import WorkError
+from recbole_logq.experiment.run_store import Record
 from recbole_logq.sweeps.paths import inside
-from recbole_logq.sweeps.trial_records import Record
 
 
 def tested(folder: Path, winner: Record, threads: int, data_path: str, plugins: str | None) -> dict[str, Any]:

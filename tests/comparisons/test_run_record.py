@@ -88,7 +88,7 @@ def test_what_cannot_be_one_is_refused(tmp_path: Path, change: Callable[[Any], A
 def test_the_whole_of_another_thing_is_refused(tmp_path: Path) -> None:
     for text in ("5", "[]", '"a"', "{}"):
         (tmp_path / "a.json").write_text(text)
-        with pytest.raises(RequestError, match="is not the record of a run"):
+        with pytest.raises(RequestError, match="is no record of a run"):
             read_record(tmp_path / "a.json", RUN)
 
 
@@ -106,7 +106,7 @@ def test_records_of_before_are_refused_before_anything_runs(
     assert main(["compare", *words]) == 2
     said = capsys.readouterr().err
     assert said.count("\n") == 1
-    assert "move them away, and the same command runs them again" in said
+    assert "move all such records away, and the same command runs them again" in said
     assert len(list((in_tmp / "here" / "runs").iterdir())) == 1
     with pytest.raises(RequestError, match="only training runs in several processes"):
         compare(None, {**given, "models": "TwoTowerLogQ", "nproc": 2}, folder="there")

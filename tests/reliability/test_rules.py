@@ -10,7 +10,8 @@ import pytest
 
 from recbole_logq.config import Config
 from recbole_logq.errors import RequestError
-from recbole_logq.models.rules import PAIRS, SETTINGS, TRAINING, UNKNOWN_OPTION, Rule
+from recbole_logq.models.pair_rules import PAIRS, Rule
+from recbole_logq.models.rules import SETTINGS, TRAINING, UNKNOWN_OPTION
 
 RULES: tuple[Rule, ...] = (UNKNOWN_OPTION, *SETTINGS, *TRAINING)
 LEAVE_ONE_OUT = {"split": {"LS": "valid_and_test"}, "order": "TO"}

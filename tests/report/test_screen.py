@@ -42,7 +42,7 @@ def test_a_comparison(make_record: Make, comparison: Make, capsys: pytest.Captur
     assert reference[0] == "A"
     assert reference[2:] == ["-", "reference", "2"]
     assert failed == ["C", "-", "-", "-", "0, 1 failed"]
-    assert not re.search(r"\x1b|\| ---|^#", text, re.MULTILINE)
+    assert not re.search(r"\x1b|\| ?---|^#", text, re.MULTILINE)
     assert max(map(len, text.splitlines())) <= 80
 
 

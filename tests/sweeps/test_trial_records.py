@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from recbole_logq.errors import RequestError
+from recbole_logq.experiment.run_store import Record
 from recbole_logq.sweeps.located import located, read_results
 from recbole_logq.sweeps.paths import inside, refuse_links, relative, stored
-from recbole_logq.sweeps.trial_records import Record, Records
+from recbole_logq.sweeps.trial_records import Records
 
 
 def trial(records: Records, number: int, score: float, folder: str | None = None, **changes: Any) -> Record:
