@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from recbole_logq.errors import RequestError, WorkError
-from recbole_logq.experiment.locks import alone_in, sole_writer
+from recbole_logq.experiment.locks import alone_in, remove_left_locks, sole_writer
 
 # Holds the lock until it is killed; the package's own module would take seconds to import.
 HOLDER = """
@@ -49,6 +51,29 @@ def test_one_process_at_a_time_and_none_after_it_was_killed(lock: Lock, place: s
             pass
     with lock(tmp_path):
         pass
+
+
+def test_who_looks_for_left_locks_is_no_writer(tmp_path: Path) -> None:
+    """A run that starts beside another takes every lock for a moment, also one that was made an instant ago."""
+    place = tmp_path / ".a.pth.lock"
+    looking = FileLock(place)
+    looking.acquire()
+
+    def look() -> None:
+        place.unlink()  # as remove_left_locks does
+        looking.release()
+
+    moment = threading.Timer(0.1, look)
+    moment.start()
+    with sole_writer(tmp_path / "a.pth"):
+        assert place.exists()
+        remove_left_locks(tmp_path)
+        assert place.exists()
+    moment.join()
+    assert list(tmp_path.iterdir()) == []
+    place.touch()
+    remove_left_locks(tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_no_lock_file_stays_beside_a_checkpoint(tmp_path: Path) -> None:
