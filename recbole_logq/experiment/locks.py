@@ -10,8 +10,9 @@ from filelock import FileLock, Timeout
 
 from recbole_logq.errors import RequestError, WorkError
 
-# A run that starts looks for a moment at every lock there is (remove_left_locks), at one that was just made, too.
-_PATIENCE = 1.0
+PATIENCE = 1.0
+"""Seconds to try for: another run holds a lock for a moment to see whether it was left behind."""
+
 
 @contextmanager
 def sole_writer(target: str | Path) -> Iterator[None]:
@@ -24,7 +25,7 @@ def sole_writer(target: str | Path) -> Iterator[None]:
     path = Path(target)
     place = path.with_name(f".{path.name}.lock")
     try:
-        lock = _take(place, f"another run is writing {path}: wait for it, or stop it", _PATIENCE)
+        lock = _take(place, f"another run is writing {path}: wait for it, or stop it", PATIENCE)
     except OSError as error:
         raise WorkError(f"cannot write {place}: {error.strerror}") from error
     try:
@@ -93,7 +94,7 @@ def _take(place: Path, taken: str, patience: float = 0.0) -> FileLock:
     """A lock that this process alone holds; ``taken`` is said where another one has it for that many seconds."""
     lock = FileLock(place)
     try:
-        lock.acquire(timeout=patience)
+        lock.acquire(timeout=patience, poll_interval=0.02)
     except Timeout as error:  # which is an OSError
         raise RequestError(taken) from error
     return lock
