@@ -23,8 +23,9 @@ from recbole_logq.nearest import nearest
 from recbole_logq.parsing import nest, read_yaml
 from recbole_logq.plugins import plugin_names
 from recbole_logq.registry import encoders, losses, samplers
+from recbole_logq.setting_checks import check_kinds, check_magnitudes, check_some_types
 from recbole_logq.setting_texts import read_texts
-from recbole_logq.settings import DATA_PATH, check_kinds, check_magnitudes, check_some_types
+from recbole_logq.settings import DATA_PATH
 
 _PACKAGE = Path(__file__).parent
 _QUOTED = re.compile(r"""["'](\w+)["']""")
@@ -138,7 +139,7 @@ def _read_somewhere() -> set[str]:
         names |= set(_QUOTED.findall(text) if listed else (a or b for a, b in _ASKED.findall(text)))
     for file in (root / "properties").rglob("*.yaml"):
         names |= set(_KEY.findall(file.read_text(encoding="utf-8", errors="replace")))
-    for name in ("config", "effects", "evaluation_settings", "settings"):
+    for name in ("config", "effects", "evaluation_settings", "settings", "setting_checks"):
         names |= set(_QUOTED.findall((_PACKAGE / f"{name}.py").read_text(encoding="utf-8")))
     return names
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from recbole_logq.allowed_values import Allowed, allowed_values
 from recbole_logq.errors import RequestError
 from recbole_logq.numerals import as_whole
-from recbole_logq.settings import check_keys
+from recbole_logq.setting_checks import check_keys
 
 
 class Flags(BaseModel):

@@ -11,7 +11,7 @@ from recbole_logq.early import check_request
 from recbole_logq.errors import RequestError
 from recbole_logq.experiment.plan import ComparisonKeys
 from recbole_logq.flags import ConfigFiles, Flags, Folder, Number, Text, take_flags
-from recbole_logq.settings import check_keys
+from recbole_logq.setting_checks import check_keys
 from recbole_logq.terminal import say
 
 SUMMARY = "train models with several seeds and test the differences, or set stored results side by side"

@@ -8,8 +8,8 @@ from typing import Any
 from recbole_logq.errors import RequestError
 from recbole_logq.files import folder_name
 from recbole_logq.layers import Layer, over
+from recbole_logq.nearest import nearest
 from recbole_logq.parsing import nest, parse_value, read_yaml
-from recbole_logq.settings import nearest
 
 Merge = Callable[[Any, Any], Any]
 # One protocol for all models, unless the settings say another one: RecBole's own differ between kinds of models.

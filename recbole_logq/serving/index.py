@@ -15,6 +15,7 @@ from torch import Tensor
 
 from recbole_logq.errors import RequestError
 from recbole_logq.evaluation.top_k import Catalogue, Pairs, TopK
+from recbole_logq.nearest import nearest
 from recbole_logq.numerals import as_whole
 from recbole_logq.serving.index_arrays import (
     Arrays,
@@ -26,7 +27,6 @@ from recbole_logq.serving.index_arrays import (
     shapes_of_ivfpq,
 )
 from recbole_logq.serving.tensors import read_tensors, tensor_shapes, write_tensors
-from recbole_logq.settings import nearest
 
 MAX_FETCHED = 4096
 """Items that an approximate search fetches for a row, at most; a row that needs more is searched exactly."""

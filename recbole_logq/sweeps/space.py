@@ -7,7 +7,7 @@ from itertools import product
 from typing import Any
 
 from recbole_logq.errors import RequestError
-from recbole_logq.settings import nearest
+from recbole_logq.nearest import nearest
 from recbole_logq.sweeps.choice import Choice, checked_options
 from recbole_logq.sweeps.parameter import Parameter, Point
 from recbole_logq.sweeps.range import RANGES, Range, checked_range
