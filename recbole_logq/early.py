@@ -72,7 +72,8 @@ def check_request(
     check_magnitudes(values)
     check_some_types(values, schema)
     if parts:
-        _check_choices(over(defaults, values, ("negatives",)), set(searched))
+        if not _check_choices(over(defaults, values, ("negatives",)), set(searched)):
+            return
     else:
         own = {key: value for key, value in values.items() if key in defaults}
         check_kinds(own, defaults, set(schema.model_fields))
@@ -96,21 +97,24 @@ def model_and_dataset(model: Any, dataset: Any) -> tuple[Any, str]:
     return model, str(dataset)
 
 
-def _check_choices(values: dict[str, Any], searched: set[str]) -> None:
+def _check_choices(values: dict[str, Any], searched: set[str]) -> bool:
     """Refuse losses and sources that are not there, options that a source has not, and pairs that do not go together.
 
     Args:
         values: Settings of an own model.
         searched: Names of settings whose values are not known yet.
+
+    Returns:
+        Whether loss and source are known here; those of installed packages are not, without importing them.
     """
     if searched & {"loss", "negatives", "hits", "allow_crossed"}:
-        return
+        return True
     negatives = values["negatives"]
     chosen = []
     for registry, name in ((losses, str(values["loss"])), (samplers, str(negatives["source"]))):
         entries = declared(registry)
         if name not in entries and name in registry.installed():
-            return
+            return False
         if name not in entries:
             raise RequestError(registry.unknown(name, list(entries)))
         chosen.append(entries[name])
@@ -122,6 +126,7 @@ def _check_choices(values: dict[str, Any], searched: set[str]) -> None:
     )
     if reason:
         raise RequestError(reason)
+    return True
 
 
 def _of_recbole(model: str) -> dict[str, Any]:

@@ -46,7 +46,13 @@ PageFile = Annotated[Text, Allowed("FILE.html")]
 YesNo = Annotated[bool, Field(strict=True)]
 Number = Annotated[int, BeforeValidator(whole), Field(strict=True, ge=1, lt=2**32)]
 NumberOrZero = Annotated[int, BeforeValidator(whole), Field(strict=True, ge=0, lt=2**32)]
-ConfigFiles = Annotated[list[str], BeforeValidator(_words), Allowed('"A.yaml B.yaml"')]
+ConfigFiles = Annotated[
+    list[str],
+    BeforeValidator(_words),
+    Allowed('"A.yaml B.yaml"'),
+    Field(default_factory=list, description="YAML files; later ones win, the command line last"),
+]
+ResultFile = Annotated[JsonFile | None, Field(description="file for the result")]
 Plugins = Annotated[str | list[str], Allowed("FILE.py")]
 
 

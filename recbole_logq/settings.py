@@ -1,4 +1,4 @@
-"""The schema of the configuration: which settings exist, of which type; :mod:`recbole_logq.setting_checks` holds them."""
+"""The schema of the configuration: which settings exist, and of which type; see setting_checks.py for the checks."""
 
 from __future__ import annotations
 
@@ -59,6 +59,13 @@ Positive = Annotated[float, BeforeValidator(read_number), Field(gt=0, allow_inf_
 PositiveOrZero = Annotated[float, BeforeValidator(read_number), Field(ge=0, allow_inf_nan=False)]
 Interval = Annotated[str, BeforeValidator(_interval), Allowed('interval such as "[5,inf)"')]
 Share = Annotated[float, BeforeValidator(read_number), Field(ge=0, lt=1)]
+# Choices that an exported folder states too (serving/description.py).
+Similarity = Literal["dot", "cosine"]
+TemperatureMode = Literal["fixed", "learned", "scheduled"]
+Block = Literal["classic", "ligr", "hstu"]
+Norm = Literal["pre", "post"]
+FeedForward = Literal["gelu", "relu", "swiglu"]
+Positions = Literal["learned", "rotary", "relative", "none"]
 Parts = Annotated[list[str], AfterValidator(_three_parts), Allowed("list of three names")]
 
 
@@ -225,9 +232,9 @@ class RetrievalSettings(CommonSettings):
         None, description="column of the .inter file: batches of one segment each, and Q per segment (TwoTower)"
     )
     pools: Count = Field(1, description="pools of negatives that a step draws; each serves an equal part of the rows")
-    similarity: Literal["dot", "cosine"] = Field(description="score of a query and an item, before the temperature")
+    similarity: Similarity = Field(description="score of a query and an item, before the temperature")
     temperature: Positive = Field(description="what scores are divided by before any correction")
-    temperature_mode: Literal["fixed", "learned", "scheduled"] = Field(
+    temperature_mode: TemperatureMode = Field(
         "fixed",
         description="fixed; learned from `temperature` on; or scheduled, geometrically to `temperature_end`",
     )
@@ -289,12 +296,10 @@ class SASRecSettings(RetrievalSettings):
         description="width of the feed-forward layers; with swiglu two thirds of it make the same number of parameters"
     )
     dropout: Share = Field(description="share dropped in training after embedding, attention output and feed-forward")
-    block: Literal["classic", "ligr", "hstu"] = Field(
-        description="classic; ligr: gates before the residual sums; or hstu: gated silu attention"
-    )
-    norm: Literal["pre", "post"] = Field(description="LayerNorm before each part, or after the residual sum")
-    feed_forward: Literal["gelu", "relu", "swiglu"] = Field(description="activation of the feed-forward layers")
-    positions: Literal["learned", "rotary", "relative", "none"] = Field(
+    block: Block = Field(description="classic; ligr: gates before the residual sums; or hstu: gated silu attention")
+    norm: Norm = Field(description="LayerNorm before each part, or after the residual sum")
+    feed_forward: FeedForward = Field(description="activation of the feed-forward layers")
+    positions: Positions = Field(
         description="learned: vectors from the first item on; rotary, relative: distances; or none"
     )
     time: Literal["none", "gaps", "bias", "both"] = Field(

@@ -26,7 +26,7 @@ Address = Annotated[Text, Allowed("auto, HOST:PORT, ray://HOST:PORT")]
 class CompareFlags(Flags):
     """What the command takes for itself."""
 
-    config_files: ConfigFiles = Field([], description="YAML files of a plan; later ones win, the command line last")
+    config_files: ConfigFiles
     folder: Folder | None = Field(None, description="folder of runs and report; comparisons/TITLE by default")
     processes: Number | None = Field(None, description="runs at a time on this machine; 1 by default")
     address: Address | None = Field(None, description="Ray cluster that runs them instead")

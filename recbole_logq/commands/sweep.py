@@ -25,7 +25,7 @@ EXAMPLES = (
 class SweepFlags(Flags):
     """What the command takes for itself."""
 
-    config_files: ConfigFiles = Field([], description="YAML files of a plan; later ones win, the command line last")
+    config_files: ConfigFiles
     params_file: Annotated[Text, Allowed("FILE")] | None = Field(None, description="the space as RecBole's range file")
     folder: Folder | None = Field(None, description="folder of trials and report; sweeps/TITLE by default")
     address: Address | None = Field(None, description="Ray cluster; this machine alone by default")
