@@ -20,8 +20,9 @@ from recbole_logq.nearest import nearest
 from recbole_logq.serving import folder as files
 from recbole_logq.serving.context import Context, ContextColumns
 from recbole_logq.serving.encoder import Encoder
+from recbole_logq.serving.exact_index import ExactIndex, Index
 from recbole_logq.serving.folder_tables import read_context, read_items, read_users
-from recbole_logq.serving.index import APPROXIMATE, ExactIndex, Index, check_index
+from recbole_logq.serving.index import APPROXIMATE, check_index
 from recbole_logq.serving.manifest import Manifest
 from recbole_logq.serving.recommendations import Recommendations
 from recbole_logq.serving.tensors import read_tensors

@@ -99,7 +99,7 @@ def _train(point: Point, folder: Path, job: Job, prepared: Any, where: dict[str,
     import torch
     from ray import tune
 
-    from recbole_logq.experiment.run import Phases, begin
+    from recbole_logq.experiment.beginning import Phases, begin
     from recbole_logq.sweeps.sweep_check import configuration
 
     torch.set_num_threads(job.threads)
