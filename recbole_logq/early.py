@@ -53,22 +53,22 @@ def check_request(
         RequestError: A file is no YAML, no model or dataset is given, there is none of that name, a setting is unknown,
             or a value is wrong.
     """
-    given: dict[str, Any] = {}
+    merged: dict[str, Any] = {}
     for file in files:
-        given = over(given, nest(read_yaml(file)))
-    given = over(given, nest(settings))
-    if plugin_names(given.get("plugins")):
+        merged = over(merged, nest(read_yaml(file)))
+    merged = over(merged, nest(settings))
+    if plugin_names(merged.get("plugins")):
         return  # they may bring whatever is missing here
-    name, wanted = model_and_dataset(model or given.get("model"), dataset or given.get("dataset"))
+    name, wanted = model_and_dataset(model or merged.get("model"), dataset or merged.get("dataset"))
     check_name(str(name))
     parts = split_name(str(name))
     if parts[0] not in encoders.names() if parts else str(name) not in recbole_models():
         return  # of an installed package, with settings of its own
     schema = settings_of(str(name))
-    for key in sorted({*given, *searched} - schema.model_fields.keys() - _read_somewhere()):
+    for key in sorted({*merged, *searched} - schema.model_fields.keys() - _read_somewhere()):
         raise RequestError(f"unknown setting {key}{nearest(key, _known(str(name)))}")
     defaults = model_defaults(str(name)) if parts else _of_recbole(str(name))
-    values = read_texts(given, schema, defaults)
+    values = read_texts(merged, schema, defaults)
     check_magnitudes(values)
     check_some_types(values, schema)
     if parts:

@@ -69,12 +69,12 @@ def take_flags(options: dict[str, Any], flags: type[F], settings: bool = False) 
     """
     if not settings:
         check_keys(options, set(flags.model_fields))
-    given = {key: options.pop(key) for key in list(options) if key in flags.model_fields}
+    values = {key: options.pop(key) for key in list(options) if key in flags.model_fields}
     for key, field in flags.model_fields.items():
-        if field.is_required() and given.get(key) is None:
+        if field.is_required() and values.get(key) is None:
             meaning = (field.description or "").partition(";")[0]
             raise RequestError(f"no {key} given: set --{key}={placeholder(field)}, the {meaning}")
-    return checked(flags, given)
+    return checked(flags, values)
 
 
 def checked(flags: type[F], given: dict[str, Any]) -> F:

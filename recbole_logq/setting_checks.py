@@ -14,51 +14,52 @@ from recbole_logq.nearest import nearest
 ACCUMULATION = frozenset({"accumulation_steps", "gradient_accumulation_steps", "accumulate_grad_batches"})
 
 
-def check_keys(given: dict[str, Any], known: set[str]) -> None:
+def check_keys(settings: dict[str, Any], names: set[str]) -> None:
     """Refuse keys that nothing reads.
 
     Raises:
         RequestError: A key is unknown; the message names it and the nearest known one.
     """
-    for key in given:
+    for key in settings:
         if key in ACCUMULATION:
             raise RequestError(
                 f"{key}: summing the gradients of small batches leaves each its own small pool of negatives; set "
                 "--gradient_cache=N, which encodes N at a time and has the gradient of the whole batch"
             )
-        if key not in known:
-            raise RequestError(f"unknown setting {key}{nearest(key, known)}")
+        if key not in names:
+            raise RequestError(f"unknown setting {key}{nearest(key, names)}")
 
 
 # Texts that may look like numbers to YAML.
 NAMES = frozenset({"model", "dataset", "gpu_id"})
 
 
-def check_magnitudes(given: Any, path: str = "") -> None:
+def check_magnitudes(content: Any, path: str = "") -> None:
     """Refuse whole numbers that no float holds, wherever they stand: arithmetic would overflow in the middle of work.
 
     Raises:
         RequestError: A whole number is too large; the message names the setting.
     """
-    parts = given.items() if isinstance(given, dict) else enumerate(given) if isinstance(given, list | tuple) else ()
+    lists = enumerate(content) if isinstance(content, list | tuple) else ()
+    parts = content.items() if isinstance(content, dict) else lists
     for key, value in parts:
         check_magnitudes(value, f"{path}.{key}" if path else str(key))
-    if isinstance(given, int) and abs(given) > sys.float_info.max:
+    if isinstance(content, int) and abs(content) > sys.float_info.max:
         raise RequestError(f"{path}: a whole number of more than 300 digits; give a smaller one")
 
 
-def check_kinds(given: dict[str, Any], defaults: dict[str, Any], checked: set[str]) -> None:
+def check_kinds(settings: dict[str, Any], defaults: dict[str, Any], checked: set[str]) -> None:
     """Hold what RecBole's own models read, which has no schema, against the kind of its default.
 
     Args:
-        given: What the user set.
+        settings: Settings of the user.
         defaults: Defaults of all settings.
         checked: Settings that a schema has checked.
 
     Raises:
         RequestError: A value is of another kind than its default; the message names both.
     """
-    for key, value in given.items():
+    for key, value in settings.items():
         default = defaults.get(key)
         if key in checked:
             continue
@@ -86,10 +87,10 @@ def check_types(values: dict[str, Any], schema: type[BaseModel]) -> dict[str, An
         checked = schema.model_validate(values)
     except ValidationError as error:
         raise RequestError(_told(error.errors()[0], schema)) from error
-    own = {name: getattr(checked, name) for name in schema.model_fields}
+    fields = {name: getattr(checked, name) for name in schema.model_fields}
     return {
         name: value.model_dump(exclude_none=True) if isinstance(value, BaseModel) else value
-        for name, value in own.items()
+        for name, value in fields.items()
     }
 
 
@@ -116,8 +117,8 @@ def _told(problem: Any, schema: type[BaseModel]) -> str:
     if problem["type"] == "extra_forbidden":
         section, _, key = path.rpartition(".")
         field = schema.model_fields[section].annotation
-        known = set(getattr(field, "model_fields", {}))
-        return f"unknown setting {path}{nearest(key, known)} ({section} has {', '.join(sorted(known))})"
+        names = set(getattr(field, "model_fields", {}))
+        return f"unknown setting {path}{nearest(key, names)} ({section} has {', '.join(sorted(names))})"
     if problem["type"] == "missing":
         return f"{path} is not set: give --{path}=VALUE"
     message = problem["msg"].removeprefix("Value error, ")

@@ -61,6 +61,6 @@ def execute(options: dict[str, Any]) -> None:
     from recbole_logq.report.screen import print_comparison
     from recbole_logq.report.summary import summarise
 
-    found = compare(flags.config_files, options, flags.folder, flags.processes or 1, flags.address)
-    print_comparison(summarise(found["records"], found["comparisons"]))
-    say(f"report: {next(path for path in found['report'] if path.suffix == '.html')}")
+    comparison = compare(flags.config_files, options, flags.folder, flags.processes or 1, flags.address)
+    print_comparison(summarise(comparison["records"], comparison["comparisons"]))
+    say(f"report: {next(path for path in comparison['report'] if path.suffix == '.html')}")

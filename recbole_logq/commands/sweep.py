@@ -42,8 +42,8 @@ def execute(options: dict[str, Any]) -> None:
         raise RequestError(f"resume={flags.resume!r}: sweep goes on with what lies in its folder, write --resume alone")
     from recbole_logq.sweeps.sweep import sweep
 
-    found = sweep(flags.config_files, options, flags.params_file, flags.folder, flags.address, flags.resume)
+    content = sweep(flags.config_files, options, flags.params_file, flags.folder, flags.address, flags.resume)
     from recbole_logq.report.screen import print_winners
 
-    print_winners(found["searches"])
-    say(f"report: {Path(found['folder']) / 'report.html'}")
+    print_winners(content["searches"])
+    say(f"report: {Path(content['folder']) / 'report.html'}")
