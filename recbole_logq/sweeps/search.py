@@ -119,7 +119,7 @@ def scheduler(asha: Asha | None, mode: str, epochs: int, ended: Sequence[Record]
     last = epochs - 1
     if asha is None or last < asha.grace_period:
         return FIFOScheduler()
-    asha = ASHAScheduler(
+    halving = ASHAScheduler(
         time_attr=CLOCK,
         metric=METRIC,
         mode=mode,
@@ -130,7 +130,7 @@ def scheduler(asha: Asha | None, mode: str, epochs: int, ended: Sequence[Record]
     )
     for record in ended:
         trial = SimpleNamespace(trial_id=record["trial"])
-        asha.on_trial_add(None, trial)
+        halving.on_trial_add(None, trial)
         for line in record["history"]:
-            asha.on_trial_result(None, trial, line)
-    return asha
+            halving.on_trial_result(None, trial, line)
+    return halving
