@@ -10,7 +10,7 @@ from recbole_logq.errors import RequestError
 from recbole_logq.experiment.run import close
 from recbole_logq.layers import over
 from recbole_logq.parsing import nest, read_yaml
-from recbole_logq.settings import check_keys
+from recbole_logq.setting_checks import check_keys
 from recbole_logq.training import checkpoint
 
 if TYPE_CHECKING:

@@ -136,12 +136,12 @@ def folder_of_data(state: dict[str, Any], file: str) -> dict[str, str]:
     if not isinstance(stored, str) or has_control_characters(stored) or re.match(r"[\\/]{2}|\w{2,}:", stored):
         raise RequestError(elsewhere)
     try:
-        there = address_of(dataset, stored) is None
+        is_there = address_of(dataset, stored) is None
     except RequestError as error:
         raise RequestError(f"{file}: {error}, or set --data_path=FOLDER") from error
     except (WorkError, OSError, ValueError):
-        there = False
-    if not there:
+        is_there = False
+    if not is_there:
         raise RequestError(elsewhere)
     return {"data_path": stored}
 

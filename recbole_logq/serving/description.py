@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from recbole_logq.modules.scorer import Scorer
 from recbole_logq.serving.moments import Moments
 from recbole_logq.serving.plain import MAX_LENGTH, Large, Name, Plain, Tokens, Width
+from recbole_logq.settings import Block, FeedForward, Norm, Positions, Similarity, TemperatureMode
 
 MAX_HISTORY = 1 << 20
 MAX_LAYERS = 1 << 10
@@ -20,9 +21,9 @@ Length = Annotated[int, Field(ge=0, le=MAX_LENGTH)]
 class ScorerDescription(Plain):
     """Arguments of :class:`~recbole_logq.modules.scorer.Scorer`."""
 
-    similarity: Literal["dot", "cosine"]
+    similarity: Similarity
     temperature: Annotated[float, Field(gt=0, le=Large)]
-    mode: Literal["fixed", "learned", "scheduled"]
+    mode: TemperatureMode
     end: Annotated[float, Field(gt=0, le=Large)] | None
     steps: Annotated[int, Field(ge=1, le=1 << 53)] | None
 
@@ -150,10 +151,10 @@ class SequenceDescription(_Encoder):
     n_layers: Annotated[int, Field(ge=1, le=MAX_LAYERS)]
     n_heads: Width
     inner_size: Width
-    block: Literal["classic", "ligr", "hstu"]
-    norm: Literal["pre", "post"]
-    feed_forward: Literal["gelu", "relu", "swiglu"]
-    positions: Literal["learned", "rotary", "relative", "none"]
+    block: Block
+    norm: Norm
+    feed_forward: FeedForward
+    positions: Positions
     input_norm: bool
     scale_embedding: bool
     # What folders from before there was time in the encoder do not have.

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from recbole_logq.errors import RequestError
-from recbole_logq.settings import nearest
+from recbole_logq.nearest import nearest
 
 # Names that data sets in the wild give to the columns, compared without case and punctuation.
 GUESSES = {
