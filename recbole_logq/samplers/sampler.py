@@ -66,6 +66,7 @@ class Sampler(nn.Module, ABC):
         self.n_items = counts.n_items
         self.generator = torch.Generator()
         self.generator.manual_seed(seed)
+        self.numbers: DeviceNumbers | None = None  # of steps of fixed shapes; the trainer sets it
 
     @abstractmethod
     def sample(self, positives: Tensor, *, n_units: int | None = None) -> Pool:
@@ -150,12 +151,15 @@ class Sampler(nn.Module, ABC):
         """Called once after every optimizer step that was applied; for samplers that learn from the stream."""
 
     def get_extra_state(self) -> dict[str, Any]:
-        """State of the generator, for the checkpoint."""
-        return {"generator": self.generator.get_state()}
+        """State of the generators, for the checkpoint."""
+        state = {"generator": self.generator.get_state()}
+        return state if self.numbers is None else {**state, "numbers": self.numbers.state()}
 
     def set_extra_state(self, state: Any) -> None:
         """Continues the stream of a checkpoint (whose tensors may have been mapped to another device)."""
         self.generator.set_state(state["generator"].cpu())
+        if self.numbers is not None:
+            self.numbers.set_state(state["numbers"])
 
     @classmethod
     def check_whole(cls, least: int = 1, **options: Any) -> None:
