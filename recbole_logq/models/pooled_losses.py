@@ -70,4 +70,4 @@ def pooled_losses(
     values, counted = values[:rows], counts[:rows] > 0
     if real is None:
         return values, counted
-    return torch.where(real, values, 0.0), counted & real
+    return values.masked_fill(~real, 0.0), counted & real

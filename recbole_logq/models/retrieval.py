@@ -177,7 +177,7 @@ class RetrievalMixin(nn.Module):
             vectors = self.item_vectors(None)[1:]
             values = self.loss.from_vectors(query, self.item_vectors(positives), vectors)
             real = torch.ones_like(positives, dtype=torch.bool) if rows.real is None else rows.real
-            return torch.where(real, values, 0.0), real
+            return values.masked_fill(~real, 0.0), real
         assert isinstance(self.loss, SampledSoftmaxLoss)
         pools = self.sampler.sample_pools(positives, self.pools, numbers=self.sampler.numbers, real=rows.real)
         return pooled_losses(

@@ -43,6 +43,6 @@ class Pools:
             row = torch.arange(positives.numel(), device=positives.device).view_as(positives)
             return self.origin.unsqueeze(1) == row.unsqueeze(2)
         flat = groups.flatten()
-        group = torch.where(self.origin >= 0, flat[self.origin.clamp_min(0)], -1)  # [pools, n]
+        group = flat[self.origin.clamp_min(0)].masked_fill_(self.origin < 0, -1)  # [pools, n]
         together = group.unsqueeze(1) == groups.unsqueeze(2)
         return together if hit is None else hit.logical_or_(together)

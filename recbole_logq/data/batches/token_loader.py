@@ -96,8 +96,8 @@ class TokenLoader(WindowLoader):
         place = (start + packing.position).clamp_max(len(self._items) - 1)
         real = inside & self._is_target[place]
         columns = {
-            data.item_list_field: torch.where(inside, self._items[place - 1], 0),
-            data.iid_field: torch.where(real, self._items[place], 0),
+            data.item_list_field: self._items[place - 1].masked_fill_(~inside, 0),
+            data.iid_field: self._items[place].masked_fill_(~real, 0),
             data.uid_field: self._users[place],
         }
         if self._times is not None:
