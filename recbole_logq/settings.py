@@ -263,6 +263,11 @@ class RetrievalSettings(CommonSettings):
         description="learning rate after the warm-up: constant, or a decay to 0 over all epochs"
     )
     warmup_steps: CountOrZero = Field(description="steps of linear warm-up to the learning rate")
+    cuda_graph: bool | Literal["auto"] = Field(
+        False,
+        description="whether steps have fixed shapes and a GPU replays them as one CUDA graph, with random numbers of its "
+        "own; auto: on a GPU, where nothing speaks against it (SASRec needs train_batch_tokens)",
+    )
     diagnostics: bool = Field(
         True, description="whether an epoch ends with measures of the vectors, for catalogues that are not too large"
     )
@@ -290,6 +295,10 @@ class TwoTowerSettings(RetrievalSettings):
 class SASRecSettings(RetrievalSettings):
     """Settings of the SASRec-style encoder."""
 
+    train_batch_tokens: Count | None = Field(
+        None,
+        description="positions of a batch, in place of train_batch_size: windows are taken until the next does not fit",
+    )
     n_layers: Count = Field(description="transformer blocks")
     n_heads: Count = Field(description="attention heads; embedding_size must divide by them")
     inner_size: Count = Field(

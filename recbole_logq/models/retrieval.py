@@ -16,7 +16,9 @@ from recbole_logq.losses.corrected_logq import CorrectedLogQ
 from recbole_logq.losses.own_logsumexp import own_logsumexp
 from recbole_logq.losses.score_logsumexp import MASKED_SCORE
 from recbole_logq.losses.set_layout import set_layout
+from recbole_logq.losses.softmax import SampledSoftmaxLoss
 from recbole_logq.models.combination import build_loss, check_combination, check_training, sampler_settings
+from recbole_logq.models.pooled_losses import pooled_losses, takes_pools
 from recbole_logq.models.rows import Rows
 from recbole_logq.models.step import losses_from_vectors
 from recbole_logq.models.step_statistics import StepStatistics
@@ -74,6 +76,8 @@ class RetrievalMixin(nn.Module):
     n_items: int
     takes_segments: ClassVar[bool] = True
     """Whether a batch can be of one segment: not where a row has a user's whole sequence in it."""
+    fixed_shapes = False
+    """Whether the step that runs is one of fixed shapes; the trainer sets it."""
     _all_items: tuple[Tensor] | None = None  # in a tuple: as an attribute of its own, a table would be a second one
 
     def build_retrieval(self, config: Any, dataset: Any, units: tuple[Tensor, int] | None = None) -> None:
@@ -113,7 +117,8 @@ class RetrievalMixin(nn.Module):
         self.history = user_items(dataset.training_pairs()) if reads_history else None
         schedule = (config["temperature_mode"], config["temperature_end"], config["temperature_steps"])
         self.scorer = Scorer(config["similarity"], config["temperature"], *schedule)
-        self.statistics = StepStatistics()
+        weighs = isinstance(self.loss, CorrectedLogQ)
+        self.statistics = StepStatistics(self.loss.weight_of if weighs else None)
 
     def vectors_of_new_items(self, columns: Sequence[Tensor]) -> Tensor:
         """Vectors ``[rows, d]`` of items without an id, prepared for the scorer.
@@ -154,13 +159,30 @@ class RetrievalMixin(nn.Module):
     def calculate_loss(self, interaction: Any) -> Tensor:
         """The loss of a batch, a scalar: the mean over the rows that have a valid negative; 0 where no row counts."""
         rows = self.rows(interaction)
+        if self.fixed_shapes or rows.real is not None:
+            values, counted = self._fixed_losses(rows)
+            self.statistics.keep(values, counted)
+            return mean_over_rows(values, counted, rows.weights)
         parts = [self._losses(part) for part in self._with_pools(rows)]
         values, counted = (torch.cat(column) for column in zip(*(part[:2] for part in parts), strict=True))
         columns = parts[0][2]
         self.statistics.add(len(counted), len(counted) - counted.sum(), columns)
-        if isinstance(self.loss, CorrectedLogQ):
-            self.statistics.add_weights(self.loss.weight_of(values), counted)
+        self.statistics.add_losses(values, counted)
         return mean_over_rows(values, counted, rows.weights)
+
+    def _fixed_losses(self, rows: Rows) -> tuple[Tensor, Tensor]:
+        """The loss of each row and which rows count, in operations whose shapes do not depend on the batch."""
+        query, positives = self.scorer.query(rows.query), rows.positives
+        if self.sampler.kind == "catalogue":
+            vectors = self.item_vectors(None)[1:]
+            values = self.loss.from_vectors(query, self.item_vectors(positives), vectors)
+            real = torch.ones_like(positives, dtype=torch.bool) if rows.real is None else rows.real
+            return values.masked_fill(~real, 0.0), real
+        assert isinstance(self.loss, SampledSoftmaxLoss)
+        pools = self.sampler.sample_pools(positives, self.pools, numbers=self.sampler.numbers, real=rows.real)
+        return pooled_losses(
+            self.loss, pools, query, positives, self.item_vectors, self.hits, rows.windows, rows.real
+        )
 
     def sample_pool(self, rows: Rows) -> Pool:
         """The negatives of a step, out of the rows of all processes: the same on each of them."""

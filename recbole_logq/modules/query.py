@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from recbole_logq.modules.feature_embedding import FeatureEmbedding
 from recbole_logq.modules.fields import EntityFields, Fields
+from recbole_logq.modules.fixed_packing import FixedPacking
 from recbole_logq.modules.packing import Packing
 from recbole_logq.modules.scorer import Scorer
 from recbole_logq.modules.times import TokenTimes
@@ -93,7 +94,7 @@ class SequenceQuery(nn.Module):
         super().__init__()
         self.item_embedding, self.encoder, self.scorer = item_embedding, encoder, scorer
 
-    def states(self, tokens: Tensor, packing: Packing, times: TokenTimes | None = None) -> Tensor:
+    def states(self, tokens: Tensor, packing: Packing | FixedPacking, times: TokenTimes | None = None) -> Tensor:
         """Item ids ``[tokens]`` in the order of a packing to one state each, ``[tokens, d]``."""
         embedded = self.item_embedding(tokens)
         return self.encoder(embedded, packing, times) if packing.n_tokens else embedded

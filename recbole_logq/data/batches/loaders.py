@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from recbole.data.interaction import Interaction
 
+from recbole_logq.data.batches.planned_batch import PlannedBatch
 from recbole_logq.data.batches.window_batch import WindowBatch
 from recbole_logq.data.dataset.event_times import TOKEN_TIMES
 from recbole_logq.data.dataset.exact_time import HISTORY_END
@@ -23,7 +24,13 @@ class TensorLoader:
     Args:
         config: Settings, of which ``train_batch_size``, ``shuffle`` and ``seed`` are read.
         dataset: The training part.
+
+    Attributes:
+        least: Training targets that a batch has at least to be planned, so that its shapes are those of all others;
+            None where batches are never planned. The trainer sets it.
     """
+
+    least: int | None = None
 
     def __init__(self, config: Any, dataset: Any) -> None:
         self.dataset = self._dataset = dataset
@@ -57,7 +64,7 @@ class TensorLoader:
     def __len__(self) -> int:
         return -(-self.n_rows // self.batch_size)
 
-    def __iter__(self) -> Iterator[Interaction]:
+    def __iter__(self) -> Iterator[Any]:
         for rows in self._batches():
             # Every process goes through the same order and takes its share of each batch.
             yield self.batch(rows[own_share(len(rows))])
@@ -114,6 +121,15 @@ class InteractionLoader(TensorLoader):
         if not self.shuffle:
             return batches
         return [batches[i] for i in torch.randperm(len(batches), generator=self.generator).tolist()]
+
+    def __iter__(self) -> Iterator[Any]:
+        if self.least is None:
+            yield from super().__iter__()
+            return
+        for rows in self._batches():
+            # All but an epoch's last one have the same shape.
+            whole = len(rows) == self.batch_size >= self.least
+            yield PlannedBatch(rows, len(rows), self.batch) if whole else self.batch(rows)
 
     def batch(self, rows: torch.Tensor) -> Interaction:
         columns = {field: column[rows] for field, column in self._columns.items()}
