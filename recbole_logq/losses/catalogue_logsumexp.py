@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from recbole_logq.losses.fused_logsumexp import Kernel, fused_logsumexp, kernel_serves
 from recbole_logq.losses.precision import no_autocast
 from recbole_logq.losses.score_logsumexp import MASKED_SCORE
 from recbole_logq.losses.terms import Terms
@@ -31,7 +32,9 @@ few rows is worked on in tiles instead, forward and again backward."""
 MIN_BLOCK_ROWS = 32
 
 
-def catalogue_logsumexp(query: Tensor, vectors: Tensor, terms: Terms, name: str, block_rows: int) -> Tensor:
+def catalogue_logsumexp(
+    query: Tensor, vectors: Tensor, terms: Terms, name: str, block_rows: int, kernel: Kernel = "auto"
+) -> Tensor:
     """Exact logsumexp over the valid columns of `query @ vectors.T`, block by block.
 
     Args:
@@ -41,10 +44,16 @@ def catalogue_logsumexp(query: Tensor, vectors: Tensor, terms: Terms, name: str,
             pass.
         name: Name of the loss, for messages.
         block_rows: Upper bound for the rows that are worked on at a time.
+        kernel: What computes it, as `Kernel`.
 
     Returns:
         `[rows]`, about `MASKED_SCORE` for a row without valid columns. First derivatives only.
+
+    Raises:
+        ValueError: The kernel was asked for and cannot serve these tensors.
     """
+    if len(vectors) and kernel_serves(kernel, query, terms, name):
+        return fused_logsumexp(query, vectors, None, terms.valid)[0]
     lse: Tensor = _CatalogueLogSumExp.apply(query, vectors, terms, name, block_rows)
     return lse
 

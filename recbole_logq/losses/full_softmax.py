@@ -42,7 +42,7 @@ class FullSoftmax(Loss):
     def vector_form(
         self, query: Tensor, positive: Tensor, pool_vectors: Tensor, terms: Terms, block_rows: int
     ) -> Tensor:
-        lse = catalogue_logsumexp(query, pool_vectors, terms, self.name, block_rows)
+        lse = catalogue_logsumexp(query, pool_vectors, terms, self.name, block_rows, self.kernel)
         return _cross_entropy(lse, (query * positive).sum(dim=1))
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from recbole_logq.losses import limits
+from recbole_logq.losses.fused_logsumexp import Kernel
 from recbole_logq.losses.precision import no_autocast, working_dtype
 from recbole_logq.losses.scores import pool_scores
 from recbole_logq.losses.terms import Terms, terms_of
@@ -33,6 +34,9 @@ class Loss(ABC):
         takes_certain: Whether it has a place for items that are scored for certain beside the pool, `Terms.certain`.
         skips_rows: Whether a loss of exactly 0 means that the loss left the row out, not that it fits.
         needs_catalogue_size: Whether the constructor takes `catalogue_size`, the number of items.
+        kernel: What computes logsumexps of vectors, for losses that are made of one: "auto" (the Triton kernel on a CUDA
+            device), "triton" or "torch". Products are exact there in as many digits as
+            `torch.set_float32_matmul_precision` says.
     """
 
     name: ClassVar[str]
@@ -43,6 +47,7 @@ class Loss(ABC):
     takes_certain: ClassVar[bool] = False
     skips_rows: ClassVar[bool] = False
     needs_catalogue_size: ClassVar[bool] = False
+    kernel: Kernel = "auto"
 
     @abstractmethod
     def score_form(self, positive: Tensor, negatives: Tensor, terms: Terms) -> Tensor:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
+from recbole_logq.losses.column_mask import ColumnMask
 from recbole_logq.losses.terms import MaskFunction
 from recbole_logq.samplers.exclusion import Exclusion
 
@@ -97,33 +98,28 @@ def mask_function(
         no_negative = (pool.ids == positive_ids.unsqueeze(1)) | (pool.ids == 0)
         valid = ~(no_negative if sets is None else no_negative | sets.holds(pool.ids))
         return lambda start, stop: valid[start:stop]
-    from_elsewhere = _from_elsewhere(pool, positive_ids, groups)
-    if hits == "kept" and pool.kind != "inclusion":
-        if sets is None:
-            return from_elsewhere
+    kept = hits == "kept" and pool.kind != "inclusion"
+    of_sets = {} if sets is None else {"row_set": sets.row_set, "held": sets.columns(pool.ids)}
+    by_id = {"row_id": positive_ids, "column_id": pool.ids}
+    if kept:
         # Of the items that are scored apart the positive is none: its copies stay.
-        held, row_set = sets.columns(pool.ids), sets.row_set
-        return lambda start, stop: (
-            from_elsewhere(start, stop)
-            & (~held[row_set[start:stop]] | (pool.ids == positive_ids[start:stop].unsqueeze(1)))
-        )
+        spared = {} if sets is None else {**by_id, "spares_own": True}
+        return ColumnMask(**_origins(pool, positive_ids, groups), **of_sets, **spared)
     if sets is not None:
-        taken = sets.columns(pool.ids)
-        return lambda start, stop: ~taken[sets.row_set[start:stop]]
-    if groups is None or not pool.from_batch:
-        return lambda start, stop: pool.ids != positive_ids[start:stop].unsqueeze(1)
-    return lambda start, stop: from_elsewhere(start, stop) & (pool.ids != positive_ids[start:stop].unsqueeze(1))
+        return ColumnMask(**of_sets)
+    together = groups is not None and pool.from_batch
+    return ColumnMask(**by_id, **(_origins(pool, positive_ids, groups) if together else {}))
 
 
-def _from_elsewhere(pool: Columns, positive_ids: Tensor, groups: Tensor | None) -> MaskFunction:
-    """Columns that neither the row itself nor a row of its group brought along."""
+def _origins(pool: Columns, positive_ids: Tensor, groups: Tensor | None) -> dict[str, Any]:
+    """Keys that are equal where the row itself or a row of its group brought a column along."""
     if groups is None or not pool.from_batch:
         rows = torch.arange(len(positive_ids), device=pool.origin.device)
-        return lambda start, stop: pool.origin != rows[start:stop].unsqueeze(1)
+        return {"row_key": rows, "column_key": pool.origin}
     column_group = pool.column_group
     if column_group is None:
         column_group = group_of_columns(pool, positive_ids, groups)
-    return lambda start, stop: column_group != groups[start:stop].unsqueeze(1)
+    return {"row_key": groups, "column_key": column_group}
 
 
 def group_of_columns(pool: Columns, positive_ids: Tensor, groups: Tensor) -> Tensor:
