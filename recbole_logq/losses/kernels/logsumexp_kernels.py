@@ -248,7 +248,9 @@ def backward_kernel(
 
     dim = tl.arange(0, PADDED)
     out = (split * pools + pool).to(tl.int64) * columns + wanted
-    tl.store(into + out[:, None] * WIDTH + dim[None, :], sums, mask=(wanted < columns)[:, None] & (dim < WIDTH)[None, :])
+    tl.store(
+        into + out[:, None] * WIDTH + dim[None, :], sums, mask=(wanted < columns)[:, None] & (dim < WIDTH)[None, :]
+    )
 
 
 @triton.jit(do_not_specialize=SIZES)
