@@ -4,11 +4,12 @@
 
 A minute on one GPU. First, values and gradients against float64 for each precision of products; then a forward and a
 backward pass, in turn, by the kernel and by the package's code without it: 19,200 rows against a pool of 256 (a step of
-SASRec at 128 windows of length 200), the same rows against 32 pools of 256, 2,048 rows against each other, and the full
-softmax of 2,048 rows over a million items, where torch's `linear_cross_entropy` stands beside if there is one. Last, other
-cuts of the work, for as long as the time allows. Milliseconds are medians: "eager" with the host's part, "graph" replayed
-from a CUDA graph. FLOPs are those of the matrix products that a way does, bytes those that any way has to move: queries,
-vectors and both gradients. What is measured is written at once; a part that fails is written as its error.
+SASRec at 128 windows of length 200), the same rows against 32 pools of 256, 2,048 rows against each other, and the
+full softmax of 2,048 rows over a million items, where torch's `linear_cross_entropy` stands beside if there is one.
+Last, other cuts of the work, for as long as the time allows. Milliseconds are medians: "eager" with the host's part,
+"graph" replayed from a CUDA graph. FLOPs are those of the matrix products that a way does, bytes those that any way has
+to move: queries, vectors and both gradients. What is measured is written at once; a part that fails is written as its
+error.
 
 Without a GPU (--device=cpu, under TRITON_INTERPRET=1) it runs itself through tiny sizes and measures nothing.
 """
@@ -25,7 +26,6 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from datetime import date
-from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -160,7 +160,7 @@ def measured(
     """A step's times, memory and rates."""
     flops = products * 2.0 * case.rows * case.pool * case.width
     bytes_moved = 8.0 * case.width * (case.rows + case.pools * case.pool)
-    result: dict[str, Any] = {"way": name, **asdict(case), "gflop": flops / 1e9, "mb": bytes_moved / 1e6}
+    result: dict[str, Any] = {"way": way, **asdict(case), "gflop": flops / 1e9, "mb": bytes_moved / 1e6}
     if device.type == "cuda":
         step()
         torch.cuda.synchronize()
@@ -347,11 +347,11 @@ def main() -> None:
         record.part("catalogue", lambda: measured("linear_cross_entropy", catalogue, 4, step, device, 5, graph=False))
     step_rows = replace(catalogue, rows=sequential.rows)
     for precision in precisions[1:3]:
-        work = partial(measured, f"kernel {precision}", step_rows, 4)
-        record.part(
-            "catalogue of a step",
-            lambda p=precision, w=work: w(fused_step(step_rows, p, device), device, 3, graph=False),
-        )
+
+        def whole(p: str = precision) -> Any:
+            return measured(f"kernel {p}", step_rows, 4, fused_step(step_rows, p, device), device, 3, graph=False)
+
+        record.part("catalogue of a step", whole)
     for tried in range(6 if cuda else 1):
         for precision in precisions[:3]:
             cuts = cuts_to_try(precision, 128)[tried]

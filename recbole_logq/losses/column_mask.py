@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -13,8 +12,8 @@ from torch import Tensor
 class ColumnMask:
     """A mask that a kernel works out for itself, element by element; called, it is a `MaskFunction`.
 
-    A column is valid for a row where all of these hold that are given: their keys differ, their ids differ, the row's set
-    does not hold the column.
+    A column is valid for a row where all of these hold that are given: their keys differ, their ids differ, the row's
+    set does not hold the column.
 
     Several pools are one mask: tensors of columns then have a dimension of pools in front, and rows stand in groups of
     `rows_a_pool`, a group for each pool, the last one shorter.
@@ -64,22 +63,3 @@ class ColumnMask:
     def _pool_of(self, start: int, stop: int) -> Tensor:
         tensor = next(t for t in (self.column_key, self.column_id, self.held) if t is not None)
         return torch.arange(start, stop, device=tensor.device) // (self.rows_a_pool or 1)
-
-
-def stacked(masks: Sequence[ColumnMask]) -> ColumnMask:
-    """One mask of pools of equal size, each of which serves the next group of rows.
-
-    Args:
-        masks: One for each pool, of its group's rows alone and made of the same comparisons; all groups but the last one
-            have as many rows, and sets have the same numbers in all of them.
-    """
-    joined: dict[str, Tensor | None] = {}
-    for field in fields(ColumnMask):
-        values = [getattr(mask, field.name) for mask in masks]
-        if not isinstance(values[0], Tensor):
-            continue
-        joined[field.name] = torch.cat(values) if field.name.startswith("row_") else torch.stack(values)
-    first = masks[0].row_key if masks[0].row_key is not None else masks[0].row_id
-    first = masks[0].row_set if first is None else first
-    assert first is not None
-    return ColumnMask(**joined, spares_own=masks[0].spares_own, rows_a_pool=len(first))  # type: ignore[arg-type]

@@ -1,8 +1,8 @@
 """logsumexp of dot products with pools, by a kernel that never writes scores to memory; forward and backward.
 
-The forward pass keeps, of each row, the logsumexp and the softmax's mean of the items' vectors, which times the incoming
-gradient is the query's; the backward pass scores again for the items' part. Four matrix products in all, one launch each
-way and a few small ones. `losses/kernels/` has the kernels.
+The forward pass keeps, of each row, the logsumexp and the softmax's mean of the items' vectors, which times the
+incoming gradient is the query's; the backward pass scores again for the items' part. Four matrix products in all, one
+launch each way and a few small ones. `losses/kernels/` has the kernels.
 """
 
 from __future__ import annotations
@@ -25,7 +25,10 @@ Kernel = Literal["auto", "triton", "torch"]
 
 WIDEST = 256
 """Dimensions up to which a block of vectors fits a multiprocessor's memory."""
-LEAST_CAPABILITY = (8, 0)  # TF32 and bfloat16 came with it
+LEAST_CAPABILITY = (8, 0)
+"""Of a device: TF32 and bfloat16 came with it."""
+LEAST_SHARED_MEMORY = 160_000
+"""Bytes that a block of threads must be able to share: the largest tiles take 140,000 (A100 and later server cards)."""
 
 
 @dataclass(frozen=True)
@@ -47,15 +50,20 @@ class Tilings:
 
 
 def tilings(width: int, precision: str) -> Tilings:
-    """The cuts for vectors of a width, padded to a power of two, and a precision of `product_precision`."""
+    """The cuts for vectors of a width, padded to a power of two, and a precision as of `fused_logsumexp`."""
+    narrow = width <= 128
     if precision == "bfloat16":
-        return Tilings(Tiling(128, 64, 8, 2), Tiling(64, 64, 4, 2)) if width <= 128 else _WIDE
+        return Tilings(Tiling(128, 64, 8, 2), Tiling(64, 64, 4, 2)) if narrow else _both(64, 64, 8)
     if precision == "tf32":
-        return Tilings(Tiling(64, 64, 4, 2), Tiling(64, 64, 4, 2)) if width <= 128 else _WIDE
-    return Tilings(Tiling(64, 32, 4, 2), Tiling(32, 64, 4, 2)) if width <= 128 else _WIDE
+        return _both(64, 64, 4) if narrow else _both(64, 32, 8)
+    if precision == "tf32x3":
+        return _both(64, 32, 4) if narrow else _both(16, 32, 4)
+    return _both(32, 32, 8) if narrow else _both(16, 16, 4)
 
 
-_WIDE = Tilings(Tiling(32, 32, 4, 2), Tiling(32, 32, 4, 2))
+def _both(walking: int, walked: int, warps: int) -> Tilings:
+    """Blocks that stand still and blocks that are walked over, in either direction."""
+    return Tilings(Tiling(walking, walked, warps, 2), Tiling(walked, walking, warps, 2))
 
 
 def product_precision() -> str:
@@ -107,9 +115,12 @@ def _no_kernel(device: torch.device) -> str | None:
     if find_spec("triton") is None:
         return "Triton is not installed"
     if device.type == "cuda":
-        if torch.version.hip is None and torch.cuda.get_device_capability(device) < LEAST_CAPABILITY:
+        if torch.version.hip is not None:
+            return "it has been tried on NVIDIA's devices alone"
+        if torch.cuda.get_device_capability(device) < LEAST_CAPABILITY:
             return "the device is older than compute capability 8.0"
-        return None
+        shared = torch.cuda.get_device_properties(device).shared_memory_per_block_optin
+        return None if shared >= LEAST_SHARED_MEMORY else "the device's multiprocessors share too little memory"
     return None if device.type == "cpu" and _interpreted() else "it needs a CUDA device, or TRITON_INTERPRET=1"
 
 

@@ -1,12 +1,12 @@
 """Triton kernels of a pool's logsumexp: scores exist for one tile at a time, in registers.
 
 The rows of a step stand in `pools` groups of `size` rows each, the last one shorter, and every group has a pool of
-`columns` items of its own. A program of the forward pass walks over the columns with a block of rows, keeping maximum and
-sum of each row so far (Milakov & Gimelshein 2018, arXiv 1805.02867) and, as attention does with its values (Dao et al.
-2022, arXiv 2205.14135), the items' vectors weighted by their exponentials: of them the gradient of the queries is made. A
-program of the backward pass walks over the rows with a block of columns. Where there are too few blocks for a device's
-multiprocessors the walk is cut into splits, and the caller adds up what they give: no atomic operations, so that every
-run has the same numbers.
+`columns` items of its own. A program of the forward pass walks over the columns with a block of rows, keeping maximum
+and sum of each row so far (Milakov & Gimelshein 2018, arXiv 1805.02867) and, as attention does with its values (Dao et
+al. 2022, arXiv 2205.14135), the items' vectors weighted by their exponentials: of them the gradient of the queries is
+made. A program of the backward pass walks over the rows with a block of columns. Where there are too few blocks for a
+device's multiprocessors the walk is cut into splits, and the caller adds up what they give: no atomic operations, so
+that every run has the same numbers.
 
 All tensors are contiguous. Products multiply in the type of the vectors, float32 ones in `PRECISION` (of `tl.dot`);
 whatever is added up is float32.
@@ -44,7 +44,7 @@ def _valid(
     SPARED: tl.constexpr,
     LISTED: tl.constexpr,
 ):
-    """The part of a `ColumnMask` that belongs to a tile: rows stand along one of its dimensions, columns along the other."""
+    """A tile of a `ColumnMask`: rows stand along one of its dimensions, columns along the other."""
     valid = inside
     place = pool.to(tl.int64) * columns + column
     if BY_KEY:
