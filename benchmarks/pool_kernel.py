@@ -160,7 +160,7 @@ def measured(
     """A step's times, memory and rates."""
     flops = products * 2.0 * case.rows * case.pool * case.width
     bytes_moved = 8.0 * case.width * (case.rows + case.pools * case.pool)
-    result: dict[str, Any] = {"way": way, **asdict(case), "gflop": flops / 1e9, "mb": bytes_moved / 1e6}
+    result: dict[str, Any] = {"way": name, **asdict(case), "gflop": flops / 1e9, "mb": bytes_moved / 1e6}
     if device.type == "cuda":
         step()
         torch.cuda.synchronize()

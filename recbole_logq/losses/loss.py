@@ -34,8 +34,8 @@ class Loss(ABC):
         takes_certain: Whether it has a place for items that are scored for certain beside the pool, `Terms.certain`.
         skips_rows: Whether a loss of exactly 0 means that the loss left the row out, not that it fits.
         needs_catalogue_size: Whether the constructor takes `catalogue_size`, the number of items.
-        kernel: What computes the logsumexp of a pool's or the catalogue's vectors, in losses that are made of one: "auto"
-            (the Triton kernel on a CUDA device that it suits), "triton" or "torch".
+        kernel: What computes the logsumexp of a pool's or the catalogue's vectors, in losses that are made of one:
+            "auto" (the Triton kernel on a CUDA device that it suits), "triton" or "torch".
     """
 
     name: ClassVar[str]
