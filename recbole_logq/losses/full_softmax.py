@@ -34,6 +34,7 @@ class FullSoftmax(Loss):
     needs_log_q = False
     hits = "catalogue"
     over_catalogue = True
+    takes_kernel = True
 
     def score_form(self, positive: Tensor, negatives: Tensor, terms: Terms) -> Tensor:
         lse, _ = score_logsumexp(negatives, None, terms.mask(self.name, 0, *negatives.shape))

@@ -95,7 +95,7 @@ def why_not(kernel: Kernel, query: Tensor, terms: Terms) -> str | None:
         return f"vectors have {query.shape[-1]} dimensions, above {WIDEST}"
     if terms.valid is not None and not isinstance(terms.valid, (Tensor, ColumnMask)):
         return "the mask is a function"
-    return _no_kernel(query.device)
+    return no_kernel(query.device)
 
 
 def kernel_serves(kernel: Kernel, query: Tensor, terms: Terms, name: str) -> bool:
@@ -111,7 +111,8 @@ def kernel_serves(kernel: Kernel, query: Tensor, terms: Terms, name: str) -> boo
 
 
 @cache
-def _no_kernel(device: torch.device) -> str | None:
+def no_kernel(device: torch.device) -> str | None:
+    """Why the kernel cannot run on a device; None where it can."""
     if find_spec("triton") is None:
         return "Triton is not installed"
     if device.type == "cuda":

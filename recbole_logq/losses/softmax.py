@@ -22,6 +22,7 @@ class SampledSoftmaxLoss(Loss):
 
     takes_counts = True
     takes_certain = True
+    takes_kernel = True
 
     @abstractmethod
     def column_offset(self, terms: Terms) -> Tensor | None:
