@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from recbole_logq.losses.column_mask import ColumnMask
-from recbole_logq.losses.terms import Terms
+from recbole_logq.losses.terms import MaskFunction, Terms
 
 Kernel = Literal["auto", "triton", "torch"]
 """What computes a pool's logsumexp: the Triton kernel where it can, always, or never."""
@@ -135,7 +135,7 @@ def fused_logsumexp(
     query: Tensor,
     vectors: Tensor,
     offset: Tensor | None,
-    valid: Tensor | ColumnMask | None,
+    valid: Tensor | MaskFunction | None,
     precision: str | None = None,
     cuts: Tilings | None = None,
 ) -> tuple[Tensor, Tensor]:
@@ -145,7 +145,7 @@ def fused_logsumexp(
         query: float32 or bfloat16 `[rows, d]`.
         vectors: The same type, `[pool, d]`; or `[pools, pool, d]`, each pool for the next `ceil(rows / pools)` rows.
         offset: `[pool]`, with several pools `[pools, pool]`; or `[rows, pool]`. None for zero; receives no gradient.
-        valid: bool `[rows, pool]`, or a `ColumnMask`. None: all are valid.
+        valid: bool `[rows, pool]`, or a `ColumnMask` and no other function. None: all are valid.
         precision: How float32 vectors multiply, as `product_precision`, which is the default, or "ieee".
         cuts: How the work is cut. Default: as `tilings`.
 
@@ -153,6 +153,7 @@ def fused_logsumexp(
         float32 `[rows]`, -1e30 for a row without valid columns; and the number of valid columns, int32 `[rows]`. First
         derivatives only.
     """
+    assert valid is None or isinstance(valid, (Tensor, ColumnMask))  # see `why_not`
     precision = precision or product_precision()
     lse, counts = _FusedLogSumExp.apply(query, vectors, offset, valid, precision, cuts)
     return lse, counts

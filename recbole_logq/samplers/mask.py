@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -98,28 +98,31 @@ def mask_function(
         no_negative = (pool.ids == positive_ids.unsqueeze(1)) | (pool.ids == 0)
         valid = ~(no_negative if sets is None else no_negative | sets.holds(pool.ids))
         return lambda start, stop: valid[start:stop]
-    kept = hits == "kept" and pool.kind != "inclusion"
-    of_sets = {} if sets is None else {"row_set": sets.row_set, "held": sets.columns(pool.ids)}
-    by_id = {"row_id": positive_ids, "column_id": pool.ids}
-    if kept:
+    if hits == "kept" and pool.kind != "inclusion":
+        row_key, column_key = _origins(pool, positive_ids, groups)
+        if sets is None:
+            return ColumnMask(row_key, column_key)
         # Of the items that are scored apart the positive is none: its copies stay.
-        spared = {} if sets is None else {**by_id, "spares_own": True}
-        return ColumnMask(**_origins(pool, positive_ids, groups), **of_sets, **spared)
+        return ColumnMask(
+            row_key, column_key, positive_ids, pool.ids, sets.row_set, sets.columns(pool.ids), spares_own=True
+        )
     if sets is not None:
-        return ColumnMask(**of_sets)
-    together = groups is not None and pool.from_batch
-    return ColumnMask(**by_id, **(_origins(pool, positive_ids, groups) if together else {}))
+        return ColumnMask(row_set=sets.row_set, held=sets.columns(pool.ids))
+    if groups is None or not pool.from_batch:
+        return ColumnMask(row_id=positive_ids, column_id=pool.ids)
+    row_key, column_key = _origins(pool, positive_ids, groups)
+    return ColumnMask(row_key, column_key, positive_ids, pool.ids)
 
 
-def _origins(pool: Columns, positive_ids: Tensor, groups: Tensor | None) -> dict[str, Any]:
-    """Keys that are equal where the row itself or a row of its group brought a column along."""
+def _origins(pool: Columns, positive_ids: Tensor, groups: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Keys of rows and of columns, equal where the row itself or a row of its group brought a column along."""
     if groups is None or not pool.from_batch:
         rows = torch.arange(len(positive_ids), device=pool.origin.device)
-        return {"row_key": rows, "column_key": pool.origin}
+        return rows, pool.origin
     column_group = pool.column_group
     if column_group is None:
         column_group = group_of_columns(pool, positive_ids, groups)
-    return {"row_key": groups, "column_key": column_group}
+    return groups, column_group
 
 
 def group_of_columns(pool: Columns, positive_ids: Tensor, groups: Tensor) -> Tensor:
