@@ -232,6 +232,11 @@ class RetrievalSettings(CommonSettings):
         None, description="column of the .inter file: batches of one segment each, and Q per segment (TwoTower)"
     )
     pools: Count = Field(1, description="pools of negatives that a step draws; each serves an equal part of the rows")
+    kernel: Literal["auto", "triton", "torch"] = Field(
+        "auto",
+        description="what computes a loss's sum over its negatives: triton, one kernel on a CUDA device, which writes "
+        "no scores to memory; torch, matrix by matrix; auto: triton where it can",
+    )
     similarity: Similarity = Field(description="score of a query and an item, before the temperature")
     temperature: Positive = Field(description="what scores are divided by before any correction")
     temperature_mode: TemperatureMode = Field(

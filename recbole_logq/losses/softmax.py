@@ -24,6 +24,7 @@ class SampledSoftmaxLoss(Loss):
 
     takes_counts = True
     takes_certain = True
+    takes_kernel = True
 
     @abstractmethod
     def column_offset(self, terms: Terms) -> Tensor | None:
@@ -60,7 +61,7 @@ class SampledSoftmaxLoss(Loss):
         self, query: Tensor, positive: Tensor, pool_vectors: Tensor, terms: Terms, block_rows: int
     ) -> Tensor:
         offset = self.column_offset(terms)
-        lse, counts = pool_logsumexp(query, pool_vectors, offset, terms, self.name, block_rows)
+        lse, counts = pool_logsumexp(query, pool_vectors, offset, terms, self.name, block_rows, self.kernel)
         return self._combined(lse, counts, (query * positive).sum(dim=1), terms, len(pool_vectors))
 
     def from_pools(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -12,11 +12,14 @@ from torch.nn import functional
 
 from recbole_logq.data.dataset.feature_columns import check_features
 from recbole_logq.losses import limits, mean_over_rows
+from recbole_logq.losses.column_mask import ColumnMask
 from recbole_logq.losses.corrected_logq import CorrectedLogQ
+from recbole_logq.losses.fused_logsumexp import valid_counts, why_not
 from recbole_logq.losses.own_logsumexp import own_logsumexp
 from recbole_logq.losses.score_logsumexp import MASKED_SCORE
 from recbole_logq.losses.set_layout import set_layout
 from recbole_logq.losses.softmax import SampledSoftmaxLoss
+from recbole_logq.losses.terms import Terms
 from recbole_logq.models.combination import build_loss, check_combination, check_training, sampler_settings
 from recbole_logq.models.pooled_losses import pooled_losses, takes_pools
 from recbole_logq.models.rows import Rows
@@ -100,6 +103,7 @@ class RetrievalMixin(nn.Module):
         self.target_counts = torch.bincount(items, minlength=n_items)
         counts = TargetCounts(self.target_counts, unit_counts, n_units, segments)  # type: ignore[arg-type]
         self.loss = build_loss(config["loss"], n_items - 1, config["loss_options"], config["seed"])
+        self.loss.kernel = config["kernel"]
         # Another stream than the loader's, which shuffles with the seed itself.
         self.sampler = get_sampler(source)(counts, count=count, seed=config["seed"] + 1, **options)
 
@@ -263,7 +267,9 @@ class RetrievalMixin(nn.Module):
         mask = terms.valid
         assert callable(mask)  # of a sampled pool
         shared = pool.ids.dim() == 1 and not self.sampler.resamples
-        if shared and len(positives) * len(pool.ids) > limits.WHOLE_MATRIX:
+        if shared and self._by_kernel(mask, query, terms):
+            counted = valid_counts(mask, len(positives)) > 0
+        elif shared and len(positives) * len(pool.ids) > limits.WHOLE_MATRIX:
             counted = any_column(mask, len(positives))
         else:
             whole = mask(0, len(positives))
@@ -273,6 +279,11 @@ class RetrievalMixin(nn.Module):
         vectors = self.item_vectors(pool.ids)
         values = losses_from_vectors(self.loss, self.sampler, pool, query, positive, vectors, terms)
         return values, counted, columns
+
+    def _by_kernel(self, mask: Any, query: Tensor, terms: Terms) -> TypeGuard[ColumnMask]:
+        """Whether a kernel computes the loss, which compares ids itself and needs no mask of rows and columns."""
+        served = self.loss.takes_kernel and isinstance(mask, ColumnMask)
+        return served and why_not(self.loss.kernel, query, terms) is None
 
     def _certain(self, rows: Rows, own: Exclusion) -> Tensor:
         """logsumexp of each row's scores with its own items, the positive left out, ``[rows]``; once for all pools."""

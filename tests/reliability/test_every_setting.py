@@ -55,6 +55,7 @@ REASONS = {
     "eval_batch_size": "how much memory an evaluation takes; tests/reliability/test_same_numbers.py holds all numbers",
     "nproc": "tests/training/test_processes.py compares one process with two, to the same numbers",
     "gradient_cache": "saves memory; tests/models/test_gradient_cache.py holds the gradients of the whole batch",
+    "kernel": "computes the same; tests/models/test_kernel.py holds losses and gradients, and what is refused",
     "log_wandb": "sends to a service; what is sent to it is RecBole's",
     "plugins": "makes names known, and changes nothing by itself: one without a name is refused, tests/test_plugins.py",
     "allow_crossed": "a permission: it takes away a refusal, which the lines of hits and shuffle show",
