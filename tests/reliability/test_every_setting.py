@@ -377,7 +377,7 @@ LINES: list[Line] = [
     no("time", "gaps", "set user_tower=history"),
     yes("time_buckets", 9, "shapes", time="gaps", **HISTORY),
     no("time_buckets", 9, "set time=gaps"),
-    yes("time_context", ["hour"], "shapes", request_time="known", eval_args=LAST_OUT),
+    yes("time_context", ["hour"], "shapes", request_time="known", eval_args=LAST_OUT, data_path="late"),
     no("time_context", ["hour"], "set request_time=known"),
     # SASRec
     yes("n_layers", 2, "shapes", "SASRec"),

@@ -417,7 +417,7 @@ CASES = [
     field("encoder/mlp_sizes", [8, 8], "history"),
     field("encoder/pooling", "mean", "history"),
     field("encoder/max_history", 6, "history"),
-    field("encoder/time", "gaps", "history"),
+    field("encoder/time", "bias", "history"),
     field("encoder/time_context", ["month"], "history"),
     field("encoder/time_context", ["hour"], "user"),
     field("encoder/user_fields", [], "history"),
