@@ -4,7 +4,7 @@
 
 ml-1m, one thread, one run, in turn. SASRecCorrectedLogQ with its defaults (width 64, two blocks, two heads, rotary
 positions), windows of 200, 32 a batch. A step is everything between two batches: loader, forward, backward, Adam. All
-variants train on the same number of positives a step on average.
+variants train on the same batches.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from time import process_time
@@ -57,19 +56,16 @@ class Candidate:
             self.parts[timed] = split_dataset(config, create_dataset(config))
         parts = self.parts[timed]
         self.loader = create_loaders(config, parts[0], parts)[0]
-        self.batches = self._endless()
         self.model = config.model_class(config, parts[0]).train()
         self.optimizer = torch.optim.Adam(self.model.parameters(), lr=1e-3, fused=True)
 
-    def _endless(self) -> Iterator[Any]:
-        while True:
-            yield from self.loader
-
-    def measure(self, steps: int) -> float:
-        """CPU milliseconds that a thousand positives take, over a few steps."""
+    def measure(self, steps: int, turn: int) -> float:
+        """CPU milliseconds that a thousand positives take, over a few steps; all have the same batches in a turn."""
+        self.loader.generator.manual_seed(turn)
+        batches = iter(self.loader)
         positives, start = 0, process_time()
         for _ in range(steps):
-            batch = next(self.batches)
+            batch = next(batches)
             self.optimizer.zero_grad(set_to_none=True)
             self.model.calculate_loss(batch).backward()
             self.optimizer.step()
@@ -91,10 +87,10 @@ def main() -> None:
     candidates = {name: Candidate(settings, arguments.data_path) for name, settings in chosen.items()}
     costs: dict[str, list[float]] = {name: [] for name in candidates}
     for candidate in candidates.values():
-        candidate.measure(arguments.steps)  # warm-up
-    for _ in range(arguments.repeats):
+        candidate.measure(arguments.steps, 0)  # warm-up
+    for turn in range(1, arguments.repeats + 1):
         for name, candidate in candidates.items():
-            costs[name].append(candidate.measure(arguments.steps))
+            costs[name].append(candidate.measure(arguments.steps, turn))
     # Of each round, so that the machine's drift from one to the next has no part in a ratio.
     ratios = {name: [one / base for one, base in zip(costs[name], costs[BASE], strict=True)] for name in costs}
     rows = {
