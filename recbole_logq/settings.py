@@ -278,6 +278,9 @@ class RetrievalSettings(CommonSettings):
     )
 
 
+TimeBucketCount = Annotated[int, BeforeValidator(read_number), Field(ge=3, le=1024)]
+
+
 class TwoTowerSettings(RetrievalSettings):
     """Settings of the two-tower encoder."""
 
@@ -293,6 +296,14 @@ class TwoTowerSettings(RetrievalSettings):
     )
     history_pooling: Literal["mean", "attention"] = Field(
         "mean", description="of user_tower=history: the mean, or attention with a learned query and recency"
+    )
+    time: Literal["none", "gaps", "bias", "both"] = Field(
+        "none",
+        description="times of a history: gaps, added to items; bias, weights of how long ago in attention pooling",
+    )
+    time_buckets: TimeBucketCount = Field(64, description="buckets of times, whose widths grow with the time")
+    time_context: list[Literal["hour", "weekday"]] | None = Field(
+        None, description="what the time of a request adds to the query, in UTC: [hour, weekday]; request_time=known"
     )
     use_user_id: bool = Field(True, description="whether a user has a vector of its own beside its features")
 
@@ -319,9 +330,7 @@ class SASRecSettings(RetrievalSettings):
     time: Literal["none", "gaps", "bias", "both"] = Field(
         "none", description="times of items: gaps, added to items; bias, weights in attention; both, or none"
     )
-    time_buckets: Annotated[int, BeforeValidator(read_number), Field(ge=3, le=1024)] = Field(
-        64, description="buckets of times, whose widths grow with the time"
-    )
+    time_buckets: TimeBucketCount = Field(64, description="buckets of times, whose widths grow with the time")
     bias_weights: Literal["layers", "shared"] = Field(
         "layers", description="weights of time and relative positions: of each layer, or shared by all"
     )

@@ -53,7 +53,7 @@ MODEL = frozenset(
     | {"user_features", "item_features", "context_features", "use_item_id", "use_user_id", "id_dropout"}
     | {"mlp_sizes", "dropout", "user_tower", "max_history", "history_pooling"}
     | {"n_layers", "n_heads", "inner_size", "block", "norm", "feed_forward", "positions", "input_norm"}
-    | {"scale_embedding", "initializer_range", "time", "time_buckets", "bias_weights"}
+    | {"scale_embedding", "initializer_range", "time", "time_buckets", "time_context", "bias_weights"}
 )
 """What makes a model of this package."""
 

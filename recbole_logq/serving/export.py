@@ -199,13 +199,14 @@ def _build(scratch: Path, retriever: Retriever, name: str, options: dict[str, in
 
 
 def _some_queries(retriever: Retriever, data: Any) -> Tensor:
-    """Queries of up to a thousand users of the folder."""
+    """Queries of up to a thousand users of the folder, as of the latest time of the data."""
     generator = torch.Generator().manual_seed(2)
     order = torch.randperm(len(retriever.users), generator=generator).tolist()
     able = [place for place in order if not retriever.described.needs_history or retriever.has_history(place)]
     users = [retriever.users[place].as_py() for place in able[:N_MEASURED]]
     contexts = some_contexts(data, retriever.context.columns, len(users), generator)[1]
-    return retriever.queries(users=users, contexts=contexts)
+    at = float(data.flat_times.max()) if retriever.moments.knows_request else None
+    return retriever.queries(users=users, contexts=contexts, at=at)
 
 
 def _of_this_split(result: str, part: str, state: dict[str, Any], fingerprint: dict[str, str]) -> dict[str, Any] | None:

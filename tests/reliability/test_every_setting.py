@@ -374,6 +374,12 @@ LINES: list[Line] = [
     no("max_history", 1, "set user_tower=history"),
     yes("history_pooling", "attention", "shapes", **HISTORY),
     no("history_pooling", "attention", "set user_tower=history"),
+    yes("time", "gaps", "shapes", **HISTORY),
+    no("time", "gaps", "set user_tower=history"),
+    yes("time_buckets", 9, "shapes", time="gaps", **HISTORY),
+    no("time_buckets", 9, "set time=gaps"),
+    yes("time_context", ["hour"], "shapes", request_time="known", eval_args=LAST_OUT, data_path="late"),
+    no("time_context", ["hour"], "set request_time=known"),
     # SASRec
     yes("n_layers", 2, "shapes", "SASRec"),
     yes("n_heads", 1, "losses", "SASRec"),

@@ -10,7 +10,7 @@ from recbole.data.interaction import Interaction
 
 from recbole_logq.data.batches.planned_batch import PlannedBatch
 from recbole_logq.data.batches.window_batch import WindowBatch
-from recbole_logq.data.dataset.event_times import TOKEN_TIMES
+from recbole_logq.data.dataset.event_times import ASKED, TIMES, TOKEN_TIMES, asks_when, last_times, reads_times
 from recbole_logq.data.dataset.exact_time import HISTORY_END
 from recbole_logq.data.dataset.feature_columns import feature_names
 from recbole_logq.data.dataset.histories import HISTORY, last_items, max_history
@@ -81,7 +81,8 @@ class InteractionLoader(TensorLoader):
 
     The columns lie on the model's device, and so does an epoch's order: a step sends nothing there.
 
-    For a model that reads them, ``HISTORY`` is what the user had before the row's own interaction, ``[batch, length]``.
+    For a model that reads them, ``HISTORY`` is what the user had before the row's own interaction, ``[batch, length]``,
+    ``TIMES`` when, and ``ASKED`` the time of the row's own interaction.
     With ``segment_field`` every batch is of one segment; the batches of all segments come in random order.
     """
 
@@ -97,9 +98,14 @@ class InteractionLoader(TensorLoader):
             self._n_batches = int((-torch.div(-sizes, self.batch_size, rounding_mode="floor")).sum())
         if config["weight_field"]:
             columns[config["weight_field"]] = dataset.interaction_column(config["weight_field"])
+        if asks_when(config):
+            columns[ASKED] = dataset.interaction_column(dataset.time_field)
         self._columns = {field: column.to(self.device) for field, column in columns.items()}
         self._max_history = max_history(config)
+        self._times: tuple[torch.Tensor, torch.Tensor] | None = None
         if self._max_history:
+            if reads_times(config):
+                self._times = dataset.flat_times.to(self.device), dataset.times_before.to(self.device)
             end = dataset.inter_feat[HISTORY_END]
             start = torch.searchsorted(dataset.flat_users, dataset.inter_feat[dataset.uid_field])
             self._history = start.to(self.device), end.to(self.device)
@@ -136,6 +142,9 @@ class InteractionLoader(TensorLoader):
         if self._max_history:
             start, end = (column[rows] for column in self._history)
             columns[HISTORY] = last_items(self._items, start, end, self._max_history)
+            if self._times is not None:
+                first = torch.maximum(start, end - self._max_history)
+                columns[TIMES] = last_times(*self._times, first, end, self._max_history)
         return Interaction(columns)
 
 
