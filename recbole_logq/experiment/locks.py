@@ -14,7 +14,6 @@ PATIENCE = 1.0
 """Seconds to try for: another run holds a lock for a moment to see whether it was left behind."""
 
 
-
 @contextmanager
 def sole_writer(target: str | Path) -> Iterator[None]:
     """Keep a second process from writing a file that is written again and again, such as a run's checkpoint.

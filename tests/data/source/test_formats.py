@@ -73,6 +73,12 @@ def test_movielens_1m_as_it_comes(tmp_path: Path) -> None:
         items=FeatureTable(tmp_path / "movies.dat", columns=["item_id", "title", "genres"]),
         users=FeatureTable(tmp_path / "users.dat", columns=["user_id", "gender", "age", "occupation_id", "zip"]),
     )
+    women = FeatureTable(tmp_path / "users.dat", id="1", keep={"3": "token", "2": "token"})
+    by_number, _ = atomic(
+        tmp_path, tmp_path / "ratings.dat", separator="::", header=False, user="1", item="2", time="4", users=women,
+        items=FeatureTable(tmp_path / "movies.dat", id="1"), encoding="latin-1", overwrite=True,
+    )  # fmt: skip
+    assert by_number["user"] == [["user_id:token", "3:token", "2:token"], ["1", "1", "F"]]
     assert found["inter"][1:] == [["1", "1193", "978300760", "5"], ["1", "661", "978302109", "3"]]
     assert found["item"][1] == ["1193", "Misérables, Les (1995)", "Drama Musical"]
     assert found["user"] == [
@@ -364,3 +370,27 @@ def test_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert "wrote 1 interactions" in out
     assert "wrote 1 items" in out
     assert "title      <- title (token, by what it holds)" in out
+
+
+@pytest.mark.slow
+def test_from_an_archive_to_recommendations_with_titles(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    ratings = "".join(f"{u},{(u * 7 + n) % 23},4.0,{1000 + n}\n" for u in range(1, 31) for n in range(8))
+    movies = "".join(f'{item},"Film, No. {item} (1999)",Drama|War\n' for item in range(23))
+    with zipfile.ZipFile("ml-32m.zip", "w") as archive:
+        archive.writestr("ml-32m/ratings.csv", "userId,movieId,rating,timestamp\n" + ratings)
+        archive.writestr("ml-32m/movies.csv", "movieId,title,genres\n" + movies)
+    base = "ml-32m.zip/ml-32m"
+    steps = [
+        ["convert", f"--input={base}/ratings.csv", f"--items={base}/movies.csv", "--dataset=ml-32m"],
+        ["--model=TwoTowerLogQ", "--dataset=ml-32m", "--epochs=1", "--item_features=[genres]", "--output=result.json"],
+    ]
+    for step in steps:
+        assert main(step) == 0
+    checkpoint = json.loads(Path("result.json").read_text())["checkpoint"]
+    assert main(["export", f"--checkpoint={checkpoint}", "--folder=served"]) == 0
+    capsys.readouterr()
+    assert main(["recommend", "--model=served", "--users=1", "--k=3"]) == 0
+    assert "Film, No. " in capsys.readouterr().out

@@ -17,8 +17,8 @@ from recbole_logq.data.source.convert.columns import KINDS, atomic_name, guess
 from recbole_logq.data.source.convert.conversion_report import Report
 from recbole_logq.data.source.convert.names import Names
 from recbole_logq.data.source.convert.number_text import floats, written
-from recbole_logq.data.source.tables import Table
 from recbole_logq.data.source.tables.cell_text import holds_lists, lists_of_texts, plain, texts
+from recbole_logq.data.source.tables.table import Table
 from recbole_logq.errors import RequestError
 from recbole_logq.settings import nearest
 

@@ -11,7 +11,7 @@ from recbole_logq.data.source.convert.conversion_report import Report
 from recbole_logq.data.source.convert.item_lists import POSITION, ItemLists, has_item_lists
 from recbole_logq.data.source.convert.row_filter import Filtered, conditions
 from recbole_logq.data.source.convert.row_numbers import ROW_NUMBER, Numbered
-from recbole_logq.data.source.tables import Table
+from recbole_logq.data.source.tables.table import Table
 from recbole_logq.errors import RequestError
 
 _FIRST = ("user_id", "item_id", "timestamp")

@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from recbole_logq.data.source.tables import Table
 from recbole_logq.data.source.tables.cell_text import holds_lists, plain, texts
+from recbole_logq.data.source.tables.table import Table
 from recbole_logq.errors import RequestError
 
 POSITION = "\0position"

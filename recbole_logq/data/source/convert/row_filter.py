@@ -12,8 +12,8 @@ import pyarrow as pa
 
 from recbole_logq.data.source.convert.conversion_report import Report
 from recbole_logq.data.source.convert.number_text import floats
-from recbole_logq.data.source.tables import Table
 from recbole_logq.data.source.tables.cell_text import texts
+from recbole_logq.data.source.tables.table import Table
 from recbole_logq.errors import RequestError
 from recbole_logq.settings import nearest
 

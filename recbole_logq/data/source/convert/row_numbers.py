@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from recbole_logq.data.source.tables import Table
+from recbole_logq.data.source.tables.table import Table
 
 ROW_NUMBER = "\0row number"
 """Name of the column, which no file can have."""

@@ -48,7 +48,7 @@ def check_name(dataset: str) -> None:
     """Refuse what is no name of a dataset on every system.
 
     Raises:
-        RequestError: It is none.
+        RequestError: The name is not usable everywhere, or RecBole's own.
     """
     plain = dataset and not set(dataset) & set('/\\:*?"<>|') and dataset.isprintable()
     if not plain or dataset.startswith(".") or dataset != dataset.rstrip(". "):

@@ -6,41 +6,18 @@ files are RecBole's format and are read as such (``data/source/atomic_file.py``)
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol
 
 from recbole_logq.data.source.tables.content import BadRow, Content
 from recbole_logq.data.source.tables.delimited import Delimited
 from recbole_logq.data.source.tables.inputs import find_inputs
 from recbole_logq.data.source.tables.joined import Joined
 from recbole_logq.data.source.tables.json_records import JsonTable, is_record
+from recbole_logq.data.source.tables.table import Table
 from recbole_logq.errors import RequestError
 
 KINDS = ("csv", "json", "parquet")
-
-
-class Table(Protocol):
-    """A file that has been looked at.
-
-    Attributes:
-        names: names of its columns, in order; JSON may add some while they are read.
-        notes: What the user should know of the reading.
-    """
-
-    @property
-    def names(self) -> list[str]: ...
-
-    @property
-    def notes(self) -> list[str]: ...
-
-    def batches(self, columns: Sequence[str], n_rows: int) -> Iterator[dict[str, Any]]:
-        """Arrow arrays of the columns that are asked for, of at most that many rows at a time.
-
-        Raises:
-            RequestError: The file cannot be read to its end.
-        """
-        ...
 
 
 def open_table(

@@ -26,7 +26,7 @@ def find_inputs(source: str | Path, encoding: str | None = None) -> list[Content
         encoding: encoding of text where no byte order mark says it; UTF-8 when None.
 
     Returns:
-        At least one file, in the order of their names, in which 2 is before 10.
+        Files, at least one, in the order of their names, in which 2 is before 10.
 
     Raises:
         RequestError: There is no such file, none in the folder, or several in the archive; or one is neither text nor

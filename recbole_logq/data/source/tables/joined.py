@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from recbole_logq.data.source.tables.table import Table
 from recbole_logq.errors import RequestError
-
-if TYPE_CHECKING:
-    from recbole_logq.data.source.tables import Table
 
 
 class Joined:
