@@ -353,6 +353,9 @@ def test_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str])
             ["--header=false", "--user=1", "--item=2", "--items_id=id"],
             "items_id: there is no table of items, set --items",
         ),
+        ([named, "--users_id=a"], "users_id: there is no table of users, set --users=FILE"),
+        ([named, "--users_columns=[a]"], "users_columns: there is no table of users, set --users=FILE"),
+        ([named, "--users_keep.age=float"], "users_keep: there is no table of users, set --users=FILE"),
         (["--columns=[a,a,b]"], "columns=['a', 'a', 'b']: a name for each column, each another one"),
         (["--header=true", named], "they name the columns of a file without a header"),
         (
