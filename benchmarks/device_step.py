@@ -4,13 +4,13 @@
 
 SASRec of the corrected-logQ paper (width 128, two blocks, one head, dropout 0.5, length 200) on sequences of 100 to 200
 items by popularity, cut at random, 19,200 positions a step; 256 negatives with corrected logQ from a million items with
-sparse gradients, 32 mixed pools, the full softmax over all items with dense ones; and TwoTower on interactions. It is the
-package's own step: loader, forward, backward, optimizer.
+sparse gradients, 32 mixed pools, the full softmax over all items with dense ones; and TwoTower on interactions. It is
+the package's own step: loader, forward, backward, optimizer.
 
 It begins with a check: gradients of a step of fixed shapes against an ordinary one's, and parameters after steps of a
 graph against the same steps taken one kernel at a time. Then rates, in positives per second of wall-clock, next to what
-bounds them: arithmetic, bytes that a step cannot do without, launches. At last, where the data is at hand, a training on
-ml-1m from end to end. What has been measured is written after each part, and a part that fails leaves its error.
+bounds them: arithmetic, bytes that a step cannot do without, launches. At last, where the data is at hand, a training
+on ml-1m from end to end. What has been measured is written after each part, and a part that fails leaves its error.
 
 Without a GPU everything is small, and the graph is the same step called as it is.
 """
@@ -307,8 +307,13 @@ def main() -> int:
         try:
             content[label] = function()
         except Exception as error:
-            content[label] = {"error": f"{type(error).__name__}: {error}"[:500], "where": traceback.format_exc()[-1500:]}
-        print(f"[{perf_counter() - begin:.0f} s] {label} ({perf_counter() - start:.1f} s): {content[label]}", flush=True)
+            content[label] = {
+                "error": f"{type(error).__name__}: {error}"[:500],
+                "where": traceback.format_exc()[-1500:],
+            }
+        print(
+            f"[{perf_counter() - begin:.0f} s] {label} ({perf_counter() - start:.1f} s): {content[label]}", flush=True
+        )
         output.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
         free()
 

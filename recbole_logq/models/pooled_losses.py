@@ -64,9 +64,7 @@ def pooled_losses(
     terms = Terms()
     if loss.needs_log_q:
         terms = Terms(positive_log_q=pools.law(ids), negative_log_q=pools.log_q)
-    values, counts = loss.from_pools(
-        query.unflatten(0, shape), positive.unflatten(0, shape), columns, terms, invalid
-    )
+    values, counts = loss.from_pools(query.unflatten(0, shape), positive.unflatten(0, shape), columns, terms, invalid)
     values, counted = values[:rows], counts[:rows] > 0
     if real is None:
         return values, counted

@@ -21,7 +21,7 @@ from recbole_logq.losses.set_layout import set_layout
 from recbole_logq.losses.softmax import SampledSoftmaxLoss
 from recbole_logq.losses.terms import Terms
 from recbole_logq.models.combination import build_loss, check_combination, check_training, sampler_settings
-from recbole_logq.models.pooled_losses import pooled_losses, takes_pools
+from recbole_logq.models.pooled_losses import pooled_losses
 from recbole_logq.models.rows import Rows
 from recbole_logq.models.step import losses_from_vectors
 from recbole_logq.models.step_statistics import StepStatistics
@@ -121,8 +121,7 @@ class RetrievalMixin(nn.Module):
         self.history = user_items(dataset.training_pairs()) if reads_history else None
         schedule = (config["temperature_mode"], config["temperature_end"], config["temperature_steps"])
         self.scorer = Scorer(config["similarity"], config["temperature"], *schedule)
-        weighs = isinstance(self.loss, CorrectedLogQ)
-        self.statistics = StepStatistics(self.loss.weight_of if weighs else None)
+        self.statistics = StepStatistics(self.loss.weight_of if isinstance(self.loss, CorrectedLogQ) else None)
 
     def vectors_of_new_items(self, columns: Sequence[Tensor]) -> Tensor:
         """Vectors ``[rows, d]`` of items without an id, prepared for the scorer.
@@ -184,9 +183,7 @@ class RetrievalMixin(nn.Module):
             return values.masked_fill(~real, 0.0), real
         assert isinstance(self.loss, SampledSoftmaxLoss)
         pools = self.sampler.sample_pools(positives, self.pools, numbers=self.sampler.numbers, real=rows.real)
-        return pooled_losses(
-            self.loss, pools, query, positives, self.item_vectors, self.hits, rows.windows, rows.real
-        )
+        return pooled_losses(self.loss, pools, query, positives, self.item_vectors, self.hits, rows.windows, rows.real)
 
     def sample_pool(self, rows: Rows) -> Pool:
         """The negatives of a step, out of the rows of all processes: the same on each of them."""

@@ -54,9 +54,7 @@ class CausalBlock(nn.Module):
         self.outer = nn.Linear(inner_size, size)
         self.dropout = Dropout(dropout)
 
-    def _attend(
-        self, states: Tensor, packing: Packing | FixedPacking, rotation: Tensor | None, bias: Biases
-    ) -> Tensor:
+    def _attend(self, states: Tensor, packing: Packing | FixedPacking, rotation: Tensor | None, bias: Biases) -> Tensor:
         heads = self.query_key_value(states).unflatten(-1, (3, self.n_heads, -1))
         if rotation is not None:
             heads = rotate(heads, rotation)

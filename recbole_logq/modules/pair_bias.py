@@ -98,7 +98,9 @@ def _by_distance(weights: Tensor, tiles: list[Tile]) -> Tensor:
     return weights[:, distance.masked_fill(distance < 0, later).clamp_max(later)]
 
 
-def pairs_of(packing: Packing | FixedPacking, times: TokenTimes | None, buckets: TimeBuckets | None) -> list[list[Tile]]:
+def pairs_of(
+    packing: Packing | FixedPacking, times: TokenTimes | None, buckets: TimeBuckets | None
+) -> list[list[Tile]]:
     """The pairs of each bucket of sequences, and of which buckets their times are: the same for all layers.
 
     Args:

@@ -29,9 +29,7 @@ def merged(grad: Tensor) -> Tensor:
     entry = first.cumsum(0)
     sums = torch.zeros_like(values).index_add_(0, entry, values[order])
     rows = torch.zeros_like(ids).scatter_(0, entry, ordered)
-    return torch.sparse_coo_tensor(
-        rows.unsqueeze(0), sums, grad.shape, is_coalesced=True, check_invariants=False
-    )
+    return torch.sparse_coo_tensor(rows.unsqueeze(0), sums, grad.shape, is_coalesced=True, check_invariants=False)
 
 
 class LazyAdam(torch.optim.Adam):

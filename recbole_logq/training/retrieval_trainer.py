@@ -11,8 +11,8 @@ from recbole.utils import set_color
 from torch.nn.utils.clip_grad import clip_grad_norm_
 from tqdm import tqdm
 
-from recbole_logq.errors import RequestError, WorkError
 from recbole_logq.data.batches.planned_batch import PlannedBatch
+from recbole_logq.errors import RequestError, WorkError
 from recbole_logq.evaluation.diagnostics import MAX_CATALOGUE, diagnose
 from recbole_logq.models.batch_rules import check_data, doubt_about_order, shortfall
 from recbole_logq.ranks import rank, sum_over_ranks, world_size

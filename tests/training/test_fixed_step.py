@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
 from recbole_logq.data.batches.planned_batch import PlannedBatch
-from recbole_logq.errors import RequestError
 from recbole_logq.samplers.device_numbers import DeviceNumbers
-from recbole_logq.training.retrieval_trainer import RetrievalTrainer
 
 COUNT = 16
 
@@ -50,7 +47,9 @@ def planned(network: Any, loader: Any, fixed: Any) -> PlannedBatch:
     ],
     ids=str,
 )
-def test_the_gradient_of_windows_is_that_of_an_ordinary_step(build: Callable[..., Any], settings: dict[str, Any]) -> None:
+def test_the_gradient_of_windows_is_that_of_an_ordinary_step(
+    build: Callable[..., Any], settings: dict[str, Any]
+) -> None:
     settings = {"negatives": {"source": "uniform", "count": COUNT}, "mask": "target", **settings}
     network, _, loaders = build("SASRecCorrectedLogQ", dropout=0.0, train_batch_tokens=205, **settings)
     network.double()

@@ -20,7 +20,7 @@ from recbole_logq.data.source.convert.number_text import floats, written
 from recbole_logq.data.source.tables.cell_text import holds_lists, lists_of_texts, plain, texts
 from recbole_logq.data.source.tables.table import Table
 from recbole_logq.errors import RequestError
-from recbole_logq.settings import nearest
+from recbole_logq.nearest import nearest
 
 VALUE_SEPARATOR = "|"
 """What separates values in a cell of a column with several, as in MovieLens' genres."""

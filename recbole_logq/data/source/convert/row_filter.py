@@ -15,7 +15,7 @@ from recbole_logq.data.source.convert.number_text import floats
 from recbole_logq.data.source.tables.cell_text import texts
 from recbole_logq.data.source.tables.table import Table
 from recbole_logq.errors import RequestError
-from recbole_logq.settings import nearest
+from recbole_logq.nearest import nearest
 
 _FORM = re.compile(r"(?P<column>.+?)\s*(?P<sign>!=|>=|<=|=|>|<)\s*(?P<value>.*)")
 _ORDER: dict[str, Callable[[Any, Any], Any]] = {
