@@ -125,7 +125,7 @@ class Command:
         end = time.monotonic() + timeout
         while (status := self.poll()) is None and time.monotonic() < end:
             time.sleep(0.02)
-        assert status is not None, f"still at work: {self.stderr}"
+        assert status is not None, f"still at work: {self.stderr[-2000:]}"
         return status
 
     def send_signal(self, number: int) -> None:

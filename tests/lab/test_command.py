@@ -13,7 +13,7 @@ import torch
 from recbole_logq import run
 from recbole_logq.cli import main
 from recbole_logq.experiment.restore import restore_own
-from recbole_logq.lab import command
+from recbole_logq.lab import folding
 from recbole_logq.lab.checkpoint_subject import checkpoint_subject, exact_weights
 from recbole_logq.lab.folding import fold
 
@@ -143,7 +143,7 @@ def test_folding_of_the_two_languages() -> None:
 def test_folding_as_a_command(
     in_tmp: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(command, "fold", partial(fold, users=60, items=80, steps=150))  # seconds instead of a minute
+    monkeypatch.setattr(folding, "fold", partial(fold, users=60, items=80, steps=150))  # seconds instead of a minute
     assert main(["lab", "--folding", "--output=f.json"]) == 0
     assert "Two languages" in capsys.readouterr().out
     found = {one["negatives"]: one["foreign"] for one in json.loads((in_tmp / "f.json").read_text())["folding"]}
