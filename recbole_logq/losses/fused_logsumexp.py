@@ -32,7 +32,7 @@ None so far: it compiles for 8.0 and 9.0 and is right in Triton's interpreter, a
 WIDEST = 256
 """Dimensions up to which a block of vectors fits a multiprocessor's memory."""
 LEAST_CAPABILITY = (8, 0)
-"""Of a device: TF32 and bfloat16 came with it."""
+"""The oldest compute capability with TF32 and bfloat16."""
 LEAST_SHARED_MEMORY = 160_000
 """Bytes that a block of threads must be able to share: the largest tiles take 140,000 (A100 and later server cards)."""
 
@@ -49,7 +49,7 @@ class Tiling:
 
 @dataclass(frozen=True)
 class Tilings:
-    """Those of both directions."""
+    """Tiles of the forward and of the backward kernel."""
 
     forward: Tiling
     backward: Tiling
@@ -160,8 +160,8 @@ def fused_logsumexp(
         vectors: The same type, `[pool, d]`; or `[pools, pool, d]`, each pool for the next `ceil(rows / pools)` rows.
         offset: `[pool]`, with several pools `[pools, pool]`; or `[rows, pool]`. None for zero; receives no gradient.
         valid: bool `[rows, pool]`, or a `ColumnMask` and no other function. None: all are valid.
-        precision: How float32 vectors multiply, as `product_precision`, which is the default, or "ieee".
-        cuts: How the work is cut. Default: as `tilings`.
+        precision: Multiplication of float32 vectors, one of `product_precision` or "ieee". Default: torch's setting.
+        cuts: Tiles of both kernels. Default: those of `tilings`.
 
     Returns:
         float32 `[rows]`, -1e30 for a row without valid columns; and the number of valid columns, int32 `[rows]`. First
