@@ -27,7 +27,7 @@ def fixed_attention(
         longest: None for the softmax of ``score / sqrt(d) + bias``; the longest sequence for ``silu(score + bias) /
             longest``.
     """
-    if bias is None and longest is None and heads.device.type == "cuda":
+    if bias is None and longest is None and heads.device.type != "cpu":
         return _of_any_length(packing, heads)
     query = packing.by_chunk(heads[:, 0]).transpose(1, 2)  # [chunks, heads, longest, d]
     key, value = packing.with_chunk_before(heads[:, 1:]).permute(2, 0, 3, 1, 4)  # [chunks, heads, 2 * longest, d]
