@@ -17,8 +17,9 @@ def fixed_attention(
 ) -> Tensor:
     """Query, key and value ``[tokens, 3, heads, d]`` to ``[tokens, heads, d]``.
 
-    Each chunk of queries is multiplied with its own keys and those of the chunk before, and what a query does not see is
-    masked. Where a kernel for sequences of any length is at hand and nothing is added to the scores, that one does it.
+    Each chunk of queries is multiplied with its own keys and those of the chunk before, and what a query does not see
+    is masked. Where a kernel for sequences of any length is at hand and nothing is added to the scores, that one is
+    called.
 
     Args:
         packing: Packing of the tokens.
