@@ -21,7 +21,7 @@ from recbole_logq.losses.set_layout import set_layout
 from recbole_logq.losses.softmax import SampledSoftmaxLoss
 from recbole_logq.losses.terms import Terms
 from recbole_logq.models.combination import build_loss, check_combination, check_training, sampler_settings
-from recbole_logq.models.pooled_losses import pooled_losses
+from recbole_logq.models.pooled_losses import pooled_losses, takes_pools
 from recbole_logq.models.rows import Rows
 from recbole_logq.models.step import losses_from_vectors
 from recbole_logq.models.step_statistics import StepStatistics

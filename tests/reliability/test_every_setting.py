@@ -479,6 +479,8 @@ def settings_of(line: Line, with_it: bool) -> tuple[str, dict[str, Any]]:
         values |= {line.key: line.value}
         if line.key == "valid_metric":
             values["metrics"] = ["MRR", "Recall"]
+        if line.key == "train_batch_tokens":  # stands in place of the other
+            del values["train_batch_size"]
     return model, values
 
 

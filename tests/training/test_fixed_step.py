@@ -73,7 +73,13 @@ def test_the_gradient_is_that_of_an_ordinary_step(
     ],
 )
 def test_an_epoch(build: Callable[..., Any], in_tmp: Path, model: str, settings: dict[str, Any]) -> None:
-    settings |= {"negatives.count": 16, "cuda_graph": True, "epochs": 2, "learning_rate": 0.01, "clip_grad_norm": {"max_norm": 1.0}}
+    settings |= {
+        "negatives.count": 16,
+        "cuda_graph": True,
+        "epochs": 2,
+        "learning_rate": 0.01,
+        "clip_grad_norm": {"max_norm": 1.0},
+    }
     network, config, loaders = build(model, **settings)
     trainer, loader = RetrievalTrainer(config, network), loaders[0]
     first = trainer._train_epoch(loader, 0)
