@@ -88,7 +88,7 @@ class RetrievalTrainer(Trainer):
         return float(total) / len(train_data)
 
     def _plan_steps(self, train_data: Any) -> None:
-        """Before the first epoch: let steps have fixed shapes, where the settings ask for it and nothing is against it.
+        """Let steps have fixed shapes where the settings ask for it and nothing is against it; once, before the first.
 
         Raises:
             RequestError: They ask for it, and something is.
