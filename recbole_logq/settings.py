@@ -270,8 +270,8 @@ class RetrievalSettings(CommonSettings):
     warmup_steps: CountOrZero = Field(description="steps of linear warm-up to the learning rate")
     cuda_graph: bool | Literal["auto"] = Field(
         False,
-        description="whether steps have fixed shapes and a GPU replays them as one CUDA graph, with random numbers of its "
-        "own; auto: on a GPU, where nothing speaks against it (SASRec needs train_batch_tokens)",
+        description="whether steps have fixed shapes and a GPU replays them as one CUDA graph, with its own random "
+        "numbers; auto: on a GPU, where nothing speaks against it (SASRec needs train_batch_tokens)",
     )
     diagnostics: bool = Field(
         True, description="whether an epoch ends with measures of the vectors, for catalogues that are not too large"
