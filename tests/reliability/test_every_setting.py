@@ -556,6 +556,7 @@ def seen_without() -> Callable[[str, dict[str, Any]], dict[str, str]]:
     return look
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("line", LINES, ids=lambda line: line.name)
 def test_it_changes_something_or_is_refused(
     line: Line, place: Path, monkeypatch: pytest.MonkeyPatch, seen_without: Any, seen: Any
