@@ -122,7 +122,7 @@ class Command:
             self.returncode = self._ask({"poll": self.pid})
         return self.returncode
 
-    def wait(self, timeout: float = 300) -> int:
+    def wait(self, timeout: float = 900) -> int:
         """Wait for its end; one that does not come is a failure."""
         end = time.monotonic() + timeout
         while (status := self.poll()) is None and time.monotonic() < end:

@@ -22,7 +22,7 @@ def mid():
     return World(items=1000, zipf=1.0, stage="mid").subject(64)
 
 
-def examine(name, subject, n, pools=128):
+def examine(name, subject, n, pools=64):
     return measure(Estimator.parse(name), subject, n, pools)
 
 

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,11 +13,9 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [["--part=steps", "--steps=800", "--items=2000"], ["--part=runs", "--runs=24"]])
-def test_nothing_grows(tmp_path: Path, size: list[str]) -> None:
+def test_nothing_grows(commands: Any, tmp_path: Path, size: list[str]) -> None:
     script, stored = ROOT / "benchmarks" / "soak.py", tmp_path / "stored.json"
-    command = [sys.executable, str(script), *size, f"--result={stored}"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    done = commands.run(str(script), *size, f"--result={stored}", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     (part,) = (json.loads(stored.read_text())[name] for name in ("steps", "runs") if f"--part={name}" in size)
     warm = next(one for one in part["looks"] if one["at"] >= part["warm_up"])
