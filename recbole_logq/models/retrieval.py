@@ -74,6 +74,8 @@ class RetrievalMixin(nn.Module):
     n_items: int
     takes_segments: ClassVar[bool] = True
     """Whether a batch can be of one segment: not where a row has a user's whole sequence in it."""
+    _pools: list[Pool] = []
+    """Of the step, for a source that learns from them."""
     _all_items: tuple[Tensor] | None = None  # in a tuple: as an attribute of its own, a table would be a second one
 
     def build_retrieval(self, config: Any, dataset: Any, units: tuple[Tensor, int] | None = None) -> None:
@@ -154,7 +156,10 @@ class RetrievalMixin(nn.Module):
     def calculate_loss(self, interaction: Any) -> Tensor:
         """The loss of a batch, a scalar: the mean over the rows that have a valid negative; 0 where no row counts."""
         rows = self.rows(interaction)
-        parts = [self._losses(part) for part in self._with_pools(rows)]
+        self._pools, parts = [], []
+        for part in self._with_pools(rows):
+            self._pools.append(part.pool)
+            parts.append(self._losses(part))
         values, counted = (torch.cat(column) for column in zip(*(part[:2] for part in parts), strict=True))
         columns = parts[0][2]
         self.statistics.add(len(counted), len(counted) - counted.sum(), columns)
@@ -292,6 +297,7 @@ class RetrievalMixin(nn.Module):
 
     def after_step(self) -> None:
         """Called by the trainer after every applied optimizer step."""
+        self.sampler.learn(self._pools)
         self.sampler.after_step()
         self.scorer.after_step()
 

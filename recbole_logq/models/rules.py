@@ -10,6 +10,7 @@ import inspect
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from recbole_logq.losses.corrected_logq import CorrectedLogQ
 from recbole_logq.models.batch_rules import ASK_LESS, doubt_about_order, rows_of_batch
 from recbole_logq.models.pair_rules import PAIRS, Request, Rule, unknown_option
 from recbole_logq.models.pair_rules import refusal as _refusal
@@ -194,6 +195,14 @@ SETTINGS: tuple[Rule, ...] = (
         lambda r: f"negatives.count: {r.loss.name} scores the whole catalogue, leave the count out",
     ),
     Rule("negatives, options of the source", _options),
+    _rule(
+        "negatives.proposal=learned, loss",
+        lambda r: r.sampler.learns and not isinstance(r.loss, CorrectedLogQ),
+        lambda r: (
+            f"negatives.proposal=learned with loss={r.loss.name}: what is learned is the softmax that corrected_logq "
+            "estimates; set loss=corrected_logq, or another proposal"
+        ),
+    ),
     _rule(
         "mask, hits",
         lambda r: r.values["mask"] != "target" and r.is_kept,

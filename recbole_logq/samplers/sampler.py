@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -121,6 +122,18 @@ class Sampler(nn.Module, ABC):
     def negatives_of_row(self, pool: Pool) -> int:
         """How many columns of a pool a row is set against, its own positive's among them."""
         return pool.ids.shape[-1]
+
+    @property
+    def learns(self) -> bool:
+        """Whether pools ask for the shares of their columns, and `learn` takes them in."""
+        return False
+
+    def learn(self, pools: Sequence[Pool]) -> None:
+        """Take in the shares that the columns of a step's pools had; called once after every applied step.
+
+        Args:
+            pools: All pools of the step.
+        """
 
     def after_step(self) -> None:
         """Called once after every optimizer step that was applied; for samplers that learn from the stream."""
