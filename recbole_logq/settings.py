@@ -287,6 +287,9 @@ class TwoTowerSettings(RetrievalSettings):
 class SASRecSettings(RetrievalSettings):
     """Settings of the SASRec-style encoder."""
 
+    multi_positive: Count = Field(
+        1, description="targets of a position: the next so many items of its window, each a positive of the same query"
+    )
     n_layers: Count = Field(description="transformer blocks")
     n_heads: Count = Field(description="attention heads; embedding_size must divide by them")
     inner_size: Count = Field(

@@ -126,6 +126,32 @@ _OF_RECBOLE: tuple[Rule, ...] = (
         lambda r: "learner=sparse_adam: set learner=adam, with sparse_embeddings=true for sparse gradients",
     ),
 )
+_TARGETS: tuple[Rule, ...] = (
+    _rule(
+        "multi_positive, negatives.source=observed",
+        lambda r: r.source.kind == "observed",
+        lambda r: (
+            f"multi_positive={r.values['multi_positive']}: negatives.source=observed has columns of each row's own, "
+            "for one target; leave multi_positive out"
+        ),
+    ),
+    _rule(
+        "multi_positive, hits",
+        lambda r: r.is_kept and not r.loss.takes_certain,
+        lambda r: (
+            f"hits=kept with multi_positive={r.values['multi_positive']}: loss={r.loss.name} takes a row's other "
+            "targets out of its negatives; leave hits out"
+        ),
+    ),
+    _rule(
+        "multi_positive, request_time",
+        lambda r: r.values["request_time"] == "known",
+        lambda r: (
+            f"request_time=known with multi_positive={r.values['multi_positive']}: a query would know when the first "
+            "of its targets is asked for, and the others are later; leave one of them out"
+        ),
+    ),
+)
 _POOLS: tuple[Rule, ...] = (
     _rule(
         "pools, negatives.source",
@@ -223,6 +249,7 @@ SETTINGS: tuple[Rule, ...] = (
     *_where(lambda r: r.source.kind == "observed", _OBSERVED),
     *_OF_RECBOLE,
     Rule("sparse_embeddings, loss, learner, weight_decay", _sparse),
+    *_where(lambda r: r.values.get("multi_positive", 1) > 1, _TARGETS),
     *_where(lambda r: r.values["pools"] > 1, _POOLS),
     *_where(lambda r: r.values["nproc"] > 1, _PROCESSES),
     _rule(
@@ -297,6 +324,14 @@ TRAINING: tuple[Rule, ...] = (
         lambda r: (
             f"pools={r.values['pools']}: a batch of train_batch_size={r.values['train_batch_size']} has at most "
             f"{rows_of_batch(r.values)} rows to share; {ASK_LESS}"
+        ),
+    ),
+    _rule(
+        "multi_positive, MAX_ITEM_LIST_LENGTH",
+        lambda r: r.values.get("multi_positive", 1) > r.values["MAX_ITEM_LIST_LENGTH"],
+        lambda r: (
+            f"multi_positive={r.values['multi_positive']}: a window of MAX_ITEM_LIST_LENGTH="
+            f"{r.values['MAX_ITEM_LIST_LENGTH']} has no more targets; lower it"
         ),
     ),
     Rule("gradient_cache, train_batch_size, nproc", _cache),

@@ -45,6 +45,7 @@ class SASRec(RetrievalMixin, SequentialRecommender):
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
         self.size = size = config["embedding_size"]
+        self.multi_positive = config["multi_positive"]
         sparse = sparse_rule(config, self.n_items)
         std = config["initializer_range"]
         self.item_embedding: nn.Embedding | FeatureEmbedding = feature_embedding(
@@ -75,7 +76,8 @@ class SASRec(RetrievalMixin, SequentialRecommender):
         if isinstance(self.item_embedding, nn.Embedding):
             nn.init.normal_(self.item_embedding.weight, std=std)
             nn.init.zeros_(self.item_embedding.weight[0].detach())
-        self.build_retrieval(config, dataset, dataset.windows.expected_units(self.n_items))
+        units = dataset.windows.expected_units(self.n_items)
+        self.build_retrieval(config, dataset, (*units, dataset.windows.length))
 
     @staticmethod
     def dataset_class() -> type:

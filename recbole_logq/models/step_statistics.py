@@ -35,6 +35,7 @@ class StepStatistics:
         self._steps = 0
         self._histogram = torch.zeros(_BINS, dtype=torch.int64)
         self._sum = torch.zeros((), dtype=torch.int64)
+        self._losses: Tensor | None = None
 
     def add(self, rows: int, dropped: Tensor, negatives: int) -> None:
         """Count one step."""
@@ -48,7 +49,22 @@ class StepStatistics:
         device = self.dropped.device
         self.positives = int(sum_over_ranks(torch.tensor(self.positives, device=device)))
         sum_over_ranks(self.dropped)
+        if self._losses is not None:
+            sum_over_ranks(self._losses)
         self._histogram, self._sum = (sum_over_ranks(held.to(device)) for held in (self._histogram, self._sum))
+
+    def add_losses(self, values: Tensor, counted: Tensor, weights: Tensor | None = None) -> None:
+        """Count one step's losses, ``[rows]``, of the rows that count, bool ``[rows]``, by their weights."""
+        # In double precision: in single, a sum over millions of steps no longer takes in the loss of one.
+        share = counted.double() if weights is None else weights.double() * counted
+        sums = torch.stack([(values.detach().double() * share).sum(), share.sum()])
+        self._losses = sums if self._losses is None else self._losses + sums
+
+    @property
+    def loss(self) -> float:
+        """Mean loss of the epoch's rows by their weights, however they were split into steps; 0 where none counts."""
+        total, weight = (0.0, 0.0) if self._losses is None else self._losses.tolist()
+        return total / weight if weight else 0.0
 
     @property
     def rows(self) -> float:

@@ -109,7 +109,9 @@ def mask_function(
         )
     if sets is not None:
         taken = sets.columns(pool.ids)
-        return lambda start, stop: ~taken[sets.row_set[start:stop]]
+        if sets.whole or groups is None or not pool.from_batch:
+            return lambda start, stop: ~taken[sets.row_set[start:stop]]
+        return lambda start, stop: from_elsewhere(start, stop) & ~taken[sets.row_set[start:stop]]
     if groups is None or not pool.from_batch:
         return lambda start, stop: pool.ids != positive_ids[start:stop].unsqueeze(1)
     return lambda start, stop: from_elsewhere(start, stop) & (pool.ids != positive_ids[start:stop].unsqueeze(1))

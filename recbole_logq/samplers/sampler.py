@@ -34,8 +34,9 @@ class Sampler(nn.Module, ABC):
     Attributes:
         name: Name in the registry.
         kind: Kind of the pools it builds.
-        reads: Further keyword arguments of `sample`, out of "users" (int64 `[rows]`) and "segment" (int, the segment
-            of the data that all rows come from).
+        reads: Further keyword arguments of `sample`, out of "users" (int64 `[rows]`), "segment" (int, the segment of
+            the data that all rows come from) and "given_row" (whether `n_units` leaves out the unit of the row that the
+            pool is for).
         from_batch: Whether columns are positives of the batch, all or some of them: then `log_q` is right only where
             batches are drawn at random.
         random_batches: Whether it is right only where they are drawn from all training targets, not from a segment's.

@@ -76,7 +76,7 @@ class RetrievalTrainer(Trainer):
         if not torch.isfinite(total):
             raise gone_wrong(self, "the training loss", epoch_idx, bad.step())
         self._report(epoch_idx, train_data, batch)
-        return float(total) / len(train_data)
+        return float(model.statistics.loss)
 
     def _train_batch(self, batch: Any, scaler: torch.amp.GradScaler, schedule: Any) -> torch.Tensor:
         """One optimizer step; the loss, on the device and not asked for."""

@@ -294,6 +294,8 @@ LINES: list[Line] = [
     no("negatives.own", "window", "in its catalogue", **SCE),
     no("negatives.own", "window", "no estimate of a partition function", **UNIFORM, loss="bpr"),
     no("mask", "history", "takes items out that own puts in", **{"negatives.own": "history"}),
+    yes("multi_positive", 3, "losses", "SASRec"),
+    no("multi_positive", 3, "unknown setting"),
     yes("negatives.alpha", 0.1, "losses", **{**UNIFORM, "negatives.source": "popularity"}),
     no("negatives.alpha", 0.1, "unknown setting"),
     yes("negatives.uniform_share", 0.1, "losses", **MIXED),
