@@ -20,6 +20,8 @@ from pathlib import Path
 from time import process_time
 from typing import Any
 
+from recbole_logq.markup import markdown_table
+
 RESULT = Path(__file__).parent / "results" / "learned_proposal.json"
 ROWS, SIZE, POOL, STEPS = 6400, 64, 256, 64
 
@@ -109,18 +111,22 @@ def main() -> None:
 def table_of(rows: list[dict[str, Any]]) -> str:
     """A measurement as a table; ratios to the smallest catalogue."""
     base = statistics.median(rows[0]["seconds"])
-    lines = [
-        "| items | CPU ms a step, median (lowest - highest) | ratio | of it pool and learning | its memory | peak |"
-    ]
-    lines.append("|---" * 6 + "|")
+    head = ["items", "CPU ms a step (lowest - highest)", "ratio", "of it pool and learning", "its memory", "peak"]
+    cells = []
     for row in rows:
         low, middle, high = (1000 * f(row["seconds"]) for f in (min, statistics.median, max))
-        lines.append(
-            f"| {row['items']:,} | {middle:.0f} ({low:.0f} - {high:.0f}) | {middle / 1000 / base:.2f} | "
-            f"{1000 * statistics.median(row['own_seconds']):.1f} ms | {row['sampler_mb']:.0f} MB of "
-            f"{row['sampler_mb'] + row['table_with_optimizer_mb']:.0f} | {row['peak_memory_mb'] / 1000:.1f} GB |"
+        whole = row["sampler_mb"] + row["table_with_optimizer_mb"]
+        cells.append(
+            [
+                f"{row['items']:,}",
+                f"{middle:.0f} ({low:.0f} - {high:.0f})",
+                f"{middle / 1000 / base:.2f}",
+                f"{1000 * statistics.median(row['own_seconds']):.1f} ms",
+                f"{row['sampler_mb']:.0f} of {whole:.0f} MB",
+                f"{row['peak_memory_mb'] / 1000:.1f} GB",
+            ]
         )
-    return "\n".join(lines)
+    return markdown_table(head, cells)
 
 
 if __name__ == "__main__":

@@ -43,6 +43,7 @@ CASES: dict[str, dict[str, Any]] = {
     "SASRecMNSLogQ": {"negatives.own": "history"},
     "SASRecStreamingLogQ": {"negatives.own": "window", "mask": "history"},
     "TwoTowerInfoNCE": {"negatives.own": "window"},
+    "SASRecInfoNCE": {"multi_positive": 3},
     "TwoTowerLearnedSystematic": {"negatives.refresh": 1, "weight_field": "rating"},
     "SASRecLearnedSystematic": {"negatives.refresh": 1, "negatives.own": "window"},
     "SASRecCBNS": {"item_features": ["class"], "use_item_id": False, "negatives.warmup_steps": 0},
@@ -116,7 +117,7 @@ def test_two_processes_have_the_loss_and_the_gradients_of_one(tmp_path: Path, ml
     for key, value in one.items():
         torch.testing.assert_close(two[key], value, rtol=1e-6, atol=1e-9, msg=lambda text, key=key: f"{key}: {text}")
     gradients = [value.abs().max() for key, value in one.items() if key.endswith("0 item_embedding.weight")]
-    assert len(gradients) == 9
+    assert len(gradients) == 10
     assert min(gradients) > 1e-4
 
 
