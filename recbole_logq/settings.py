@@ -288,7 +288,7 @@ class SASRecSettings(RetrievalSettings):
     """Settings of the SASRec-style encoder."""
 
     multi_positive: Count = Field(
-        1, description="targets of a position: the next so many items of its window, each a positive of the same query"
+        1, description="targets of a position: that many next items of its window, each a positive of the same query"
     )
     n_layers: Count = Field(description="transformer blocks")
     n_heads: Count = Field(description="attention heads; embedding_size must divide by them")

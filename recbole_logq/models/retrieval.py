@@ -91,7 +91,7 @@ class RetrievalMixin(nn.Module):
     multi_positive: int = 1
     """Targets of a row, at most, where rows have windows."""
     _pools: list[Pool] = []
-    """Of the step, for a source that learns from them."""
+    """Pools of the step, for a source that learns from them."""
     _all_items: tuple[Tensor] | None = None  # in a tuple: as an attribute of its own, a table would be a second one
 
     def build_retrieval(self, config: Any, dataset: Any, units: tuple[Tensor, int, int] | None = None) -> None:
@@ -181,7 +181,8 @@ class RetrievalMixin(nn.Module):
         self._pools = pools
         values, counted = (torch.cat(column) for column in zip(*(part[:2] for part in parts), strict=True))
         columns = parts[0][2]
-        weights = None if parts_weights[0] is None else torch.cat(parts_weights)
+        known = [weights for weights in parts_weights if weights is not None]
+        weights = torch.cat(known) if known else None
         self.statistics.add(len(counted), len(counted) - counted.sum(), columns)
         if isinstance(self.loss, CorrectedLogQ):
             self.statistics.add_weights(self.loss.weight_of(values), counted)

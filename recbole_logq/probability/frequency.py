@@ -71,7 +71,7 @@ class TargetCounts:
         Args:
             n_units_in_batch: Number of the units.
             given_row: Whether they are drawn from all units but one, that of a row.
-            held: With `given_row`, whether that unit holds the item itself.
+            held: Whether that unit, with `given_row`, holds the item itself.
 
         Raises:
             ValueError: `n_units_in_batch` is smaller than 1.

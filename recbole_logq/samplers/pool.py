@@ -133,7 +133,7 @@ class Pool:
             nothing = torch.full_like(positive, -torch.inf)
             log_q, sets = self.log_q, own if exclusion is None else exclusion
             # Of items that are masked anyway it is no matter.
-            if self.held is not None and self.held_law is not None and groups is not None and not (sets and sets.whole):
+            if self.held and self.held_law and groups is not None and log_q is not None and not (sets and sets.whole):
                 log_q = torch.where(self.held.columns(self.ids)[groups], self.held_law(self.ids), log_q)  # [rows, pool]
             return Terms(positive, log_q, valid, excluded_log_q=nothing, log_n=0.0, certain=certain, shares=self.shares)
         excluded = self._excluded(positive_ids, own if exclusion is None else exclusion, hits)
