@@ -22,7 +22,7 @@ from typing import Any
 
 import torch
 
-from recbole_logq.experiment.run import peak_memory_mb
+from recbole_logq.experiment.machine_facts import peak_memory_mb
 from recbole_logq.losses import get_loss, limits, mean_over_rows
 from recbole_logq.markup import markdown_table
 from recbole_logq.modules.gradient_cache import in_parts

@@ -19,8 +19,9 @@ from recbole_logq.report.comparison_tables import results
 from recbole_logq.report.summary import summarise
 
 ROOT = Path(__file__).parent.parent
-MEASURED = ("run", "seeds", "ndcg@10", "verdict", "recall@10", "recall@100", "coverage@10", "popularity@10")
-"""What a table has beside a column of time."""
+_RECALLS = ("recall@10", "recall@20", "recall@100")
+MEASURED = ("run", "seeds", "ndcg@10", "verdict", *_RECALLS, "coverage@10", "popularity@10")
+"""What a table has, where it was measured, beside a column of time."""
 
 
 def table(title: str, time: str = "train s") -> str:

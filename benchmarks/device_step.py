@@ -1,205 +1,343 @@
-"""A training step on a device: float32, TF32 and bfloat16, as written and compiled, sampled and full softmax.
+"""A training step on a device: ordinary, of fixed shapes, as one CUDA graph; float32, TF32, bfloat16; and one training.
 
-    uv run benchmarks/device_step.py [--device=cuda] [--windows=128] [--items=1000000] [--repeats=7]
+    uv run benchmarks/device_step.py [--output=FILE] [--seconds=0.4] [--only=TEXT] [--data_path=FOLDER]
 
-The encoder of the corrected-logQ paper (width 128, two blocks, one head, dropout 0.5, length 200) on windows of random
-lengths with items by popularity; 256 in-batch negatives with corrected logQ and sparse gradients, or the full softmax
-over all items with dense ones. "compiled" is torch.compile, for any number of tokens, on what treats positions alone: a
-block's feed-forward layer with its norm. cut-cross-entropy (Wijmans et al. 2025) stands beside on a GPU where it is
-installed; its backward pass takes bfloat16 alone. TF32 is torch.set_float32_matmul_precision("high").
+SASRec of the corrected-logQ paper (width 128, two blocks, one head, dropout 0.5, length 200) on sequences of 100 to 200
+items by popularity, cut at random, 19,200 positions a step; 256 negatives with corrected logQ from a million items with
+sparse gradients, 32 mixed pools, the full softmax over all items with dense ones; and TwoTower on interactions. It is
+the package's own step: loader, forward, backward, optimizer.
 
-Rates are positives per second of wall-clock on an accelerator and per CPU second of one thread on the CPU, where the
-defaults are 16 windows and 20,000 items; each variant has its own model and all are measured in turn. Memory is the
-accelerator's, at its peak.
+It begins with a check: gradients of a step of fixed shapes against an ordinary one's, and parameters after steps of a
+graph against the same steps taken one kernel at a time. Then rates, in positives per second of wall-clock, next to what
+bounds them: arithmetic, bytes that a step cannot do without, launches. At last, where the data is at hand, a training
+on ml-1m from end to end. What has been measured is written after each part, and a part that fails leaves its error.
+
+Without a GPU everything is small, and the graph is the same step called as it is.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import statistics
-from collections.abc import Callable
-from contextlib import nullcontext
+import sys
+import traceback
+from collections.abc import Callable, Iterator
 from datetime import date
-from importlib.util import find_spec
+from functools import cache
 from pathlib import Path
-from time import perf_counter, process_time
+from time import perf_counter
 from typing import Any
 
 import torch
+from launches import LaunchCounter
+from synthetic_sequences import SyntheticSequences
 from torch import Tensor
 
-from recbole_logq.losses import get_loss, mean_over_rows
-from recbole_logq.modules.packing import Packing
-from recbole_logq.modules.transformer import SequenceEncoder
-from recbole_logq.probability import TargetCounts
-from recbole_logq.samplers import get_sampler, valid_columns
-from recbole_logq.training.lazy_adam import LazyAdam
+from recbole_logq.config import Config
+from recbole_logq.data.batches.planned_batch import PlannedBatch
+from recbole_logq.models.retrieval import RetrievalMixin
+from recbole_logq.samplers.device_numbers import DeviceNumbers
+from recbole_logq.samplers.pool import Pool
+from recbole_logq.training.fixed_step import FixedStep
+from recbole_logq.training.retrieval_trainer import RetrievalTrainer
 
 RESULTS = Path(__file__).parent / "results" / "device_step"
-SIZE, LENGTH, NEGATIVES, STEPS, LEAST = 128, 200, 256, 3, 0.5
-SAMPLED, FULL, CUT = "corrected logQ, 256 in-batch", "full softmax", "full softmax, cut-cross-entropy"
+CUDA = torch.cuda.is_available()
+SIZE, LENGTH, NEGATIVES, BLOCKS = (128, 200, 256, 2) if CUDA else (32, 40, 64, 2)
+DEVICE = torch.device("cuda" if CUDA else "cpu")
+ITEMS, USERS, TOKENS = (1_000_000, 3_000, 19_200) if CUDA else (2_000, 60, 400)
+CHECKED = 20_000 if CUDA else 1_000
+INTERACTIONS = 16_384 if CUDA else 512
+COMMON: dict[str, Any] = {"show_progress": False, "state": "WARNING", "diagnostics": False, "use_gpu": CUDA}
+SASREC: dict[str, Any] = {
+    "MAX_ITEM_LIST_LENGTH": LENGTH,
+    "embedding_size": SIZE,
+    "inner_size": 4 * SIZE,
+    "n_layers": BLOCKS,
+    "n_heads": 1,
+    "dropout": 0.5,
+    "train_batch_tokens": TOKENS,
+}
+MODELS: dict[str, tuple[str, dict[str, Any]]] = {
+    "SASRec, corrected logQ, 256 in-batch": ("SASRecCorrectedLogQ", {**SASREC, "negatives.count": NEGATIVES}),
+    "SASRec, corrected logQ, 32 mixed pools of 256": (
+        "SASRecMNSCorrectedLogQ",
+        {**SASREC, "negatives.count": NEGATIVES, "pools": 32},
+    ),
+    "SASRec, full softmax": ("SASRecFullSoftmax", SASREC),
+    "TwoTower, corrected logQ, 256 in-batch": (
+        "TwoTowerCorrectedLogQ",
+        {"embedding_size": SIZE, "negatives.count": NEGATIVES, "train_batch_size": INTERACTIONS},
+    ),
+}
+WAYS = {"ordinary": {}, "fixed shapes": {"cuda_graph": True}, "one graph": {"cuda_graph": True}}
+LINES = [
+    *(("float32", way) for way in WAYS),
+    ("TF32", "one graph"),
+    ("bfloat16", "ordinary"),
+    ("bfloat16", "one graph"),
+]
 
 
-class Variant:
-    """One way of taking a step, ready to be measured."""
+@cache
+def _sequences(items: int) -> SyntheticSequences:
+    return SyntheticSequences(USERS, items, LENGTH, LENGTH // 2, LENGTH)
 
-    def __init__(
-        self, loss: str, precision: str, compiled: bool, device: torch.device, windows: int, items: int
-    ) -> None:
+
+class Candidate:
+    """A model, its loader and its trainer, ready to take steps."""
+
+    def __init__(self, name: str, way: str, precision: str = "float32", items: int = ITEMS, **settings: Any) -> None:
+        model, of_model = MODELS[name]
+        self.way, self.precision = way, precision
+        amp = {"enable_amp": precision == "bfloat16"}
+        self.config = Config(model, "synthetic", None, {**COMMON, **of_model, **WAYS[way], **amp, **settings})
+        self.config["device"] = DEVICE
         torch.manual_seed(0)
-        self.device, self.windows, self.loss_name, self.precision = device, windows, loss, precision
-        sampled = loss == SAMPLED
-        self.table = torch.nn.Embedding(items + 1, SIZE, padding_idx=0, sparse=sampled, device=device)
-        torch.nn.init.normal_(self.table.weight, std=0.02)
-        shape = {"n_layers": 2, "n_heads": 1, "inner_size": 4 * SIZE, "dropout": 0.5, "norm": "pre"}
-        self.encoder = SequenceEncoder(size=SIZE, max_length=LENGTH, initializer_range=0.02, **shape).to(device)
-        if compiled:
-            for block in self.encoder.blocks:
-                norm, layer = block.feed_forward_norm, block._feed_forward
-                block._feed_forward = torch.compile(_after(norm, layer), dynamic=True)
-                block.feed_forward_norm = torch.nn.Identity()
-        parameters = [*self.table.parameters(), *self.encoder.parameters()]
-        self.optimizer = LazyAdam(parameters) if sampled else torch.optim.Adam(parameters)
-        for group in self.optimizer.param_groups:
-            group["fused"] = True
-        popularity = 1.0 / torch.arange(1, items + 1, dtype=torch.float64)
-        self.law = popularity.cumsum(0)
-        counts = torch.cat([torch.zeros(1, dtype=torch.int64), (popularity * 1e9).long().clamp_min(1)])
-        self.sampler = get_sampler("in_batch")(TargetCounts(counts), count=NEGATIVES, seed=0).to(device)
+        part = _sequences(items)
+        self.model: RetrievalMixin = self.config.model_class(self.config, part).to(DEVICE).train()
+        self.trainer = RetrievalTrainer(self.config, self.model)
+        self.loader = self.config.model_class.train_loader(self.config, part)
+        self.trainer._plan_steps(self.loader)
+        if way == "fixed shapes" and isinstance(step := self.trainer.fixed_step, FixedStep):
+            self.trainer.fixed_step = FixedStep(
+                self.model, self.trainer.optimizer, DEVICE, 0, step.clip, step.bfloat16, captured=False
+            )
+        self.loader.start_epoch()
+        self.schedule = self.trainer._get_schedule(self.loader.steps_per_epoch)
+        self.scaler = torch.amp.GradScaler(DEVICE.type, enabled=False)
+        self.batches = self._endless()
 
-    def batch(self) -> tuple[Tensor, Tensor, Packing]:
-        """Inputs, targets and packing of a step."""
-        packing = Packing(torch.randint(LENGTH // 2, LENGTH + 1, (self.windows,)), self.device)
-        drawn = torch.searchsorted(self.law, torch.rand(2, packing.n_tokens, dtype=torch.float64) * self.law[-1])
-        inputs, targets = (drawn.clamp_max(len(self.law) - 1) + 1).to(self.device)
-        return inputs, targets, packing
+    def _endless(self) -> Iterator[Any]:
+        while True:
+            # An epoch's last batches may not be full.
+            planned = self.way != "ordinary"
+            yield from (batch for batch in self.loader if isinstance(batch, PlannedBatch) == planned)
 
-    def losses(self, query: Tensor, targets: Tensor) -> Tensor:
-        """The mean loss of a step's rows."""
-        if self.loss_name == CUT:
-            from cut_cross_entropy import linear_cross_entropy
+    def step(self) -> int:
+        """One step; its positives."""
+        batch = next(self.batches)
+        if isinstance(batch, PlannedBatch):
+            assert self.trainer.fixed_step is not None
+            self.loss = self.trainer.fixed_step(batch)
+            return batch.n_positives
+        self.loss = self.trainer._train_batch(batch, self.scaler, self.schedule)
+        return len(batch[self.model.ITEM_ID])
 
-            return linear_cross_entropy(query.bfloat16(), self.table.weight.bfloat16(), targets)
-        if self.loss_name == FULL:
-            vectors = self.table.weight[1:]
-            return get_loss("full_softmax").from_vectors(query, self.table(targets), vectors).mean()
-        loss, pool = get_loss("corrected_logq"), self.sampler.sample(targets)
-        valid = valid_columns(pool, targets, loss.hits)
-        assert valid is not None
-        terms = pool.terms(targets)
-        values = loss.from_vectors(query, self.table(targets), self.table(pool.ids), terms, valid=valid)
-        return mean_over_rows(values, valid.any(1))
-
-    def measure(self, least: float = 0.0) -> float:
-        """Positives per second over some steps, and over more of them until ``least`` seconds are measured."""
-        rows, seconds = 0, 0.0
-        clock = process_time if self.device.type == "cpu" else perf_counter
-        bf16 = self.precision == "bfloat16"
+    def measure(self, seconds: float, repeats: int = 5) -> dict[str, Any]:
+        """Positives per second and milliseconds a step, medians; and the memory of the device at its peak."""
         torch.set_float32_matmul_precision("high" if self.precision == "TF32" else "highest")
-        while not rows or seconds < least:
-            batches = [self.batch() for _ in range(STEPS)]
-            self._wait()
-            start = clock()
-            for inputs, targets, packing in batches:
-                self.optimizer.zero_grad(set_to_none=True)
-                with torch.autocast(self.device.type, dtype=torch.bfloat16) if bf16 else nullcontext():
-                    loss = self.losses(self.encoder(self.table(inputs), packing), targets)
-                loss.backward()
-                self.optimizer.step()
-            self._wait()
-            seconds += clock() - start
-            rows += sum(packing.n_tokens for _, _, packing in batches)
-        return rows / seconds
-
-    def memory(self) -> float | None:
-        """Peak memory of the accelerator over a few steps, MB; other variants must not be alive."""
-        if self.device.type == "cpu":
-            return None
-        torch.cuda.reset_peak_memory_stats()
-        self.measure()
-        return torch.cuda.max_memory_allocated() / 1e6
-
-    def _wait(self) -> None:
-        if self.device.type != "cpu":
-            torch.cuda.synchronize()
-
-
-def _after(norm: torch.nn.Module, layer: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
-    return lambda states: layer(norm(states))
+        for _ in range(5):  # a graph is captured in the fourth
+            self.step()
+        wait()
+        if CUDA:
+            torch.cuda.reset_peak_memory_stats()
+        start = perf_counter()
+        self.step()
+        wait()
+        steps = max(int(seconds / repeats / (perf_counter() - start)), 1)
+        rates, times = [], []
+        for _ in range(repeats):
+            start = perf_counter()
+            positives = sum(self.step() for _ in range(steps))
+            wait()
+            spent = perf_counter() - start
+            rates.append(positives / spent)
+            times.append(1000 * spent / steps)
+        torch.set_float32_matmul_precision("highest")
+        return {
+            "positives_per_second": statistics.median(rates),
+            "lowest": min(rates),
+            "highest": max(rates),
+            "ms": statistics.median(times),
+            "loss": float(self.loss),
+            "memory_gb": torch.cuda.max_memory_allocated() / 1e9 if CUDA else None,
+        }
 
 
-def main() -> None:
-    """Measure in turn and print."""
+def wait() -> None:
+    """Wait for the device."""
+    if CUDA:
+        torch.cuda.synchronize()
+
+
+def free() -> None:
+    """Give back the memory of what is no longer used."""
+    gc.collect()
+    if CUDA:
+        torch.cuda.empty_cache()
+
+
+class _Preset(DeviceNumbers):
+    """The same uniform draws in every step."""
+
+    def __init__(self, ids: Tensor) -> None:
+        super().__init__(ids.device, 0)
+        self.ids = ids
+
+    def whole(self, low: int, high: int, *shape: int) -> Tensor:
+        return self.ids.view(shape)
+
+
+def check() -> dict[str, Any]:
+    """Differences of gradients and of parameters; relative to the largest entry of each parameter."""
+    name, small = next(iter(MODELS)), {"dropout": 0.0, "negatives.source": "uniform"}
+    found: dict[str, Any] = {}
+    fixed = Candidate(name, "fixed shapes", items=CHECKED, sparse_embeddings=False, **small)
+    ids = torch.randint(1, CHECKED, (1, NEGATIVES), device=DEVICE)
+    batch = next(batch for batch in fixed.loader if isinstance(batch, PlannedBatch))
+    sampler = fixed.model.sampler
+    sampler.numbers = _Preset(ids)
+    made = batch.make(batch.plan)
+    of_fixed = _gradients(fixed.model, made)
+    # The same windows the ordinary way, against the same pool.
+    windows = fixed.loader.dataset.windows
+    starts, sizes = batch.plan.cpu()[:, : int(batch.plan[1].count_nonzero())]
+    rows = torch.stack([((windows.start == a) & (windows.size == b)).nonzero()[0, 0] for a, b in zip(starts, sizes)])
+    pool = Pool(ids[0], "draws", torch.full_like(ids[0], -1), sampler._log_q_of(ids[0]), sampler._log_q_of)
+    sampler.sample = lambda *_, **__: pool
+    of_ordinary = _gradients(fixed.model, fixed.loader.batch(rows).to(DEVICE))
+    found["gradient, fixed against ordinary"] = max(
+        float((of_fixed[key] - value).abs().max() / value.abs().max().clamp_min(1e-12))
+        for key, value in of_ordinary.items()
+    )
+    del fixed, made
+    free()
+    for label, settings in (("dense", {"sparse_embeddings": False}), ("sparse", {"sparse_embeddings": True})):
+        ends = {}
+        for way in ("fixed shapes", "one graph"):
+            candidate = Candidate(name, way, items=CHECKED, **small, **settings)
+            candidate.model.sampler.numbers.generator.manual_seed(7)
+            for _ in range(8):
+                candidate.step()
+            ends[way] = [parameter.detach().clone() for parameter in candidate.model.parameters()]
+            if way == "one graph" and CUDA:
+                found[f"captured, {label}"] = candidate.trainer.fixed_step._run.graph is not None
+            del candidate
+            free()
+        found[f"parameters after 8 steps, graph against fixed, {label}"] = max(
+            float((a - b).abs().max() / a.abs().max().clamp_min(1e-12))
+            for a, b in zip(ends["one graph"], ends["fixed shapes"], strict=True)
+        )
+    return found
+
+
+def _gradients(model: Any, batch: Any) -> dict[str, Tensor]:
+    model.zero_grad()
+    model.calculate_loss(batch).backward()
+    return {name: p.grad.to_dense().clone() for name, p in model.named_parameters() if p.grad is not None}
+
+
+def bounds(name: str) -> dict[str, float]:
+    """What a step of that model cannot do without: arithmetic, GFLOP; bytes that are read and written, GB."""
+    rows = INTERACTIONS if name.startswith("TwoTower") else TOKENS
+    columns = ITEMS if "full" in name else NEGATIVES
+    flop = 6.0 * rows * SIZE * columns
+    looked_up = 2 * rows + NEGATIVES
+    if not name.startswith("TwoTower"):
+        flop += 6.0 * rows * BLOCKS * 12 * SIZE**2 + 6.0 * rows * BLOCKS * 2 * SIZE * (LENGTH / 2)
+    # Weights and two moments of what is looked up, or of everything: read and written, and the gradient.
+    table = 4.0 * SIZE * (ITEMS if "full" in name else looked_up) * 8
+    return {"gflop": flop / 1e9, "gb": (table + 4.0 * SIZE * rows * 12) / 1e9}
+
+
+def launches(name: str) -> dict[str, int]:
+    """Operators that write on the device in a step of fixed shapes, forward, backward and optimizer."""
+    candidate = Candidate(name, "fixed shapes")
+    for _ in range(2):
+        candidate.step()
+    batch = next(candidate.batches)
+    model, counts = candidate.model, {}
+    model.fixed_shapes = True
+    with LaunchCounter() as forward:
+        loss = model.calculate_loss(batch.make(batch.plan))
+    with LaunchCounter() as backward:
+        loss.backward()
+    model.fixed_shapes = False
+    with LaunchCounter() as optimizer:
+        candidate.trainer.optimizer.step()
+    for part, counter in (("forward", forward), ("backward", backward), ("optimizer", optimizer)):
+        counts[part] = counter.total
+    return counts
+
+
+def train_ml1m(data_path: str, output: Path) -> dict[str, Any]:
+    """SASRec on ml-1m, 60 epochs with validation every tenth, from the files to the test result."""
+    from recbole_logq import run
+
+    found = {}
+    for way in ("one graph", "ordinary"):
+        start = perf_counter()
+        settings = {**COMMON, **WAYS[way], "data_path": data_path, "MAX_ITEM_LIST_LENGTH": 200, "embedding_size": 128}
+        settings |= {"epochs": 60, "eval_step": 10, "stopping_step": 100, "train_batch_tokens": 19_200}
+        settings |= {"checkpoint_dir": str(output.parent / "saved"), "negatives.count": 256, "dropout": 0.5}
+        result = run("SASRecCorrectedLogQ", "ml-1m", config_dict=settings)
+        found[way] = {"seconds": perf_counter() - start, "test": dict(result["test_result"])}
+    return found
+
+
+def main() -> int:
+    """Measure part by part, write after each, and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--windows", type=int)
-    parser.add_argument("--items", type=int)
-    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--output", type=Path)
+    parser.add_argument("--seconds", type=float, default=0.4, help="measured seconds of a line")
+    parser.add_argument("--only", default="", help="lines whose name contains it")
+    parser.add_argument("--data_path", help="folder with ml-1m, for the training")
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    device = torch.device(arguments.device)
-    small = device.type == "cpu"
-    windows, items = arguments.windows or (16 if small else 128), arguments.items or (20_000 if small else 1_000_000)
-    losses = [SAMPLED, FULL] + ([CUT] if not small and find_spec("cut_cross_entropy") else [])
-    precisions = ("float32", "bfloat16") if small else ("float32", "TF32", "bfloat16")
-    ways = [
-        (loss, precision, compiled)
-        for loss in losses
-        for precision in precisions
-        for compiled in (False, True)
-        if loss != CUT or precision == "bfloat16"  # its backward pass takes 16 bits alone
-    ]
-    memory = {way: Variant(*way, device, windows, items).memory() for way in ways}
-    variants = {way: Variant(*way, device, windows, items) for way in ways}
-    rates: dict[Any, list[float]] = {way: [] for way in ways}
-    for repeat in range(arguments.repeats + 1):
-        for way, variant in variants.items():
-            rate = variant.measure(LEAST)
-            if repeat:  # the first compiles
-                rates[way].append(rate)
-    name = "cpu" if small else torch.cuda.get_device_name()
-    RESULTS.mkdir(parents=True, exist_ok=True)
-    content = {
+    torch.set_num_threads(4 if CUDA else 1)
+    name = torch.cuda.get_device_name() if CUDA else "cpu"
+    output = arguments.output or RESULTS / f"{name.replace(' ', '-')}.json"
+    output.parent.mkdir(parents=True, exist_ok=True)
+    content: dict[str, Any] = {
         "date": date.today().isoformat(),
         "torch": torch.__version__.split("+")[0],
         "device": name,
-        "windows": windows,
-        "items": items,
-        "rows": [
-            {"loss": loss, "precision": precision, "compiled": compiled, "rates": rates[way], "memory_mb": memory[way]}
-            for way in ways
-            for loss, precision, compiled in [way]
-        ],
+        "items": ITEMS,
+        "positions": TOKENS,
+        "interactions": INTERACTIONS,
     }
-    (RESULTS / f"{name.replace(' ', '-')}.json").write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    begin = perf_counter()
+
+    def part(label: str, function: Callable[[], Any]) -> None:
+        if arguments.only not in label:
+            return
+        start = perf_counter()
+        try:
+            content[label] = function()
+        except Exception as error:
+            content[label] = {
+                "error": f"{type(error).__name__}: {error}"[:500],
+                "where": traceback.format_exc()[-1500:],
+            }
+        print(
+            f"[{perf_counter() - begin:.0f} s] {label} ({perf_counter() - start:.1f} s): {content[label]}", flush=True
+        )
+        output.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        free()
+
+    part("check", check)
+    for model in MODELS:
+        part(f"bounds, {model}", lambda model=model: bounds(model))
+        part(f"launches, {model}", lambda model=model: launches(model))
+        for precision, way in LINES:
+            part(
+                f"{model}; {precision}; {way}",
+                lambda model=model, way=way, precision=precision: Candidate(model, way, precision).measure(
+                    arguments.seconds
+                ),
+            )
+    if arguments.data_path:
+        part("training on ml-1m", lambda: train_ml1m(arguments.data_path, output))
     print(table())
+    return 0
 
 
 def table() -> str:
     """What is stored, a table for each device."""
-    parts = []
-    for path in sorted(RESULTS.glob("*.json")):
-        stored = json.loads(path.read_text(encoding="utf-8"))
-        unit = "CPU s" if stored["device"] == "cpu" else "s"
-        title = f"{stored['device']}, torch {stored['torch']}, {stored['windows']} windows, {stored['items']:,} items"
-        lines = [
-            f"{title}{'; ' + note if (note := stored.get('note')) else ''}:",
-            "",
-            f"| loss | precision | | positives / {unit}, median | lowest - highest | memory |",
-            "|---|---|---|---|---|---|",
-        ]
-        for row in stored["rows"]:
-            rates = row["rates"]
-            memory = "-" if row["memory_mb"] is None else f"{row['memory_mb'] / 1000:.1f} GB"
-            precision, compiled = row["precision"], "compiled" if row["compiled"] else "as written"
-            span = f"{min(rates):,.0f} - {max(rates):,.0f}"
-            lines.append(
-                f"| {row['loss']} | {precision} | {compiled} | {statistics.median(rates):,.0f} | {span} | {memory} |"
-            )
-        parts.append("\n".join(lines))
-    return "\n\n".join(parts)
+    return ""
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -37,7 +37,7 @@ from recbole.utils import init_seed
 
 from recbole_logq.config import Config
 from recbole_logq.data.prepare import create_dataset, create_loaders, split_dataset
-from recbole_logq.experiment.run import peak_memory_mb, versions
+from recbole_logq.experiment.machine_facts import peak_memory_mb, versions
 from recbole_logq.training.create import create_trainer
 
 RESULT = Path(__file__).parent / "results" / "evaluation.json"

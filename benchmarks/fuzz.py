@@ -17,7 +17,7 @@ from datetime import date
 from pathlib import Path
 from time import perf_counter
 
-from recbole_logq.experiment.run import versions
+from recbole_logq.experiment.machine_facts import versions
 from recbole_logq.markup import markdown_table
 
 ROOT = Path(__file__).parents[1]

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from recbole_logq import run
-from recbole_logq.experiment.run import versions
+from recbole_logq.experiment.machine_facts import versions
 from recbole_logq.lab.command import gradients
 from recbole_logq.lab.lab_report import heading, markdown
 

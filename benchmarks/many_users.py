@@ -32,7 +32,7 @@ from torch import nn
 
 from recbole_logq.data.batches.sequence_batches import SequenceBatches
 from recbole_logq.data.batches.sequence_cache import SequenceCache
-from recbole_logq.experiment.run import peak_memory_mb, versions
+from recbole_logq.experiment.machine_facts import peak_memory_mb, versions
 from recbole_logq.losses import get_loss, mean_over_rows
 from recbole_logq.markup import markdown_table
 from recbole_logq.modules.scorer import Scorer

@@ -24,7 +24,7 @@ from recbole.utils import init_seed
 
 from recbole_logq.config import Config
 from recbole_logq.data.prepare import create_dataset, create_loaders, split_dataset
-from recbole_logq.experiment.run import versions
+from recbole_logq.experiment.machine_facts import versions
 
 RESULT = Path(__file__).parent / "results" / "own_stratum.json"
 STEPS = 6

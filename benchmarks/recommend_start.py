@@ -23,7 +23,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from recbole_logq.experiment.run import versions
+from recbole_logq.experiment.machine_facts import versions
 from recbole_logq.markup import markdown_table
 
 ROOT = Path(__file__).parent.parent

@@ -38,6 +38,7 @@ import start_up
 import sweep_overhead
 import sweep_times
 import sweeps
+import time_step
 
 ROOT = Path(__file__).parent.parent
 
@@ -61,6 +62,12 @@ def main() -> int:
         "device-step": device_step.table(),
         "encoder": encoder_ml1m.table(),
         "ml-1m-256": comparisons.table("ml-1m-256"),
+        "ml-1m-clock": comparisons.table("ml-1m-clock"),
+        "ml-1m-clock-known": comparisons.table("ml-1m-clock-known"),
+        "ml-1m-time": comparisons.table("ml-1m-time"),
+        "ml-1m-time-known": comparisons.table("ml-1m-time-known"),
+        "ml-1m-temporal": comparisons.table("ml-1m-temporal"),
+        "time-step": time_step.table(),
         "two-tower-ml-1m": comparisons.table("two-tower-ml-1m", "train CPU s"),
         "general-ml-1m": sweeps.table("general-ml-1m", "user-vectors-ml-1m"),
         "preparation": preparation.table(),

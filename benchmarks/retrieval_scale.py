@@ -32,9 +32,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from recbole_logq.experiment.run import peak_memory_mb, versions
+from recbole_logq.experiment.machine_facts import peak_memory_mb, versions
 from recbole_logq.markup import markdown_table
-from recbole_logq.serving.index import APPROXIMATE, ExactIndex, FaissIndex, set_threads
+from recbole_logq.serving.exact_index import ExactIndex
+from recbole_logq.serving.faiss_index import FaissIndex
+from recbole_logq.serving.index import APPROXIMATE, set_threads
 from recbole_logq.serving.index_quality import recall, timed
 
 RESULTS = Path(__file__).parent / "results" / "retrieval_scale"

@@ -37,7 +37,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from recbole_logq.config import Config
 from recbole_logq.data.prepare import create_dataset, create_loaders, split_dataset
-from recbole_logq.experiment.run import versions
+from recbole_logq.experiment.machine_facts import versions
 from recbole_logq.markup import markdown_table
 from recbole_logq.samplers import Pool, get_sampler
 

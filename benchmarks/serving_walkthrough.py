@@ -17,7 +17,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from recbole_logq.experiment.run import versions
+from recbole_logq.experiment.machine_facts import versions
 
 ROOT = Path(__file__).parent.parent
 RESULT = Path(__file__).parent / "results" / "serving_walkthrough.json"

@@ -28,7 +28,7 @@ import psutil
 import torch
 
 from recbole_logq import run
-from recbole_logq.experiment.run import versions
+from recbole_logq.experiment.machine_facts import versions
 from recbole_logq.markup import markdown_table
 
 RESULT = Path(__file__).parent / "results" / "soak.json"

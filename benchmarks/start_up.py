@@ -29,7 +29,7 @@ from typing import Any
 
 from recommend_start import ROOT, revision, started
 
-from recbole_logq.experiment.run import versions
+from recbole_logq.experiment.machine_facts import versions
 
 RESULT = Path(__file__).parent / "results" / "start_up.json"
 MODULE = ["-m", "recbole_logq"]

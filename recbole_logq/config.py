@@ -20,7 +20,8 @@ from recbole_logq.layers import over
 from recbole_logq.parsing import nest, parse_value, read_yaml
 from recbole_logq.plugin_errors import described, place_of
 from recbole_logq.plugins import load_plugins, plugin_names
-from recbole_logq.settings import DATA_PATH, check_keys, check_kinds, check_magnitudes, check_types
+from recbole_logq.setting_checks import check_keys, check_kinds, check_magnitudes, check_types
+from recbole_logq.settings import DATA_PATH
 
 compat.apply()
 

@@ -78,7 +78,7 @@ def _packaged(kind: str) -> dict[str, Declared]:
                 classes[node.name] = node
                 if (registered := _registered(node)) is not None:
                     names[registered[0]] = (node.name, registered[1])
-    return {name: _of_class(classes[own], classes, kind, summary) for name, (own, summary) in names.items()}
+    return {name: _of_class(classes[of], classes, kind, summary) for name, (of, summary) in names.items()}
 
 
 def _of_class(node: ast.ClassDef, classes: dict[str, ast.ClassDef], kind: str, summary: str) -> Declared:

@@ -23,8 +23,9 @@ from recbole_logq.nearest import nearest
 from recbole_logq.parsing import nest, read_yaml
 from recbole_logq.plugins import plugin_names
 from recbole_logq.registry import encoders, losses, samplers
+from recbole_logq.setting_checks import check_kinds, check_magnitudes, check_some_types
 from recbole_logq.setting_texts import read_texts
-from recbole_logq.settings import DATA_PATH, check_kinds, check_magnitudes, check_some_types
+from recbole_logq.settings import DATA_PATH
 
 _PACKAGE = Path(__file__).parent
 _QUOTED = re.compile(r"""["'](\w+)["']""")
@@ -52,26 +53,27 @@ def check_request(
         RequestError: A file is no YAML, no model or dataset is given, there is none of that name, a setting is unknown,
             or a value is wrong.
     """
-    given: dict[str, Any] = {}
+    merged: dict[str, Any] = {}
     for file in files:
-        given = over(given, nest(read_yaml(file)))
-    given = over(given, nest(settings))
-    if plugin_names(given.get("plugins")):
+        merged = over(merged, nest(read_yaml(file)))
+    merged = over(merged, nest(settings))
+    if plugin_names(merged.get("plugins")):
         return  # they may bring whatever is missing here
-    name, wanted = model_and_dataset(model or given.get("model"), dataset or given.get("dataset"))
+    name, wanted = model_and_dataset(model or merged.get("model"), dataset or merged.get("dataset"))
     check_name(str(name))
     parts = split_name(str(name))
     if parts[0] not in encoders.names() if parts else str(name) not in recbole_models():
         return  # of an installed package, with settings of its own
     schema = settings_of(str(name))
-    for key in sorted({*given, *searched} - schema.model_fields.keys() - _read_somewhere()):
+    for key in sorted({*merged, *searched} - schema.model_fields.keys() - _read_somewhere()):
         raise RequestError(f"unknown setting {key}{nearest(key, _known(str(name)))}")
     defaults = model_defaults(str(name)) if parts else _of_recbole(str(name))
-    values = read_texts(given, schema, defaults)
+    values = read_texts(merged, schema, defaults)
     check_magnitudes(values)
     check_some_types(values, schema)
     if parts:
-        _check_choices(over(defaults, values, ("negatives",)), set(searched))
+        if not _check_choices(over(defaults, values, ("negatives",)), set(searched)):
+            return
     else:
         own = {key: value for key, value in values.items() if key in defaults}
         check_kinds(own, defaults, set(schema.model_fields))
@@ -95,21 +97,24 @@ def model_and_dataset(model: Any, dataset: Any) -> tuple[Any, str]:
     return model, str(dataset)
 
 
-def _check_choices(values: dict[str, Any], searched: set[str]) -> None:
+def _check_choices(values: dict[str, Any], searched: set[str]) -> bool:
     """Refuse losses and sources that are not there, options that a source has not, and pairs that do not go together.
 
     Args:
         values: Settings of an own model.
         searched: Names of settings whose values are not known yet.
+
+    Returns:
+        Whether loss and source are known here; those of installed packages are not, without importing them.
     """
     if searched & {"loss", "negatives", "hits", "allow_crossed"}:
-        return
+        return True
     negatives = values["negatives"]
     chosen = []
     for registry, name in ((losses, str(values["loss"])), (samplers, str(negatives["source"]))):
         entries = declared(registry)
         if name not in entries and name in registry.installed():
-            return
+            return False
         if name not in entries:
             raise RequestError(registry.unknown(name, list(entries)))
         chosen.append(entries[name])
@@ -121,6 +126,7 @@ def _check_choices(values: dict[str, Any], searched: set[str]) -> None:
     )
     if reason:
         raise RequestError(reason)
+    return True
 
 
 def _of_recbole(model: str) -> dict[str, Any]:
@@ -138,7 +144,7 @@ def _read_somewhere() -> set[str]:
         names |= set(_QUOTED.findall(text) if listed else (a or b for a, b in _ASKED.findall(text)))
     for file in (root / "properties").rglob("*.yaml"):
         names |= set(_KEY.findall(file.read_text(encoding="utf-8", errors="replace")))
-    for name in ("config", "effects", "evaluation_settings", "settings"):
+    for name in ("config", "effects", "evaluation_settings", "settings", "setting_checks"):
         names |= set(_QUOTED.findall((_PACKAGE / f"{name}.py").read_text(encoding="utf-8")))
     return names
 

@@ -153,34 +153,34 @@ OWN = [
 """Further rules, about the settings of this package's models."""
 
 
-def check_worked_out(given: dict[str, Any], values: dict[str, Any]) -> None:
+def check_worked_out(settings: dict[str, Any], values: dict[str, Any]) -> None:
     """Refuse what is never read as it is given.
 
     Args:
-        given: What the user set.
+        settings: Settings of the user.
         values: The final settings.
 
     Raises:
         RequestError: A setting has no effect; the message names what to set instead.
     """
-    for key in given:
+    for key in settings:
         if key in WORKED_OUT:
             raise RequestError(f"{key} is worked out: set {WORKED_OUT[key]}")
         if key in MISWRITTEN:
             raise RequestError(f"{key} is no setting: give {MISWRITTEN[key]}")
     bigger = values["valid_metric"].partition("@")[0].lower() not in smaller_metrics
-    if given.get("valid_metric_bigger", bigger) != bigger:
+    if settings.get("valid_metric_bigger", bigger) != bigger:
         raise RequestError(
-            f"valid_metric_bigger={given['valid_metric_bigger']}: RecBole knows of {values['valid_metric']} that a "
+            f"valid_metric_bigger={settings['valid_metric_bigger']}: RecBole knows of {values['valid_metric']} that a "
             f"{'larger' if bigger else 'smaller'} value is better; leave it out"
         )
 
 
-def check_effects(given: dict[str, Any], values: dict[str, Any], defaults: dict[str, Any], own: bool) -> None:
+def check_effects(settings: dict[str, Any], values: dict[str, Any], defaults: dict[str, Any], own: bool) -> None:
     """Refuse what would change nothing beside the other settings.
 
     Args:
-        given: What the user set.
+        settings: Settings of the user.
         values: The final settings.
         defaults: Settings that hold where the user sets nothing.
         own: Whether the model is one of this package.
@@ -189,9 +189,9 @@ def check_effects(given: dict[str, Any], values: dict[str, Any], defaults: dict[
         RequestError: A setting has no effect; the message names it and the reason.
     """
     for rule in (*GENERAL, *(OWN if own else ())):
-        value, default = given.get(rule.key), defaults.get(rule.key)
-        if rule.key in given and value != default and (value or default) and rule.idle(values):
+        value, default = settings.get(rule.key), defaults.get(rule.key)
+        if rule.key in settings and value != default and (value or default) and rule.idle(values):
             raise RequestError(f"{rule.key}={value!r}: {rule.reason}")
-    arguments = given.get("eval_args") or {}
+    arguments = settings.get("eval_args") or {}
     if own and arguments.get("group_by", "user") != "user" and "GTS" in (values["eval_args"].get("split") or {}):
         raise RequestError("eval_args.group_by: a split by time is one over all users; leave it out")

@@ -9,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from recbole_logq.allowed_values import Allowed, allowed_values
 from recbole_logq.errors import RequestError
 from recbole_logq.numerals import as_whole
-from recbole_logq.settings import check_keys
+from recbole_logq.setting_checks import check_keys
 
 
 class Flags(BaseModel):
@@ -46,7 +46,13 @@ PageFile = Annotated[Text, Allowed("FILE.html")]
 YesNo = Annotated[bool, Field(strict=True)]
 Number = Annotated[int, BeforeValidator(whole), Field(strict=True, ge=1, lt=2**32)]
 NumberOrZero = Annotated[int, BeforeValidator(whole), Field(strict=True, ge=0, lt=2**32)]
-ConfigFiles = Annotated[list[str], BeforeValidator(_words), Allowed('"A.yaml B.yaml"')]
+ConfigFiles = Annotated[
+    list[str],
+    BeforeValidator(_words),
+    Allowed('"A.yaml B.yaml"'),
+    Field(default_factory=list, description="YAML files; later ones win, the command line last"),
+]
+ResultFile = Annotated[JsonFile | None, Field(description="file for the result")]
 Plugins = Annotated[str | list[str], Allowed("FILE.py")]
 
 
@@ -63,12 +69,12 @@ def take_flags(options: dict[str, Any], flags: type[F], settings: bool = False) 
     """
     if not settings:
         check_keys(options, set(flags.model_fields))
-    given = {key: options.pop(key) for key in list(options) if key in flags.model_fields}
+    values = {key: options.pop(key) for key in list(options) if key in flags.model_fields}
     for key, field in flags.model_fields.items():
-        if field.is_required() and given.get(key) is None:
+        if field.is_required() and values.get(key) is None:
             meaning = (field.description or "").partition(";")[0]
             raise RequestError(f"no {key} given: set --{key}={placeholder(field)}, the {meaning}")
-    return checked(flags, given)
+    return checked(flags, values)
 
 
 def checked(flags: type[F], given: dict[str, Any]) -> F:

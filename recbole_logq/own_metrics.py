@@ -28,8 +28,8 @@ def row_values(name: str, hits: Tensor, k: int) -> Tensor:
     Raises:
         RequestError: The metric gives something else than a finite value for each row.
     """
-    found = metrics.get(name)(hits[:, :k] > 0, hits[:, -1])
-    values = torch.as_tensor(found, dtype=torch.float64)
+    result = metrics.get(name)(hits[:, :k] > 0, hits[:, -1])
+    values = torch.as_tensor(result, dtype=torch.float64)
     if values.shape != hits.shape[:1] or not bool(torch.isfinite(values).all()):
         what = f"shape {list(values.shape)}" if values.shape != hits.shape[:1] else "values that are no finite numbers"
         raise RequestError(

@@ -61,8 +61,8 @@ def settings_of_model(model: str) -> list[Section]:
     recipes()
     parts, values = split_name(model), default_values(model)
     if parts is None:
-        known = set(CommonSettings.model_fields)
-        further = [Option(key, shown(value), "", "") for key, value in _of_recbole(model).items() if key not in known]
+        listed = set(CommonSettings.model_fields)
+        further = [Option(key, shown(value), "", "") for key, value in _of_recbole(model).items() if key not in listed]
         more = [Section(f"{model} alone", further, "RecBole's documentation describes them.")] if further else []
         return [Section(f"Every model, as it is for {model}", _rows(CommonSettings, values)), *more]
     schema = encoder_settings(parts[0])
@@ -111,8 +111,8 @@ def _quick_start(model: str) -> str | None:
     if model in _QUICK_START_OF_MODEL:
         return _QUICK_START_OF_MODEL[model]
     folders = [recbole_folder() / "model" / f"{kind}_recommender" for kind in _QUICK_START]
-    found = [kind for kind, folder in zip(_QUICK_START, folders, strict=True) if _has(folder, model)]
-    return _QUICK_START[found[0]] if found else None
+    kinds = [kind for kind, folder in zip(_QUICK_START, folders, strict=True) if _has(folder, model)]
+    return _QUICK_START[kinds[0]] if kinds else None
 
 
 def _has(folder: Path, model: str) -> bool:
@@ -145,11 +145,11 @@ def _sections_of_options(
 ) -> list[Section]:
     sections = []
     for name, entry in entries.items():
-        given = values or {}
+        chosen = values or {}
         rows = [
             option._replace(
                 name=f"{key}.{option.name}",
-                default=shown(given[option.name]) if option.name in given else option.default,
+                default=shown(chosen[option.name]) if option.name in chosen else option.default,
             )
             for option in entry.options
         ]

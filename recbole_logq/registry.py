@@ -197,8 +197,8 @@ class Registry(Generic[T]):
         """
         near = close_names(str(name), [*names, *self.installed()])
         hint = f"; did you mean {near[0]!r}?" if near else ";"
-        own = " (your own comes in with --plugins=FILE.py)" if self.group else ""
-        return f"no {self.kind} named {name!r}{hint} known: {', '.join(names)}{own}"
+        advice = " (your own comes in with --plugins=FILE.py)" if self.group else ""
+        return f"no {self.kind} named {name!r}{hint} known: {', '.join(names)}{advice}"
 
 
 class MetricRegistry(Registry[Any]):

@@ -1,17 +1,13 @@
-"""The schema of the configuration: which settings exist, of which type, and which combinations make no sense."""
+"""The schema of the configuration: which settings exist, and of which type; see setting_checks.py for the checks."""
 
 from __future__ import annotations
 
-import math
-import sys
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from recbole_logq.allowed_values import Allowed
 from recbole_logq.data.dataset.value_intervals import parse_intervals
-from recbole_logq.errors import RequestError
-from recbole_logq.nearest import nearest as nearest
 from recbole_logq.numerals import as_number
 
 DATA_PATH = "datasets"
@@ -63,6 +59,13 @@ Positive = Annotated[float, BeforeValidator(read_number), Field(gt=0, allow_inf_
 PositiveOrZero = Annotated[float, BeforeValidator(read_number), Field(ge=0, allow_inf_nan=False)]
 Interval = Annotated[str, BeforeValidator(_interval), Allowed('interval such as "[5,inf)"')]
 Share = Annotated[float, BeforeValidator(read_number), Field(ge=0, lt=1)]
+# Choices that an exported folder states too (serving/description.py).
+Similarity = Literal["dot", "cosine"]
+TemperatureMode = Literal["fixed", "learned", "scheduled"]
+Block = Literal["classic", "ligr", "hstu"]
+Norm = Literal["pre", "post"]
+FeedForward = Literal["gelu", "relu", "swiglu"]
+Positions = Literal["learned", "rotary", "relative", "none"]
 Parts = Annotated[list[str], AfterValidator(_three_parts), Allowed("list of three names")]
 
 
@@ -229,9 +232,14 @@ class RetrievalSettings(CommonSettings):
         None, description="column of the .inter file: batches of one segment each, and Q per segment (TwoTower)"
     )
     pools: Count = Field(1, description="pools of negatives that a step draws; each serves an equal part of the rows")
-    similarity: Literal["dot", "cosine"] = Field(description="score of a query and an item, before the temperature")
+    kernel: Literal["auto", "triton", "torch"] = Field(
+        "auto",
+        description="what computes a loss's sum over its negatives: triton, one kernel on a CUDA device, which writes "
+        "no scores to memory; torch, matrix by matrix; auto: triton where it can",
+    )
+    similarity: Similarity = Field(description="score of a query and an item, before the temperature")
     temperature: Positive = Field(description="what scores are divided by before any correction")
-    temperature_mode: Literal["fixed", "learned", "scheduled"] = Field(
+    temperature_mode: TemperatureMode = Field(
         "fixed",
         description="fixed; learned from `temperature` on; or scheduled, geometrically to `temperature_end`",
     )
@@ -260,9 +268,17 @@ class RetrievalSettings(CommonSettings):
         description="learning rate after the warm-up: constant, or a decay to 0 over all epochs"
     )
     warmup_steps: CountOrZero = Field(description="steps of linear warm-up to the learning rate")
+    cuda_graph: bool | Literal["auto"] = Field(
+        False,
+        description="whether steps have fixed shapes and a GPU replays them as one CUDA graph, with random numbers of its "
+        "own; auto: on a GPU, where nothing speaks against it (SASRec needs train_batch_tokens)",
+    )
     diagnostics: bool = Field(
         True, description="whether an epoch ends with measures of the vectors, for catalogues that are not too large"
     )
+
+
+TimeBucketCount = Annotated[int, BeforeValidator(read_number), Field(ge=3, le=1024)]
 
 
 class TwoTowerSettings(RetrievalSettings):
@@ -281,6 +297,14 @@ class TwoTowerSettings(RetrievalSettings):
     history_pooling: Literal["mean", "attention"] = Field(
         "mean", description="of user_tower=history: the mean, or attention with a learned query and recency"
     )
+    time: Literal["none", "gaps", "bias", "both"] = Field(
+        "none",
+        description="times of a history: gaps, added to items; bias, weights of how long ago in attention pooling",
+    )
+    time_buckets: TimeBucketCount = Field(64, description="buckets of times, whose widths grow with the time")
+    time_context: list[Literal["hour", "weekday"]] | None = Field(
+        None, description="what the time of a request adds to the query, in UTC: [hour, weekday]; request_time=known"
+    )
     use_user_id: bool = Field(True, description="whether a user has a vector of its own beside its features")
 
 
@@ -290,142 +314,29 @@ class SASRecSettings(RetrievalSettings):
     multi_positive: Count = Field(
         1, description="targets of a position: that many next items of its window, each a positive of the same query"
     )
+    train_batch_tokens: Count | None = Field(
+        None,
+        description="positions of a batch, in place of train_batch_size: windows are taken until the next does not fit",
+    )
     n_layers: Count = Field(description="transformer blocks")
     n_heads: Count = Field(description="attention heads; embedding_size must divide by them")
     inner_size: Count = Field(
         description="width of the feed-forward layers; with swiglu two thirds of it make the same number of parameters"
     )
     dropout: Share = Field(description="share dropped in training after embedding, attention output and feed-forward")
-    block: Literal["classic", "ligr", "hstu"] = Field(
-        description="classic; ligr: gates before the residual sums; or hstu: gated silu attention"
-    )
-    norm: Literal["pre", "post"] = Field(description="LayerNorm before each part, or after the residual sum")
-    feed_forward: Literal["gelu", "relu", "swiglu"] = Field(description="activation of the feed-forward layers")
-    positions: Literal["learned", "rotary", "relative", "none"] = Field(
+    block: Block = Field(description="classic; ligr: gates before the residual sums; or hstu: gated silu attention")
+    norm: Norm = Field(description="LayerNorm before each part, or after the residual sum")
+    feed_forward: FeedForward = Field(description="activation of the feed-forward layers")
+    positions: Positions = Field(
         description="learned: vectors from the first item on; rotary, relative: distances; or none"
     )
     time: Literal["none", "gaps", "bias", "both"] = Field(
         "none", description="times of items: gaps, added to items; bias, weights in attention; both, or none"
     )
-    time_buckets: Annotated[int, BeforeValidator(read_number), Field(ge=3, le=1024)] = Field(
-        64, description="buckets of times, whose widths grow with the time"
-    )
+    time_buckets: TimeBucketCount = Field(64, description="buckets of times, whose widths grow with the time")
     bias_weights: Literal["layers", "shared"] = Field(
         "layers", description="weights of time and relative positions: of each layer, or shared by all"
     )
     input_norm: bool = Field(description="whether items and positions are normalised before the first block")
     scale_embedding: bool = Field(description="whether items are multiplied by sqrt(embedding_size) before positions")
     initializer_range: Positive = Field(description="standard deviation of initial weights")
-
-
-ACCUMULATION = frozenset({"accumulation_steps", "gradient_accumulation_steps", "accumulate_grad_batches"})
-
-
-def check_keys(given: dict[str, Any], known: set[str]) -> None:
-    """Refuse keys that nothing reads.
-
-    Raises:
-        RequestError: A key is unknown; the message names it and the nearest known one.
-    """
-    for key in given:
-        if key in ACCUMULATION:
-            raise RequestError(
-                f"{key}: summing the gradients of small batches leaves each its own small pool of negatives; set "
-                "--gradient_cache=N, which encodes N at a time and has the gradient of the whole batch"
-            )
-        if key not in known:
-            raise RequestError(f"unknown setting {key}{nearest(key, known)}")
-
-
-# Texts that may look like numbers to YAML.
-NAMES = frozenset({"model", "dataset", "gpu_id"})
-
-
-def check_magnitudes(given: Any, path: str = "") -> None:
-    """Refuse whole numbers that no float holds, wherever they stand: arithmetic would overflow in the middle of work.
-
-    Raises:
-        RequestError: A whole number is too large; the message names the setting.
-    """
-    parts = given.items() if isinstance(given, dict) else enumerate(given) if isinstance(given, list | tuple) else ()
-    for key, value in parts:
-        check_magnitudes(value, f"{path}.{key}" if path else str(key))
-    if isinstance(given, int) and abs(given) > sys.float_info.max:
-        raise RequestError(f"{path}: a whole number of more than 300 digits; give a smaller one")
-
-
-def check_kinds(given: dict[str, Any], defaults: dict[str, Any], checked: set[str]) -> None:
-    """Hold what RecBole's own models read, which has no schema, against the kind of its default.
-
-    Args:
-        given: What the user set.
-        defaults: Defaults of all settings.
-        checked: Settings that a schema has checked.
-
-    Raises:
-        RequestError: A value is of another kind than its default; the message names both.
-    """
-    for key, value in given.items():
-        default = defaults.get(key)
-        if key in checked:
-            continue
-        if value is None:
-            if isinstance(default, int | float) and not isinstance(default, bool):
-                raise RequestError(f"{key}=null: a number, such as its default {default}")
-            continue
-        number = isinstance(value, int | float) and math.isfinite(value)
-        if isinstance(default, bool):
-            if value not in (True, False):
-                raise RequestError(f"{key}={value!r}: true or false")
-        elif isinstance(default, str) and key not in NAMES and not isinstance(value, str):
-            raise RequestError(f"{key}={value!r}: a text, such as its default {default!r}")
-        elif isinstance(default, int | float) and (isinstance(value, bool) or not number):
-            raise RequestError(f"{key}={value!r}: a number, such as its default {default}")
-
-
-def check_types(values: dict[str, Any], schema: type[BaseModel]) -> dict[str, Any]:
-    """Check types and ranges; returns the checked values of the schema's own fields (``1.0`` for a count becomes 1).
-
-    Raises:
-        RequestError: A value is not allowed; one line names the key, the value and what is expected.
-    """
-    try:
-        checked = schema.model_validate(values)
-    except ValidationError as error:
-        raise RequestError(_told(error.errors()[0], schema)) from error
-    own = {name: getattr(checked, name) for name in schema.model_fields}
-    return {
-        name: value.model_dump(exclude_none=True) if isinstance(value, BaseModel) else value
-        for name, value in own.items()
-    }
-
-
-def check_some_types(values: dict[str, Any], schema: type[BaseModel]) -> None:
-    """The same of a part of the settings; what is missing is no problem.
-
-    Raises:
-        RequestError: As for :func:`check_types`.
-    """
-    try:
-        schema.model_validate(values)
-    except ValidationError as error:
-        for problem in error.errors():
-            if problem["type"] != "missing":
-                raise RequestError(_told(problem, schema)) from error
-
-
-def _told(problem: Any, schema: type[BaseModel]) -> str:
-    """One line of a problem that pydantic has found."""
-    where = [part for part in problem["loc"] if isinstance(part, str)]
-    # Unions report one problem per branch with the branch's type in the path; the key is what the user knows.
-    path = ".".join(part for part in where if part.isidentifier() or part == where[0])
-    path = path.removesuffix(".int").removesuffix(".str")
-    if problem["type"] == "extra_forbidden":
-        section, _, key = path.rpartition(".")
-        field = schema.model_fields[section].annotation
-        known = set(getattr(field, "model_fields", {}))
-        return f"unknown setting {path}{nearest(key, known)} ({section} has {', '.join(sorted(known))})"
-    if problem["type"] == "missing":
-        return f"{path} is not set: give --{path}=VALUE"
-    message = problem["msg"].removeprefix("Value error, ")
-    return f"{path}={problem['input']!r}: {message[0].lower()}{message[1:]}"

@@ -19,6 +19,8 @@ import pytest
 # Before torch is imported, and for every process that a test starts: one thread, because two spin beside other tests,
 # and compiled modules are kept, because compiling torch and RecBole anew is more than half of a process's start.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Kernels are interpreted, on any machine: Triton looks at this where it is imported, and so does its own library.
+os.environ["TRITON_INTERPRET"] = "1"
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 

@@ -11,6 +11,9 @@ from typing import Any
 import pytest
 
 from recbole_logq import run
+from recbole_logq.models.resolve import recipes
+from recbole_logq.registry import encoders
+from recbole_logq.registry import recipes as registered_recipes
 
 DOCS = Path(__file__).parent.parent / "docs"
 README = (DOCS.parent / "README.md").read_text(encoding="utf-8")
@@ -79,3 +82,12 @@ def test_the_example_of_a_mapped_file(tmp_path: Path) -> None:
     rows, users = map(int, done.stdout.split())
     assert 0 < rows <= 512
     assert users == 10_000
+
+
+def test_the_readme_names_every_encoder_and_recipe() -> None:
+    section = README.partition("\n## Models\n")[2].partition("\n## ")[0]
+    described = re.findall(r"^- `(\w+?)(?:\.\.\.)?`: ", section, re.MULTILINE)
+    assert sorted(described) == [name for name in encoders.names() if encoders.packaged(name)]
+    table = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
+    listed = [name for cell in table for name in re.findall(r"`(\w+)`", cell)]
+    assert sorted(listed) == sorted(name for name in recipes() if registered_recipes.packaged(name))

@@ -97,3 +97,29 @@ def test_a_name_of_this_package_is_not_looked_up(install: Install) -> None:
     install("a-package", "[recbole_logq.losses]\nlogq = my_installed\n", {"my_installed": LOSS})
     assert losses.get("logq").__module__ == "recbole_logq.losses.logq"
     assert "my_installed" not in sys.modules
+
+
+METRIC = """
+from recbole_logq.registry import metrics
+
+@metrics.register("{name}", summary="{summary}")
+def first(hits, n_targets):
+    return hits[:, 0].float()
+"""
+
+
+def test_metrics_of_packages_and_of_plug_ins_are_listed(
+    install: Install, own_code: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    points = "[recbole_logq.metrics]\nInstalledFirst = my_metric\n"
+    install("a-package", points, {"my_metric": METRIC.format(name="InstalledFirst", summary="of a package")})
+    (own_code / "mine.py").write_text(METRIC.format(name="MyFirst", summary="of a file"))
+    assert main(["models", "--plugins=mine.py"]) == 0
+    listed = capsys.readouterr().out.partition("Metrics (--metrics=), beside RecBole's\n")[2]
+    assert listed.splitlines()[:2] == ["  InstalledFirst  of a package", "  MyFirst         of a file"]
+
+
+def test_an_installed_loss_takes_no_name_of_this_package(install: Install) -> None:
+    install("a-package", "[recbole_logq.losses]\nlogq = my_installed\n", {"my_installed": LOSS})
+    assert losses.load_installed() == []
+    assert losses.packaged("logq")

@@ -94,24 +94,24 @@ def audit(
         RequestError: The dataset cannot be read with these settings.
     """
     # No ranking takes place, so the smallest cut-off fits every dataset.
-    given = {"show_progress": False, "topk": [1], "valid_metric": "MRR@1", **(config_dict or {})}
-    for key in given:
+    settings = {"show_progress": False, "topk": [1], "valid_metric": "MRR@1", **(config_dict or {})}
+    for key in settings:
         if key.split(".")[0] in {"eval_args", "model"}:
             raise RequestError(f"{key}: an audit is about the data under leave-one-out, without a model; leave it out")
-    config = Config("Pop", dataset, config_file_list, given, training=False)
+    config = Config("Pop", dataset, config_file_list, settings, training=False)
     if config["benchmark_filename"] is not None:
         raise RequestError(
             "benchmark_filename: an audit is about one file of interactions under leave-one-out, and a ready-made "
             "split is another; leave it out"
         )
-    _check_keys(config, set(given) - set(config_dict or {}))
+    _check_keys(config, set(settings) - set(config_dict or {}))
     fetch(config)
     timed = config["TIME_FIELD"] in header_of(config)
-    if not timed and "TIME_FIELD" in given:
+    if not timed and "TIME_FIELD" in settings:
         raise RequestError(f"TIME_FIELD={config['TIME_FIELD']}: {dataset} has columns {', '.join(header_of(config))}")
     if timed:
         by_time = {"eval_args": {"split": LAST_OUT, "order": "TO"}}
-        config = Config("Pop", dataset, config_file_list, {**given, **by_time}, training=False)
+        config = Config("Pop", dataset, config_file_list, {**settings, **by_time}, training=False)
     data = create_dataset(config, _RecordedDataset)
     rows = pd.DataFrame(
         {
@@ -212,19 +212,19 @@ def _order(rows: pd.DataFrame, normalized: bool) -> Section:
     theirs = rows.iloc[np.lexsort((their_times, rows["user"]))]
     ends = exact.groupby("user", sort=True, observed=True)["time"].size().cumsum().to_numpy()
     per_user = np.diff(ends, prepend=0)
-    found: Section = {}
+    facts: Section = {}
     for name, back, least in (("test", 1, 2), ("validation", 2, 3)):
         at = (ends - back)[per_user >= least]
         time, item = exact["time"].to_numpy(), exact["item"].to_numpy()
         their_time, their_item = theirs["time"].to_numpy(), theirs["item"].to_numpy()
         tie = time[at] == time[at - 1]
-        found |= {
+        facts |= {
             f"{name} items": len(at),
             f"{name} items decided by file order (a tie right before)": _mean(tie),
             f"{name} items that differ in RecBole's order": _mean(item[at] != their_item[at]),
             f"{name} items that are too early in RecBole's order": _mean(their_time[at] < time[at]),
         }
-    return found
+    return facts
 
 
 def _leakage(rows: pd.DataFrame, positions: bool) -> Section:
@@ -235,16 +235,16 @@ def _leakage(rows: pd.DataFrame, positions: bool) -> Section:
     valid = (from_end == 1) & (size >= 3)
     training = exact[~test & ~valid]
     targets = exact[test]
-    found: Section = {}
+    facts: Section = {}
     if not positions:
         times = np.sort(training["time"].to_numpy())
         later = len(times) - np.searchsorted(times, targets["time"].to_numpy(), side="right")
-        found = {
+        facts = {
             "test items earlier than some training interaction": _mean(later > 0),
             "training interactions later than a test item, on average": _mean(later / len(times)),
         }
     cold = ~targets["item"].isin(set(training["item"]))
-    return found | {
+    return facts | {
         "cold test items (no training interaction)": int(cold.sum()),
         "share of cold test items": _mean(cold),
     }

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from recbole_logq.commands.outputs import AUDIT, check_json, check_page
 from recbole_logq.commands.results import write_page, write_result
-from recbole_logq.flags import ConfigFiles, Flags, JsonFile, Name, PageFile, take_flags
+from recbole_logq.flags import ConfigFiles, Flags, Name, PageFile, ResultFile, take_flags
 
 SUMMARY = "what a dataset's test set really is: filters, popularity, order, leakage"
 SETTINGS = "Filters and columns, such as --user_inter_num_interval=[5,inf) or --TIME_FIELD=when"
@@ -22,8 +22,8 @@ class AuditFlags(Flags):
     """What the command takes for itself."""
 
     dataset: Name = Field(description="dataset to look at")
-    config_files: ConfigFiles = Field([], description="YAML files of filters and columns; later ones win")
-    output: JsonFile | None = Field(None, description="file for the result")
+    config_files: ConfigFiles
+    output: ResultFile = None
     page: PageFile | None = Field(None, description="page with tables, which opens offline")
 
 

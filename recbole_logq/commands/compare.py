@@ -11,7 +11,7 @@ from recbole_logq.early import check_request
 from recbole_logq.errors import RequestError
 from recbole_logq.experiment.plan import ComparisonKeys
 from recbole_logq.flags import ConfigFiles, Flags, Folder, Number, Text, take_flags
-from recbole_logq.settings import check_keys
+from recbole_logq.setting_checks import check_keys
 from recbole_logq.terminal import say
 
 SUMMARY = "train models with several seeds and test the differences, or set stored results side by side"
@@ -26,7 +26,7 @@ Address = Annotated[Text, Allowed("auto, HOST:PORT, ray://HOST:PORT")]
 class CompareFlags(Flags):
     """What the command takes for itself."""
 
-    config_files: ConfigFiles = Field([], description="YAML files of a plan; later ones win, the command line last")
+    config_files: ConfigFiles
     folder: Folder | None = Field(None, description="folder of runs and report; comparisons/TITLE by default")
     processes: Number | None = Field(None, description="runs at a time on this machine; 1 by default")
     address: Address | None = Field(None, description="Ray cluster that runs them instead")
@@ -61,6 +61,6 @@ def execute(options: dict[str, Any]) -> None:
     from recbole_logq.report.screen import print_comparison
     from recbole_logq.report.summary import summarise
 
-    found = compare(flags.config_files, options, flags.folder, flags.processes or 1, flags.address)
-    print_comparison(summarise(found["records"], found["comparisons"]))
-    say(f"report: {next(path for path in found['report'] if path.suffix == '.html')}")
+    comparison = compare(flags.config_files, options, flags.folder, flags.processes or 1, flags.address)
+    print_comparison(summarise(comparison["records"], comparison["comparisons"]))
+    say(f"report: {next(path for path in comparison['report'] if path.suffix == '.html')}")

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from recbole_logq.commands.outputs import RESULT, check_json
 from recbole_logq.commands.results import print_result, write_result
-from recbole_logq.flags import ConfigFiles, File, Flags, JsonFile, YesNo, take_flags
+from recbole_logq.flags import ConfigFiles, File, Flags, ResultFile, YesNo, take_flags
 from recbole_logq.terminal import say
 
 SUMMARY = "test a checkpoint again, under its own protocol or another one"
@@ -23,8 +23,8 @@ class EvaluateFlags(Flags):
     """What the command takes for itself."""
 
     checkpoint: File = Field(description="checkpoint of a run")
-    config_files: ConfigFiles = Field([], description="YAML files of settings; later ones win")
-    output: JsonFile | None = Field(None, description="file for the result")
+    config_files: ConfigFiles
+    output: ResultFile = None
     allow_other_training: YesNo = Field(
         False, description="whether to test although the split's training part is not what the model was trained on"
     )

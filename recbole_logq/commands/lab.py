@@ -9,7 +9,7 @@ from pydantic import Field
 from recbole_logq.commands.outputs import LAB, check_json, check_page
 from recbole_logq.commands.results import write_page, write_result
 from recbole_logq.errors import RequestError
-from recbole_logq.flags import Flags, JsonFile, PageFile, YesNo, take_flags
+from recbole_logq.flags import Flags, PageFile, ResultFile, YesNo, take_flags
 from recbole_logq.lab.options import FoldingOptions, GradientOptions, WeightOptions
 
 SUMMARY = "what an estimator does to the gradient, against the full softmax"
@@ -24,7 +24,7 @@ class LabFlags(Flags):
 
     sample_weights: YesNo = Field(False, description="show the positives on which a model is most and least certain")
     folding: YesNo = Field(False, description="show the two-language toy under three choices of negatives")
-    output: JsonFile | None = Field(None, description="file for the result")
+    output: ResultFile = None
     page: PageFile | None = Field(None, description="page with figures of the estimators, which opens offline")
 
 

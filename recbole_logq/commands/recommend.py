@@ -52,8 +52,8 @@ def execute(options: dict[str, Any]) -> None:
     flags = take_flags(options, RecommendFlags)
     ways = [key for key in sorted(WAYS) if key in flags.model_fields_set]
     if len(ways) != 1:
-        found = " and ".join(f"--{key}" for key in ways) or "none"
-        raise RequestError(f"recommend takes one of --users=a,b, --history=item1,item2 and --input=FILE, found {found}")
+        asked = " and ".join(f"--{key}" for key in ways) or "none"
+        raise RequestError(f"recommend takes one of --users=a,b, --history=item1,item2 and --input=FILE, found {asked}")
     if flags.input is None:
         _refuse_file_flags(flags)
     if flags.times is not None and flags.history is None:

@@ -9,7 +9,7 @@ from pydantic import Field
 from recbole_logq.commands.outputs import RESULT, check_json
 from recbole_logq.commands.results import print_result, write_result
 from recbole_logq.early import check_request
-from recbole_logq.flags import ConfigFiles, File, Flags, JsonFile, Name, take_flags
+from recbole_logq.flags import ConfigFiles, File, Flags, Name, ResultFile, take_flags
 from recbole_logq.launcher import launched_rank
 
 SUMMARY = "train and test a model; the default command"
@@ -25,9 +25,9 @@ class RunFlags(Flags):
 
     model: Name | None = Field(None, description="model to train, here or in a file; `recbole-logq models` lists them")
     dataset: Name | None = Field(None, description="dataset, here or in a file")
-    config_files: ConfigFiles = Field([], description="YAML files of settings; later ones win, the command line last")
+    config_files: ConfigFiles
     resume: File | None = Field(None, description="checkpoint to go on from, such as saved/NAME-last.pth")
-    output: JsonFile | None = Field(None, description="file for the result")
+    output: ResultFile = None
 
 
 FLAGS = (RunFlags,)

@@ -25,7 +25,7 @@ EXAMPLES = (
 class SweepFlags(Flags):
     """What the command takes for itself."""
 
-    config_files: ConfigFiles = Field([], description="YAML files of a plan; later ones win, the command line last")
+    config_files: ConfigFiles
     params_file: Annotated[Text, Allowed("FILE")] | None = Field(None, description="the space as RecBole's range file")
     folder: Folder | None = Field(None, description="folder of trials and report; sweeps/TITLE by default")
     address: Address | None = Field(None, description="Ray cluster; this machine alone by default")
@@ -42,8 +42,8 @@ def execute(options: dict[str, Any]) -> None:
         raise RequestError(f"resume={flags.resume!r}: sweep goes on with what lies in its folder, write --resume alone")
     from recbole_logq.sweeps.sweep import sweep
 
-    found = sweep(flags.config_files, options, flags.params_file, flags.folder, flags.address, flags.resume)
+    content = sweep(flags.config_files, options, flags.params_file, flags.folder, flags.address, flags.resume)
     from recbole_logq.report.screen import print_winners
 
-    print_winners(found["searches"])
-    say(f"report: {Path(found['folder']) / 'report.html'}")
+    print_winners(content["searches"])
+    say(f"report: {Path(content['folder']) / 'report.html'}")

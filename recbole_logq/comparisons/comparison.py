@@ -112,7 +112,7 @@ def differences(plan: Plan, records: Sequence[Record]) -> list[dict[str, Any]]:
     Raises:
         RequestError: Two models have different test users under one seed.
     """
-    found: list[dict[str, Any]] = []
+    rows: list[dict[str, Any]] = []
     for dataset in dict.fromkeys(record["dataset"] for record in records):
         by_name: dict[str, dict[int, Record]] = {}
         for record in records:
@@ -134,8 +134,8 @@ def differences(plan: Plan, records: Sequence[Record]) -> list[dict[str, Any]]:
                 row |= {"difference": result.difference, "verdict": result.verdict}
                 row |= {"low": result.difference - result.half_width, "high": result.difference + result.half_width}
                 row |= {"p_users": result.p_users, "p_seeds": result.p_seeds, "p_value": result.p_value}
-                found.append({**row, "users": len(common.users), "users_left_out": common.left_out})
-    return found
+                rows.append({**row, "users": len(common.users), "users_left_out": common.left_out})
+    return rows
 
 
 def _check(plan: Plan) -> dict[str, list[tuple[str, Any]]]:
@@ -159,11 +159,13 @@ def _check(plan: Plan) -> dict[str, list[tuple[str, Any]]]:
         if run.dataset not in protocols:
             fetch(config)
         configs.setdefault(run.dataset, []).append((run.name, config))
-        own = {key: config[key] for key in ("filter_history", "metrics", "topk", "recbole_order", "benchmark_filename")}
-        own["request_time"] = config["request_time"]
-        own["eval_args"] = {key: config["eval_args"].get(key) for key in ("split", "order", "mode")}
-        name, first = protocols.setdefault(run.dataset, (run.name, own))
-        for key, value in own.items():
+        protocol = {
+            key: config[key] for key in ("filter_history", "metrics", "topk", "recbole_order", "benchmark_filename")
+        }
+        protocol["request_time"] = config["request_time"]
+        protocol["eval_args"] = {key: config["eval_args"].get(key) for key in ("split", "order", "mode")}
+        name, first = protocols.setdefault(run.dataset, (run.name, protocol))
+        for key, value in protocol.items():
             if value != first[key]:
                 raise RequestError(
                     f"{name} and {run.name} would be measured differently: {key} is {first[key]} and {value}; set it "

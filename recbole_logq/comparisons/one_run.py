@@ -74,17 +74,17 @@ def _measured(trainer: Any, training: Any, test: Any, ranked: Any = None) -> dic
         return {"measures": {}, "unranked": reason, "users": [], "per_user": {}}
     part, depth, cutoff = training.dataset, max(trainer.config["topk"]), min(trainer.config["topk"])
     model = trainer.model.eval()
-    found = ranked or ranking.rank(model, test, depth)
+    ranking_of_test = ranked or ranking.rank(model, test, depth)
     (rows, items), counts = test.targets, item_counts(part)
     near = sorted({*trainer.config["topk"], *(k for k in DEEPEST if k <= depth)})
-    measured = measures(found.items, found.hits, rows, items, counts, near)
+    measured = measures(ranking_of_test.items, ranking_of_test.hits, rows, items, counts, near)
     if far := [k for k in DEEPEST if depth < k < part.item_num]:
         deeper = ranking.rank(model, test, far[-1])
         measured |= measures(deeper.items, deeper.hits, rows, items, counts, far)
-    by_row = per_user(found.items, found.hits, cutoff)
+    by_row = per_user(ranking_of_test.items, ranking_of_test.hits, cutoff)
     values = {f"{name}@{cutoff}": by_row[name] for name in ("ndcg", "recall")}
     for name in filter(is_compared, trainer.config["metrics"]):
-        values[f"{name.lower()}@{cutoff}"] = row_values(name, found.hits, cutoff)
+        values[f"{name.lower()}@{cutoff}"] = row_values(name, ranking_of_test.hits, cutoff)
     users, by_user = users_and_values(values, test.users, part.field2id_token[part.uid_field])
     return {"measures": measured, "unranked": None, "users": users, "per_user": by_user}
 

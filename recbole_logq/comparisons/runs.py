@@ -60,14 +60,14 @@ def why(log: Path, start: int, status: int) -> str:
     if said and status in {1, 2}:
         return said[-1]
     if status < 0:
-        how = f"killed by signal {-status}" + (" (out of memory?)" if status == -9 else "")
+        ending = f"killed by signal {-status}" + (" (out of memory?)" if status == -9 else "")
     else:
-        how = f"exit status {status}"
+        ending = f"exit status {status}"
         # CUDA's errors have lines of advice after the one that says what went wrong.
         traceback = [place for place, line in enumerate(lines) if line.startswith("Traceback (most recent call last)")]
         after = lines[traceback[-1] + 1 :] if traceback else []
         last = next((line for line in after if not line[0].isspace()), last)
-    return f"{how}; {log} ends with: {last[:200]}"
+    return f"{ending}; {log} ends with: {last[:200]}"
 
 
 class Process:

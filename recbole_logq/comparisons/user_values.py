@@ -29,9 +29,9 @@ def mean_by_user(values: Tensor, users: Tensor) -> Tensor:
     Returns:
         float64 ``[users]``, in the order of ``users.unique()``.
     """
-    known, row_of = torch.unique(users, return_inverse=True)
-    total = torch.zeros(len(known), dtype=torch.float64).index_add_(0, row_of, values.double())
-    return total / torch.bincount(row_of, minlength=len(known))
+    unique, row_of = torch.unique(users, return_inverse=True)
+    total = torch.zeros(len(unique), dtype=torch.float64).index_add_(0, row_of, values.double())
+    return total / torch.bincount(row_of, minlength=len(unique))
 
 
 class CommonUsers:

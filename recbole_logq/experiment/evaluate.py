@@ -10,7 +10,7 @@ from recbole_logq.errors import RequestError
 from recbole_logq.experiment.run import close
 from recbole_logq.layers import over
 from recbole_logq.parsing import nest, read_yaml
-from recbole_logq.settings import check_keys
+from recbole_logq.setting_checks import check_keys
 from recbole_logq.training import checkpoint
 
 if TYPE_CHECKING:
@@ -117,7 +117,8 @@ def configuration(opened: Stored, changes: dict[str, Any]) -> Any:
         if key not in _CHANGEABLE and value != stored[key]:
             raise RequestError(f"{key}={value!r}: {file} was trained with {stored[key]!r}, and evaluation keeps it")
     asked = stored.get("request_time", "unknown")
-    if stored.get("time", "none") != "none" and changes.get("request_time", asked) != asked:
+    reads = stored.get("time", "none") != "none" or stored.get("time_context")
+    if reads and changes.get("request_time", asked) != asked:
         raise RequestError(
             f"request_time={changes['request_time']}: {file} reads times and was trained with {asked}; train another"
         )

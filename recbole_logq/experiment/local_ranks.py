@@ -53,9 +53,9 @@ def run_ranks(nproc: int, words: list[str]) -> None:
                     ranks.append(children.start(command, _environment(rank, nproc, store.port, failures)))
                 ended = _wait(ranks)
         except KeyboardInterrupt as error:
-            lines = [one["line"] for one in reported_failures(failures) if one["rank"] == 0]
+            lines = [failure["line"] for failure in reported_failures(failures) if failure["rank"] == 0]
             raise WorkError(lines[0] if lines else "interrupted") from error
-        if any(one.returncode for one in ranks):
+        if any(process.returncode for process in ranks):
             raise _failure(nproc, ended, reported_failures(failures))
 
 
@@ -84,7 +84,7 @@ def _wait(ranks: list[subprocess.Popen[bytes]]) -> dict[int, int]:
     """
     ended: dict[int, int] = {}
     limit = None
-    while any(one.poll() is None for one in ranks) and (limit is None or time.monotonic() < limit):
+    while any(process.poll() is None for process in ranks) and (limit is None or time.monotonic() < limit):
         _note(ranks, ended)
         if ended and limit is None:
             limit = time.monotonic() + _OTHERS_FOLLOW
@@ -109,10 +109,10 @@ def _failure(nproc: int, ended: dict[int, int], reported: list[dict[str, Any]]) 
         return RanksFailedError(line, reported[0]["status"])
     rank = (killed or list(ended))[0]
     status = ended[rank]
-    how = f"was killed by {_name(-status)}" if killed else f"ended with status {status}"
+    ending = f"was killed by {_name(-status)}" if killed else f"ended with status {status}"
     memory = " (out of memory?)" if status == -_KILL else ""
     _, semicolon, advice = line.partition("; ")
-    return RanksFailedError(f"process {rank + 1} of {nproc}, rank {rank}, {how}{memory}{semicolon}{advice}", 1)
+    return RanksFailedError(f"process {rank + 1} of {nproc}, rank {rank}, {ending}{memory}{semicolon}{advice}", 1)
 
 
 def _name(number: int) -> str:

@@ -119,16 +119,16 @@ def make_plan(files: Sequence[str], options: dict[str, Any]) -> Plan:
         raise RequestError(f"models: {min(twice)} stands there twice; give one of them another name")
     if twice := {name for name in datasets if datasets.count(name) > 1}:
         raise RequestError(f"{key}: {min(twice)} stands there twice; keep one")
-    shared = with_protocol(shared, [(name, own) for name, _, own in entries])
+    shared = with_protocol(shared, [(name, settings) for name, _, settings in entries])
     reference = names[0] if given.get("reference") is None else str(given["reference"])
     if reference not in names:
         raise RequestError(f"reference={reference}: one of {', '.join(names)}")
-    sources = {name: sources_of(over(shared, own).get("plugins")) for name, _, own in entries}
+    sources = {name: sources_of(over(shared, settings).get("plugins")) for name, _, settings in entries}
     runs = [
-        PlannedRun(name, model, dataset, seed, {**over(shared, own), "seed": seed}, sources[name])
+        PlannedRun(name, model, dataset, seed, {**over(shared, settings), "seed": seed}, sources[name])
         for dataset in datasets
         for seed in seeds
-        for name, model, own in entries
+        for name, model, settings in entries
     ]
     _refuse_one_file(runs)
     title = given.get("title")
@@ -136,21 +136,21 @@ def make_plan(files: Sequence[str], options: dict[str, Any]) -> Plan:
 
 
 def _refuse_one_file(runs: Sequence[PlannedRun]) -> None:
-    known: dict[str, PlannedRun] = {}
+    by_key: dict[str, PlannedRun] = {}
     for run in runs:
-        other = known.setdefault(run.key, run)
+        other = by_key.setdefault(run.key, run)
         if other is not run:
             raise RequestError(f"models: {other.name!r} and {run.name!r} are the same run; keep one")
 
 
 def _seeds(value: Any) -> list[int]:
-    given = parse_value("seeds", value) if isinstance(value, str) else value
-    count = as_whole(given)
+    parsed = parse_value("seeds", value) if isinstance(value, str) else value
+    count = as_whole(parsed)
     if count is not None and count > 0:
         if count > MAX_SEEDS:
             raise RequestError(f"seeds={count}: how many, {MAX_SEEDS:,} at most; one seed is a list, seeds=[{count}]")
         return list(range(1, count + 1))
-    listed = given.split(",") if isinstance(given, str) and "," in given else given
+    listed = parsed.split(",") if isinstance(parsed, str) and "," in parsed else parsed
     seeds = [as_whole(seed) for seed in listed] if isinstance(listed, list | tuple) else []
     numbers = [seed for seed in seeds if seed is not None and 0 <= seed < 2**32]
     if not seeds or len(set(numbers)) < len(seeds):

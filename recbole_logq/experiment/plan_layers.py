@@ -8,8 +8,8 @@ from typing import Any
 from recbole_logq.errors import RequestError
 from recbole_logq.files import folder_name
 from recbole_logq.layers import Layer, over
+from recbole_logq.nearest import nearest
 from recbole_logq.parsing import nest, parse_value, read_yaml
-from recbole_logq.settings import nearest
 
 Merge = Callable[[Any, Any], Any]
 # One protocol for all models, unless the settings say another one: RecBole's own differ between kinds of models.
@@ -82,8 +82,8 @@ def _content(file: str, keys: frozenset[str]) -> Layer:
     content = nest(read_yaml(file))
     for key in content:
         if key not in keys:
-            known = nearest(key, set(keys))
-            raise RequestError(f"{file}: unknown key {key}{known} (what holds for all models goes under settings)")
+            hint = nearest(key, set(keys))
+            raise RequestError(f"{file}: unknown key {key}{hint} (what holds for all models goes under settings)")
     return content
 
 
@@ -100,10 +100,10 @@ def _at(place: str) -> str:
 def _on_top(low: Layer, high: Layer, place: str, sections: Mapping[str, Merge]) -> Layer:
     low = dict(low)
     for pair in _ONE_OF:
-        there = [key for key in pair if high.get(key) is not None]
-        if len(there) == 2:
-            raise RequestError(f"{_at(place)}{there[0]} and {there[1]} say the same thing: keep one")
-        if there:  # either wins over both below it
+        present = [key for key in pair if high.get(key) is not None]
+        if len(present) == 2:
+            raise RequestError(f"{_at(place)}{present[0]} and {present[1]} say the same thing: keep one")
+        if present:  # either wins over both below it
             low = {key: value for key, value in low.items() if key not in pair}
     merged = {**low, **high}
     for key, merge in sections.items():

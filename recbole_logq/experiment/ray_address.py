@@ -29,24 +29,24 @@ def check_address(address: Any) -> None:
     Raises:
         RequestError: The address is wrong; the message says how.
     """
-    found = _found_by_ray() if address == "auto" else address
-    match = re.fullmatch(r"(?:ray://)?(\[[0-9a-fA-F:]+\]|[^\s:/@\[\]]+):(\d{1,5})", str(found))
+    located = _found_by_ray() if address == "auto" else address
+    match = re.fullmatch(r"(?:ray://)?(\[[0-9a-fA-F:]+\]|[^\s:/@\[\]]+):(\d{1,5})", str(located))
     if match is None or not 0 < int(match[2]) < 65536:
         raise RequestError(f"address={address}: give {FORMS}")
-    client = str(found).startswith(CLIENT)
-    said = f"address={address}" + (f" is {found}" if found != address else "")
+    client = str(located).startswith(CLIENT)
+    prefix = f"address={address}" + (f" is {located}" if located != address else "")
     problem = _ask(f"{match[1]}:{match[2]}", _CLIENT_SERVER if client else _HEAD)
     if problem == "UNIMPLEMENTED":
         other = "the port of the client server" if client else "the port of the head, or ray:// before this one"
-        raise RequestError(f"{said}: Ray does not answer there as it should; give {other}")
+        raise RequestError(f"{prefix}: Ray does not answer there as it should; give {other}")
     if problem is not None:
-        raise RequestError(f"{said}: no Ray cluster answers there ({problem})")
+        raise RequestError(f"{prefix}: no Ray cluster answers there ({problem})")
 
 
 def _found_by_ray() -> str:
     """What ``auto`` stands for: RAY_ADDRESS, or a cluster on this machine."""
-    if given := os.environ.get("RAY_ADDRESS"):
-        return given
+    if address := os.environ.get("RAY_ADDRESS"):
+        return address
     from ray._private.services import get_ray_address_from_environment  # what ray.init asks
 
     try:
@@ -99,10 +99,10 @@ def _token_file() -> Path:
 
 def _token() -> str | None:
     try:
-        found = os.environ.get("RAY_AUTH_TOKEN") or _token_file().read_text(encoding="utf-8")
+        token = os.environ.get("RAY_AUTH_TOKEN") or _token_file().read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         return None
-    return found.strip() or None
+    return token.strip() or None
 
 
 def _send_token() -> None:

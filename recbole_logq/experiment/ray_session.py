@@ -34,8 +34,8 @@ def require_ray(for_what: str, *packages: str) -> None:
     """
     for package in ("ray", *packages):
         if find_spec(package) is None:
-            said = "Ray" if package == "ray" else package
-            raise RequestError(f"{for_what}: {said} is not installed; pip install {' '.join(_needed(packages))}")
+            name = "Ray" if package == "ray" else package
+            raise RequestError(f"{for_what}: {name} is not installed; pip install {' '.join(_needed(packages))}")
 
 
 def _needed(packages: tuple[str, ...]) -> list[str]:

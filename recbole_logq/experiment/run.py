@@ -3,123 +3,22 @@
 from __future__ import annotations
 
 import os
-import platform
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
-from importlib.metadata import PackageNotFoundError, version
+from contextlib import nullcontext, suppress
 from logging import getLogger
 from pathlib import Path
-from time import perf_counter
-from typing import Any, NamedTuple
-
-import torch
+from typing import Any
 
 from recbole_logq import compat
-from recbole_logq.errors import PeerLostError, RequestError, WorkError, out_of_memory
-from recbole_logq.experiment.locks import remove_left_locks, sole_writer
+from recbole_logq.errors import PeerLostError, RequestError, WorkError
+from recbole_logq.experiment.beginning import Begun, Phases, begin
+from recbole_logq.experiment.locks import sole_writer
+from recbole_logq.experiment.machine_facts import device_facts, peak_memory_mb, versions
 from recbole_logq.experiment.processes import join
 from recbole_logq.experiment.stored_plugins import say_missing_plugins
-from recbole_logq.files import remove_left_behind, write_failure
-from recbole_logq.plugin_errors import described, place_of
+from recbole_logq.files import write_failure
 from recbole_logq.plugins import checksums
-from recbole_logq.ranks import lost_peer, rank, wait_for_all
+from recbole_logq.ranks import lost_peer, rank
 from recbole_logq.training import checkpoint
-from recbole_logq.version import __version__
-
-
-class Phases:
-    """Wall-clock seconds per phase of a run."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-
-    @contextmanager
-    def __call__(self, name: str) -> Iterator[None]:
-        start = perf_counter()
-        yield
-        self.seconds[name] = round(perf_counter() - start, 3)
-
-
-class Begun(NamedTuple):
-    """What a run trains with: the trainer, the loaders of the three parts, and the parts."""
-
-    trainer: Any
-    loaders: tuple[Any, Any, Any]
-    parts: list[Any]
-
-
-def begin(config: Any, phases: Phases, prepared: Any = None) -> Begun:
-    """Everything before the first epoch.
-
-    Args:
-        config: The checked settings.
-        phases: Record of the seconds that data preparation takes.
-        prepared: A dataset that was prepared under settings that mean the same data; None to do it here.
-
-    Raises:
-        RequestError: The request cannot be done as stated.
-        WorkError: Files cannot be read.
-    """
-    from recbole.utils import init_seed
-
-    from recbole_logq.data.dataset.fingerprint import id_fingerprint, split_fingerprint
-    from recbole_logq.data.prepare import check_labels, create_dataset, create_loaders, fetch, split_dataset
-    from recbole_logq.experiment.logs import DETAIL, start_log
-    from recbole_logq.experiment.opening import data_lines, request_lines
-    from recbole_logq.training.create import create_trainer
-
-    init_seed(config["seed"], config["reproducibility"])
-    if prepared is None:
-        fetch(config, missing=False)  # what is wrong is said before the log is opened
-    try:
-        Path(config["checkpoint_dir"]).mkdir(parents=True, exist_ok=True)
-        if rank() == 0:
-            remove_left_behind(Path(config["checkpoint_dir"]))
-            remove_left_locks(Path(config["checkpoint_dir"]))
-        log_file = start_log(config)
-    except OSError as error:
-        raise RequestError(f"cannot write {error.filename}: {error.strerror}; set --checkpoint_dir=FOLDER") from error
-    logger = getLogger()
-    for line in request_lines(config, log_file):
-        logger.info(line)
-    logger.info(config, extra=DETAIL)
-    compat.say_anomalies()
-    with phases("data"):
-        if prepared is None:
-            if rank() == 0:
-                fetch(config)
-            wait_for_all()  # the others find the files
-            data = create_dataset(config)
-            parts = split_dataset(config, data)
-            fingerprint, ids = split_fingerprint(parts), id_fingerprint(data)
-        else:
-            prepared.hand_over(config)
-            data, parts = prepared.data, prepared.parts
-            fingerprint, ids = prepared.fingerprint, prepared.id_fingerprint
-        logger.info(data, extra=DETAIL)
-        for line in data_lines(config, data, parts):
-            logger.info(line)
-        logger.info(f"split fingerprint: {fingerprint}")
-        check_labels(data, config)
-        try:
-            loaders = create_loaders(config, data, parts)
-        except NotImplementedError as error:  # what RecBole raises for a transform that it does not have
-            raise RequestError(f"{config['model']} cannot get its batches with these settings: {error}") from error
-    init_seed(config["seed"], config["reproducibility"])
-    try:
-        network = config.model_class(config, parts[0]).to(config["device"])
-    except RequestError:
-        raise
-    except (TypeError, ValueError, LookupError, AttributeError, AssertionError, ArithmeticError, RuntimeError) as error:
-        if out_of_memory(error):
-            raise
-        reason = described(error) if place_of(error) else (str(error).splitlines() or [repr(error)])[0]
-        raise RequestError(f"{config['model']} cannot be built with these settings: {reason}") from error
-    logger.info(network, extra=DETAIL)
-    trainer = create_trainer(config, network)
-    trainer.fingerprint, trainer.id_fingerprint = fingerprint, ids
-    return Begun(trainer, loaders, parts)
 
 
 def run(
@@ -272,35 +171,3 @@ def _store_result(path: str, result: dict[str, Any]) -> None:
         return
     content |= {key: result[key] for key in ("test_result", "versions")}
     checkpoint.save(content, path)
-
-
-def versions() -> dict[str, str]:
-    """Versions of everything that can change a number."""
-    found = {"python": platform.python_version(), "recbole-logq": __version__}
-    for package in ("recbole", "torch", "numpy", "pandas", "scipy"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "not installed"
-    return found
-
-
-def device_facts(device: torch.device) -> dict[str, Any]:
-    """Name of what was computed on, and the largest memory of an accelerator that was taken so far, in MB."""
-    if device.type != "cuda":
-        return {"name": device.type}
-    peak = torch.cuda.max_memory_allocated(device) / 1e6
-    return {"name": torch.cuda.get_device_name(device), "peak_memory_mb": round(peak, 1)}
-
-
-def peak_memory_mb() -> float:
-    """Largest resident size of this process so far, in MB."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        import psutil
-
-        memory = psutil.Process().memory_info()
-        return round(getattr(memory, "peak_wset", memory.rss) / 1e6, 1)
-    unit = 1 if sys.platform == "darwin" else 1024
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6, 1)

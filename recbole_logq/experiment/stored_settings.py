@@ -48,11 +48,12 @@ PROTOCOL = frozenset(
 MODEL = frozenset(
     {"loss", "loss_options", "negatives", "hits", "allow_crossed", "mask", "weight_field", "segment_field"}
     | {"similarity", "temperature", "temperature_mode", "temperature_end", "temperature_steps", "diagnostics"}
-    | {"embedding_size", "gradient_cache", "pools", "sparse_embeddings", "lr_schedule", "warmup_steps"}
+    | {"embedding_size", "gradient_cache", "pools", "kernel", "sparse_embeddings", "lr_schedule", "warmup_steps"}
+    | {"train_batch_tokens", "cuda_graph"}
     | {"user_features", "item_features", "context_features", "use_item_id", "use_user_id", "id_dropout"}
     | {"mlp_sizes", "dropout", "user_tower", "max_history", "history_pooling"}
     | {"n_layers", "n_heads", "inner_size", "block", "norm", "feed_forward", "positions", "input_norm"}
-    | {"scale_embedding", "initializer_range", "time", "time_buckets", "bias_weights"}
+    | {"scale_embedding", "initializer_range", "time", "time_buckets", "time_context", "bias_weights"}
 )
 """What makes a model of this package."""
 
@@ -136,12 +137,12 @@ def folder_of_data(state: dict[str, Any], file: str) -> dict[str, str]:
     if not isinstance(stored, str) or has_control_characters(stored) or re.match(r"[\\/]{2}|\w{2,}:", stored):
         raise RequestError(elsewhere)
     try:
-        there = address_of(dataset, stored) is None
+        is_there = address_of(dataset, stored) is None
     except RequestError as error:
         raise RequestError(f"{file}: {error}, or set --data_path=FOLDER") from error
     except (WorkError, OSError, ValueError):
-        there = False
-    if not there:
+        is_there = False
+    if not is_there:
         raise RequestError(elsewhere)
     return {"data_path": stored}
 

@@ -10,6 +10,7 @@ from recbole_logq.errors import RequestError
 from recbole_logq.losses import Loss
 from recbole_logq.models.combination import SOME_COUNTS, build_loss, sampler_settings, why_not
 from recbole_logq.models.resolve import recipes
+from recbole_logq.nearest import nearest
 from recbole_logq.parsing import parse_value
 from recbole_logq.plugin_errors import described
 from recbole_logq.probability import TargetCounts
@@ -17,7 +18,6 @@ from recbole_logq.registry import losses, samplers
 from recbole_logq.registry import recipes as registered_recipes
 from recbole_logq.samplers import MASKS, Sampler, get_sampler
 from recbole_logq.setting_texts import option_kinds, read_option
-from recbole_logq.settings import nearest
 
 DEFAULT = (
     "CorrectedLogQ",

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from recbole_logq.losses import limits
+from recbole_logq.losses.fused_logsumexp import Kernel, fused_logsumexp, kernel_serves
 from recbole_logq.losses.precision import no_autocast
 from recbole_logq.losses.score_logsumexp import MASKED_SCORE
 from recbole_logq.losses.terms import Terms
@@ -22,16 +24,15 @@ from recbole_logq.losses.terms import Terms
 CPU_TILE = (256, 1024)
 """Rows and columns of a tile on the CPU: 1 MB of float32, so that the passes after the product stay in the cache."""
 
-ACCELERATOR_TILE_ELEMENTS = 2**25
-"""Elements of a tile elsewhere: 128 MB of float32, so that the kernels are long against the cost of a launch."""
-
 BLOCK_ELEMENTS = 2**24
-"""Elements of a block of rows by all columns, at most: 64 MB of float32. A catalogue so large that this leaves only a
-few rows is worked on in tiles instead, forward and again backward."""
+"""Elements of a block of rows by all columns on the CPU, at most: 64 MB of float32. A catalogue so large that this
+leaves only a few rows is worked on in tiles instead, forward and again backward. Elsewhere a block is a tile."""
 MIN_BLOCK_ROWS = 32
 
 
-def catalogue_logsumexp(query: Tensor, vectors: Tensor, terms: Terms, name: str, block_rows: int) -> Tensor:
+def catalogue_logsumexp(
+    query: Tensor, vectors: Tensor, terms: Terms, name: str, block_rows: int, kernel: Kernel = "auto"
+) -> Tensor:
     """Exact logsumexp over the valid columns of `query @ vectors.T`, block by block.
 
     Args:
@@ -41,26 +42,36 @@ def catalogue_logsumexp(query: Tensor, vectors: Tensor, terms: Terms, name: str,
             pass.
         name: Name of the loss, for messages.
         block_rows: Upper bound for the rows that are worked on at a time.
+        kernel: What computes it, as `Kernel`.
 
     Returns:
         `[rows]`, about `MASKED_SCORE` for a row without valid columns. First derivatives only.
+
+    Raises:
+        ValueError: The kernel was asked for and cannot serve these tensors.
     """
+    if len(vectors) and kernel_serves(kernel, query, terms, name):
+        return fused_logsumexp(query, vectors, None, terms.valid)[0]
     lse: Tensor = _CatalogueLogSumExp.apply(query, vectors, terms, name, block_rows)
     return lse
 
 
-def _tile_size(query: Tensor, block_rows: int) -> tuple[int, int]:
+def _tile_size(query: Tensor, columns: int, block_rows: int) -> tuple[tuple[int, int], int]:
+    """Rows and columns of a tile, and rows of a block."""
+    columns = max(columns, 1)
     if query.device.type == "cpu":
-        return min(block_rows, CPU_TILE[0]), CPU_TILE[1]
-    return block_rows, max(ACCELERATOR_TILE_ELEMENTS // block_rows, 1)
+        rows = min(block_rows, CPU_TILE[0])
+        return (rows, CPU_TILE[1]), min(BLOCK_ELEMENTS // columns, rows)
+    rows = max(limits.tile_rows(query.device, columns), MIN_BLOCK_ROWS)
+    return (rows, limits.ACCELERATOR_TILE // rows), limits.tile_rows(query.device, columns)
 
 
 class _CatalogueLogSumExp(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, query: Tensor, vectors: Tensor, terms: Terms, name: str, block_rows: int) -> Tensor:
-        tile = _tile_size(query, block_rows)
+        tile, rows_of_block = _tile_size(query, len(vectors), block_rows)
         ctx.tiling = terms, name, tile
-        block = min(BLOCK_ELEMENTS // max(len(vectors), 1), tile[0]), tile[1]
+        block = rows_of_block, tile[1]
         if len(vectors) and any(ctx.needs_input_grad) and block[0] >= min(MIN_BLOCK_ROWS, block_rows):
             lse, expected, mass = _with_gradients(query, vectors, terms, name, block, ctx.needs_input_grad)
         else:

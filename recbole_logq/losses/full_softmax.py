@@ -34,6 +34,7 @@ class FullSoftmax(Loss):
     needs_log_q = False
     hits = "catalogue"
     over_catalogue = True
+    takes_kernel = True
 
     def score_form(self, positive: Tensor, negatives: Tensor, terms: Terms) -> Tensor:
         lse, _ = score_logsumexp(negatives, None, terms.mask(self.name, 0, *negatives.shape))
@@ -42,7 +43,7 @@ class FullSoftmax(Loss):
     def vector_form(
         self, query: Tensor, positive: Tensor, pool_vectors: Tensor, terms: Terms, block_rows: int
     ) -> Tensor:
-        lse = catalogue_logsumexp(query, pool_vectors, terms, self.name, block_rows)
+        lse = catalogue_logsumexp(query, pool_vectors, terms, self.name, block_rows, self.kernel)
         return _cross_entropy(lse, (query * positive).sum(dim=1))
 
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from recbole_logq.losses import limits
+from recbole_logq.losses.fused_logsumexp import Kernel
 from recbole_logq.losses.precision import no_autocast, working_dtype
 from recbole_logq.losses.scores import pool_scores
 from recbole_logq.losses.terms import Terms, terms_of
@@ -33,6 +34,8 @@ class Loss(ABC):
         takes_certain: Whether it has a place for items that are scored for certain beside the pool, `Terms.certain`.
         skips_rows: Whether a loss of exactly 0 means that the loss left the row out, not that it fits.
         needs_catalogue_size: Whether the constructor takes `catalogue_size`, the number of items.
+        takes_kernel: Whether it is made of a logsumexp over the pool or the catalogue, which a kernel can compute.
+        kernel: What computes that: "auto" (the Triton kernel on a CUDA device that it suits), "triton" or "torch".
     """
 
     name: ClassVar[str]
@@ -43,6 +46,8 @@ class Loss(ABC):
     takes_certain: ClassVar[bool] = False
     skips_rows: ClassVar[bool] = False
     needs_catalogue_size: ClassVar[bool] = False
+    takes_kernel: ClassVar[bool] = False
+    kernel: Kernel = "auto"
 
     @abstractmethod
     def score_form(self, positive: Tensor, negatives: Tensor, terms: Terms) -> Tensor:
@@ -99,7 +104,7 @@ class Loss(ABC):
         terms: Terms | None = None,
         /,
         *,
-        block_rows: int = 1024,
+        block_rows: int | None = None,
         **keywords: Any,
     ) -> Tensor:
         """The loss of every row from vectors whose dot products are the scores; what training calls.
@@ -109,7 +114,7 @@ class Loss(ABC):
             positive: `[rows, d]`, vector of each row's positive item.
             pool_vectors: `[pool, d]`, shared by all rows.
             terms: As in `__call__`.
-            block_rows: Rows that are scored at a time.
+            block_rows: Rows that are scored at a time. Default: by device, as `limits.tile_rows`.
             **keywords: As in `__call__`; `positive_column` too.
 
         Returns:
@@ -122,6 +127,8 @@ class Loss(ABC):
         if query.dim() != 2 or positive.shape != query.shape or pool_vectors.shape[1:] != query.shape[1:]:
             shapes = ", ".join(str(list(tensor.shape)) for tensor in (query, positive, pool_vectors))
             raise ValueError(f"loss {self.name!r}: expected [rows, d], [rows, d] and [pool, d], got {shapes}")
+        if block_rows is None:
+            block_rows = limits.tile_rows(query.device, len(pool_vectors))
         if block_rows < 1:
             raise ValueError(f"loss {self.name!r}: block_rows must be at least 1, got {block_rows}")
         dtype = working_dtype(query, positive, pool_vectors)

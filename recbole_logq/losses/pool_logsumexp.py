@@ -16,13 +16,20 @@ from torch.autograd.function import once_differentiable
 
 from recbole_logq.losses import limits
 from recbole_logq.losses.catalogue_logsumexp import catalogue_logsumexp
+from recbole_logq.losses.fused_logsumexp import Kernel, fused_logsumexp, kernel_serves
 from recbole_logq.losses.precision import no_autocast
 from recbole_logq.losses.score_logsumexp import MASKED_SCORE, count_valid
 from recbole_logq.losses.terms import Terms
 
 
 def pool_logsumexp(
-    query: Tensor, pool_vectors: Tensor, offset: Tensor | None, terms: Terms, name: str, block_rows: int
+    query: Tensor,
+    pool_vectors: Tensor,
+    offset: Tensor | None,
+    terms: Terms,
+    name: str,
+    block_rows: int,
+    kernel: Kernel = "auto",
 ) -> tuple[Tensor, Tensor | None]:
     """logsumexp over the valid columns of `query @ pool_vectors.T - offset`.
 
@@ -33,13 +40,20 @@ def pool_logsumexp(
         terms: Terms of the pool, of which only the mask is read.
         name: Name of the loss, for messages.
         block_rows: Rows that are worked on at a time, so that a block stays in the cache.
+        kernel: What computes it, as `Kernel`.
 
     Returns:
         As `score_logsumexp`. First derivatives only.
+
+    Raises:
+        ValueError: The kernel was asked for and cannot serve these tensors.
     """
     rows, pool = len(query), len(pool_vectors)
     if pool == 0:
         return query.new_full((rows,), MASKED_SCORE), None
+    if kernel_serves(kernel, query, terms, name):
+        lse, counts = fused_logsumexp(query, pool_vectors, offset, terms.valid)
+        return lse, None if terms.valid is None else counts
     if rows * pool > limits.WHOLE_MATRIX and (offset is None or offset.dim() == 1):
         return _blockwise(query, pool_vectors, offset, terms, name, block_rows)
     lse, counts = _PoolLogSumExp.apply(query, pool_vectors, offset, terms, name, block_rows)

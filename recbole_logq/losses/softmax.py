@@ -10,6 +10,8 @@ from torch.nn import functional
 
 from recbole_logq.losses.loss import Loss
 from recbole_logq.losses.pool_logsumexp import pool_logsumexp
+from recbole_logq.losses.pools_logsumexp import pools_logsumexp
+from recbole_logq.losses.precision import no_autocast, working_dtype
 from recbole_logq.losses.score_logsumexp import score_logsumexp
 from recbole_logq.losses.terms import Terms
 
@@ -22,6 +24,7 @@ class SampledSoftmaxLoss(Loss):
 
     takes_counts = True
     takes_certain = True
+    takes_kernel = True
 
     @abstractmethod
     def column_offset(self, terms: Terms) -> Tensor | None:
@@ -58,8 +61,32 @@ class SampledSoftmaxLoss(Loss):
         self, query: Tensor, positive: Tensor, pool_vectors: Tensor, terms: Terms, block_rows: int
     ) -> Tensor:
         offset = self._offset(terms, query.dtype)
-        lse, counts = pool_logsumexp(query, pool_vectors, offset, terms, self.name, block_rows)
+        lse, counts = pool_logsumexp(query, pool_vectors, offset, terms, self.name, block_rows, self.kernel)
         return self._combined(lse, counts, (query * positive).sum(dim=1), terms, len(pool_vectors))
+
+    def from_pools(
+        self, query: Tensor, positive: Tensor, pool_vectors: Tensor, terms: Terms, invalid: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The loss of every row from several pools at once; as `from_vectors` on each pool and its rows.
+
+        Args:
+            query: `[pools, rows, d]`, already divided by the temperature.
+            positive: `[pools, rows, d]`, vector of each row's positive item.
+            pool_vectors: `[pools, n, d]`.
+            terms: `positive_log_q` of all rows, `[pools * rows]`, and `negative_log_q`, `[pools, n]`.
+            invalid: bool `[pools, rows, n]`, columns that are no negatives of a row.
+
+        Returns:
+            The losses, and the number of valid columns, both `[pools * rows]`.
+        """
+        dtype = working_dtype(query, positive, pool_vectors)
+        log_q = (terms.positive_log_q, terms.negative_log_q)
+        terms = Terms(*(None if values is None else values.detach().to(dtype) for values in log_q))
+        with no_autocast(query):
+            query, positive, pool_vectors = query.to(dtype), positive.to(dtype), pool_vectors.to(dtype)
+            lse, counts = pools_logsumexp(query, pool_vectors, self.column_offset(terms), invalid)
+            score, counts = torch.linalg.vecdot(query, positive).flatten(), counts.flatten()
+            return self._combined(lse.flatten(), counts, score, terms, pool_vectors.shape[1]), counts
 
     def _combined(self, lse: Tensor, counts: Tensor | None, positive: Tensor, terms: Terms, pool: int) -> Tensor:
         # In the working precision: the log of an int32 would come out as float32, also beside float64 scores.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -12,11 +12,16 @@ from torch.nn import functional
 
 from recbole_logq.data.dataset.feature_columns import check_features
 from recbole_logq.losses import limits, mean_over_rows
+from recbole_logq.losses.column_mask import ColumnMask
 from recbole_logq.losses.corrected_logq import CorrectedLogQ
+from recbole_logq.losses.fused_logsumexp import valid_counts, why_not
 from recbole_logq.losses.own_logsumexp import own_logsumexp
 from recbole_logq.losses.score_logsumexp import MASKED_SCORE
 from recbole_logq.losses.set_layout import set_layout
+from recbole_logq.losses.softmax import SampledSoftmaxLoss
+from recbole_logq.losses.terms import Terms
 from recbole_logq.models.combination import build_loss, check_combination, check_training, sampler_settings
+from recbole_logq.models.pooled_losses import pooled_losses
 from recbole_logq.models.rows import Rows
 from recbole_logq.models.step import losses_from_vectors
 from recbole_logq.models.step_statistics import StepStatistics
@@ -92,6 +97,8 @@ class RetrievalMixin(nn.Module):
     """Targets of a row, at most, where rows have windows."""
     _pools: list[Pool] = []
     """Pools of the step, for a source that learns from them."""
+    fixed_shapes = False
+    """Whether the step that runs is one of fixed shapes; the trainer sets it."""
     _all_items: tuple[Tensor] | None = None  # in a tuple: as an attribute of its own, a table would be a second one
 
     def build_retrieval(self, config: Any, dataset: Any, units: tuple[Tensor, int, int] | None = None) -> None:
@@ -115,6 +122,7 @@ class RetrievalMixin(nn.Module):
         self.target_counts = torch.bincount(items, minlength=n_items)
         counts = TargetCounts(self.target_counts, unit_counts, n_units, segments, scale)  # type: ignore[arg-type]
         self.loss = build_loss(config["loss"], n_items - 1, config["loss_options"], config["seed"])
+        self.loss.kernel = config["kernel"]
         # Another stream than the loader's, which shuffles with the seed itself.
         self.sampler = get_sampler(source)(counts, count=count, seed=config["seed"] + 1, **options)
 
@@ -132,7 +140,7 @@ class RetrievalMixin(nn.Module):
         self.history = user_items(dataset.training_pairs()) if reads_history else None
         schedule = (config["temperature_mode"], config["temperature_end"], config["temperature_steps"])
         self.scorer = Scorer(config["similarity"], config["temperature"], *schedule)
-        self.statistics = StepStatistics()
+        self.statistics = StepStatistics(self.loss.weight_of if isinstance(self.loss, CorrectedLogQ) else None)
 
     def vectors_of_new_items(self, columns: Sequence[Tensor]) -> Tensor:
         """Vectors ``[rows, d]`` of items without an id, prepared for the scorer.
@@ -173,6 +181,10 @@ class RetrievalMixin(nn.Module):
     def calculate_loss(self, interaction: Any) -> Tensor:
         """The loss of a batch, a scalar: the mean over the rows that have a valid negative; 0 where no row counts."""
         rows = self.rows(interaction)
+        if self.fixed_shapes or rows.real is not None:
+            values, counted = self._fixed_losses(rows)
+            self.statistics.keep(values, counted, rows.weights)
+            return mean_over_rows(values, counted, rows.weights)
         parts, pools, parts_weights = [], [], []
         for part in self._with_pools(rows):
             pools.append(part.pool)
@@ -184,10 +196,20 @@ class RetrievalMixin(nn.Module):
         known = [weights for weights in parts_weights if weights is not None]
         weights = torch.cat(known) if known else None
         self.statistics.add(len(counted), len(counted) - counted.sum(), columns)
-        if isinstance(self.loss, CorrectedLogQ):
-            self.statistics.add_weights(self.loss.weight_of(values), counted)
         self.statistics.add_losses(values, counted, weights)
         return mean_over_rows(values, counted, weights)
+
+    def _fixed_losses(self, rows: Rows) -> tuple[Tensor, Tensor]:
+        """The loss of each row and which rows count, in operations whose shapes do not depend on the batch."""
+        query, positives = self.scorer.query(rows.query), rows.positives
+        if self.sampler.kind == "catalogue":
+            vectors = self.item_vectors(None)[1:]
+            values = self.loss.from_vectors(query, self.item_vectors(positives), vectors)
+            real = torch.ones_like(positives, dtype=torch.bool) if rows.real is None else rows.real
+            return values.masked_fill(~real, 0.0), real
+        assert isinstance(self.loss, SampledSoftmaxLoss)
+        pools = self.sampler.sample_pools(positives, self.pools, numbers=self.sampler.numbers, real=rows.real)
+        return pooled_losses(self.loss, pools, query, positives, self.item_vectors, self.hits, rows.windows, rows.real)
 
     def sample_pool(self, rows: Rows) -> Pool:
         """The negatives of a step, out of the rows of all processes: the same on each of them."""
@@ -294,7 +316,9 @@ class RetrievalMixin(nn.Module):
         mask = terms.valid
         assert callable(mask)  # of a sampled pool
         shared = pool.ids.dim() == 1 and not self.sampler.resamples
-        if shared and len(positives) * len(pool.ids) > limits.WHOLE_MATRIX:
+        if shared and self._by_kernel(mask, query, terms):
+            counted = valid_counts(mask, len(positives)) > 0
+        elif shared and len(positives) * len(pool.ids) > limits.WHOLE_MATRIX:
             counted = any_column(mask, len(positives))
         else:
             whole = mask(0, len(positives))
@@ -304,6 +328,11 @@ class RetrievalMixin(nn.Module):
         vectors = self.item_vectors(pool.ids)
         values = losses_from_vectors(self.loss, self.sampler, pool, query, positive, vectors, terms)
         return values, counted, columns
+
+    def _by_kernel(self, mask: Any, query: Tensor, terms: Terms) -> TypeGuard[ColumnMask]:
+        """Whether a kernel computes the loss, which compares ids itself and needs no mask of rows and columns."""
+        served = self.loss.takes_kernel and isinstance(mask, ColumnMask)
+        return served and why_not(self.loss.kernel, query, terms) is None
 
     def _certain(self, rows: Rows, own: Exclusion) -> Tensor:
         """logsumexp of each row's scores with its own items, the positive left out, ``[rows]``; once for all pools."""

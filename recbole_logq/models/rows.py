@@ -28,6 +28,7 @@ class Rows:
         first_items: int64 ``[windows]``, beside it, the item before the first target of each.
         further_own: Owners and items, both int64 ``[n]``: items of a window that are no row's positive; where every row
             is a unit by itself, of the row with that index. None where there are none, or they are not asked for.
+        real: bool ``[rows]``, rows that are no padding; None where all of them are.
         segment: The segment that the whole batch comes from; None for a random batch.
     """
 
@@ -43,6 +44,7 @@ class Rows:
     rows_of_window: Tensor | None = None
     first_items: Tensor | None = None
     further_own: tuple[Tensor, Tensor] | None = None
+    real: Tensor | None = None
 
     def part(self, start: int, stop: int) -> Rows:
         """The rows from ``start`` to before ``stop``; further own items are those of all."""

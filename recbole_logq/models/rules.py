@@ -10,7 +10,10 @@ import inspect
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import torch
+
 from recbole_logq.losses.corrected_logq import CorrectedLogQ
+from recbole_logq.losses.fused_logsumexp import no_kernel
 from recbole_logq.models.batch_rules import ASK_LESS, doubt_about_order, rows_of_batch
 from recbole_logq.models.pair_rules import PAIRS, Request, Rule, unknown_option
 from recbole_logq.models.pair_rules import refusal as _refusal
@@ -306,6 +309,20 @@ def _unread_law(r: Request) -> str | None:
     )
 
 
+def _kernel(r: Request) -> str | None:
+    kernel = r.values["kernel"]
+    if kernel == "auto":
+        return None
+    if not r.loss.takes_kernel or r.source.resamples or r.source.kind == "observed":
+        return (
+            f"kernel={kernel}: loss={r.loss.name} with negatives.source={r.source.name} has no sum over columns that "
+            "all rows share, which is what a kernel computes; leave kernel out"
+        )
+    on_gpu = bool(r.values["use_gpu"] and torch.cuda.is_available())
+    reason = no_kernel(torch.device("cuda" if on_gpu else "cpu")) if kernel == "triton" else None
+    return reason and f"kernel=triton: {reason}; set kernel=auto"
+
+
 TRAINING: tuple[Rule, ...] = (
     _rule(
         "segment_field, negatives.source",
@@ -335,6 +352,7 @@ TRAINING: tuple[Rule, ...] = (
         ),
     ),
     Rule("gradient_cache, train_batch_size, nproc", _cache),
+    Rule("kernel, loss, negatives.source, use_gpu", _kernel),
     Rule("negatives, options of a law, loss", _unread_law),
     _rule(
         "negatives.buckets, negatives.hashes",

@@ -9,7 +9,7 @@ from recbole.model.abstract_recommender import SequentialRecommender
 from recbole.utils import InputType
 from torch import Tensor, nn
 
-from recbole_logq.data.batches.loaders import WindowLoader
+from recbole_logq.data.batches.token_loader import window_loader
 from recbole_logq.data.batches.window_batch import WindowBatch
 from recbole_logq.data.dataset.event_times import ASKED, TIMES, TOKEN_TIMES, check_times
 from recbole_logq.data.dataset.feature_columns import feature_names
@@ -19,7 +19,9 @@ from recbole_logq.models.feature_modules import feature_embedding, fields_alone
 from recbole_logq.models.retrieval import RetrievalMixin
 from recbole_logq.models.rows import Rows, own_inputs
 from recbole_logq.models.sparse import sparse_rule
+from recbole_logq.modules.embedding import IdTable
 from recbole_logq.modules.feature_embedding import FeatureEmbedding
+from recbole_logq.modules.fixed_packing import FixedPacking
 from recbole_logq.modules.gradient_cache import in_parts
 from recbole_logq.modules.packing import Packing
 from recbole_logq.modules.query import Request, SequenceQuery, token_times
@@ -35,7 +37,7 @@ class SASRec(RetrievalMixin, SequentialRecommender):
     """
 
     input_type = InputType.POINTWISE
-    train_loader = WindowLoader
+    train_loader = staticmethod(window_loader)
     takes_segments = False
     n_items: int
     max_seq_length: int
@@ -50,7 +52,7 @@ class SASRec(RetrievalMixin, SequentialRecommender):
         std = config["initializer_range"]
         self.item_embedding: nn.Embedding | FeatureEmbedding = feature_embedding(
             "item_features", config, dataset, std
-        ) or nn.Embedding(self.n_items, size, padding_idx=0, sparse=sparse)
+        ) or IdTable(self.n_items, size, padding_idx=0, sparse=sparse)
         self.encoder = SequenceEncoder(
             size=size,
             n_layers=config["n_layers"],
@@ -109,7 +111,7 @@ class SASRec(RetrievalMixin, SequentialRecommender):
         """See :meth:`RetrievalMixin.vectors_of_new_items`."""
         return self.scorer.item(fields_alone(self.item_embedding, columns))
 
-    def forward(self, tokens: Tensor, packing: Packing, times: TokenTimes | None = None) -> Tensor:
+    def forward(self, tokens: Tensor, packing: Packing | FixedPacking, times: TokenTimes | None = None) -> Tensor:
         """Item ids ``[tokens]`` in the order of a packing to one query each, ``[tokens, d]``.
 
         Args:
@@ -120,6 +122,8 @@ class SASRec(RetrievalMixin, SequentialRecommender):
         if not packing.n_tokens:  # this process has no share of a small batch
             return next(self.parameters()).new_zeros(0, self.size)
         states = self.query_encoder().states
+        if isinstance(packing, FixedPacking):
+            return states(tokens, packing, times)
         if not self.training or not self.gradient_cache or self.gradient_cache >= len(packing.lengths):
             return states(tokens, packing, times)
         parts = packing.parts(self.gradient_cache)
@@ -136,6 +140,9 @@ class SASRec(RetrievalMixin, SequentialRecommender):
         packing, real = interaction.packing, interaction.real
         times = None if self.encoder.buckets is None else TokenTimes(*interaction[TOKEN_TIMES].unbind(1))
         states = self.forward(interaction[self.ITEM_SEQ], packing, times)
+        if isinstance(packing, FixedPacking):
+            n_units, windows = packing.n_sequences, packing.sequence
+            return Rows(states, targets, n_units, users, weights, windows=windows, real=real)
         place = packing.place if world_size() > 1 else None
         windows, sizes, first_items = packing.sequence, None, None
         if real is None and self.own == "window":  # each input but the first is the target before it

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
 from recbole_logq.ranks import sum_over_ranks
 
+EVERY = 10
+"""Steps of which one counts its sample weights: a tenth of an epoch's rows has the same mean and deciles, to what is
+logged of them, for a tenth of the work."""
 _BINS = 1000
 _UNIT = 2**24
 """Weights are added up in whole numbers of 1 / _UNIT, to which those of single precision above one half are exact.
@@ -19,12 +24,16 @@ rows, and their sum is the same in any order, on any device and in any number of
 class StepStatistics:
     """Sums over the steps of one epoch.
 
+    Args:
+        weight_of: Function from losses to sample weights, both ``[rows]``; None for a loss without them.
+
     Attributes:
         positives: Rows trained on.
         dropped: Rows without a valid negative, left out of the mean.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, weight_of: Callable[[Tensor], Tensor] | None = None) -> None:
+        self.weight_of = weight_of
         self.reset()
 
     def reset(self) -> None:
@@ -33,6 +42,7 @@ class StepStatistics:
         self.dropped = torch.zeros((), dtype=torch.int64)
         self._columns = 0
         self._steps = 0
+        self._kept: tuple[Tensor, Tensor, Tensor | None] | None = None
         self._histogram = torch.zeros(_BINS, dtype=torch.int64)
         self._sum = torch.zeros((), dtype=torch.int64)
         self._losses: Tensor | None = None
@@ -44,6 +54,28 @@ class StepStatistics:
         self._columns += negatives
         self._steps += 1
 
+    def keep(self, values: Tensor, counted: Tensor, weights: Tensor | None = None) -> None:
+        """Hold on to what a step of fixed shapes has made: `add_kept` counts it, outside of a captured step.
+
+        Args:
+            values: Losses, ``[rows]``.
+            counted: Rows that count, bool ``[rows]``.
+            weights: Weights of the rows, floating ``[rows]``; None for rows that count alike.
+        """
+        self._kept = values.detach(), counted, weights
+
+    def add_kept(self, positives: int, negatives: int) -> None:
+        """Count what the latest step has left; a replay of a captured step writes to the same memory.
+
+        Args:
+            positives: Rows that are no padding.
+            negatives: Pool columns.
+        """
+        assert self._kept is not None
+        values, counted, weights = self._kept
+        self.add(positives, positives - counted.sum(), negatives)
+        self.add_losses(values, counted, weights)
+
     def sum_over_ranks(self) -> None:
         """Take in what the other processes of a distributed run have counted; a collective call."""
         device = self.dropped.device
@@ -54,11 +86,16 @@ class StepStatistics:
         self._histogram, self._sum = (sum_over_ranks(held.to(device)) for held in (self._histogram, self._sum))
 
     def add_losses(self, values: Tensor, counted: Tensor, weights: Tensor | None = None) -> None:
-        """Count one step's losses, ``[rows]``, of the rows that count, bool ``[rows]``, by their weights."""
+        """Count one step's losses, ``[rows]``, of the rows that count, bool ``[rows]``, by their weights.
+
+        Every tenth step counts sample weights too, where the loss has such.
+        """
         # In double precision: in single, a sum over millions of steps no longer takes in the loss of one.
         share = counted.double() if weights is None else weights.double() * counted
         sums = torch.stack([(values.detach().double() * share).sum(), share.sum()])
         self._losses = sums if self._losses is None else self._losses + sums
+        if self.weight_of is not None and self._steps % EVERY == 1 % EVERY:
+            self.add_weights(self.weight_of(values), counted)
 
     @property
     def loss(self) -> float:

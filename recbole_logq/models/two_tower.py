@@ -11,12 +11,14 @@ from recbole.utils import InputType
 from torch import Tensor
 
 from recbole_logq.data.batches.loaders import InteractionLoader
+from recbole_logq.data.dataset.event_times import ASKED, TIMES, asks_when, check_times, reads_times
 from recbole_logq.data.dataset.feature_columns import feature_names
 from recbole_logq.data.dataset.histories import HISTORY, check_histories, max_history
 from recbole_logq.models.feature_modules import context_fields, entity_fields, feature_embedding, fields_alone
 from recbole_logq.models.retrieval import RetrievalMixin
 from recbole_logq.models.rows import Rows
 from recbole_logq.models.sparse import sparse_rule
+from recbole_logq.models.time_modules import check_time_context, history_times, time_context
 from recbole_logq.modules.fields import EntityFields, Fields
 from recbole_logq.modules.gradient_cache import in_parts
 from recbole_logq.modules.query import Request, TwoTowerQuery
@@ -28,7 +30,7 @@ class TwoTower(RetrievalMixin, GeneralRecommender):
     """Towers over ids and features with an optional MLP, dot or cosine with a temperature.
 
     Rows are interactions: ``train_batch_size`` counts them. With ``user_tower: history`` there is no table of users: a
-    user is the items before the target, pooled.
+    user is the items before the target, pooled, and with ``time`` when they were had.
     """
 
     input_type = InputType.POINTWISE
@@ -48,7 +50,7 @@ class TwoTower(RetrievalMixin, GeneralRecommender):
         self.user_fields: EntityFields | None = None
         if longest:
             attention = longest if config["history_pooling"] == "attention" else None
-            self.user_tower = HistoryTower(*shape, attention)
+            self.user_tower = HistoryTower(*shape, attention, history_times(config, dataset))
             self.user_fields = entity_fields("user_features", config, dataset, std)
         else:
             users = feature_embedding("user_features", config, dataset, std)
@@ -57,6 +59,8 @@ class TwoTower(RetrievalMixin, GeneralRecommender):
         self.item_tower = Tower(self.n_items, *shape, sparse, items)
         self.context_features = feature_names(config, "context_features")
         self.context: Fields | None = context_fields(config, dataset, std)
+        self.time_context = time_context(config, dataset, std)
+        self.time_columns = (TIMES,) * reads_times(config) + (ASKED,) * asks_when(config)
         self.build_retrieval(config, dataset)
 
     @classmethod
@@ -64,13 +68,15 @@ class TwoTower(RetrievalMixin, GeneralRecommender):
         """See :meth:`RetrievalMixin.check_settings`."""
         super().check_settings(values, given)
         check_histories(values)
+        check_times(values, given)
+        check_time_context(values)
 
     @property
     def query_columns(self) -> tuple[str, ...]:
         """See :attr:`RetrievalMixin.query_columns`."""
         histories = isinstance(self.user_tower, HistoryTower)
         user = (self.USER_ID,) if not histories or self.user_fields is not None else ()
-        return (*((HISTORY,) if histories else ()), *user, *self.context_features)
+        return (*((HISTORY,) if histories else ()), *user, *self.context_features, *self.time_columns)
 
     def item_vectors(self, ids: Tensor | None) -> Tensor:
         """See :meth:`RetrievalMixin.item_vectors`."""
@@ -110,10 +116,16 @@ class TwoTower(RetrievalMixin, GeneralRecommender):
     def query_encoder(self) -> TwoTowerQuery:
         """See :meth:`RetrievalMixin.query_encoder`."""
         items = self.item_tower.embedding if isinstance(self.user_tower, HistoryTower) else None
-        return TwoTowerQuery(self.user_tower, self.scorer, items, self.user_fields, self.context)
+        return TwoTowerQuery(self.user_tower, self.scorer, items, self.user_fields, self.context, self.time_context)
 
     def request(self, interaction: Any) -> Request:
         """See :meth:`RetrievalMixin.request`."""
         known = {column: interaction[column] for column in self.query_columns}
         context = [known[column] for column in self.context_features]
-        return Request(user=known.get(self.USER_ID), history=known.get(HISTORY), context=context)
+        return Request(
+            user=known.get(self.USER_ID),
+            history=known.get(HISTORY),
+            context=context,
+            times=known.get(TIMES),
+            asked=known.get(ASKED),
+        )

@@ -2,15 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from recbole_logq.modules.fixed_attention import fixed_attention
+from recbole_logq.modules.fixed_packing import FixedPacking
+from recbole_logq.modules.packing import Packing
 from recbole_logq.modules.pair_bias import Bias
 from recbole_logq.modules.tiled_attention import tiled_attention
+
+
+def attend(
+    packing: Packing | FixedPacking, heads: Tensor, bias: Sequence[Bias] | None = None, longest: int | None = None
+) -> Tensor:
+    """Attention of packed sequences, each for itself: ``[tokens, 3, heads, d]`` to ``[tokens, heads, d]``.
+
+    Args:
+        packing: Packing of the tokens.
+        heads: Query, key and value.
+        bias: What is added to the scores in each bucket of sequences; None for nothing.
+        longest: None for a softmax; the longest sequence for :func:`silu_attention`.
+    """
+    if isinstance(packing, FixedPacking):
+        return fixed_attention(packing, heads, None if bias is None else bias[0], longest)
+    function = causal_attention if longest is None else partial(silu_attention, longest=longest)
+    return packing.by_bucket(function, heads, *(() if bias is None else (bias,)))
 
 
 def causal_attention(heads: Tensor, bias: Bias | None = None) -> Tensor:

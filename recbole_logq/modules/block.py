@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from functools import partial
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from recbole_logq.modules.attention import causal_attention, silu_attention
+from recbole_logq.modules.attention import attend
 from recbole_logq.modules.dropout import Dropout
 from recbole_logq.modules.feed_forward import FEED_FORWARDS
+from recbole_logq.modules.fixed_packing import FixedPacking
 from recbole_logq.modules.packing import Packing
 from recbole_logq.modules.pair_bias import Bias
 from recbole_logq.modules.positions import rotate
@@ -54,17 +54,18 @@ class CausalBlock(nn.Module):
         self.outer = nn.Linear(inner_size, size)
         self.dropout = Dropout(dropout)
 
-    def _attend(self, states: Tensor, packing: Packing, rotation: Tensor | None, bias: Biases) -> Tensor:
+    def _attend(self, states: Tensor, packing: Packing | FixedPacking, rotation: Tensor | None, bias: Biases) -> Tensor:
         heads = self.query_key_value(states).unflatten(-1, (3, self.n_heads, -1))
         if rotation is not None:
             heads = rotate(heads, rotation)
-        more = () if bias is None else (bias,)
-        return self.output(packing.by_bucket(causal_attention, heads, *more).flatten(1))
+        return self.output(attend(packing, heads, bias).flatten(1))
 
     def _feed_forward(self, states: Tensor) -> Tensor:
         return self.outer(self.activation(self.inner(states)))
 
-    def forward(self, states: Tensor, packing: Packing, rotation: Tensor | None = None, bias: Biases = None) -> Tensor:
+    def forward(
+        self, states: Tensor, packing: Packing | FixedPacking, rotation: Tensor | None = None, bias: Biases = None
+    ) -> Tensor:
         """States ``[tokens, size]`` to the same shape.
 
         Args:
@@ -106,7 +107,9 @@ class LiGRBlock(CausalBlock):
         self.attention_gate = nn.Linear(size, size)
         self.feed_forward_gate = nn.Linear(size, size)
 
-    def forward(self, states: Tensor, packing: Packing, rotation: Tensor | None = None, bias: Biases = None) -> Tensor:
+    def forward(
+        self, states: Tensor, packing: Packing | FixedPacking, rotation: Tensor | None = None, bias: Biases = None
+    ) -> Tensor:
         """See :meth:`CausalBlock.forward`."""
         part = self.dropout(self._attend(self.attention_norm(states), packing, rotation, bias))
         states = states + self.attention_gate(states).sigmoid() * part
@@ -152,15 +155,16 @@ class HSTUBlock(nn.Module):
         self.output = nn.Linear(size, size)
         self.dropout = Dropout(dropout)
 
-    def forward(self, states: Tensor, packing: Packing, rotation: Tensor | None = None, bias: Biases = None) -> Tensor:
+    def forward(
+        self, states: Tensor, packing: Packing | FixedPacking, rotation: Tensor | None = None, bias: Biases = None
+    ) -> Tensor:
         """See :meth:`CausalBlock.forward`."""
         mixed = F.silu(self.gate_query_key_value(self.attention_norm(states)))
         gate, mixed = mixed.split((states.shape[1], 3 * states.shape[1]), -1)
         heads = mixed.unflatten(-1, (3, self.n_heads, -1))  # [tokens, 3, heads, d]
         if rotation is not None:
             heads = rotate(heads, rotation)
-        more = () if bias is None else (bias,)
-        attended = packing.by_bucket(partial(silu_attention, longest=self.max_length), heads, *more)
+        attended = attend(packing, heads, bias, longest=self.max_length)
         return states + self.output(self.dropout(self.attended_norm(attended.flatten(1)) * gate))
 
 

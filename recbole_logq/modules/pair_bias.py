@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from recbole_logq.modules.fixed_packing import FixedPacking
 from recbole_logq.modules.packing import Packing
 from recbole_logq.modules.times import TimeBuckets, TokenTimes
 
@@ -25,11 +26,13 @@ class Tile(NamedTuple):
         rows, queries: Ranges of the rows and of the queries.
         time: Buckets of the times between, and their number where the key comes later than the query; int32
             ``[rows, queries, keys]``. None where nothing reads it.
+        before: Keys that stand before the first query of the bucket.
     """
 
     rows: slice
     queries: slice
     time: Tensor | None
+    before: int = 0
 
 
 class Bias(NamedTuple):
@@ -88,12 +91,16 @@ class PairBias(nn.Module):
 
 def _by_distance(weights: Tensor, tiles: list[Tile]) -> Tensor:
     """Weights of distances ``[heads, n + 1]`` by query and key, ``[heads, length, length]``."""
-    position = torch.arange(tiles[-1].queries.stop, device=weights.device)
-    distance = position[:, None] - position
-    return weights[:, distance.masked_fill(distance < 0, weights.shape[1] - 1)]
+    position = torch.arange(tiles[-1].queries.stop + tiles[-1].before, device=weights.device)
+    distance = position[tiles[-1].before :, None] - position
+    later = weights.shape[1] - 1
+    # Beyond the longest sequence no key is seen either.
+    return weights[:, distance.masked_fill(distance < 0, later).clamp_max(later)]
 
 
-def pairs_of(packing: Packing, times: TokenTimes | None, buckets: TimeBuckets | None) -> list[list[Tile]]:
+def pairs_of(
+    packing: Packing | FixedPacking, times: TokenTimes | None, buckets: TimeBuckets | None
+) -> list[list[Tile]]:
     """The pairs of each bucket of sequences, and of which buckets their times are: the same for all layers.
 
     Args:
@@ -101,6 +108,8 @@ def pairs_of(packing: Packing, times: TokenTimes | None, buckets: TimeBuckets | 
         times: Times of the tokens; None where no weight depends on them.
         buckets: Buckets of times.
     """
+    if isinstance(packing, FixedPacking):
+        return [[_fixed_pairs(packing, times, buckets)]]
     if times is None or buckets is None:
         return [
             [Tile(rows, queries, None) for rows, queries in _tiles(len(padded), padded.shape[1], packing.device)]
@@ -116,6 +125,16 @@ def pairs_of(packing: Packing, times: TokenTimes | None, buckets: TimeBuckets | 
             tiles.append(Tile(rows, queries, time))
         found.append(tiles)
     return found
+
+
+def _fixed_pairs(packing: FixedPacking, times: TokenTimes | None, buckets: TimeBuckets | None) -> Tile:
+    """All pairs of a token and the keys of its chunk and the one before; what it does not see counts as later."""
+    time = None
+    if times is not None and buckets is not None:
+        between = packing.by_chunk(times.query).unsqueeze(2) - packing.with_chunk_before(times.event).unsqueeze(1)
+        time = buckets(between).masked_fill_(~packing.visible, buckets.n)  # [chunks, longest, 2 * longest]
+    chunks = packing.n_tokens // packing.longest
+    return Tile(slice(0, chunks), slice(0, packing.longest), time, before=packing.longest)
 
 
 def _tiles(n_rows: int, length: int, device: torch.device) -> Iterator[tuple[slice, slice]]:

@@ -9,8 +9,10 @@ from torch import Tensor, nn
 
 from recbole_logq.modules.feature_embedding import FeatureEmbedding
 from recbole_logq.modules.fields import EntityFields, Fields
+from recbole_logq.modules.fixed_packing import FixedPacking
 from recbole_logq.modules.packing import Packing
 from recbole_logq.modules.scorer import Scorer
+from recbole_logq.modules.time_context import TimeContext
 from recbole_logq.modules.times import TokenTimes
 from recbole_logq.modules.tower import Tower
 from recbole_logq.modules.towers import HistoryTower
@@ -48,6 +50,7 @@ class TwoTowerQuery(nn.Module):
             every target teaches what the item means in a history.
         user_fields: What else is known of users, for a tower over histories.
         context: What a request knows.
+        time_context: What the time of a request says.
     """
 
     def __init__(
@@ -57,21 +60,27 @@ class TwoTowerQuery(nn.Module):
         item_embedding: nn.Embedding | FeatureEmbedding | None = None,
         user_fields: EntityFields | None = None,
         context: Fields | None = None,
+        time_context: TimeContext | None = None,
     ) -> None:
         super().__init__()
         self.user_tower, self.scorer, self.item_embedding = user_tower, scorer, item_embedding
-        self.user_fields, self.context = user_fields, context
+        self.user_fields, self.context, self.time_context = user_fields, context, time_context
 
     def vectors(self, request: Request) -> Tensor:
         """Vectors of users, ``[rows, d]``."""
-        added = None if self.context is None else self.context(request.context)
-        if isinstance(self.user_tower, Tower):
-            return self.user_tower(request.user, added)
+        known = [] if self.context is None else [self.context(request.context)]
+        if self.time_context is not None:
+            assert request.asked is not None
+            known.append(self.time_context(request.asked))
         if self.user_fields is not None:
             assert request.user is not None
-            fields = self.user_fields.of(request.user)
-            added = fields if added is None else added + fields
-        return self.user_tower(request.history, self.item_embedding, added)
+            known.append(self.user_fields.of(request.user))
+        added = None
+        for vectors in known:
+            added = vectors if added is None else added + vectors
+        if isinstance(self.user_tower, Tower):
+            return self.user_tower(request.user, added)
+        return self.user_tower(request.history, self.item_embedding, added, request.times, request.asked)
 
     def forward(self, request: Request) -> Tensor:
         """Queries ``[rows, d]``, prepared by the scorer: their dot products with item vectors are the scores."""
@@ -93,7 +102,7 @@ class SequenceQuery(nn.Module):
         super().__init__()
         self.item_embedding, self.encoder, self.scorer = item_embedding, encoder, scorer
 
-    def states(self, tokens: Tensor, packing: Packing, times: TokenTimes | None = None) -> Tensor:
+    def states(self, tokens: Tensor, packing: Packing | FixedPacking, times: TokenTimes | None = None) -> Tensor:
         """Item ids ``[tokens]`` in the order of a packing to one state each, ``[tokens, d]``."""
         embedded = self.item_embedding(tokens)
         return self.encoder(embedded, packing, times) if packing.n_tokens else embedded

@@ -10,7 +10,10 @@ from torch import Tensor, nn
 
 from recbole_logq.modules.bags import mean_of_bags, mean_weights
 from recbole_logq.modules.feature_embedding import FeatureEmbedding
+from recbole_logq.modules.history_times import HistoryTimes, SeenTimes
 from recbole_logq.modules.tower import layers_on_top
+
+NOTHING = SeenTimes(None, None, None)
 
 
 class HistoryTower(nn.Module):
@@ -23,6 +26,7 @@ class HistoryTower(nn.Module):
         mlp_sizes: As for :class:`~recbole_logq.modules.tower.Tower`.
         dropout: Share of the pooled vector dropped before the MLP.
         attention_length: Longest history of attention pooling; None for the mean.
+        times: What is learned of the times of a history; None for nothing.
 
     Attributes:
         empty: What stands for a history without items; a parameter, ``[embedding_size]``.
@@ -34,38 +38,62 @@ class HistoryTower(nn.Module):
         mlp_sizes: Sequence[int] = (),
         dropout: float = 0.0,
         attention_length: int | None = None,
+        times: HistoryTimes | None = None,
     ) -> None:
         super().__init__()
         self.empty = nn.Parameter(torch.empty(embedding_size))
         nn.init.normal_(self.empty, std=embedding_size**-0.5)
         self.mlp = layers_on_top(embedding_size, mlp_sizes, dropout)
         self.attention = Attention(embedding_size, attention_length) if attention_length else None
+        self.times = times
 
-    def forward(self, history: Tensor, table: nn.Embedding | FeatureEmbedding, added: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        history: Tensor,
+        table: nn.Embedding | FeatureEmbedding,
+        added: Tensor | None = None,
+        times: Tensor | None = None,
+        asked: Tensor | None = None,
+    ) -> Tensor:
         """User vectors, ``[rows, size]``.
 
         Args:
-            history: Item ids ``[rows, length]``, 0 where padded, on whichever side; for the mean the order does not
-                matter.
+            history: Item ids ``[rows, length]``, 0 where padded, on whichever side (on the right where times are read);
+                for the mean the order does not matter.
             table: Embedding of the items. It is handed in, not owned, so that it can be the item tower's.
             added: What else is known of a row, added before the MLP, ``[rows, embedding_size]``.
+            times: Times of the items and of the one before them, where the tower reads them, ``[rows, length + 1]``.
+            asked: Time of each request, ``[rows]``, where the tower knows it.
         """
         size = (history > 0).sum(dim=1)
-        if self.attention is None and isinstance(table, nn.Embedding):
+        seen = NOTHING
+        if self.times is not None:
+            assert times is not None
+            seen = self.times(times, size, asked)
+        if self.times is None and self.attention is None and isinstance(table, nn.Embedding):
             pooled = mean_of_bags(history, table)
         else:
-            pooled = self._pool(history, table)
+            pooled = self._pool(history, table, seen)
         vectors = torch.where((size == 0).unsqueeze(1), self.empty, pooled)
-        return self.mlp(vectors if added is None else vectors + added)
+        for further in (seen.since, added):
+            vectors = vectors if further is None else vectors + further
+        return self.mlp(vectors)
 
-    def _pool(self, history: Tensor, table: nn.Embedding | FeatureEmbedding) -> Tensor:
+    def _pool(self, history: Tensor, table: nn.Embedding | FeatureEmbedding, seen: SeenTimes) -> Tensor:
         vectors, index = _looked_up(table, history)
         if self.attention is None:
             weight = mean_weights(history, vectors.dtype)
         else:
-            weight = self.attention(vectors, index, history > 0)
+            further = [] if seen.ago is None else [seen.ago]
+            if self.times is not None and seen.gaps is not None:
+                further.append(self.times.scores_of_gaps(seen.gaps, self.attention.query))
+            weight = self.attention(vectors, index, history > 0, further)
+        weight = weight.to(vectors.dtype)
         # Summed as it is read: nothing of [rows, length, d] exists.
-        return F.embedding_bag(index, vectors, mode="sum", per_sample_weights=weight.to(vectors.dtype))
+        pooled = F.embedding_bag(index, vectors, mode="sum", per_sample_weights=weight)
+        if self.times is None or seen.gaps is None:
+            return pooled
+        return pooled + self.times.pooled_gaps(seen.gaps, weight)
 
 
 class Attention(nn.Module):
@@ -84,17 +112,20 @@ class Attention(nn.Module):
         self.query = nn.Parameter(torch.zeros(size))
         self.recency = nn.Parameter(torch.zeros(length))
 
-    def forward(self, vectors: Tensor, index: Tensor, real: Tensor) -> Tensor:
+    def forward(self, vectors: Tensor, index: Tensor, real: Tensor, further: Sequence[Tensor] = ()) -> Tensor:
         """Weights ``[rows, length]`` that sum to 1 over what is real; 0 elsewhere.
 
         Args:
             vectors: ``[n, size]``.
             index: Row of the vectors for each item, int64 ``[rows, length]``.
             real: What is an item and no padding, bool ``[rows, length]``.
+            further: Scores that are added, ``[rows, length]`` each.
         """
         order = real.cumsum(dim=1)
         from_end = (order[:, -1:] - order).clamp_max(len(self.recency) - 1)
         scores = (vectors @ self.query)[index] + self.recency[from_end]
+        for added in further:
+            scores = scores + added
         lowest = torch.finfo(scores.dtype).min  # not -inf, of which a row without items has no softmax
         return scores.masked_fill(~real, lowest).softmax(dim=1) * real
 

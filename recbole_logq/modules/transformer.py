@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from recbole_logq.modules.block import BLOCKS
 from recbole_logq.modules.dropout import Dropout
+from recbole_logq.modules.fixed_packing import FixedPacking
 from recbole_logq.modules.packing import Packing
 from recbole_logq.modules.pair_bias import Bias, PairBias, pairs_of
 from recbole_logq.modules.positions import POSITIONS, LearnedPositions, NoPositions
@@ -84,7 +85,7 @@ class SequenceEncoder(nn.Module):
             if isinstance(module, nn.Linear):
                 nn.init.zeros_(module.bias)
 
-    def forward(self, embedded: Tensor, packing: Packing, times: TokenTimes | None = None) -> Tensor:
+    def forward(self, embedded: Tensor, packing: Packing | FixedPacking, times: TokenTimes | None = None) -> Tensor:
         """Embedded items ``[tokens, size]`` to states ``[tokens, size]``; ``times`` where the encoder reads them."""
         if self.scale is not None:
             embedded = embedded * self.scale
@@ -98,7 +99,7 @@ class SequenceEncoder(nn.Module):
             states = block(states, packing, rotation, bias)
         return self.final_norm(states)
 
-    def _biases(self, packing: Packing, times: TokenTimes | None) -> Iterator[Sequence[Bias] | None]:
+    def _biases(self, packing: Packing | FixedPacking, times: TokenTimes | None) -> Iterator[Sequence[Bias] | None]:
         """What is added to the scores of each layer; one after the other, since a layer's may be large."""
         if not len(self.biases):
             yield from [None] * len(self.blocks)

@@ -21,14 +21,14 @@ def results(summary: Summary) -> tuple[list[str], list[list[Cell]]]:
     lines = []
     for entry in summary.entries:
         cells = [_cell(entry.values.get(column)) for column in columns]
-        said = [Cell(verdicts.get(entry.name, ""))] if verdicts else []
-        lines.append([Cell(entry.name), *cells[:1], *said, _seeds(entry), *cells[1:]])
+        verdict = [Cell(verdicts.get(entry.name, ""))] if verdicts else []
+        lines.append([Cell(entry.name), *cells[:1], *verdict, _seeds(entry), *cells[1:]])
     return ["run", *first, *extra, "seeds", *columns[1:]], lines
 
 
 def _verdicts(summary: Summary) -> dict[str, str]:
-    own = [one for one in summary.comparisons if one["metric"] == summary.primary]
-    return {one["reference"]: "reference" for one in own} | {one["name"]: str(one["verdict"]) for one in own}
+    rows = [row for row in summary.comparisons if row["metric"] == summary.primary]
+    return {row["reference"]: "reference" for row in rows} | {row["name"]: str(row["verdict"]) for row in rows}
 
 
 def _cell(value: Interval | None) -> Cell:
@@ -48,13 +48,13 @@ def verdicts(summary: Summary) -> tuple[list[str], list[list[Cell]]]:
     """Head and lines: a comparison each."""
     head = ["run", "against", "metric", "difference", "users", "p (users)", "p (seeds)", "verdict"]
     lines = []
-    for one in summary.comparisons:
-        ends = [one["low"], one["high"]]
+    for row in summary.comparisons:
+        ends = [row["low"], row["high"]]
         note = "" if None in ends else f"[{number(ends[0], True)}, {number(ends[1], True)}]"
-        chances = [Cell(_chance(one[key]), key=one[key]) for key in ("p_users", "p_seeds")]
-        difference = Cell(number(one["difference"], True), note, one["difference"])
-        words = [Cell(str(one[key])) for key in ("name", "reference", "metric")]
-        lines.append([*words, difference, _users(one), *chances, Cell(str(one["verdict"]))])
+        chances = [Cell(_chance(row[key]), key=row[key]) for key in ("p_users", "p_seeds")]
+        difference = Cell(number(row["difference"], True), note, row["difference"])
+        words = [Cell(str(row[key])) for key in ("name", "reference", "metric")]
+        lines.append([*words, difference, _users(row), *chances, Cell(str(row["verdict"]))])
     return head, lines
 
 
@@ -74,11 +74,11 @@ def runs(summary: Summary) -> tuple[list[str], list[list[Cell]]]:
     lines = []
     for entry in summary.entries:
         for run in entry.runs:
-            found, history = measured(run), run["result"].get("history") or []
+            values, history = measured(run), run["result"].get("history") or []
             counts = [run["seed"], run["result"].get("best_epoch"), len(history) or None]
             seed, best, epochs = (Cell("-" if count is None else str(count), key=count) for count in counts)
             score, *costs = (
-                Cell(number(found.get(key)), key=found.get(key)) for key in (summary.primary or "", *COSTS)
+                Cell(number(values.get(key)), key=values.get(key)) for key in (summary.primary or "", *COSTS)
             )
             lines.append([Cell(run["name"]), Cell(run["model"]), seed, score, best, epochs, *costs])
     return head, lines
@@ -95,16 +95,16 @@ def failures(summary: Summary) -> tuple[list[str], list[list[Cell]]]:
 
 def versions(summaries: Sequence[Summary]) -> dict[str, str]:
     """Version of each package; where runs differ, all that were used and by how many runs."""
-    found: dict[str, dict[str, int]] = {}
+    packages: dict[str, dict[str, int]] = {}
     for run in (run for summary in summaries for run in summary.runs):
         for package, version in run["result"]["versions"].items():
-            counts = found.setdefault(package, {})
+            counts = packages.setdefault(package, {})
             counts[version] = counts.get(version, 0) + 1
     return {
         package: next(iter(counts))
         if len(counts) == 1
-        else ", ".join(f"{one} (runs: {n})" for one, n in sorted(counts.items()))
-        for package, counts in found.items()
+        else ", ".join(f"{release} (runs: {n})" for release, n in sorted(counts.items()))
+        for package, counts in packages.items()
     }
 
 

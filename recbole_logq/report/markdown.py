@@ -25,9 +25,9 @@ def markdown(summaries: Sequence[Summary], title: str) -> str:
         if summary.runs:
             protocol = ", ".join(f"{key}: {value}" for key, value in summary.protocol.items())
             prints = [
-                f"seeds {', '.join(map(str, one['seeds']))}: train {one['train']}, valid {one['valid']}, "
-                f"test {one['test']}"
-                for one in summary.fingerprints()
+                f"seeds {', '.join(map(str, split['seeds']))}: train {split['train']}, valid {split['valid']}, "
+                f"test {split['test']}"
+                for split in summary.fingerprints()
             ]
             parts += ["### Protocol and split", in_markdown(protocol), _lines(prints)]
         parts += ["### Commands", fenced("\n".join(run["command"] for run in [*summary.runs, *summary.failed]), "sh")]

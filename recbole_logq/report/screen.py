@@ -37,10 +37,10 @@ def print_results(results: Sequence[dict[str, Any]]) -> None:
     Args:
         results: Results of ``run``, measured the same way.
     """
-    metrics = [name for name in results[0]["test_result"] if all(name in one["test_result"] for one in results)]
-    rows = [[name, *(f"{one['test_result'][name]:.4f}" for one in results)] for name in metrics]
-    _print(["metric", *(f"{one['model']}, seed {one['seed']}" for one in results)], rows)
-    prints = ", ".join(dict.fromkeys(one["fingerprint"]["test"] for one in results))
+    metrics = [name for name in results[0]["test_result"] if all(name in result["test_result"] for result in results)]
+    rows = [[name, *(f"{result['test_result'][name]:.4f}" for result in results)] for name in metrics]
+    _print(["metric", *(f"{result['model']}, seed {result['seed']}" for result in results)], rows)
+    prints = ", ".join(dict.fromkeys(result["fingerprint"]["test"] for result in results))
     protocol = ", ".join(f"{key}: {value}" for key, value in results[0]["protocol"].items())
     say(f"{results[0]['dataset']}; {protocol}; test set {prints}")
 

@@ -57,10 +57,10 @@ class Summary:
 
     def fingerprints(self) -> list[dict[str, Any]]:
         """The different splits: ``train``, ``valid``, ``test``, and the ``seeds`` that had them."""
-        found: dict[tuple[tuple[str, str], ...], set[int]] = {}
+        splits: dict[tuple[tuple[str, str], ...], set[int]] = {}
         for run in self.runs:
-            found.setdefault(tuple(run["result"]["fingerprint"].items()), set()).add(run["seed"])
-        return [{**dict(split), "seeds": sorted(seeds)} for split, seeds in found.items()]
+            splits.setdefault(tuple(run["result"]["fingerprint"].items()), set()).add(run["seed"])
+        return [{**dict(split), "seeds": sorted(seeds)} for split, seeds in splits.items()]
 
 
 def summarise(records: Sequence[Record], comparisons: Sequence[dict[str, Any]]) -> list[Summary]:

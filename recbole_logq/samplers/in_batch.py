@@ -9,7 +9,9 @@ from torch import Tensor
 
 from recbole_logq.probability import TargetCounts
 from recbole_logq.registry import samplers
+from recbole_logq.samplers.device_numbers import DeviceNumbers
 from recbole_logq.samplers.pool import Law, Pool
+from recbole_logq.samplers.pools import Pools
 from recbole_logq.samplers.sampler import Sampler
 from recbole_logq.transfer import to_device
 
@@ -69,6 +71,26 @@ class InBatch(Sampler):
             )
         return Pool(ids=ids, kind=self.kind, origin=origin, log_q=log_q, law=law, from_batch=True)
 
+    @property
+    def takes_pools(self) -> bool:
+        """As `Sampler.takes_pools`."""
+        return not self.resamples and not self.gathers
+
+    def sample_pools(
+        self, positives: Tensor, pools: int, *, numbers: DeviceNumbers | None = None, real: Tensor | None = None
+    ) -> Pools:
+        """As `Sampler.sample_pools`; an item without training targets is not looked for."""
+        rows = len(positives)
+        if numbers is None:
+            places = [self.choose(rows) for _ in range(pools)]
+            every = torch.arange(rows)
+            origin = to_device(torch.stack([every if place is None else place for place in places]), positives.device)
+        else:
+            count = rows if self.count is None else min(self.count, rows)
+            origin = numbers.places(pools, count, all_rows(positives) if real is None else real)
+        ids, law = positives[origin], self.law()
+        return Pools(ids, origin, law(ids), law, from_batch=True)
+
     def law(self, segment: int | None = None) -> Law:
         """log-probability of items in one draw from the training targets, or from those of a segment.
 
@@ -81,3 +103,8 @@ class InBatch(Sampler):
             raise ValueError(f"sampler {self.name!r} was given a segment, and counts without segments")
         table = self.segments
         return lambda ids: table.log_share_of(ids, segment)
+
+
+def all_rows(positives: Tensor) -> Tensor:
+    """That no row is padding, bool `[rows]`."""
+    return torch.ones_like(positives, dtype=torch.bool)

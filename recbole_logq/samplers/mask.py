@@ -7,6 +7,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from recbole_logq.losses.column_mask import ColumnMask
 from recbole_logq.losses.terms import MaskFunction
 from recbole_logq.samplers.exclusion import Exclusion
 
@@ -97,35 +98,34 @@ def mask_function(
         no_negative = (pool.ids == positive_ids.unsqueeze(1)) | (pool.ids == 0)
         valid = ~(no_negative if sets is None else no_negative | sets.holds(pool.ids))
         return lambda start, stop: valid[start:stop]
-    from_elsewhere = _from_elsewhere(pool, positive_ids, groups)
     if hits == "kept" and pool.kind != "inclusion":
+        row_key, column_key = _origins(pool, positive_ids, groups)
         if sets is None:
-            return from_elsewhere
+            return ColumnMask(row_key, column_key)
         # Of the items that are scored apart the positive is none: its copies stay.
-        held, row_set = sets.columns(pool.ids), sets.row_set
-        return lambda start, stop: (
-            from_elsewhere(start, stop)
-            & (~held[row_set[start:stop]] | (pool.ids == positive_ids[start:stop].unsqueeze(1)))
+        return ColumnMask(
+            row_key, column_key, positive_ids, pool.ids, sets.row_set, sets.columns(pool.ids), spares_own=True
         )
     if sets is not None:
-        taken = sets.columns(pool.ids)
         if sets.whole or groups is None or not pool.from_batch:
-            return lambda start, stop: ~taken[sets.row_set[start:stop]]
-        return lambda start, stop: from_elsewhere(start, stop) & ~taken[sets.row_set[start:stop]]
+            return ColumnMask(row_set=sets.row_set, held=sets.columns(pool.ids))
+        row_key, column_key = _origins(pool, positive_ids, groups)
+        return ColumnMask(row_key, column_key, row_set=sets.row_set, held=sets.columns(pool.ids))
     if groups is None or not pool.from_batch:
-        return lambda start, stop: pool.ids != positive_ids[start:stop].unsqueeze(1)
-    return lambda start, stop: from_elsewhere(start, stop) & (pool.ids != positive_ids[start:stop].unsqueeze(1))
+        return ColumnMask(row_id=positive_ids, column_id=pool.ids)
+    row_key, column_key = _origins(pool, positive_ids, groups)
+    return ColumnMask(row_key, column_key, positive_ids, pool.ids)
 
 
-def _from_elsewhere(pool: Columns, positive_ids: Tensor, groups: Tensor | None) -> MaskFunction:
-    """Columns that neither the row itself nor a row of its group brought along."""
+def _origins(pool: Columns, positive_ids: Tensor, groups: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Keys of rows and of columns, equal where the row itself or a row of its group brought a column along."""
     if groups is None or not pool.from_batch:
         rows = torch.arange(len(positive_ids), device=pool.origin.device)
-        return lambda start, stop: pool.origin != rows[start:stop].unsqueeze(1)
+        return rows, pool.origin
     column_group = pool.column_group
     if column_group is None:
         column_group = group_of_columns(pool, positive_ids, groups)
-    return lambda start, stop: column_group != groups[start:stop].unsqueeze(1)
+    return groups, column_group
 
 
 def group_of_columns(pool: Columns, positive_ids: Tensor, groups: Tensor) -> Tensor:

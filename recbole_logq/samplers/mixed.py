@@ -10,8 +10,10 @@ from torch import Tensor
 
 from recbole_logq.probability import TargetCounts
 from recbole_logq.registry import samplers
-from recbole_logq.samplers.in_batch import InBatch
-from recbole_logq.samplers.pool import Pool
+from recbole_logq.samplers.device_numbers import DeviceNumbers
+from recbole_logq.samplers.in_batch import InBatch, all_rows
+from recbole_logq.samplers.pool import Law, Pool
+from recbole_logq.samplers.pools import Pools
 from recbole_logq.transfer import to_device
 
 
@@ -99,11 +101,41 @@ class Mixed(InBatch):
                 from_batch=True,
             )
 
-        share = taken / len(ids)
+        law = self._mixture(frequency_law, taken)
+        return Pool(ids=ids, kind=self.kind, origin=origin, log_q=law(ids), law=law, from_batch=True)
+
+    @property
+    def takes_pools(self) -> bool:
+        """As `Sampler.takes_pools`."""
+        return not self.per_part
+
+    def sample_pools(
+        self, positives: Tensor, pools: int, *, numbers: DeviceNumbers | None = None, real: Tensor | None = None
+    ) -> Pools:
+        """As `Sampler.sample_pools`; one law of all columns, whatever the option says."""
+        rows = len(positives)
+        taken = min(self.size - self.n_uniform, rows)
+        if numbers is None:
+            places, draws = [], []
+            for _ in range(pools):
+                places.append(torch.randperm(rows, generator=self.generator)[:taken])
+                draws.append(torch.randint(1, self.n_items, (self.n_uniform,), generator=self.generator))
+            both = to_device(torch.cat([torch.stack(places), torch.stack(draws)], dim=1), positives.device)
+            place, drawn = both[:, :taken], both[:, taken:]
+        else:
+            place = numbers.places(pools, taken, all_rows(positives) if real is None else real)
+            drawn = numbers.whole(1, self.n_items, pools, self.n_uniform)
+        ids = torch.cat([positives[place], drawn], dim=1)
+        origin = torch.cat([place, torch.full_like(drawn, -1)], dim=1)
+        law = self._mixture(self.law(), taken)
+        return Pools(ids, origin, law(ids), law, from_batch=True)
+
+    def _mixture(self, frequency_law: Law, taken: int) -> Law:
+        share = taken / (taken + self.n_uniform)
 
         def law(rows: Tensor) -> Tensor:
             frequency = frequency_law(rows)
             in_batch = frequency + (math.log(share) if taken else -math.inf)
             return torch.logaddexp(in_batch, torch.full_like(frequency, self.log_uniform + math.log1p(-share)))
 
-        return Pool(ids=ids, kind=self.kind, origin=origin, log_q=law(ids), law=law, from_batch=True)
+        return law

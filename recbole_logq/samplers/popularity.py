@@ -7,7 +7,9 @@ from torch import Tensor
 
 from recbole_logq.probability import TargetCounts
 from recbole_logq.registry import samplers
+from recbole_logq.samplers.device_numbers import DeviceNumbers
 from recbole_logq.samplers.pool import Pool
+from recbole_logq.samplers.pools import Pools
 from recbole_logq.samplers.sampler import Sampler
 from recbole_logq.transfer import to_device
 
@@ -69,6 +71,23 @@ class Popularity(Sampler):
         return Pool(
             ids=ids, kind=self.kind, origin=torch.full_like(ids, -1), log_q=self._log_q_of(ids), law=self._log_q_of
         )
+
+    @property
+    def takes_pools(self) -> bool:
+        """As `Sampler.takes_pools`."""
+        return True
+
+    def sample_pools(
+        self, positives: Tensor, pools: int, *, numbers: DeviceNumbers | None = None, real: Tensor | None = None
+    ) -> Pools:
+        """As `Sampler.sample_pools`."""
+        if numbers is None:
+            drawn = torch.rand(pools, self.size, generator=self.generator, dtype=torch.float64)
+            uniform = to_device(drawn, positives.device)
+        else:
+            uniform = numbers.uniform(pools, self.size)
+        ids = torch.searchsorted(self.cumulative, uniform, right=True).clamp_max(self.n_items - 1)
+        return Pools(ids, torch.full_like(ids, -1), self._log_q_of(ids), self._log_q_of)
 
     def _log_q_of(self, ids: Tensor) -> Tensor:
         return self.log_share[ids]

@@ -13,7 +13,9 @@ from torch import Tensor, nn
 from recbole_logq.loss_and_source import CorrectedBy, check_loss
 from recbole_logq.losses.terms import Terms
 from recbole_logq.probability import TargetCounts
+from recbole_logq.samplers.device_numbers import DeviceNumbers
 from recbole_logq.samplers.pool import Pool, PoolKind
+from recbole_logq.samplers.pools import Pools
 
 if TYPE_CHECKING:
     from recbole_logq.losses.loss import Loss
@@ -70,6 +72,7 @@ class Sampler(nn.Module, ABC):
         self.n_items = counts.n_items
         self.generator = torch.Generator()
         self.generator.manual_seed(seed)
+        self.numbers: DeviceNumbers | None = None  # of steps of fixed shapes; the trainer sets it
 
     @abstractmethod
     def sample(self, positives: Tensor, *, n_units: int | None = None) -> Pool:
@@ -86,6 +89,29 @@ class Sampler(nn.Module, ABC):
 
     def forward(self, positives: Tensor, *, n_units: int | None = None, **further: Any) -> Pool:
         return self.sample(positives, n_units=n_units, **further)
+
+    @property
+    def takes_pools(self) -> bool:
+        """Whether it draws several pools at once: see `sample_pools`."""
+        return False
+
+    def sample_pools(
+        self, positives: Tensor, pools: int, *, numbers: DeviceNumbers | None = None, real: Tensor | None = None
+    ) -> Pools:
+        """Several pools of a step at once; only where `takes_pools` says so.
+
+        Args:
+            positives: int64 `[rows]`, as in `sample`.
+            pools: Number of pools.
+            numbers: Random numbers to draw from. Default: the sampler's own, in the order in which `sample`, called
+                once a pool, would draw them.
+            real: bool `[rows]`, rows that are no padding, with `numbers` alone: as many as a pool takes of a batch, at
+                least. Default: all of them.
+
+        Returns:
+            Pools of independent draws.
+        """
+        raise TypeError(f"sampler {self.name!r} draws one pool at a time")
 
     def resample(self, scores: Tensor, pool: Pool, valid: Tensor | None = None) -> Tensor:
         """The second stage: how often each row draws each column.
@@ -140,12 +166,15 @@ class Sampler(nn.Module, ABC):
         """Called once after every optimizer step that was applied; for samplers that learn from the stream."""
 
     def get_extra_state(self) -> dict[str, Any]:
-        """State of the generator, for the checkpoint."""
-        return {"generator": self.generator.get_state()}
+        """State of the generators, for the checkpoint."""
+        state = {"generator": self.generator.get_state()}
+        return state if self.numbers is None else {**state, "numbers": self.numbers.state()}
 
     def set_extra_state(self, state: Any) -> None:
         """Continues the stream of a checkpoint (whose tensors may have been mapped to another device)."""
         self.generator.set_state(state["generator"].cpu())
+        if self.numbers is not None:
+            self.numbers.set_state(state["numbers"])
 
     @classmethod
     def check_whole(cls, least: int = 1, **options: Any) -> None:

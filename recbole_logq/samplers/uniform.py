@@ -9,7 +9,9 @@ from torch import Tensor
 
 from recbole_logq.probability import TargetCounts
 from recbole_logq.registry import samplers
+from recbole_logq.samplers.device_numbers import DeviceNumbers
 from recbole_logq.samplers.pool import Pool
+from recbole_logq.samplers.pools import Pools
 from recbole_logq.samplers.sampler import Sampler
 from recbole_logq.transfer import to_device
 
@@ -51,6 +53,22 @@ class Uniform(Sampler):
         return Pool(
             ids=ids, kind=self.kind, origin=torch.full_like(ids, -1), log_q=self._log_q_of(ids), law=self._log_q_of
         )
+
+    @property
+    def takes_pools(self) -> bool:
+        """As `Sampler.takes_pools`."""
+        return True
+
+    def sample_pools(
+        self, positives: Tensor, pools: int, *, numbers: DeviceNumbers | None = None, real: Tensor | None = None
+    ) -> Pools:
+        """As `Sampler.sample_pools`."""
+        if numbers is None:
+            drawn = torch.randint(1, self.n_items, (pools, self.size), generator=self.generator)
+            ids = to_device(drawn, positives.device)
+        else:
+            ids = numbers.whole(1, self.n_items, pools, self.size)
+        return Pools(ids, torch.full_like(ids, -1), self._log_q_of(ids), self._log_q_of)
 
     def _log_q_of(self, ids: Tensor) -> Tensor:
         return torch.full(ids.shape, self.log_share, dtype=torch.float32, device=ids.device)

@@ -85,14 +85,11 @@ def card(
 
 
 def _times(moments: Moments) -> str:
-    if not moments.reads_times:
-        return ""
     unit = f"{moments.unit} since 1970" if moments.unit else "the unit of the data, which is no count from 1970 on"
-    asked = (
-        "it **knows when it is asked** (`at`, or a column `time`; now by default)"
-        if moments.knows_request
-        else "it does not know when it is asked"
-    )
+    known = "**knows when it is asked** (`at`, or a column `time`; now by default)"
+    if not moments.reads_times:
+        return f" The model {known}, in {unit}." if moments.knows_request else ""
+    asked = f"it {known}" if moments.knows_request else "it does not know when it is asked"
     return f" The model reads when the items of a history were had, in {unit}; {asked}."
 
 

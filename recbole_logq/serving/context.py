@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from recbole_logq.errors import RequestError
+from recbole_logq.nearest import nearest
 from recbole_logq.numerals import as_number
-from recbole_logq.settings import nearest
 
 Context = Mapping[str, Any]
 """Values by column: tokens, or numbers (also as text); None or no text where the value is not known."""

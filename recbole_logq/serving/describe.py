@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from recbole_logq.data.dataset.event_times import unit_of
+from recbole_logq.data.dataset.event_times import needs_times, unit_of
 from recbole_logq.errors import RequestError
 from recbole_logq.modules.fields import EntityFields, TokenField
 from recbole_logq.modules.query import SequenceQuery
@@ -18,6 +18,7 @@ from recbole_logq.serving.description import Description, EncoderDescription
 from recbole_logq.serving.plain import first_problem
 
 _OF_A_SEQUENCE = ("n_layers", "n_heads", "inner_size", "block", "norm", "feed_forward", "positions")
+_OF_TIMES = ("time", "request_time", "time_buckets")
 
 
 def describe(network: Any, config: Any, data: Any) -> Description:
@@ -37,20 +38,22 @@ def describe(network: Any, config: Any, data: Any) -> Description:
     if isinstance(query, SequenceQuery):
         values |= {"kind": "sequence", "max_history": int(config["MAX_ITEM_LIST_LENGTH"])}
         values |= {key: config[key] for key in (*_OF_A_SEQUENCE, "input_norm", "scale_embedding")}
-        values |= {key: config[key] for key in ("time", "request_time", "time_buckets", "bias_weights")}
-        if config["time"] != "none":
-            values["time_unit"] = unit_of(float(data.flat_times.max()))
+        values |= {key: config[key] for key in (*_OF_TIMES, "bias_weights")}
     else:
         values |= {"mlp_sizes": list(config["mlp_sizes"]), "context": _context(network, data)}
+        values["time_context"] = config["time_context"] or []
         if isinstance(query.user_tower, HistoryTower):
             values |= {
                 "kind": "history",
                 "max_history": int(config["max_history"] or config["MAX_ITEM_LIST_LENGTH"]),
                 "pooling": config["history_pooling"],
                 "user_fields": [] if query.user_fields is None else _user_fields(query.user_fields),
+                **{key: config[key] for key in _OF_TIMES},
             }
         else:
             values["kind"] = "user"
+    if needs_times(config):
+        values["time_unit"] = unit_of(float(data.flat_times.max()))
     try:
         return TypeAdapter(EncoderDescription).validate_python(values)
     except ValidationError as error:

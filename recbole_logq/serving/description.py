@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 from recbole_logq.modules.scorer import Scorer
 from recbole_logq.serving.moments import Moments
 from recbole_logq.serving.plain import MAX_LENGTH, Large, Name, Plain, Tokens, Width
+from recbole_logq.settings import Block, FeedForward, Norm, Positions, Similarity, TemperatureMode
 
 MAX_HISTORY = 1 << 20
 MAX_LAYERS = 1 << 10
@@ -20,9 +21,9 @@ Length = Annotated[int, Field(ge=0, le=MAX_LENGTH)]
 class ScorerDescription(Plain):
     """Arguments of :class:`~recbole_logq.modules.scorer.Scorer`."""
 
-    similarity: Literal["dot", "cosine"]
+    similarity: Similarity
     temperature: Annotated[float, Field(gt=0, le=Large)]
-    mode: Literal["fixed", "learned", "scheduled"]
+    mode: TemperatureMode
     end: Annotated[float, Field(gt=0, le=Large)] | None
     steps: Annotated[int, Field(ge=1, le=1 << 53)] | None
 
@@ -66,6 +67,10 @@ class NumberField(Plain):
     length: Length | None
 
 
+Time = Literal["none", "gaps", "bias", "both"]
+RequestTime = Literal["unknown", "known"]
+TimeBuckets = Annotated[int, Field(ge=3, le=1024)]
+TimeUnit = Literal["seconds", "milliseconds", "microseconds"]
 ContextColumn = Annotated[TokenColumn | NumberColumn, Field(discriminator="type")]
 UserField = Annotated[TokenField | NumberField, Field(discriminator="type")]
 
@@ -103,6 +108,9 @@ class _Encoder(Plain):
 class _WithTower(_Encoder):
     mlp_sizes: Annotated[list[Width], Field(max_length=64)]
     context: Annotated[list[ContextColumn], Field(max_length=1000)]
+    # What folders from before towers read times do not have.
+    time_context: Annotated[list[Literal["hour", "weekday"]], Field(max_length=2)] = []
+    time_unit: TimeUnit | None = None
 
     @property
     def dimensions(self) -> int:
@@ -114,11 +122,18 @@ class _WithTower(_Encoder):
         """See :attr:`_Encoder.context_columns`."""
         return self.context
 
+    @property
+    def moments(self) -> Moments:
+        """See :attr:`_Encoder.moments`."""
+        return Moments(False, bool(self.time_context), self.time_unit)
+
     @model_validator(mode="after")
     def _once(self) -> Self:
         names = [column.name for column in self.context]
-        if len(set(names)) < len(names):
+        if len(set(names)) < len(names) or len(set(self.time_context)) < len(self.time_context):
             raise ValueError("a column of the context twice")
+        if self.time_context and self.time_unit is None:
+            raise ValueError("an hour of times whose unit is not known")
         return self
 
 
@@ -137,6 +152,22 @@ class HistoryDescription(_WithTower):
     max_history: Annotated[int, Field(ge=1, le=MAX_HISTORY)]
     pooling: Literal["mean", "attention"]
     user_fields: Annotated[list[UserField], Field(max_length=1000)]
+    time: Time = "none"
+    request_time: RequestTime = "unknown"
+    time_buckets: TimeBuckets = 64
+
+    @property
+    def moments(self) -> Moments:
+        """See :attr:`_Encoder.moments`."""
+        reads = self.time != "none"
+        knows = self.request_time == "known" and (reads or bool(self.time_context))
+        return Moments(reads, knows, self.time_unit)
+
+    @model_validator(mode="after")
+    def _can_be_asked(self) -> Self:
+        if self.time_context and self.request_time == "unknown":
+            raise ValueError("an hour of requests whose time is not known")
+        return self
 
 
 class SequenceDescription(_Encoder):
@@ -150,18 +181,18 @@ class SequenceDescription(_Encoder):
     n_layers: Annotated[int, Field(ge=1, le=MAX_LAYERS)]
     n_heads: Width
     inner_size: Width
-    block: Literal["classic", "ligr", "hstu"]
-    norm: Literal["pre", "post"]
-    feed_forward: Literal["gelu", "relu", "swiglu"]
-    positions: Literal["learned", "rotary", "relative", "none"]
+    block: Block
+    norm: Norm
+    feed_forward: FeedForward
+    positions: Positions
     input_norm: bool
     scale_embedding: bool
     # What folders from before there was time in the encoder do not have.
-    time: Literal["none", "gaps", "bias", "both"] = "none"
-    request_time: Literal["unknown", "known"] = "unknown"
-    time_buckets: Annotated[int, Field(ge=3, le=1024)] = 64
+    time: Time = "none"
+    request_time: RequestTime = "unknown"
+    time_buckets: TimeBuckets = 64
     bias_weights: Literal["layers", "shared"] = "layers"
-    time_unit: Literal["seconds", "milliseconds", "microseconds"] | None = None
+    time_unit: TimeUnit | None = None
 
     @property
     def moments(self) -> Moments:

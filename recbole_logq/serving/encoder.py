@@ -11,19 +11,22 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from recbole_logq.data.dataset.event_times import UNITS
 from recbole_logq.errors import RequestError
 from recbole_logq.modules.dropout import Dropout
 from recbole_logq.modules.feature_embedding import FeatureEmbedding
 from recbole_logq.modules.fields import EntityFields, Fields, NumberField, TokenField
+from recbole_logq.modules.history_times import HistoryTimes
 from recbole_logq.modules.positions import RotaryPositions
 from recbole_logq.modules.query import Request, SequenceQuery, TwoTowerQuery
 from recbole_logq.modules.scorer import Scorer
+from recbole_logq.modules.time_context import TimeContext
 from recbole_logq.modules.times import TimeBuckets
 from recbole_logq.modules.tower import Tower
 from recbole_logq.modules.towers import HistoryTower
 from recbole_logq.modules.transformer import SequenceEncoder
 from recbole_logq.serving import description as describes
-from recbole_logq.serving.description import Description, SequenceDescription, UserDescription
+from recbole_logq.serving.description import Description, HistoryDescription, SequenceDescription, UserDescription
 from recbole_logq.serving.tensors import read_tensors, tensor_shapes, write_tensors
 
 Query = TwoTowerQuery | SequenceQuery
@@ -120,12 +123,24 @@ def _made(description: Description, n_users: int, n_items: int) -> Query:
         )
         return SequenceQuery(nn.Embedding(n_items, size, padding_idx=0), encoder, scorer)
     context = Fields(_column(one, size) for one in description.context) if description.context else None
+    when = None
+    if description.time_context and description.time_unit is not None:
+        when = TimeContext(description.time_context, UNITS[description.time_unit], size)
     if isinstance(description, UserDescription):
-        return TwoTowerQuery(Tower(n_users, size, description.mlp_sizes), scorer, context=context)
+        return TwoTowerQuery(Tower(n_users, size, description.mlp_sizes), scorer, context=context, time_context=when)
     length = description.max_history if description.pooling == "attention" else None
-    tower = HistoryTower(size, description.mlp_sizes, attention_length=length)
+    tower = HistoryTower(size, description.mlp_sizes, attention_length=length, times=_history_times(description))
     fields = _user_fields(description.user_fields, n_users, size) if description.user_fields else None
-    return TwoTowerQuery(tower, scorer, nn.Embedding(n_items, size, padding_idx=0), fields, context)
+    return TwoTowerQuery(tower, scorer, nn.Embedding(n_items, size, padding_idx=0), fields, context, when)
+
+
+def _history_times(description: HistoryDescription) -> HistoryTimes | None:
+    time = description.time
+    if time == "none":
+        return None
+    known = description.request_time == "known"
+    parts = (time in ("gaps", "both"), time in ("bias", "both"))
+    return HistoryTimes(description.time_buckets, description.size, *parts, known)
 
 
 def _column(column: describes.TokenColumn | describes.NumberColumn, size: int) -> TokenField | NumberField:

@@ -40,8 +40,12 @@ def check_encoder(retriever: Retriever, network: Any, data: Any) -> float:
     context, given = some_contexts(data, retriever.context.columns, n_rows, generator)
     if length is None:
         ids = torch.randperm(len(retriever.users), generator=generator)[:n_rows] + 1
-        found = retriever.queries(users=[retriever.users[int(place) - 1].as_py() for place in ids], contexts=given)
+        users = [retriever.users[int(place) - 1].as_py() for place in ids]
         columns = {network.USER_ID: ids}
+        asked = _some_moments(retriever, data, torch.zeros_like(ids), generator)[1]
+        ask = None if asked is None else asked.tolist()
+        found = retriever.queries(users=users, contexts=given, at=ask)
+        columns |= {} if asked is None else {ASKED: asked}
     else:
         # None, fewer, as many and more than the model sees: what is cut off are the earliest.
         sizes = torch.randint(1, 2 * length + 2, (n_rows,), generator=generator)
@@ -49,14 +53,12 @@ def check_encoder(retriever: Retriever, network: Any, data: Any) -> float:
         some = [torch.randint(1, len(retriever.catalogue) + 1, (size,), generator=generator) for size in sizes.tolist()]
         tokens = retriever.catalogue["item"].to_pylist()
         histories = [[tokens[item - 1] for item in one.tolist()] for one in some]
-        when = _some_times(retriever, data, sizes, generator)
-        known, asked = (None, None) if when is None else when
-        ask = asked.tolist() if asked is not None and retriever.moments.knows_request else None
+        known, asked = _some_moments(retriever, data, sizes, generator)
         found = retriever.queries(
             histories=histories,
             contexts=given,
             times=None if known is None else [one.tolist() for one in known],
-            at=ask,
+            at=None if asked is None else asked.tolist(),
         )
         seen = torch.zeros(n_rows, length, dtype=torch.int64)
         for row, one in zip(seen, some, strict=True):
@@ -64,11 +66,12 @@ def check_encoder(retriever: Retriever, network: Any, data: Any) -> float:
         columns = {network.USER_ID: torch.zeros_like(sizes), HISTORY: seen}
         if retriever.described.needs_history:
             columns |= {network.ITEM_SEQ: seen, network.ITEM_SEQ_LEN: sizes.clamp_max(length)}
-        if known is not None and asked is not None:
+        if known is not None:
             times = torch.zeros(n_rows, length + 1, dtype=torch.float64)
             for row, one in zip(times, known, strict=True):
                 row[: min(len(one), length) + 1] = torch.cat((one.new_full((1,), torch.nan), one))[-length - 1 :]
-            columns |= {TIMES: times, ASKED: asked}
+            columns[TIMES] = times
+        columns |= {} if asked is None else {ASKED: asked}
     expected = network.queries({**columns, **context})
     difference = float((found - expected).abs().max() / expected.abs().max().clamp_min(1e-30))
     if not difference <= TOLERANCE:
@@ -76,12 +79,14 @@ def check_encoder(retriever: Retriever, network: Any, data: Any) -> float:
     return difference
 
 
-def _some_times(
+def _some_moments(
     retriever: Retriever, data: Any, sizes: torch.Tensor, generator: torch.Generator
-) -> tuple[list[torch.Tensor], torch.Tensor] | None:
-    """When the items of histories were had, in order, and when each row asks; None for a model that reads no times."""
-    if not retriever.moments.reads_times:
-        return None
+) -> tuple[list[torch.Tensor] | None, torch.Tensor | None]:
+    """When the items of histories were had, in order, and when each row asks; None for what the model does not read."""
+    moments = retriever.moments
+    if not moments.reads_times and not moments.knows_request:
+        return None, None
     draws = [torch.randint(0, len(data.flat_times), (size + 1,), generator=generator) for size in sizes.tolist()]
     times = [data.flat_times[places].sort().values for places in draws]
-    return [one[:-1] for one in times], torch.stack([one[-1] for one in times])
+    asked = torch.stack([one[-1] for one in times])
+    return [one[:-1] for one in times] if moments.reads_times else None, asked if moments.knows_request else None

@@ -21,8 +21,9 @@ from recbole_logq.serving.context import some_contexts, tokens_of
 from recbole_logq.serving.describe import describe
 from recbole_logq.serving.encoder import write_encoder
 from recbole_logq.serving.encoder_check import check_encoder
+from recbole_logq.serving.exact_index import ExactIndex
 from recbole_logq.serving.folder_tables import write_context, write_items, write_users
-from recbole_logq.serving.index import APPROXIMATE, ExactIndex, check_index
+from recbole_logq.serving.index import APPROXIMATE, check_index
 from recbole_logq.serving.index_quality import compare_with_exact
 from recbole_logq.serving.retriever import Retriever
 from recbole_logq.serving.tensors import write_tensors
@@ -72,8 +73,8 @@ def export(
     files.check_target(folder, overwrite)
     compat.apply()
     from recbole_logq.data.dataset.protocol import protocol_of
+    from recbole_logq.experiment.machine_facts import versions
     from recbole_logq.experiment.restore import open_checkpoint
-    from recbole_logq.experiment.run import versions
     from recbole_logq.serving.dataset_tables import user_histories
     from recbole_logq.serving.titles import titles_of
 
@@ -175,7 +176,7 @@ def check_history(history: Any) -> None:
 
 def _build(scratch: Path, retriever: Retriever, name: str, options: dict[str, int], data: Any) -> dict[str, Any]:
     """Build and measure the index of a folder, with contexts of the training part."""
-    from recbole_logq.experiment.run import peak_memory_mb
+    from recbole_logq.experiment.machine_facts import peak_memory_mb
 
     exact = retriever.index  # nothing else is in the folder yet
     assert isinstance(exact, ExactIndex)
@@ -198,13 +199,14 @@ def _build(scratch: Path, retriever: Retriever, name: str, options: dict[str, in
 
 
 def _some_queries(retriever: Retriever, data: Any) -> Tensor:
-    """Queries of up to a thousand users of the folder."""
+    """Queries of up to a thousand users of the folder, as of the latest time of the data."""
     generator = torch.Generator().manual_seed(2)
     order = torch.randperm(len(retriever.users), generator=generator).tolist()
     able = [place for place in order if not retriever.described.needs_history or retriever.has_history(place)]
     users = [retriever.users[place].as_py() for place in able[:N_MEASURED]]
     contexts = some_contexts(data, retriever.context.columns, len(users), generator)[1]
-    return retriever.queries(users=users, contexts=contexts)
+    at = float(data.flat_times.max()) if retriever.moments.knows_request else None
+    return retriever.queries(users=users, contexts=contexts, at=at)
 
 
 def _of_this_split(result: str, part: str, state: dict[str, Any], fingerprint: dict[str, str]) -> dict[str, Any] | None:

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from recbole_logq.serving.index import ExactIndex, Index, set_threads
+from recbole_logq.serving.exact_index import ExactIndex, Index
+from recbole_logq.serving.index import set_threads
 
 ROWS = 256
 """Queries of a block whose seconds are taken."""

@@ -16,16 +16,17 @@ from recbole_logq.data.dataset.event_times import last_times, times_before
 from recbole_logq.data.dataset.histories import last_items
 from recbole_logq.errors import RequestError
 from recbole_logq.modules.query import Request
+from recbole_logq.nearest import nearest
 from recbole_logq.serving import folder as files
 from recbole_logq.serving.context import Context, ContextColumns
 from recbole_logq.serving.encoder import Encoder
+from recbole_logq.serving.exact_index import ExactIndex, Index
 from recbole_logq.serving.folder_tables import read_context, read_items, read_users
-from recbole_logq.serving.index import APPROXIMATE, ExactIndex, Index, check_index
+from recbole_logq.serving.index import APPROXIMATE, check_index
 from recbole_logq.serving.manifest import Manifest
 from recbole_logq.serving.recommendations import Recommendations
 from recbole_logq.serving.tensors import read_tensors
 from recbole_logq.serving.vectors import LARGEST, in_range, read_vectors
-from recbole_logq.settings import nearest
 
 ROWS = 1024
 """Rows that are encoded and searched at once."""

@@ -64,6 +64,6 @@ def checked_options(where: str, values: Any) -> tuple[Any, ...]:
     """
     if not isinstance(values, list) or not values:
         raise RequestError(f"{where}: choice={values!r}: a list of one value or more")
-    if any(one == two for i, one in enumerate(values) for two in values[:i] if type(one) is type(two)):
+    if any(option == two for i, option in enumerate(values) for two in values[:i] if type(option) is type(two)):
         raise RequestError(f"{where}: choice={values!r}: a value stands there twice")
     return tuple(values)

@@ -104,17 +104,17 @@ def _trials(search: Search, how: SweepSettings, records: Records, cut_off: list[
     if how.search == "optuna":
         return how.trials, how.trials - len(ended), cut_off
     points = grid(search.space) if how.search == "grid" else random_points(search.space, how.trials, how.search_seed)
-    over = {text_of(one["point"]) for one in ended}
+    over = {text_of(record["point"]) for record in ended}
     missing = [point for point in points if text_of(point) not in over]
     return len(points), len(missing), missing
 
 
 def _concurrent(ray: Any, how: SweepSettings) -> int:
     """Number of trials at a time, as many as fit: an adaptive search that starts all points at once learns nothing."""
-    found = ray.cluster_resources()
-    fits = found.get("CPU", 1.0) / how.cpus
+    resources = ray.cluster_resources()
+    fits = resources.get("CPU", 1.0) / how.cpus
     if how.gpus:
-        fits = min(fits, found.get("GPU", 0.0) / how.gpus)
+        fits = min(fits, resources.get("GPU", 0.0) / how.gpus)
     return max(int(fits), 1)
 
 

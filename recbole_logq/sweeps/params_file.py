@@ -43,7 +43,7 @@ def _content(where: str, name: str, kind: str, text: str) -> dict[str, Any]:
         options = parse_value("choice", text)
         if not isinstance(options, list):
             raise RequestError(f"{where}: choice {text!r}: a list, such as [64,128]")
-        return {"choice": [parse_value(name, one) if isinstance(one, str) else one for one in options]}
+        return {"choice": [parse_value(name, option) if isinstance(option, str) else option for option in options]}
     if kind not in {"uniform", "loguniform", "quniform"}:
         raise RequestError(f"{where}: unknown kind {kind!r}; RecBole has choice, uniform, loguniform, quniform")
     parts = as_number(text.split(","))

@@ -69,27 +69,29 @@ class Progress:
     def line(self, record: Record) -> str:
         """A trial that is over, in words."""
         over = sum(one["status"] in ENDED for one in self.records.values())
-        said = f"{record['status']} after {record['epochs']} epochs"
+        outcome = f"{record['status']} after {record['epochs']} epochs"
         if record["best_score"] is not None:
-            said += f", {self.metric} {record['best_score']:.4f}"
+            outcome += f", {self.metric} {record['best_score']:.4f}"
         if record["status"] == "failed":
-            said = f"FAILED: {record['error']}"
-        return f"[{over}/{self.total}] {self.name}, trial {record['number']}: {said}; {shown(record['point'])}"
+            outcome = f"FAILED: {record['error']}"
+        return f"[{over}/{self.total}] {self.name}, trial {record['number']}: {outcome}; {shown(record['point'])}"
 
     def table(self) -> Table:
         """Trials that run, and the best of those that are over."""
-        over = [one for one in self.records.values() if one["status"] in ENDED]
-        running = [one for one in self.records.values() if one["status"] not in ENDED]
-        counts = ", ".join(f"{sum(one['status'] == kind for one in over)} {kind}" for kind in ENDED)
+        over = [record for record in self.records.values() if record["status"] in ENDED]
+        running = [record for record in self.records.values() if record["status"] not in ENDED]
+        counts = ", ".join(f"{sum(record['status'] == kind for record in over)} {kind}" for kind in ENDED)
         minutes = (time.time() - self.start) / 60
         table = Table(title=cell(f"{self.name}: {len(over)} of {self.total} trials ({counts}), {minutes:.1f} min"))
         for column in ("trial", "status", "epoch", self.metric, "parameters"):
             table.add_column(cell(column), overflow="fold")
         sign = -1 if self.bigger else 1
-        over.sort(key=lambda one: (one["best_score"] is None, sign * (one["best_score"] or 0.0)))
-        for one in [*running, *over[: max(_SHOWN - len(running), 3)]]:
-            score = "-" if one["best_score"] is None else f"{one['best_score']:.4f}"
-            table.add_row(str(one["number"]), one["status"], str(one["epochs"]), score, cell(shown(one["point"])))
+        over.sort(key=lambda record: (record["best_score"] is None, sign * (record["best_score"] or 0.0)))
+        for record in [*running, *over[: max(_SHOWN - len(running), 3)]]:
+            score = "-" if record["best_score"] is None else f"{record['best_score']:.4f}"
+            table.add_row(
+                str(record["number"]), record["status"], str(record["epochs"]), score, cell(shown(record["point"]))
+            )
         return table
 
 

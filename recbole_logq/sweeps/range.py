@@ -106,7 +106,7 @@ def checked_range(where: str, kind: str, values: Any) -> tuple[Any, ...]:
         values = [value if as_whole(value) is None else as_whole(value) for value in values]
     need = "[low, high, step]" if RANGES[kind] == 3 else "[low, high]"
     numbers = isinstance(values, list) and all(
-        isinstance(one, int | float) and not isinstance(one, bool) and math.isfinite(one) for one in values
+        isinstance(bound, int | float) and not isinstance(bound, bool) and math.isfinite(bound) for bound in values
     )
     if not numbers or len(values) != RANGES[kind]:
         raise RequestError(f"{where}: {kind}={values!r}: {need}, numbers")
@@ -115,7 +115,7 @@ def checked_range(where: str, kind: str, values: Any) -> tuple[Any, ...]:
         raise RequestError(f"{where}: {kind}={values!r}: low must be below high")
     if "log" in kind and low <= 0:
         raise RequestError(f"{where}: {kind}={values!r}: a logarithm needs low above 0")
-    if kind.endswith("randint") and not all(isinstance(one, int) for one in values):
+    if kind.endswith("randint") and not all(isinstance(bound, int) for bound in values):
         raise RequestError(f"{where}: {kind}={values!r}: whole numbers")
     if step and (step[0] <= 0 or any(abs(end / step[0] - round(end / step[0])) > 1e-9 for end in (low, high))):
         raise RequestError(f"{where}: {kind}={values!r}: low and high must be multiples of a step above 0")

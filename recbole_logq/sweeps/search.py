@@ -30,15 +30,15 @@ def random_points(space: Sequence[Parameter], count: int, seed: int) -> list[Poi
     import numpy as np
 
     state = np.random.RandomState(seed)
-    found: dict[str, Point] = {}
+    points: dict[str, Point] = {}
     for _ in range(20 * count):
         # All of them, so that one parameter's draw does not depend on another's value.
         drawn = {parameter.name: parameter.draw(state) for parameter in space}
         point = resolved(list(space), drawn)
-        found.setdefault(text_of(point), point)
-        if len(found) == count:
+        points.setdefault(text_of(point), point)
+        if len(points) == count:
             break
-    return list(found.values())
+    return list(points.values())
 
 
 def optuna_search(
@@ -119,7 +119,7 @@ def scheduler(asha: Asha | None, mode: str, epochs: int, ended: Sequence[Record]
     last = epochs - 1
     if asha is None or last < asha.grace_period:
         return FIFOScheduler()
-    found = ASHAScheduler(
+    halving = ASHAScheduler(
         time_attr=CLOCK,
         metric=METRIC,
         mode=mode,
@@ -130,7 +130,7 @@ def scheduler(asha: Asha | None, mode: str, epochs: int, ended: Sequence[Record]
     )
     for record in ended:
         trial = SimpleNamespace(trial_id=record["trial"])
-        found.on_trial_add(None, trial)
+        halving.on_trial_add(None, trial)
         for line in record["history"]:
-            found.on_trial_result(None, trial, line)
-    return found
+            halving.on_trial_result(None, trial, line)
+    return halving

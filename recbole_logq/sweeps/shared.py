@@ -53,14 +53,14 @@ class Prepared:
 
     def fits(self, config: Config) -> bool:
         """Whether a preparation under ``config`` would give the same."""
-        found = config.plain()
-        return all(_read(key, found.get(key)) == value for key, value in self.depends_on.items())
+        values = config.plain()
+        return all(_read(key, values.get(key)) == value for key, value in self.depends_on.items())
 
     def hand_over(self, config: Config) -> None:
         """Make everything refer to ``config``, and the random generators stand where preparation leaves them."""
         config.final_config_dict.update(self.changes)
-        for one in (self.data, *self.parts):
-            one.config = config
+        for dataset in (self.data, *self.parts):
+            dataset.config = config
         checkpoint.set_random_state(self.random)
 
 
@@ -100,6 +100,6 @@ def prepare(config: Config) -> Prepared:
         id_fingerprint(data),
         checkpoint.random_state(),
     )
-    for one in (data, *parts):
-        one.config = None
+    for part in (data, *parts):
+        part.config = None
     return prepared

@@ -7,7 +7,7 @@ from itertools import product
 from typing import Any
 
 from recbole_logq.errors import RequestError
-from recbole_logq.settings import nearest
+from recbole_logq.nearest import nearest
 from recbole_logq.sweeps.choice import Choice, checked_options
 from recbole_logq.sweeps.parameter import Parameter, Point
 from recbole_logq.sweeps.range import RANGES, Range, checked_range
@@ -27,15 +27,15 @@ def parse_space(given: Any, where: str = "space") -> list[Parameter]:
     """
     if not isinstance(given, dict) or not given:
         raise RequestError(f"{where}: what to vary, such as learning_rate: {{loguniform: [0.0001, 0.1]}}")
-    known: dict[str, Parameter] = {}
+    parameters: dict[str, Parameter] = {}
     for name, content in _flat(given):
-        if name in known:
+        if name in parameters:
             raise RequestError(f"{where}.{name} stands there twice: keep one")
         parameter = _parameter(f"{where}.{name}", name, content)
         for choice, allowed in parameter.when:
-            _check_condition(f"{where}.{name}", choice, allowed, known, set(dict(_flat(given))))
-        known[name] = parameter
-    return list(known.values())
+            _check_condition(f"{where}.{name}", choice, allowed, parameters, set(dict(_flat(given))))
+        parameters[name] = parameter
+    return list(parameters.values())
 
 
 def merged_space(low: dict[str, Any], high: dict[str, Any]) -> dict[str, Any]:
@@ -111,12 +111,12 @@ def grid(space: list[Parameter]) -> list[Point]:
         if values is None:
             raise RequestError(f"search=grid: {parameter.name} is {parameter.kind}; list its values with choice")
         axes.append([(parameter.name, value) for value in values])
-    found: list[Point] = []
+    points: list[Point] = []
     for combination in product(*axes):
         point = resolved(space, dict(combination))
-        if point not in found:
-            found.append(point)
-    return found
+        if point not in points:
+            points.append(point)
+    return points
 
 
 def resolved(space: list[Parameter], values: Mapping[str, Any]) -> Point:

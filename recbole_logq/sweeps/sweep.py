@@ -135,25 +135,25 @@ def _finish(plan: SweepPlan, folder: Path, configs: dict[str, Any]) -> dict[str,
     from recbole_logq.sweeps.sweep_results import write_best, write_results
     from recbole_logq.sweeps.winner import tested
 
-    found: list[dict[str, Any]] = []
+    results: list[dict[str, Any]] = []
     for search in plan.searches:
         config = configs[search.name]
         records = Records(folder_of(folder, search), bool(config["valid_metric_bigger"]))
         trials = records.ended()
-        one: dict[str, Any] = {"name": search.name, "model": search.model, "dataset": search.dataset}
-        one |= {"metric": str(config["valid_metric"]), "bigger": records.bigger, "winner": None, "best": None}
-        one |= {"test_result": None, "tested": None, "trials": trials}
+        result: dict[str, Any] = {"name": search.name, "model": search.model, "dataset": search.dataset}
+        result |= {"metric": str(config["valid_metric"]), "bigger": records.bigger, "winner": None, "best": None}
+        result |= {"test_result": None, "tested": None, "trials": trials}
         if winner := records.winner():
             best = records.folder / "best.yaml"
-            write_best(best, search, winner, one["metric"], plan)
+            write_best(best, search, winner, result["metric"], plan)
             test = tested(records.folder, winner, max(int(plan.how.cpus), 1), _data_path(search), _plugins(search))
-            one |= {"winner": winner["number"], "best": best.relative_to(folder).as_posix()}
-            one |= {"test_result": test["test_result"], "tested": test["how"]}
-        found.append(one)
-    content = {"title": plan.title, "how": plan.how.model_dump(), "searches": found}
-    overall, best_search = _overall(plan, found)
+            result |= {"winner": winner["number"], "best": best.relative_to(folder).as_posix()}
+            result |= {"test_result": test["test_result"], "tested": test["how"]}
+        results.append(result)
+    content = {"title": plan.title, "how": plan.how.model_dump(), "searches": results}
+    overall, best_search = _overall(plan, results)
     if overall is not None and best_search is not None:
-        winner = next(one for one in overall["trials"] if one["number"] == overall["winner"])
+        winner = next(trial for trial in overall["trials"] if trial["number"] == overall["winner"])
         write_best(folder / "best.yaml", best_search, winner, overall["metric"], plan)
     write_text(folder / "report.html", sweep_page(content, {search.name: search.space for search in plan.searches}))
     write_results(folder, content)
@@ -166,23 +166,23 @@ def _with_a_winner(content: dict[str, Any]) -> dict[str, Any]:
     Raises:
         WorkError: All trials failed.
     """
-    if all(one["winner"] is None for one in content["searches"]):
-        errors = [record["error"] for one in content["searches"] for record in one["trials"] if record["error"]]
+    if all(result["winner"] is None for result in content["searches"]):
+        errors = [record["error"] for result in content["searches"] for record in result["trials"] if record["error"]]
         raise WorkError(f"no trial ended well, see {content['folder']}; the first says: {errors[0] if errors else '-'}")
     return content
 
 
-def _overall(plan: SweepPlan, found: list[dict[str, Any]]) -> tuple[dict[str, Any] | None, Search | None]:
+def _overall(plan: SweepPlan, results: list[dict[str, Any]]) -> tuple[dict[str, Any] | None, Search | None]:
     """The search whose winner is the best by validation."""
 
-    def score(one: dict[str, Any]) -> float:
-        winner: Record = next(record for record in one["trials"] if record["number"] == one["winner"])
-        return float(winner["best_score"]) * (1 if one["bigger"] else -1)
+    def score(result: dict[str, Any]) -> float:
+        winner: Record = next(record for record in result["trials"] if record["number"] == result["winner"])
+        return float(winner["best_score"]) * (1 if result["bigger"] else -1)
 
-    there = [one for one in found if one["winner"] is not None]
-    if not there:
+    won = [result for result in results if result["winner"] is not None]
+    if not won:
         return None, None
-    best = max(there, key=score)
+    best = max(won, key=score)
     return best, next(search for search in plan.searches if search.name == best["name"])
 
 

@@ -28,19 +28,19 @@ def check(plan: SweepPlan) -> dict[str, Any]:
     from recbole_logq.data.prepare import fetch
     from recbole_logq.experiment.processes import of_one_process
 
-    found = {}
+    configs = {}
     for search in plan.searches:
         label = f"{search.name}: " if len(plan.searches) > 1 else ""
         try:
-            found[search.name] = _check(search, plan.how.gpus)
-            fetch(of_one_process(found[search.name]))
-            if found[search.name]["eval_step"] < 1:
+            configs[search.name] = _check(search, plan.how.gpus)
+            fetch(of_one_process(configs[search.name]))
+            if configs[search.name]["eval_step"] < 1:
                 raise RequestError("eval_step=0: trials are compared by their validation, set 1 or more")
         except RequestError as error:
             raise RequestError(f"{label}{error}") from error
-    _same_protocol(plan, found)
-    check_common_rows(list(found.items()))
-    return found
+    _same_protocol(plan, configs)
+    check_common_rows(list(configs.items()))
+    return configs
 
 
 def configuration(search: Search, point: Point, gpus: float, own: dict[str, Any] | None = None) -> Any:

@@ -69,14 +69,19 @@ def _trials(search: dict[str, Any], space: Sequence[Parameter]) -> tuple[list[st
     """Head and lines: a trial each, the best first, those without a score last."""
     sign = -1 if search["bigger"] else 1
     trials = sorted(
-        search["trials"], key=lambda one: (one["best_score"] is None, sign * (one["best_score"] or 0), one["number"])
+        search["trials"],
+        key=lambda record: (record["best_score"] is None, sign * (record["best_score"] or 0), record["number"]),
     )
     names = [parameter.name for parameter in space]
     lines = []
-    for one in trials:
-        cells = [Cell(str(one["number"]), key=one["number"]), _number(one["best_score"]), Cell(one["status"])]
-        cells += [_number(one["epochs"], whole_number=True), _number(one["train_cpu_seconds"])]
-        lines.append([*cells, *(_value(one["point"].get(name)) for name in names)])
+    for record in trials:
+        cells = [
+            Cell(str(record["number"]), key=record["number"]),
+            _number(record["best_score"]),
+            Cell(record["status"]),
+        ]
+        cells += [_number(record["epochs"], whole_number=True), _number(record["train_cpu_seconds"])]
+        lines.append([*cells, *(_value(record["point"].get(name)) for name in names)])
     return ["trial", search["metric"], "status", "epochs", "train CPU s", *names], lines
 
 

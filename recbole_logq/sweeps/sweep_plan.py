@@ -202,12 +202,12 @@ def _search(
 
 
 def _dotted(settings: dict[str, Any], prefix: str = "") -> set[str]:
-    found = set()
+    names = set()
     for key, value in settings.items():
-        found.add(f"{prefix}{key}")
+        names.add(f"{prefix}{key}")
         if isinstance(value, dict):
-            found |= _dotted(value, f"{prefix}{key}.")
-    return found
+            names |= _dotted(value, f"{prefix}{key}.")
+    return names
 
 
 def merged(settings: dict[str, Any], point: dict[str, Any]) -> dict[str, Any]:

@@ -52,13 +52,13 @@ def write_results(folder: Path, content: dict[str, Any]) -> None:
 
 
 def _csv(searches: Sequence[dict[str, Any]]) -> str:
-    names = list(dict.fromkeys(name for one in searches for record in one["trials"] for name in record["point"]))
+    names = list(dict.fromkeys(name for search in searches for record in search["trials"] for name in record["point"]))
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(["name", "model", "dataset", *_COLUMNS, "seconds", *names, "winner", "error"])
-    for one in searches:
-        for record in one["trials"]:
-            row = [one["name"], one["model"], one["dataset"], *(record[key] for key in _COLUMNS)]
+    for search in searches:
+        for record in search["trials"]:
+            row = [search["name"], search["model"], search["dataset"], *(record[key] for key in _COLUMNS)]
             row += [round(record["ended"] - record["started"], 3), *(record["point"].get(name, "") for name in names)]
-            writer.writerow([*row, record["number"] == one["winner"], record["error"] or ""])
+            writer.writerow([*row, record["number"] == search["winner"], record["error"] or ""])
     return buffer.getvalue()

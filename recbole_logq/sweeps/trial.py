@@ -73,9 +73,9 @@ def _forget_the_last() -> None:
 
 def reason(error: BaseException) -> str:
     """One line."""
-    known = isinstance(error, RequestError | WorkError)
+    is_ours = isinstance(error, RequestError | WorkError)
     text = " ".join(str(error).split()) or "no message"
-    return (text if known else f"{type(error).__name__}: {text}")[:500]
+    return (text if is_ours else f"{type(error).__name__}: {text}")[:500]
 
 
 def _own_folder(job: Job, text: str) -> Path:
@@ -99,12 +99,12 @@ def _train(point: Point, folder: Path, job: Job, prepared: Any, where: dict[str,
     import torch
     from ray import tune
 
-    from recbole_logq.experiment.run import Phases, begin
+    from recbole_logq.experiment.beginning import Phases, begin
     from recbole_logq.sweeps.sweep_check import configuration
 
     torch.set_num_threads(job.threads)
-    own = {"checkpoint_dir": str(folder / "saved")}
-    config = configuration(job.search, point, job.gpus, own)
+    overrides = {"checkpoint_dir": str(folder / "saved")}
+    config = configuration(job.search, point, job.gpus, overrides)
     shared = prepared is not None and prepared.fits(config)
     where["data"] = "shared" if shared else "own"
     if job.gpus:  # what Ray has set, and a configuration of RecBole's would set anew

@@ -108,18 +108,18 @@ class Records:
         otherwise; the earlier one of two that are equal. None where all failed."""
         ended = self.ended() if records is None else records
         for status in ("done", "stopped"):
-            found = [one for one in ended if one["status"] == status and one["best_score"] is not None]
-            if found:
+            candidates = [record for record in ended if record["status"] == status and record["best_score"] is not None]
+            if candidates:
                 sign = -1 if self.bigger else 1
-                return min(found, key=lambda one: (sign * one["best_score"], one["number"]))
+                return min(candidates, key=lambda record: (sign * record["best_score"], record["number"]))
         return None
 
     def keep_only(self, record: Record | None) -> None:
         """Remove the checkpoints of all trials that are over but this one: a sweep would fill the disk."""
         kept = None if record is None else record["folder"]
-        for one in self.ended():
-            if one["folder"] and one["folder"] != kept:
-                saved = inside(self.folder, f"{one['folder']}/saved")
+        for other in self.ended():
+            if other["folder"] and other["folder"] != kept:
+                saved = inside(self.folder, f"{other['folder']}/saved")
                 if saved is not None and saved.is_dir():
                     shutil.rmtree(saved, ignore_errors=True)
 
@@ -128,7 +128,7 @@ def add_line(record: Record, result: dict[str, Any]) -> None:
     """Take in what a trial has reported; one that started again reports its epochs again."""
     if "epoch" in result and not result.get("ended"):
         line = {key: result.get(key) for key in _LINE}
-        record["history"] = [one for one in record["history"] if one["epoch"] < line["epoch"]] + [line]
+        record["history"] = [earlier for earlier in record["history"] if earlier["epoch"] < line["epoch"]] + [line]
         record |= {"best_score": line["best_score"], "epochs": line["epoch"]}
         record |= {"train_cpu_seconds": line["train_cpu_seconds"], "best_epoch": _best_epoch(record["history"])}
     record |= {key: result[key] for key in ("folder", "node", "devices", "data") if result.get(key)}
@@ -154,4 +154,4 @@ def finish(record: Record, result: dict[str, Any], error: str | None) -> None:
 
 def _best_epoch(history: Sequence[dict[str, Any]]) -> int | None:
     best = history[-1]["best_score"]
-    return next((one["epoch"] - 1 for one in history if one["score"] == best), None)
+    return next((line["epoch"] - 1 for line in history if line["score"] == best), None)

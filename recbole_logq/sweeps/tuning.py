@@ -81,7 +81,7 @@ def tune_trials(task: Task, prepared: list[Any], tell: Tell) -> None:
         options["num_samples"] = task.missing
     else:
         param_space = {"point": tune.grid_search([text_of(point) for point in task.points])}
-    spent = sum(one["train_cpu_seconds"] or 0.0 for one in task.ended)
+    spent = sum(record["train_cpu_seconds"] or 0.0 for record in task.ended)
     budget = None if how.max_cpu_seconds is None else Budget(how.max_cpu_seconds, spent)
     relay = _Relay(tell)
     # Nothing is read back from what Tune stores: records are plain JSON, and Tune's own state is pickles.
@@ -159,8 +159,8 @@ class _Relay(tune.Callback):
             error = trial.get_pickled_error()
         if trial.trial_id not in self.running:  # it could not even be started
             self.on_trial_start(iteration, trials, trial)
-        said = f"its process was lost: {reason(error)}" if error else "its process was lost (out of memory?)"
-        self._ended(trial, said)
+        message = f"its process was lost: {reason(error)}" if error else "its process was lost (out of memory?)"
+        self._ended(trial, message)
 
 
 def _plain(result: dict[str, Any] | None) -> dict[str, Any]:

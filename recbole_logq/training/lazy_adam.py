@@ -12,7 +12,24 @@ def merge_rows(model: nn.Module) -> None:
     """Sum the duplicate rows of sparse gradients: a norm of them is wrong before."""
     for parameter in model.parameters():
         if parameter.grad is not None and parameter.grad.is_sparse:
-            parameter.grad = parameter.grad.coalesce()
+            parameter.grad = merged(parameter.grad)
+
+
+def merged(grad: Tensor) -> Tensor:
+    """A sparse gradient with every row once, duplicates summed.
+
+    On the CPU it has the rows that there are. Elsewhere the host would have to wait for their number, so it has as many
+    entries as before, and those that are left over are zeros of row 0.
+    """
+    if grad.device.type == "cpu" or grad.is_coalesced():
+        return grad.coalesce()
+    ids, values = grad._indices()[0], grad._values()
+    ordered, order = ids.sort()
+    first = torch.cat([torch.zeros_like(ordered[:1]), (ordered[1:] != ordered[:-1]).long()])
+    entry = first.cumsum(0)
+    sums = torch.zeros_like(values).index_add_(0, entry, values[order])
+    rows = torch.zeros_like(ids).scatter_(0, entry, ordered)
+    return torch.sparse_coo_tensor(rows.unsqueeze(0), sums, grad.shape, is_coalesced=True, check_invariants=False)
 
 
 class LazyAdam(torch.optim.Adam):
@@ -53,7 +70,7 @@ class LazyAdam(torch.optim.Adam):
             table.grad = None  # Adam leaves out what has no gradient
         super().step()
         for group, table, grad in tables:
-            table.grad = grad.coalesce()
+            table.grad = merged(grad)
             self._step_rows(group, table, table.grad.indices()[0], table.grad.values())
         return loss
 
@@ -72,4 +89,7 @@ class LazyAdam(torch.optim.Adam):
         # Corrections in float64: 1 - 0.999^1 has lost four digits in float32.
         first, second = ((1 - beta ** step.double()).to(grad.dtype) for beta in (beta1, beta2))
         update = mean.div_(first).div_(square.div_(second).sqrt_().add_(group["eps"]))
-        table.index_add_(0, rows, update, alpha=-group["lr"])
+        if isinstance(group["lr"], Tensor):  # a captured step reads the rate from the device
+            table.index_add_(0, rows, update.mul_(-group["lr"]))
+        else:
+            table.index_add_(0, rows, update, alpha=-group["lr"])

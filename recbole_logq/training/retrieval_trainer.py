@@ -11,12 +11,14 @@ from recbole.utils import set_color
 from torch.nn.utils.clip_grad import clip_grad_norm_
 from tqdm import tqdm
 
+from recbole_logq.data.batches.planned_batch import PlannedBatch
 from recbole_logq.errors import RequestError, WorkError
 from recbole_logq.evaluation.diagnostics import MAX_CATALOGUE, diagnose
 from recbole_logq.models.batch_rules import check_data, doubt_about_order, shortfall
 from recbole_logq.ranks import rank, sum_over_ranks, world_size
 from recbole_logq.terminal import bar_options
 from recbole_logq.training.divergence import FirstBadLoss, gone_wrong, temperature_warning
+from recbole_logq.training.fixed_step import FixedStep, why_not
 from recbole_logq.training.gradients import average_gradients
 from recbole_logq.training.lazy_adam import LazyAdam, merge_rows
 from recbole_logq.training.schedule import create_schedule, load_schedule
@@ -29,6 +31,7 @@ class RetrievalTrainer(Trainer):
     def __init__(self, config: Any, model: torch.nn.Module) -> None:
         super().__init__(config, model)
         self.schedule: Any = None
+        self.fixed_step: FixedStep | None = None
 
     def _build_optimizer(self, **kwargs: Any) -> torch.optim.Optimizer:
         scale = getattr(self.model.scorer, "log_scale", None)
@@ -57,6 +60,7 @@ class RetrievalTrainer(Trainer):
         if world_size() > 1:
             # Dropout differs between processes, and a resumed run draws the same again.
             torch.manual_seed((self.config["seed"] * 1_000_003 + epoch_idx) * 1_009 + rank())
+        self._plan_steps(train_data)
         train_data.start_epoch()
         model.statistics.reset()
         schedule = self._get_schedule(train_data.steps_per_epoch)
@@ -67,7 +71,12 @@ class RetrievalTrainer(Trainer):
         # In double precision: in single, a sum over millions of steps no longer takes in the loss of one.
         total, bad = torch.zeros((), dtype=torch.float64, device=self.device), FirstBadLoss(self.device)
         for step, batch in enumerate(batches, 1):
-            loss = self._train_batch(batch, scaler, schedule)
+            if isinstance(batch, PlannedBatch):
+                assert self.fixed_step is not None
+                loss = self.fixed_step(batch)
+                schedule.step()
+            else:
+                loss = self._train_batch(batch, scaler, schedule)
             total += loss
             # A process that stopped alone would leave the others waiting for it.
             if bad.add(step, loss) and world_size() == 1 and bad.step():
@@ -75,8 +84,28 @@ class RetrievalTrainer(Trainer):
         total = sum_over_ranks(total) / world_size()
         if not torch.isfinite(total):
             raise gone_wrong(self, "the training loss", epoch_idx, bad.step())
-        self._report(epoch_idx, train_data, batch)
+        self._report(epoch_idx, train_data, batch.make(batch.plan) if isinstance(batch, PlannedBatch) else batch)
         return float(model.statistics.loss)
+
+    def _plan_steps(self, train_data: Any) -> None:
+        """Before the first epoch: let steps have fixed shapes, where the settings ask for it and nothing is against it.
+
+        Raises:
+            RequestError: They ask for it, and something is.
+        """
+        asked = self.config["cuda_graph"]
+        if self.fixed_step is not None or not asked or (asked == "auto" and self.device.type != "cuda"):
+            return
+        reason = why_not(self.config, self.model, train_data)
+        if reason and asked != "auto":
+            raise RequestError(f"cuda_graph=true: {reason}; leave cuda_graph out")
+        if reason:
+            self.logger.info(f"steps are not captured (cuda_graph): {reason}")
+            return
+        train_data.least = max(self.model.sampler.asks_of_batch or 1, 1)
+        seed, amp = self.config["seed"] + 2, self.enable_amp
+        self.fixed_step = FixedStep(self.model, self.optimizer, self.device, seed, self.clip_grad_norm, amp)
+        self.logger.info("steps have fixed shapes" + (" and are one CUDA graph" if self.device.type == "cuda" else ""))
 
     def _train_batch(self, batch: Any, scaler: torch.amp.GradScaler, schedule: Any) -> torch.Tensor:
         """One optimizer step; the loss, on the device and not asked for."""

@@ -23,6 +23,7 @@ PLAN, SWEPT = "experiment/test_plan.py", "sweeps/test_sweep.py::test_from_the_fi
 PLANNED = "sweeps/test_sweep_plan.py::test_files_options_and_models_are_merged"
 TABLE, PAGE = "reliability/test_bad_requests.py::test_one_line_says_what_is_wrong", "audits/test_audit_page.py"
 REFUSED = "reliability/test_every_flag.py::test_a_flag_that_would_change_nothing_is_refused"
+FORMATS = "data/source/test_formats.py"
 LAB, EXPORT = "lab/test_command.py", "serving/test_export.py"
 
 FLAGS: dict[str, dict[str, str]] = {
@@ -88,6 +89,21 @@ FLAGS: dict[str, dict[str, str]] = {
         "item": f"{CONVERT}::test_rows_left_out_are_counted_by_reason",
         "time": f"{CONVERT}::test_times_become_seconds",
         "keep": f"{PAGE}::test_convert_from_the_command_line",
+        "where": f"{FORMATS}::test_conditions_that_make_no_sense",
+        "time_format": f"{FORMATS}::test_lists_in_text_and_dates_in_a_stated_form",
+        "file_order": f"{FORMATS}::test_sessions_in_a_folder_by_the_order_of_the_file",
+        "item_separator": f"{FORMATS}::test_lists_in_text_and_dates_in_a_stated_form",
+        "header": f"{FORMATS}::test_gowalla_and_lastfm_without_a_header",
+        "columns": f"{FORMATS}::test_on_the_command_line",
+        "items": f"{FORMATS}::test_on_the_command_line",
+        "items_id": f"{FORMATS}::test_on_the_command_line",
+        "items_columns": f"{FORMATS}::test_movielens_1m_as_it_comes",
+        "items_keep": f"{FORMATS}::test_on_the_command_line",
+        "users": f"{FORMATS}::test_movielens_1m_as_it_comes",
+        "users_id": f"{FORMATS}::test_movielens_1m_as_it_comes",
+        "users_columns": f"{FORMATS}::test_movielens_1m_as_it_comes",
+        "users_keep": f"{FORMATS}::test_movielens_1m_as_it_comes",
+        "value_separator": f"{FORMATS}::test_yelp_retailrocket_and_kion",
         "format": "reliability/test_every_flag.py::test_how_a_file_is_read",
         "quote": f"{CONVERT}::test_different_names_stay_different_for_recbole",
         "separator": "reliability/test_every_flag.py::test_how_a_file_is_read",

@@ -79,6 +79,7 @@ BROKEN: dict[str, tuple[str, dict[str, Any]]] = {  # rule: model and settings
     "pools, train_batch_size": ("TwoTowerUniform", {"pools": 9, "train_batch_size": 8}),
     "multi_positive, MAX_ITEM_LIST_LENGTH": ("SASRecLogQ", {"multi_positive": 9, "MAX_ITEM_LIST_LENGTH": 8}),
     "gradient_cache, train_batch_size, nproc": ("TwoTowerLogQ", {"gradient_cache": 8, "train_batch_size": 8}),
+    "kernel, loss, negatives.source, use_gpu": ("TwoTowerBPR", {"kernel": "torch"}),
     "negatives, options of a law, loss": ("TwoTowerMNS", {"negatives.law": "per_part", "loss": "sampled_softmax"}),
     "negatives.buckets, negatives.hashes": ("TwoTowerStreamingLogQ", {"negatives.buckets": 64}),
     "hits, negatives.source of distinct ids": (

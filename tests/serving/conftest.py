@@ -19,6 +19,18 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "history": ("TwoTowerLogQ", {"user_tower": "history", "max_history": 7, "eval_args": LEAVE_ONE_OUT}),
     "sasrec": ("SASRecLogQ", {"n_layers": 1}),
     "times": ("SASRecLogQ", {"n_layers": 1, "time": "both", "request_time": "known"}),
+    "towers-times": (
+        "TwoTowerLogQ",
+        {
+            "user_tower": "history",
+            "history_pooling": "attention",
+            "max_history": 7,
+            "time": "both",
+            "request_time": "known",
+            "time_context": ["hour", "weekday"],
+            "eval_args": LEAVE_ONE_OUT,
+        },
+    ),
     "features-ids": ("TwoTowerLogQ", {**FEATURES, "user_features": ["age", "occupation"], "mlp_sizes": [16]}),
     "features-history": (
         "TwoTowerLogQ",

@@ -21,6 +21,8 @@ from recbole_logq.serving.encoder import Encoder, write_encoder
 LENGTH = 10  # of `build`
 HISTORY_USERS = {"user_tower": "history", "eval_args": {"split": {"LS": "valid_and_test"}, "order": "TO"}}
 
+ASKED_TOWERS = {"request_time": "known", "time_context": ["weekday", "hour"]}
+
 
 def columns(model: Any, sizes: list[int]) -> dict[str, torch.Tensor]:
     """Rows with so many items of a history each, as the model reads them."""
@@ -56,6 +58,9 @@ def exported(made: tuple[Any, Any, Any], file: Path) -> tuple[Any, Encoder]:
         ("TwoTowerLogQ", HISTORY_USERS),
         ("TwoTowerLogQ", {**HISTORY_USERS, "max_history": LENGTH, "history_pooling": "attention", "mlp_sizes": [8]}),
         ("TwoTowerLogQ", {**HISTORY_USERS, "user_features": ["age", "occupation"], "item_features": ["class"]}),
+        ("TwoTowerLogQ", {**HISTORY_USERS, "time": "gaps", "max_history": LENGTH, "request_time": "unknown"}),
+        ("TwoTowerLogQ", {**HISTORY_USERS, **ASKED_TOWERS, "time": "both", "history_pooling": "attention"}),
+        ("TwoTowerLogQ", {**ASKED_TOWERS, "eval_args": HISTORY_USERS["eval_args"]}),
         ("TwoTowerLogQ", {"user_features": ["age"], "use_user_id": False, "similarity": "dot"}),
         ("SASRecLogQ", {"n_layers": 1, "positions": "learned", "similarity": "cosine", "temperature": 0.1}),
         ("SASRecLogQ", {"n_layers": 1, "block": "ligr", "feed_forward": "swiglu", "positions": "rotary"}),

@@ -11,7 +11,9 @@ import pytest
 import torch
 
 from recbole_logq.errors import RequestError
-from recbole_logq.serving.index import APPROXIMATE, ExactIndex, HnswIndex, check_index, to_l2
+from recbole_logq.serving.exact_index import ExactIndex
+from recbole_logq.serving.hnsw_index import HnswIndex, to_l2
+from recbole_logq.serving.index import APPROXIMATE, check_index
 from recbole_logq.serving.index_quality import compare_with_exact, recall
 
 N_ITEMS, SIZE, ROWS = 3000, 16, 40

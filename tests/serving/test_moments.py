@@ -134,3 +134,28 @@ def test_a_folder_asked_at_the_targets_time_is_the_test(
     assert "knows when it is asked" in card
     assert "seconds since 1970" in card
     assert "request_time known" in card
+
+
+@pytest.mark.slow
+def test_two_towers_asked_at_the_targets_time_are_the_test(
+    exported: Exported, checkpoint: Callable[[str], str], in_tmp: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from recbole_logq.experiment.restore import restore_own
+
+    folder = exported("towers-times")
+    retriever, restored = Retriever.load(folder), restore_own(checkpoint("towers-times"), use_gpu=False)
+    rows = next(iter(restored.loaders[2]))[0]
+    users = [str(token) for token in restored.parts[2].id2token("user_id", rows["user_id"])]
+    moments = rows["__asked"].tolist()
+    with torch.no_grad():
+        expected = restored.network.eval().queries(rows)
+    torch.testing.assert_close(retriever.queries(users, at=moments), expected, rtol=1e-5, atol=1e-5)
+    for later in (3_600.0, 86_400.0):  # another hour, another weekday
+        moved = retriever.queries(users, at=[moment + later for moment in moments])
+        assert float((moved - expected).abs().amax(1).min()) > 1e-4
+    assert main(["recommend", f"--model={folder}", f"--users={users[0]}", "--k=3", f"--at={moments[0]}"]) == 0
+    shown = capsys.readouterr().out
+    assert all(item in shown for item in retriever.recommend(users[:1], k=3, at=moments[0]).items[0])
+    words = ["--history=50,181", "--times=893286638,1998-04-30", "--k=2"]
+    assert main(["recommend", f"--model={folder}", *words]) == 0
+    assert "knows when it is asked" in (folder / "README.md").read_text(encoding="utf-8")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from recbole_logq.config import Config
-from recbole_logq.experiment.run import Phases, begin
+from recbole_logq.experiment.beginning import Phases, begin
 from recbole_logq.sweeps.shared import prepare
 from recbole_logq.sweeps.sweep_plan import merged
 

@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from recbole.data.interaction import Interaction
 
+from recbole_logq.data.batches.planned_batch import PlannedBatch
 from recbole_logq.data.batches.window_batch import WindowBatch
-from recbole_logq.data.dataset.event_times import TOKEN_TIMES
+from recbole_logq.data.dataset.event_times import ASKED, TIMES, TOKEN_TIMES, asks_when, last_times, reads_times
 from recbole_logq.data.dataset.exact_time import HISTORY_END
 from recbole_logq.data.dataset.feature_columns import feature_names
 from recbole_logq.data.dataset.histories import HISTORY, last_items, max_history
@@ -23,7 +24,13 @@ class TensorLoader:
     Args:
         config: Settings, of which ``train_batch_size``, ``shuffle`` and ``seed`` are read.
         dataset: The training part.
+
+    Attributes:
+        least: Training targets that a batch has at least to be planned, so that its shapes are those of all others;
+            None where batches are never planned. The trainer sets it.
     """
+
+    least: int | None = None
 
     def __init__(self, config: Any, dataset: Any) -> None:
         self.dataset = self._dataset = dataset
@@ -57,7 +64,7 @@ class TensorLoader:
     def __len__(self) -> int:
         return -(-self.n_rows // self.batch_size)
 
-    def __iter__(self) -> Iterator[Interaction]:
+    def __iter__(self) -> Iterator[Any]:
         for rows in self._batches():
             # Every process goes through the same order and takes its share of each batch.
             yield self.batch(rows[own_share(len(rows))])
@@ -74,7 +81,8 @@ class InteractionLoader(TensorLoader):
 
     The columns lie on the model's device, and so does an epoch's order: a step sends nothing there.
 
-    For a model that reads them, ``HISTORY`` is what the user had before the row's own interaction, ``[batch, length]``.
+    For a model that reads them, ``HISTORY`` is what the user had before the row's own interaction, ``[batch, length]``,
+    ``TIMES`` when, and ``ASKED`` the time of the row's own interaction.
     With ``segment_field`` every batch is of one segment; the batches of all segments come in random order.
     """
 
@@ -90,9 +98,14 @@ class InteractionLoader(TensorLoader):
             self._n_batches = int((-torch.div(-sizes, self.batch_size, rounding_mode="floor")).sum())
         if config["weight_field"]:
             columns[config["weight_field"]] = dataset.interaction_column(config["weight_field"])
+        if asks_when(config):
+            columns[ASKED] = dataset.interaction_column(dataset.time_field)
         self._columns = {field: column.to(self.device) for field, column in columns.items()}
         self._max_history = max_history(config)
+        self._times: tuple[torch.Tensor, torch.Tensor] | None = None
         if self._max_history:
+            if reads_times(config):
+                self._times = dataset.flat_times.to(self.device), dataset.times_before.to(self.device)
             end = dataset.inter_feat[HISTORY_END]
             start = torch.searchsorted(dataset.flat_users, dataset.inter_feat[dataset.uid_field])
             self._history = start.to(self.device), end.to(self.device)
@@ -115,11 +128,23 @@ class InteractionLoader(TensorLoader):
             return batches
         return [batches[i] for i in torch.randperm(len(batches), generator=self.generator).tolist()]
 
+    def __iter__(self) -> Iterator[Any]:
+        if self.least is None:
+            yield from super().__iter__()
+            return
+        for rows in self._batches():
+            # All but an epoch's last one have the same shape.
+            whole = len(rows) == self.batch_size >= self.least
+            yield PlannedBatch(rows, len(rows), self.batch) if whole else self.batch(rows)
+
     def batch(self, rows: torch.Tensor) -> Interaction:
         columns = {field: column[rows] for field, column in self._columns.items()}
         if self._max_history:
             start, end = (column[rows] for column in self._history)
             columns[HISTORY] = last_items(self._items, start, end, self._max_history)
+            if self._times is not None:
+                first = torch.maximum(start, end - self._max_history)
+                columns[TIMES] = last_times(*self._times, first, end, self._max_history)
         return Interaction(columns)
 
 

@@ -12,6 +12,7 @@ from recbole.data.interaction import Interaction
 from recbole.model.abstract_recommender import AbstractRecommender
 from recbole.utils import ModelType
 
+from recbole_logq.data.dataset.event_times import ASKED, TIMES, asks_when, last_times, reads_times
 from recbole_logq.data.dataset.exact_time import HISTORY_END
 from recbole_logq.data.dataset.feature_columns import feature_names
 from recbole_logq.data.dataset.histories import HISTORY, last_items, max_history
@@ -32,8 +33,9 @@ class RankingLoader(FullSortEvalDataLoader):
     A row is a user with all targets (general models) or one target (sequential models). With ``filter_history`` the
     scores of everything the user had before the first target are taken out of the ranking, targets excepted. Under a
     random split, where no target comes before another, that is everything in the earlier parts. A model that reads
-    histories gets the last items before the first target as ``HISTORY``, one that reads ``context_features`` those of
-    the first target (under a random split, of one of them).
+    histories gets the last items before the first target as ``HISTORY`` and, if it reads them, their times; one that
+    reads ``context_features`` or knows when it is asked, those and the time of the first target (under a random split,
+    of one of them).
 
     ``eval_batch_size`` is a number of scores, as in RecBole: a block has rows for that many, or for
     ``SCORES_PER_BLOCK`` if that is more. It means nothing for the own models' metrics of the best items: their items
@@ -66,10 +68,14 @@ class RankingLoader(FullSortEvalDataLoader):
             self._target_rows = torch.div(pairs, dataset.item_num, rounding_mode="floor")
             self._target_items = pairs % dataset.item_num
             self._user_rows = dataset.join(Interaction({self.uid_field: self._row_users}))
-            if context := feature_names(config, "context_features"):
+            context = feature_names(config, "context_features")
+            if context or asks_when(config):
                 first = self._first_rows(rows, row_of)
                 self._user_rows.update(Interaction({field: rows[field][first] for field in context}))
+                if asks_when(config):
+                    self._user_rows.update(Interaction({ASKED: rows[dataset.time_field][first]}))
         self._max_history = max_history(config)
+        self._reads_times = bool(self._max_history) and reads_times(config)
         if self.filter_history or self._max_history:
             self._find_history(dataset, earlier)
         self.sample_size = len(self._row_users)
@@ -144,6 +150,10 @@ class RankingLoader(FullSortEvalDataLoader):
         if self._max_history:
             start, end = self._start[first:last], self._end[first:last]
             rows.update(Interaction({HISTORY: last_items(self._history_items, start, end, self._max_history)}))
+            if self._reads_times:
+                data, start = self._dataset, torch.maximum(start, end - self._max_history)
+                seen = last_times(data.flat_times, data.times_before, start, end, self._max_history)
+                rows.update(Interaction({TIMES: seen}))
         low, high = torch.searchsorted(self._target_rows, torch.tensor([first, last]))
         target_rows, target_items = self._target_rows[low:high] - first, self._target_items[low:high]
         history = self._history(first, last, target_rows, target_items) if self.filter_history else None

@@ -25,8 +25,18 @@ DEFAULT_BUCKETS: int = SASRecSettings.model_fields["time_buckets"].default
 
 
 def reads_times(config: Any) -> bool:
-    """Whether the model sees when things happened."""
+    """Whether the model sees when the items of a history were had."""
     return config["time"] not in (None, "none")
+
+
+def needs_times(config: Any) -> bool:
+    """Whether the model sees any times: those of a history, or that of the request alone."""
+    return reads_times(config) or bool(config["time_context"])
+
+
+def asks_when(config: Any) -> bool:
+    """Whether the model sees when it is asked."""
+    return config["request_time"] == "known" and needs_times(config)
 
 
 def unit_of(latest: float) -> str | None:
@@ -57,7 +67,7 @@ def last_times(times: Tensor, before: Tensor, start: Tensor, end: Tensor, length
         end: Event before which they end; int64 ``[rows]``.
         length: Items of a row at most.
     """
-    position = start[:, None] + torch.arange(length)
+    position = start[:, None] + torch.arange(length, device=start.device)
     seen = times[position.clamp_max(len(times) - 1)].where(position < end[:, None], 0.0)
     return torch.cat((before[start.clamp_max(len(times) - 1)][:, None], seen), 1)
 
@@ -68,31 +78,33 @@ def training_gaps(users: Tensor, times: Tensor, targets: Tensor) -> tuple[Tensor
     Args:
         users: User of each event, grouped; int64 ``[events]``.
         times: Time of each event, in order; float64 ``[events]``.
-        targets: Events that are training targets; int64 ``[targets]``. None is a user's first.
+        targets: Events that are training targets; int64 ``[targets]``. A user's first has no gap.
     """
     first = torch.searchsorted(users, users[targets])
-    return times[targets] - times[targets - 1], float((times[targets] - times[first]).max())
+    targets, first = targets[targets > first], first[targets > first]
+    longest = float((times[targets] - times[first]).max()) if len(targets) else 0.0
+    return times[targets] - times[targets - 1], longest
 
 
 def check_times(values: dict[str, Any], given: dict[str, Any]) -> None:
     """Refuse settings of time that change nothing, or that the data has no exact times for.
 
     Args:
-        values: The final settings of a model with a setting ``time``.
+        values: The final settings of a model with a setting ``time``, and perhaps ``time_context``.
         given: Settings that the user set.
 
     Raises:
         RequestError: The settings do not fit each other; one line names what to set instead.
     """
-    if values["time"] == "none":
-        if given.get("time_buckets", DEFAULT_BUCKETS) != DEFAULT_BUCKETS:
-            raise RequestError(
-                f"time_buckets={given['time_buckets']}: set time=gaps, bias or both too, or leave it out"
-            )
+    if values["time"] == "none" and given.get("time_buckets", DEFAULT_BUCKETS) != DEFAULT_BUCKETS:
+        raise RequestError(f"time_buckets={given['time_buckets']}: set time=gaps, bias or both too, or leave it out")
+    if values["time"] == "none" and not values.get("time_context"):
         return
+    key = "time_context" if values["time"] == "none" else "time"
+    reader = f"{key}={values[key]}"
     if values["recbole_order"]:
-        raise RequestError(f"recbole_order=true with time={values['time']}: RecBole's times are rounded; leave one out")
+        raise RequestError(f"recbole_order=true with {reader}: RecBole's times are rounded; leave one out")
     if values["TIME_FIELD"] in (values.get("numerical_features") or []):
         raise RequestError(
-            f"numerical_features: time={values['time']} reads {values['TIME_FIELD']} as it is in the file, leave it out"
+            f"numerical_features: {reader} reads {values['TIME_FIELD']} as it is in the file, leave it out"
         )

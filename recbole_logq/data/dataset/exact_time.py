@@ -7,6 +7,7 @@ stays 64 bits wide, every sort is stable, and ties keep file order.
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ import torch
 from recbole.data.interaction import Interaction
 from recbole.utils import FeatureType, ModelType
 
-from recbole_logq.data.dataset.event_times import reads_times
+from recbole_logq.data.dataset.event_times import needs_times, times_before, training_gaps
 from recbole_logq.data.dataset.feature_columns import SUFFIX, feature_names
 from recbole_logq.data.dataset.group_splits import order_by, stable_order
 from recbole_logq.data.dataset.item_counts import depends_on_times
@@ -63,7 +64,7 @@ class ExactTimeMixin(ReadyMadeMixin):
     def _fill_nan(self) -> None:
         # RecBole puts the mean in place of a missing time, which moves the interaction into the middle.
         ordered = self._order_matters() and self.time_field in self.inter_feat
-        if self._time_matters() or ordered or reads_times(self.config):
+        if self._time_matters() or ordered or needs_times(self.config):
             self._check_time()
         if field := observed_field(self.config):
             # Before floats are normalised: the threshold is meant as the file has it.
@@ -200,6 +201,17 @@ class ExactTimeMixin(ReadyMadeMixin):
         if len(rows) == len(self.inter_feat):  # DIEN makes rows of its own
             self.inter_feat.update(Interaction({HISTORY_END: rows}))
 
+    @cached_property
+    def times_before(self) -> torch.Tensor:
+        """Time of the event before each of :attr:`flat_items`, NaN for a user's first; float64 ``[interactions]``."""
+        assert self.flat_times is not None
+        return times_before(self.flat_users, self.flat_times)
+
+    def training_gaps(self) -> tuple[torch.Tensor, float]:
+        """See :func:`~recbole_logq.data.dataset.event_times.training_gaps`; of a training part."""
+        assert self.flat_times is not None
+        return training_gaps(self.flat_users, self.flat_times, self.inter_feat[HISTORY_END])
+
     def training_pairs(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Users and the items that training knows of them, of a training part; both int64 ``[pairs]``."""
         return self.inter_feat[self.uid_field], self.inter_feat[self.iid_field]
@@ -225,7 +237,7 @@ class ExactTimeMixin(ReadyMadeMixin):
             self.flat_parts = self.part_of_row[order]
         elif self.config["MODEL_TYPE"] == ModelType.SEQUENTIAL and depends_on_times(self.config["eval_args"]):
             self.flat_times = self.inter_feat[self.time_field][order]
-        if reads_times(self.config):
+        if needs_times(self.config):
             self.flat_times = self.inter_feat[self.time_field][order]
 
     def _target_positions(self) -> torch.Tensor:

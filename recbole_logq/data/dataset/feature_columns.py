@@ -47,6 +47,10 @@ def check_features(values: dict[str, Any]) -> None:
                 f"context_features: {name} is known only after the interaction; name what a request knows, such as the "
                 "hour or the device"
             )
+        if name == values["TIME_FIELD"] and values["request_time"] != "known":
+            raise RequestError(
+                f"context_features: {name} is the time of the request itself, set request_time=known, or leave it out"
+            )
     _check_ids(values)
 
 

@@ -10,14 +10,7 @@ from recbole.data.dataset import SequentialDataset
 from recbole.data.interaction import Interaction
 from recbole.utils import FeatureSource, FeatureType
 
-from recbole_logq.data.dataset.event_times import (
-    ASKED,
-    TIMES,
-    last_times,
-    reads_times,
-    times_before,
-    training_gaps,
-)
+from recbole_logq.data.dataset.event_times import ASKED, TIMES, asks_when, last_times, reads_times
 from recbole_logq.data.dataset.exact_time import HISTORY_END, ExactTimeMixin
 from recbole_logq.data.dataset.group_splits import take
 from recbole_logq.data.dataset.histories import last_items
@@ -65,7 +58,7 @@ class SequenceDataset(ExactTimeMixin, SequentialDataset):
         if self.reads_times:
             seen = last_times(self.flat_times, self.times_before, end - length, end, self.max_item_list_len)
             rows.update(Interaction({TIMES: seen}))
-            if self.config["request_time"] == "known":
+            if asks_when(self.config):
                 rows.update(Interaction({ASKED: self.flat_times[end]}))
         return self.join(rows) if join else rows
 
@@ -73,15 +66,6 @@ class SequenceDataset(ExactTimeMixin, SequentialDataset):
     def reads_times(self) -> bool:
         """Whether rows have times."""
         return reads_times(self.config)
-
-    @cached_property
-    def times_before(self) -> torch.Tensor:
-        """Time of the event before each of :attr:`flat_items`, NaN for a user's first; float64 ``[interactions]``."""
-        return times_before(self.flat_users, self.flat_times)
-
-    def training_gaps(self) -> tuple[torch.Tensor, float]:
-        """See :func:`~recbole_logq.data.dataset.event_times.training_gaps`; of a training part."""
-        return training_gaps(self.flat_users, self.flat_times, self.inter_feat[HISTORY_END])
 
     @cached_property
     def windows(self) -> Windows:

@@ -78,6 +78,11 @@ class Windows:
         return int((self._targets_before[start + self.size[index]] - self._targets_before[start]).sum())
 
     @property
+    def n_tokens(self) -> int:
+        """Positions in all windows together, however they are cut."""
+        return int((self._last - self._first + 1).sum())
+
+    @property
     def expected_n_windows(self) -> int:
         """Windows, averaged over random cuts and rounded."""
         return round(self._windows_times_length / self.length)

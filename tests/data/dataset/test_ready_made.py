@@ -27,7 +27,7 @@ CE: dict[str, Any] = {"train_neg_sample_args": None}
 MODELS: list[tuple[str, dict[str, Any]]] = [
     ("TwoTowerLogQ", {}),
     ("TwoTowerLogQ", HISTORIES),
-    ("TwoTowerLogQ", {"context_features": ["timestamp"]}),
+    ("TwoTowerLogQ", {"context_features": ["timestamp"], "request_time": "known"}),
     ("SASRecLogQ", {}),
     ("BPR", {}),
     ("SASRec", CE),

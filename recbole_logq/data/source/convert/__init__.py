@@ -1,27 +1,27 @@
-"""Delimited text, JSON Lines, Parquet or one sequence a line, to RecBole's atomic files: streamed, and what is left out
-is counted."""
+"""Delimited text, JSON, Parquet or one sequence a line, to RecBole's atomic files: streamed, and what is left out is
+counted."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from recbole_logq.data.source.convert.atomic_rows import Rows, rows_of
-from recbole_logq.data.source.convert.columns import choose_columns
 from recbole_logq.data.source.convert.conversion_report import Report
+from recbole_logq.data.source.convert.feature_rows import VALUE_SEPARATOR, FeatureTable, feature_rows
+from recbole_logq.data.source.convert.interactions import Interactions
 from recbole_logq.data.source.convert.sequences import HEADER, sequence_rows
-from recbole_logq.data.source.convert.writing import write_atomic
-from recbole_logq.data.source.known_datasets import PACKAGED
+from recbole_logq.data.source.convert.target_folder import check_folder, check_name
+from recbole_logq.data.source.convert.writing import move_into, write_rows
 from recbole_logq.data.source.tables import kind_of, open_table
-from recbole_logq.data.source.tables.content import Content, look_at
+from recbole_logq.data.source.tables.content import Content
 from recbole_logq.data.source.tables.delimited import SEPARATORS
+from recbole_logq.data.source.tables.inputs import find_inputs
 from recbole_logq.errors import RequestError
-from recbole_logq.files import failed_write, not_written, same_file
+from recbole_logq.files import failed_write, not_written, same_file, scratch_folder
 from recbole_logq.settings import DATA_PATH
 
 FORMATS = ("csv", "json", "parquet", "sequences")
-# What Windows keeps for itself, whatever stands behind a dot: a dataset should not depend on where it was made.
-_RESERVED = {"con", "prn", "aux", "nul"} | {f"{port}{number}" for port in ("com", "lpt") for number in range(1, 10)}
 
 
 def convert(
@@ -34,29 +34,50 @@ def convert(
     item: str | None = None,
     time: str | None = None,
     keep: dict[str, str] | None = None,
+    where: str | Sequence[str] | None = None,
+    time_format: str | None = None,
+    file_order: bool = False,
+    item_separator: str | None = None,
     separator: str | None = None,
     quote: str | None = None,
     encoding: str | None = None,
+    header: bool | None = None,
+    columns: Sequence[str] | None = None,
+    items: str | Path | FeatureTable | None = None,
+    users: str | Path | FeatureTable | None = None,
+    value_separator: str | None = None,
     overwrite: bool = False,
 ) -> Report:
-    """Write ``<data_path>/<dataset>/<dataset>.inter``.
+    """Write ``<data_path>/<dataset>/<dataset>.inter``, and ``.item`` and ``.user`` beside it from tables of these.
 
     Args:
-        source: The file to read; text may be compressed (gzip, bzip2, xz, zstd).
+        source: The input: a file, a folder, a pattern such as ``part-*.csv``, a zip archive or a place in one
+            (``archive.zip/ratings.csv``); text may be compressed (gzip, bzip2, xz, zstd).
         dataset: The name that ``--dataset`` will use.
         data_path: The folder of the datasets.
-        format: ``csv`` (with a header, whatever the separator), ``json`` (JSON Lines), ``parquet`` or ``sequences``
-            (one user a line: the user, then items in time order, separated by blanks; positions become times); from
-            the content and the suffix when None.
+        format: ``csv`` (whatever the separator), ``json`` (JSON Lines, an array of objects, or Python's literals a
+            line), ``parquet`` or ``sequences`` (one user a line: the user, then items in time order, separated by
+            blanks; positions become times); from the content and the suffix when None.
         user: Column of user ids; guessed from its name when None.
-        item: Column of item ids; likewise.
+        item: Column of item ids; likewise. Where it holds lists, a row becomes one interaction an item, and times and
+            kept columns that are lists go with them.
         time: Column of times (a number of seconds, milli-, micro- or nanoseconds since 1970, or a date as ISO 8601
             writes it; both become seconds); guessed when None, and left out when nothing looks like it.
         keep: Further columns with their atomic type, such as ``{"rating": "float"}``; a rating is kept unasked.
+        where: conditions that a row fulfils, ``COLUMN=VALUE``, or with ``!=``, ``>``, ``>=``, ``<``, ``<=``.
+        time_format: form of the dates in the codes of strftime, such as ``%d/%m/%Y %H:%M``.
+        file_order: whether the order of the rows stands for the time.
+        item_separator: separator of the items in a text that lists them.
         separator: separator of the columns of a CSV; from its first line when None.
         quote: ``double``, ``single`` or ``none``: what stands around fields of a CSV. When None, ``double``, but
             ``none`` where tabs separate the columns.
         encoding: encoding of text; UTF-8 when None. A byte order mark wins.
+        header: whether the first line of CSVs names their columns; true when None, but not where ``columns`` do.
+        columns: names of the columns of a CSV without a header; 1, 2, ... when None.
+        items: table of items, likewise an input; its columns become those of the ``.item`` file. A
+            :class:`FeatureTable` says more of it.
+        users: table of users, for the ``.user`` file.
+        value_separator: separator of several values in a text of these tables; ``|`` when None.
         overwrite: Whether a dataset of that name may be replaced, if it is interactions alone: files of users, items
             or parts that belong to the old ones are never left beside new ones, nor taken away.
 
@@ -67,93 +88,83 @@ def convert(
         RequestError: The file, its columns or the target do not fit the request.
         WorkError: Writing failed; nothing is left behind.
     """
-    source, folder = Path(source), Path(data_path) / dataset
-    _check_name(dataset)
-    if not source.is_file():
-        raise RequestError(f"input={source}: no such file")
+    folder = Path(data_path) / dataset
+    check_name(dataset)
+    contents = find_inputs(source, encoding)
     target = folder / f"{dataset}.inter"
-    if same_file(source, target):
-        raise RequestError(f"input={source} is what would be written: give another --dataset")
-    _check_folder(folder, target, overwrite)
+    tables = {
+        id_field: table if isinstance(table, FeatureTable) else FeatureTable(table)
+        for id_field, table in (("item_id", items), ("user_id", users))
+        if table is not None
+    }
+    targets = {id_field: folder / f"{dataset}.{id_field.removesuffix('_id')}" for id_field in tables}
+    for content in contents:
+        if same_file(content.path, target):
+            raise RequestError(f"input={source} is what would be written: give another --dataset")
+    check_folder(folder, target, overwrite, {target.name, *(file.name for file in targets.values())})
     if format is not None and format not in FORMATS:
         raise RequestError(f"format={format!r}: one of {', '.join(FORMATS)}")
-    content = look_at(source, encoding)
-    format = format or _guess_format(content, is_delimited=separator is not None or quote is not None)
+    format = format or _guess_format(contents[0], is_delimited=not (separator is quote is columns is header is None))
     report = Report(str(source), str(target), {})
-    text_options = {"separator": separator, "quote": quote, "encoding": encoding}
-    for name, value in text_options.items():
+    text: dict[str, Any] = {"separator": separator, "quote": quote, "encoding": encoding}
+    for name, value in {**text, "header": header, "columns": columns}.items():
         if value is not None and name not in _OPTIONS[format]:
             raise RequestError(f"{name}={value!r}: {source} is read as {format}, which has none; leave it out")
+    wanted = {"user_id": user, "item_id": item, "timestamp": time}
+    options: dict[str, Any] = {"keep": keep, "where": where, "time_format": time_format}
+    options["item_separator"] = item_separator
     if format == "sequences":
-        if user or item or time or keep:
-            raise RequestError("format=sequences has no columns: leave user, item, time and keep out")
-        header, batches = HEADER, sequence_rows(content, report)
+        if any(wanted.values()) or any(options.values()) or file_order:
+            raise RequestError(
+                f"format=sequences has no columns, and items in time order: leave user, item, time, file_order, "
+                f"{', '.join(options)} out"
+            )
+        first_line, batches = HEADER, sequence_rows(contents, report)
     else:
-
-        def bad_row(line: int, reason: str) -> None:
-            report.read += 1
-            report.drop(reason, 1)
-
-        table = open_table(source, format, bad_row=bad_row, separator=separator, quote=quote, encoding=encoding)
-        wanted = {"user_id": user, "item_id": item, "timestamp": time}
-        columns = choose_columns(table.names, wanted, keep or {}, source)
-        report.columns = {target: f"{column.source} ({column.reason})" for target, column in columns.items()}
-        if "timestamp" not in columns:
-            report.note("no time column was found: sequential models need one, name it with --time=COLUMN")
-        header = [f"{target}:{column.kind}" for target, column in columns.items()]
-
-        def all_rows() -> Iterator[Rows]:
-            yield from rows_of(table, columns, source, report)
-            used = {column.source for column in columns.values()}
-            report.left_out = [name for name in table.names if name not in used]
-            report.notes += table.notes
-
-        batches = all_rows()
+        names = column_names(header, columns, "columns")
+        table = open_table(contents, format, bad_row=report.bad_row, columns=names, **text)
+        chosen = Interactions(table, str(source), report, wanted, file_order=file_order, **options)
+        first_line, batches = chosen.header, chosen.rows()
     try:
-        write_atomic(folder, target, header, batches, report)
+        with scratch_folder(folder.parent, folder.name) as scratch:
+            for id_field, features in tables.items():
+                part = Report(str(features.source), str(targets[id_field]), {}, unit=features.unit(id_field))
+                names = column_names(header, features.columns, f"{part.unit}_columns")
+                inputs = find_inputs(features.source, encoding)
+                if features.columns is not None and (kind := kind_of(inputs[0])) != "csv":
+                    raise RequestError(
+                        f"{part.unit}_columns: {features.source} is {kind}, which names its columns itself"
+                    )
+                opened = open_table(inputs, bad_row=part.bad_row, columns=names, **text)
+                rows = feature_rows(opened, id_field, features, value_separator or VALUE_SEPARATOR, part)
+                write_rows(scratch / targets[id_field].name, *rows, part)
+                report.features.append(part)
+            write_rows(scratch / target.name, first_line, batches, report)
+            move_into(scratch, folder)
     except OSError as error:
         raise not_written(folder, failed_write(error) or error, "set --data_path=FOLDER") from error
     return report
 
 
+def column_names(header: bool | None, columns: Sequence[str] | None, flag: str) -> Sequence[str] | None:
+    """Names of columns without a header, empty where they are numbers; None where there is a header.
+
+    Raises:
+        RequestError: There are names and a header, or names that are alike.
+    """
+    if columns is not None and header:
+        raise RequestError(f"{flag}: they name the columns of a file without a header, and header=true")
+    if columns is not None and (not columns or len(set(columns)) < len(columns) or not all(columns)):
+        raise RequestError(f"{flag}={list(columns)}: a name for each column, each another one")
+    return columns if columns is not None else [] if header is False else None
+
+
 _OPTIONS = {
-    "csv": {"separator", "quote", "encoding"},
+    "csv": {"separator", "quote", "encoding", "header", "columns"},
     "json": {"encoding"},
     "parquet": set(),
     "sequences": {"encoding"},
 }
-
-
-def _check_folder(folder: Path, target: Path, overwrite: bool) -> None:
-    """Refuse to write into a folder where something else is, or where files of other interactions would stay."""
-    if not folder.is_dir():
-        if folder.exists() or folder.is_symlink():
-            raise RequestError(f"{folder} is no folder: give another --dataset")
-        return
-    names = sorted(path.name for path in folder.iterdir())
-    companions = [name for name in names if name.startswith(f"{folder.name}.") and name != target.name]
-    if names and not target.exists():
-        raise RequestError(
-            f"{folder} holds {names[0]} and no {target.name}, so there is no dataset to replace: give another "
-            "--dataset, or take out what is there"
-        )
-    if names and not overwrite:
-        raise RequestError(f"{folder} exists already: give another --dataset, or set --overwrite=true to replace it")
-    if companions:
-        raise RequestError(
-            f"{folder} also holds {', '.join(companions)}, of the interactions that would be replaced and read with "
-            "the new ones: take them out, and put back what fits the new ones, or give another --dataset"
-        )
-
-
-def _check_name(dataset: str) -> None:
-    plain = dataset and not set(dataset) & set('/\\:*?"<>|') and dataset.isprintable()
-    if not plain or dataset.startswith(".") or dataset != dataset.rstrip(". "):
-        raise RequestError(f"dataset={dataset!r}: give a plain name")
-    if dataset.split(".")[0].lower() in _RESERVED:
-        raise RequestError(f"dataset={dataset!r}: no folder can have that name on Windows, give another")
-    if dataset == PACKAGED:
-        raise RequestError(f"dataset={dataset}: RecBole always reads its own copy under that name, give another")
 
 
 def _guess_format(content: Content, is_delimited: bool) -> str:

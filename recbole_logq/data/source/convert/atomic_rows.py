@@ -14,8 +14,8 @@ from recbole_logq.data.source.convert.columns import Column
 from recbole_logq.data.source.convert.conversion_report import Report
 from recbole_logq.data.source.convert.names import Names
 from recbole_logq.data.source.convert.number_text import floats, written
-from recbole_logq.data.source.tables import Table
 from recbole_logq.data.source.tables.cell_text import holds_lists, lists_of_texts, plain, texts
+from recbole_logq.data.source.tables.table import Table
 from recbole_logq.errors import RequestError
 
 ROWS_PER_BATCH = 1 << 18
@@ -24,7 +24,9 @@ Rows = dict[str, list[str]]
 """Columns of an atomic file as they are written."""
 
 
-def rows_of(table: Table, columns: dict[str, Column], source: Path, report: Report) -> Iterator[Rows]:
+def rows_of(
+    table: Table, columns: dict[str, Column], source: Path, report: Report, time_format: str | None = None
+) -> Iterator[Rows]:
     """Batches of the rows that have a user, an item and, where there is such a column, a time.
 
     Args:
@@ -32,11 +34,12 @@ def rows_of(table: Table, columns: dict[str, Column], source: Path, report: Repo
         columns: columns of the atomic file.
         source: Its file, for errors.
         report: Report that counts what was left out.
+        time_format: form of dates, as :class:`Clock` takes it.
 
     Raises:
         RequestError: A column does not hold what it is to become.
     """
-    clock = Clock(source, report)
+    clock = Clock(source, report, time_format)
     names = {target: Names(target, report) for target, column in columns.items() if "token" in column.kind}
     blank = dict.fromkeys(columns, 0)
     for batch in table.batches([column.source for column in columns.values()], ROWS_PER_BATCH):

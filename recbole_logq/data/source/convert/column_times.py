@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +27,11 @@ class Clock:
     Args:
         source: The file, for errors.
         report: Report that says what the times were.
+        form: form of dates in the codes of strftime (``%d/%m/%Y %H:%M``); numbers or ISO 8601 when None.
     """
 
-    def __init__(self, source: Path, report: Report) -> None:
-        self.source, self.report = source, report
+    def __init__(self, source: Path, report: Report, form: str | None = None) -> None:
+        self.source, self.report, self.form = source, report, form
         self.divisor: float | None = None
         self.dates = False
 
@@ -44,6 +46,8 @@ class Clock:
         """
         cells = plain(cells)
         kind = cells.type
+        if self.form is not None:
+            return self._of_form(cells)
         if kinds.is_date(kind):
             cells = cells.cast(pa.timestamp("s"))
         if kinds.is_date(kind) or kinds.is_timestamp(kind):
@@ -55,10 +59,23 @@ class Clock:
         if self.divisor is None:
             self._decide(cells, numbers)
         if self.dates:
-            parsed = pd.to_datetime(_series(cells), utc=True, errors="coerce", format="ISO8601")
-            seconds = (parsed - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(seconds=1)
-            return seconds.to_numpy(np.float64, na_value=np.nan)
+            return _since_1970(pd.to_datetime(_series(cells), utc=True, errors="coerce", format="ISO8601"))
         return numbers / (self.divisor or 1.0)
+
+    def _of_form(self, cells: Any) -> np.ndarray:
+        if kinds.is_date(cells.type) or kinds.is_timestamp(cells.type):
+            raise RequestError(f"time_format={self.form}: the file has {cells.type} there already, leave it out")
+        texts = _series(cells)
+        try:
+            found = _since_1970(pd.to_datetime(texts, utc=True, errors="coerce", format=self.form))
+        except (ValueError, re.error) as error:
+            raise RequestError(f"time_format={self.form}: {' '.join(str(error).split())}") from error
+        filled = texts.dropna()
+        if not self.dates and len(filled) and np.isnan(found).all():
+            raise RequestError(f"time_format={self.form}: {self.source} has times such as {filled.iloc[0][:40]!r}")
+        self.dates = self.dates or bool(np.isfinite(found).any())
+        self.report.note(f"dates of the form {self.form} became seconds since 1970, UTC where they name no time zone")
+        return found
 
     def _of_dates(self, cells: Any) -> np.ndarray:
         zone = cells.type.tz
@@ -77,7 +94,7 @@ class Clock:
             if pd.to_datetime(texts, utc=True, errors="coerce", format="ISO8601").isna().all():
                 raise RequestError(
                     f"{self.source}: times such as {texts.iloc[0][:40]!r} are neither numbers nor ISO 8601 dates; "
-                    "name another column with --time=COLUMN"
+                    "say their form, such as --time_format='%d/%m/%Y %H:%M', or name another column with --time=COLUMN"
                 )
             self.divisor, self.dates = 1.0, True
             self.report.note("dates became seconds since 1970, UTC")
@@ -94,6 +111,11 @@ class Clock:
                 self.divisor = divisor
                 self.report.note(f"times are in {name} and became seconds")
                 return
+
+
+def _since_1970(dates: Any) -> np.ndarray:
+    seconds = (dates - pd.Timestamp(0, tz="UTC")) / pd.Timedelta(seconds=1)
+    return np.asarray(seconds.to_numpy(np.float64, na_value=np.nan))
 
 
 def _series(cells: Any) -> pd.Series:

@@ -6,15 +6,21 @@ from pathlib import Path
 from typing import NamedTuple
 
 from recbole_logq.errors import RequestError
-from recbole_logq.settings import nearest
+from recbole_logq.nearest import nearest
 
 # Names that data sets in the wild give to the columns, compared without case and punctuation.
-GUESSES = {
-    "user_id": {"userid", "user", "uid", "u", "customerid", "customer", "reviewerid", "visitorid", "sessionid"},
-    "item_id": {"itemid", "item", "iid", "i", "movieid", "productid", "articleid", "asin", "parentasin", "sid"},
-    "timestamp": {"timestamp", "time", "ts", "t", "datetime", "date", "unixreviewtime", "eventtime", "createdat"},
-    "rating": {"rating", "score", "overall", "stars"},
+_NAMES = {
+    "user_id": "userid user uid u customerid customer reviewerid visitorid username accountid clientid sessionid",
+    "item_id": (
+        "itemid item iid i movieid productid parentasin asin articleid songid trackid artistid businessid gameid appid "
+        "placeid locationid itemids sid"
+    ),
+    "timestamp": (
+        "timestamp time ts t datetime date unixreviewtime eventtime createdat timestamps checkintime lastwatchdt"
+    ),
+    "rating": "rating score overall stars",
 }
+GUESSES = {target: names.split() for target, names in _NAMES.items()}
 KINDS = frozenset({"token", "float", "token_seq", "float_seq"})
 
 
@@ -48,7 +54,7 @@ def choose_columns(
     """
     chosen: dict[str, Column] = {}
     for target, given in wanted.items():
-        name = given if given is not None else _guess(target, names)
+        name = given if given is not None else guess(target, names)
         flag = {"user_id": "user", "item_id": "item", "timestamp": "time"}[target]
         if name is None and target != "timestamp":
             raise RequestError(f"{source} has columns {', '.join(names)}: say which is the {flag} with --{flag}=COLUMN")
@@ -58,7 +64,7 @@ def choose_columns(
             raise RequestError(f"{flag}={name}: {source} has no such column{nearest(name, set(names))}")
         kind = "float" if target == "timestamp" else "token"
         chosen[target] = Column(name, "given" if given is not None else "guessed by its name", kind)
-    rating = _guess("rating", names)
+    rating = guess("rating", names)
     if rating is not None and rating not in keep and rating not in [column.source for column in chosen.values()]:
         chosen["rating"] = Column(rating, "guessed by its name", "float")
     for name, kind in keep.items():
@@ -66,11 +72,9 @@ def choose_columns(
             raise RequestError(f"keep={name}: {source} has no such column{nearest(name, set(names))}")
         if kind not in KINDS:
             raise RequestError(f"keep.{name}={kind}: one of token, float, token_seq, float_seq")
-        target = name.replace(":", "_")  # a colon ends the name in an atomic file
+        target = atomic_name(name)
         if target in chosen:
             raise RequestError(f"keep.{name}: the atomic file has a column {target} already")
-        if set(target) & set('\t\r\n"'):
-            raise RequestError(f"keep.{name!r}: an atomic file cannot have such a name, rename the column")
         chosen[target] = Column(name, "given", kind)
     used = [column.source for column in chosen.values()]
     for name in used:
@@ -81,6 +85,18 @@ def choose_columns(
     return chosen
 
 
-def _guess(target: str, names: list[str]) -> str | None:
-    plain = {name: "".join(filter(str.isalnum, name.split(":")[0].lower())) for name in names}
-    return next((name for name in names if plain[name] in GUESSES[target]), None)
+def atomic_name(name: str) -> str:
+    """Name of a column in an atomic file, where a colon ends it.
+
+    Raises:
+        RequestError: An atomic file cannot have such a name.
+    """
+    if set(name) & set('\t\r\n"'):
+        raise RequestError(f"column {name!r}: an atomic file cannot have such a name, rename the column")
+    return name.replace(":", "_")
+
+
+def guess(target: str, names: list[str]) -> str | None:
+    """The column whose name is the likeliest for a target, the first in the order of :data:`GUESSES`."""
+    plain = {"".join(filter(str.isalnum, name.split(":")[0].lower())): name for name in reversed(names)}
+    return next((plain[word] for word in GUESSES[target] if word in plain), None)

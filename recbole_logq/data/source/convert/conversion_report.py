@@ -20,6 +20,8 @@ class Report:
         dropped: Rows left out, by reason.
         left_out: Columns of the source that are none of the target's.
         notes: What the user should know.
+        unit: What a row of the target is.
+        features: Reports of the files of items and users that were written beside it.
     """
 
     source: str
@@ -30,11 +32,18 @@ class Report:
     dropped: dict[str, int] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    unit: str = "interactions"
+    features: list[Report] = field(default_factory=list)
 
     def drop(self, reason: str, count: int) -> None:
         """Count rows left out."""
         if count:
             self.dropped[reason] = self.dropped.get(reason, 0) + int(count)
+
+    def bad_row(self, line: int, reason: str) -> None:
+        """Count a line that is no row; what a table calls for it."""
+        self.read += 1
+        self.drop(reason, 1)
 
     def note(self, text: str) -> None:
         """Something the user should know, said once."""
@@ -46,9 +55,11 @@ class Report:
         out = [f"{self.source} -> {self.target}"]
         out += [f"  {target:<10} <- {source}" for target, source in self.columns.items()]
         if self.left_out:
+            flag = {"interactions": "--keep"}.get(self.unit, f"--{self.unit}_keep")
             shown = ", ".join(name or "(no name)" for name in self.left_out[:_SHOWN])
             more = f" and {len(self.left_out) - _SHOWN:,} more" if len(self.left_out) > _SHOWN else ""
-            out.append(f"  left out   <- {shown}{more} (--keep.COLUMN=token or float keeps one)")
-        out.append(f"read {self.read:,} rows, wrote {self.written:,} interactions")
+            out.append(f"  left out   <- {shown}{more} ({flag}.COLUMN=token or float keeps one)")
+        out.append(f"read {self.read:,} rows, wrote {self.written:,} {self.unit}")
         out += [f"  dropped {count:,}: {reason}" for reason, count in self.dropped.items()]
-        return out + [f"  note: {text}" for text in self.notes]
+        out += [f"  note: {text}" for text in self.notes]
+        return out + [line for report in self.features for line in report.lines()]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from recbole_logq.data.source.convert import atomic_rows
 from recbole_logq.data.source.convert.atomic_rows import Rows
@@ -16,8 +16,12 @@ HEADER = ["user_id:token", "item_id:token", "timestamp:float"]
 _BETWEEN = re.compile(r"[ \t]+")  # no other white space: a name may hold a space that does not break
 
 
-def sequence_rows(content: Content, report: Report) -> Iterator[Rows]:
+def sequence_rows(contents: Sequence[Content], report: Report) -> Iterator[Rows]:
     """Batches of rows whose times are positions.
+
+    Args:
+        contents: the files.
+        report: report that counts what was left out.
 
     Raises:
         RequestError: A user has two lines.
@@ -28,17 +32,14 @@ def sequence_rows(content: Content, report: Report) -> Iterator[Rows]:
     names = {target: Names(target, report) for target in ("user_id", "item_id")}
     rows: Rows = {"user_id": [], "item_id": [], "timestamp": []}
     seen: set[str] = set()
-    with content.text() as lines:
-        for line in lines:
-            user, *items = _BETWEEN.split(line.strip(" \t\r\n"))
-            if not user:
-                continue
+    for content in contents:
+        for user, *items in _words(content):
             report.read += len(items)
             if not items:
                 report.drop("lines with a user and no item", 1)
                 continue
             if user in seen:
-                raise RequestError(f"{content.path}: user {user!r} has two lines: join them")
+                raise RequestError(f"{content.name}: user {user!r} has two lines: join them")
             seen.add(user)
             rows["user_id"] += names["user_id"].of([user]) * len(items)
             rows["item_id"] += names["item_id"].of(items)
@@ -49,3 +50,11 @@ def sequence_rows(content: Content, report: Report) -> Iterator[Rows]:
     yield rows
     for one in names.values():
         one.close()
+
+
+def _words(content: Content) -> Iterator[list[str]]:
+    with content.text() as lines:
+        for line in lines:
+            words = _BETWEEN.split(line.strip(" \t\r\n"))
+            if words[0]:
+                yield words

@@ -19,13 +19,14 @@ QUOTES = {"double": '"', "single": "'", "none": None}
 
 
 class Delimited:
-    """Text with a header and one row a line, or over several lines where a quoted field has line breaks.
+    """Text with one row a line, or over several lines where a quoted field has line breaks.
 
     Args:
         content: the file.
         separator: one character or several between columns; by the header when None.
         quote: one of :data:`QUOTES`; by the separator when None.
         bad_row: callback for rows that do not have the header's number of columns.
+        columns: names of the columns of a file without a header, empty for 1, 2, ...; None where it has a header.
         has_options: whether the user can set ``--quote``, for errors.
 
     Raises:
@@ -38,9 +39,10 @@ class Delimited:
         separator: str | None,
         quote: str | None,
         bad_row: BadRow,
+        columns: Sequence[str] | None = None,
         has_options: bool = True,
     ) -> None:
-        self.content, self.bad_row, self.path = content, bad_row, content.path
+        self.content, self.bad_row, self.path = content, bad_row, content.name
         self.notes: list[str] = []
         if quote is not None and quote not in QUOTES:
             raise RequestError(f"quote={quote!r}: one of {', '.join(QUOTES)}")
@@ -54,10 +56,18 @@ class Delimited:
         self.chosen, self.has_options = quote is not None, has_options
         self.quote = QUOTES[quote or ("none" if self.separator == "\t" or len(self.separator) > 1 else "double")]
         with content.text() as lines:
-            header = next((row for _, row in self._rows(lines)), None)
-        if header is None:
+            first = next((row for _, row in self._rows(lines)), None)
+        if first is None:
             raise RequestError(f"{self.path} is empty")
-        self.names = [name.strip().lstrip("\ufeff") for name in header]
+        self.has_header = columns is None
+        if columns is None:
+            self.names = [name.strip().lstrip("\ufeff") for name in first]
+        else:
+            self.names = list(columns) or [str(number) for number in range(1, len(first) + 1)]
+        if len(self.names) != len(first) and not self.has_header:
+            raise RequestError(
+                f"{self.path}: its first line has {len(first)} columns, and {len(self.names)} names were given"
+            )
 
     def batches(self, columns: Sequence[str], n_rows: int) -> Iterator[dict[str, Any]]:
         """As :meth:`Table.batches`; every cell is text."""
@@ -68,7 +78,8 @@ class Delimited:
         marks = 0
         with self.content.text() as lines:
             numbered = self._rows(lines)
-            next(numbered, None)
+            if self.has_header:
+                next(numbered, None)
             for number, row in numbered:
                 if len(row) != width:
                     self.bad_row(number, f"lines that do not have {width} columns")

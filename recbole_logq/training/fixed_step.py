@@ -1,0 +1,126 @@
+"""The training step of batches whose shapes are always the same, captured on a GPU and called as it is elsewhere."""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.utils.clip_grad import clip_grad_norm_
+
+from recbole_logq.data.batches.loaders import InteractionLoader
+from recbole_logq.data.batches.planned_batch import PlannedBatch
+from recbole_logq.data.batches.token_loader import TokenLoader
+from recbole_logq.losses.softmax import SampledSoftmaxLoss
+from recbole_logq.ranks import world_size
+from recbole_logq.samplers.device_numbers import DeviceNumbers
+from recbole_logq.training.lazy_adam import merge_rows
+from recbole_logq.training.step_graph import StepGraph
+
+
+class FixedStep:
+    """Forward, backward and optimizer of planned batches.
+
+    The rate of the schedule goes to the device before a step, so that a captured one reads what the schedule says now.
+
+    Args:
+        model: The model, in training.
+        optimizer: Its optimizer.
+        device: Device of the model.
+        seed: Seed of the numbers that are drawn on the device.
+        clip: Arguments of ``clip_grad_norm_``; None for no clipping.
+        bfloat16: Whether the model runs under autocast.
+        captured: Whether the step is captured, where the device can.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        optimizer: torch.optim.Optimizer,
+        device: torch.device,
+        seed: int,
+        clip: dict[str, Any] | None = None,
+        bfloat16: bool = False,
+        captured: bool = True,
+    ) -> None:
+        self.model, self.optimizer, self.device, self.clip, self.bfloat16 = model, optimizer, device, clip, bfloat16
+        self._plan: Tensor | None = None
+        self._make: Any = None
+        self._rates = [torch.zeros((), device=device) for _ in optimizer.param_groups]
+        self._rates_now: list[float] = []
+        model.sampler.numbers = model.sampler.numbers or DeviceNumbers(device, seed)
+        if captured and device.type == "cuda":
+            for group in optimizer.param_groups:
+                group["capturable"] = True
+            self._run: Any = StepGraph(self._step, device, [model.sampler.numbers])
+        else:
+            self._run = self._step
+
+    def __call__(self, batch: PlannedBatch) -> Tensor:
+        """One step; its loss, on the device and not asked for, which the next step overwrites."""
+        if self._plan is None:
+            self._plan, self._make = torch.empty_like(batch.plan), batch.make
+        self._plan.copy_(batch.plan)
+        rates = [float(group["lr"]) for group in self.optimizer.param_groups]
+        if rates != self._rates_now:
+            for held, rate in zip(self._rates, rates, strict=True):
+                held.fill_(rate)
+            self._rates_now = rates
+        on_device = self.device.type == "cuda"
+        try:
+            self.model.fixed_shapes = True
+            if on_device:
+                for group, held in zip(self.optimizer.param_groups, self._rates, strict=True):
+                    group["lr"] = held
+            loss: Tensor = self._run()
+        finally:
+            self.model.fixed_shapes = False
+            for group, rate in zip(self.optimizer.param_groups, rates, strict=True):
+                group["lr"] = rate
+        self.model.statistics.add_kept(batch.n_positives, self._columns)
+        return loss
+
+    @property
+    def _columns(self) -> int:
+        sampler = self.model.sampler
+        return int(sampler.count or self.model.n_items - 1)
+
+    def _step(self) -> Tensor:
+        model = self.model
+        self.optimizer.zero_grad(set_to_none=True)
+        with torch.autocast(self.device.type, dtype=torch.bfloat16) if self.bfloat16 else nullcontext():
+            loss: Tensor = model.calculate_loss(self._make(self._plan))
+        loss.backward()
+        if self.clip:
+            merge_rows(model)
+            clip_grad_norm_(model.parameters(), **self.clip)
+        self.optimizer.step()
+        model.after_step()
+        return loss.detach()
+
+
+def why_not(config: Any, model: Any, loader: Any) -> str | None:
+    """Why a model's steps cannot have fixed shapes under these settings; None where they can."""
+    if not isinstance(loader, TokenLoader | InteractionLoader):
+        return "the number of positions differs from batch to batch: set train_batch_tokens"
+    if config["enable_scaler"]:
+        return "enable_scaler=true: a step that overflows is left out, which the host must know"
+    negatives, mask, own = config["negatives"], config["mask"], config["negatives"].get("own")
+    if world_size() > 1:
+        return f"nproc={world_size()}: sizes differ between the processes"
+    if mask != "target":
+        return f"mask={mask}: the number of masked items depends on the batch"
+    if model.multi_positive > 1:
+        return f"multi_positive={model.multi_positive}: the number of targets depends on the batch"
+    if own is not None:
+        return f"negatives.own={own}: the number of own items depends on the batch"
+    if config["segment_field"] or config["gradient_cache"]:
+        return f"{'segment_field' if config['segment_field'] else 'gradient_cache'} is set"
+    whole = model.sampler.kind == "catalogue" and not model.loss.skips_rows
+    sampled = model.sampler.takes_pools and isinstance(model.loss, SampledSoftmaxLoss)
+    if not whole and not sampled:
+        return f"loss={config['loss']} on negatives.source={negatives['source']}"
+    if sampled and model.sampler.count is None:
+        return f"negatives.count is not set: a pool of {negatives['source']} has the size of the batch"
+    return None
