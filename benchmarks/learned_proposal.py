@@ -5,7 +5,7 @@
 One thread; a process for every catalogue, so that peak memory is honest. A step: a query for each of 6,400 rows, which
 two layers of width 64 make of random vectors, 256 distinct columns of a learned proposal with corrected logQ, backward,
 LazyAdam on the item table. A model's encoder would come on top, so the ratio of whole models is closer to 1. A repeat
-is 64 steps, which the refresh of the proposal falls into once.
+has as many steps as there are from one refresh of the proposal to the next, so that it holds one.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Any
 from recbole_logq.markup import markdown_table
 
 RESULT = Path(__file__).parent / "results" / "learned_proposal.json"
-ROWS, SIZE, POOL, STEPS = 6400, 64, 256, 64
+ROWS, SIZE, POOL, WARM_UP = 6400, 64, 256, 8
 
 
 def measure(n_items: int, repeats: int) -> dict[str, Any]:
@@ -66,18 +66,19 @@ def measure(n_items: int, repeats: int) -> dict[str, Any]:
         sampler.learn([pool])
         own += process_time() - start
 
-    for _ in range(STEPS + 1):
+    for _ in range(WARM_UP):
         step()
     seconds, parts = [], []
     for _ in range(repeats):
         start, own = process_time(), 0.0
-        for _ in range(STEPS):
+        for _ in range(sampler.refresh):
             step()
-        seconds.append((process_time() - start) / STEPS)
-        parts.append(own / STEPS)
+        seconds.append((process_time() - start) / sampler.refresh)
+        parts.append(own / sampler.refresh)
     held = sum(buffer.numel() * buffer.element_size() for buffer in sampler.buffers()) / 2**20
     return {
         "items": n_items,
+        "refresh": sampler.refresh,
         "seconds": seconds,
         "own_seconds": parts,
         "sampler_mb": held,
@@ -103,7 +104,7 @@ def main() -> None:
         done = subprocess.run(words, capture_output=True, text=True, check=True)
         rows.append(json.loads(done.stdout.splitlines()[-1]))
         print(f"{int(size):,}: {statistics.median(rows[-1]['seconds']):.4f} s", flush=True)
-    content = {"date": date.today().isoformat(), "repeats": arguments.repeats, "steps": STEPS, "rows": rows}
+    content = {"date": date.today().isoformat(), "repeats": arguments.repeats, "rows": rows}
     RESULT.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     print(table_of(rows))
 

@@ -22,6 +22,8 @@ from recbole_logq.transfer import to_device
 REFRESH = 64
 """Pools that come from one order of the catalogue. Each has exactly the inclusion probabilities; only which items tend
 to come together changes with the order, whose work grows with the catalogue and is shared by that many steps."""
+ITEMS_A_STEP = 50_000
+"""Items of the catalogue that a step pays for, at most: more of them are ordered less often."""
 RATE, TURNS = 0.05, 4
 """Weight of a step in a learned proposal, at most; and how often pools hold as many columns as there are items while
 the mean remembers. One that forgets sooner takes an item that was not drawn lately for one without probability."""
@@ -66,7 +68,8 @@ class Systematic(Sampler):
         uniform_share: Share of the uniform part of "mixture" and "learned", above 0 and below 1. Default: 0.5 of a
             mixture, 0.1 of what is learned.
         rate: Weight of a step in what is learned, between 0 and 1. Default: a quarter of count / items, at most 0.05.
-        refresh: Steps after which what is learned becomes the proposal. Default: 64.
+        refresh: Steps after which what is learned becomes the proposal. Default: 64, or items / 50,000 where that is
+            more.
 
     Raises:
         ValueError: `count` is None, an option is out of range, or it is none of the proposal's.
@@ -108,7 +111,8 @@ class Systematic(Sampler):
             raise ValueError("sampler 'systematic' needs a count: it can draw any number of items")
         options = {"alpha": alpha, "uniform_share": uniform_share, "rate": rate, "refresh": refresh}
         self._check(proposal, **options)
-        self.uniform_share, self.refresh = 0.1 if uniform_share is None else uniform_share, refresh or REFRESH
+        self.uniform_share = 0.1 if uniform_share is None else uniform_share
+        self.refresh = refresh or max(REFRESH, self.n_items // ITEMS_A_STEP)
         self.running: RunningMass | None = None
         if proposal == "learned":
             start = counted_proposal(counts, "popularity")
