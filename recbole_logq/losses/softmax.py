@@ -80,8 +80,11 @@ class SampledSoftmaxLoss(Loss):
             The losses, and the number of valid columns, both `[pools * rows]`.
         """
         dtype = working_dtype(query, positive, pool_vectors)
-        log_q = (terms.positive_log_q, terms.negative_log_q)
-        terms = Terms(*(None if values is None else values.detach().to(dtype) for values in log_q))
+        positive_log_q, negative_log_q = (
+            None if values is None else values.detach().to(dtype)
+            for values in (terms.positive_log_q, terms.negative_log_q)
+        )
+        terms = Terms(positive_log_q, negative_log_q)
         with no_autocast(query):
             query, positive, pool_vectors = query.to(dtype), positive.to(dtype), pool_vectors.to(dtype)
             lse, counts = pools_logsumexp(query, pool_vectors, self.column_offset(terms), invalid)
