@@ -8,7 +8,7 @@ Every measurement is a whole process, in turns with the other checkout; results 
 system time together, of the process and of all that it has started. One thread, except for `threads`: there two, with
 and without another program that keeps every core busy, and the CPU seconds are those of an epoch. A process before the
 first round warms the disk's cache. The load of the machine stands in the result: seconds of wall time mean little where
-it is high.
+it is high. Some ten minutes on a quiet machine: what takes long is measured once, or as often as `--rounds` says.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ settings = {"epochs": 1, "show_progress": False, "state": "ERROR", "use_gpu": Fa
 run(sys.argv[1], "ml-100k", None, settings, saved=False, callback=watch)
 """
 EPOCHS = [
-    "--epochs=6",
+    "--epochs=3",
     "--state=ERROR",
     "--show_progress=false",
     "--use_gpu=false",
@@ -75,6 +75,7 @@ JOBS: dict[str, dict[str, list[str]]] = {
         "eight runs of two epochs": [*MODULE, *EIGHT, "--epochs=2", "--use_gpu=false", "--processes=1"],
     },
 }
+ROUNDS = {"requests": 3, "steps": 3, "threads": 1, "compare": 1}
 BUSY = "busy"
 
 
@@ -82,7 +83,7 @@ def main() -> None:
     """Measure in turns, store and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--before", type=Path, help="checkout of the revision to compare with")
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, help="of every group")
     parser.add_argument("--only", choices=JOBS)
     parser.add_argument("--table", action="store_true", help="measure nothing")
     parser.add_argument("--output", type=Path, default=RESULT)
@@ -98,7 +99,7 @@ def measure(asked: argparse.Namespace, group: str) -> None:
     checkouts = {**({"before": asked.before.resolve()} if asked.before else {}), "now": ROOT}
     load = os.getloadavg()[0]
     runs: dict[str, dict[str, list[dict[str, float]]]] = {}
-    for number in range(asked.rounds + 1):
+    for number in range((asked.rounds or ROUNDS[group]) + 1):
         for job, words in JOBS[group].items():
             for who, checkout in checkouts.items():
                 if number == 0 and group in ("threads", "compare"):  # long, and the other jobs have warmed the cache

@@ -1,14 +1,18 @@
-"""Shared data - a hand-made dataset of a few users, a small cut of ml-100k - and a real browser for pages.
+"""Shared: a hand-made dataset of a few users, a small cut of ml-100k, commands in processes, a real browser for pages.
 
 The browser is the system's chromium, without a window and without a network.
 """
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import shutil
+import signal
+import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -27,6 +31,26 @@ sys.dont_write_bytecode = False
 import torch  # noqa: E402
 
 Row = tuple[str, str, float]
+ROOT = Path(__file__).parent
+LONGEST = (
+    "sweeps/test_sweep.py",
+    "models/test_recipes.py",
+    "lab/test_measure.py",
+    "comparisons/test_comparison.py",
+    "reliability/test_signals.py",
+    "reliability/test_kills.py",
+    "training/test_processes.py",
+    "test_notebook.py",
+    "test_quality.py",
+    "losses/test_contract.py",
+    "reliability/test_every_setting.py",
+)
+"""Files that are begun first, so that no process is left with a long one at the end; the others are seconds each."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    place = {ROOT / name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path, len(place)))
 
 
 @pytest.fixture(autouse=True)
@@ -80,6 +104,95 @@ def own_code(in_tmp: Path) -> Iterator[Path]:
     for name in set(sys.modules) - modules:
         if name.startswith(("recbole_logq_plugin_", "my_")):
             del sys.modules[name]
+
+
+class Command:
+    """A command in a process; the part of ``subprocess.Popen`` that tests use, with files for its output."""
+
+    def __init__(
+        self, ask: Callable[[dict[str, Any]], Any], words: list[str], out: Path, err: Path, **job: Any
+    ) -> None:
+        self._ask, self._out, self._err = ask, out, err
+        self.returncode: int | None = None
+        self.pid: int = ask({"words": words, "out": str(out), "err": str(err), **job})
+
+    def poll(self) -> int | None:
+        """Its exit status, negative for a signal; None while it runs."""
+        if self.returncode is None:
+            self.returncode = self._ask({"poll": self.pid})
+        return self.returncode
+
+    def wait(self, timeout: float = 300) -> int:
+        """Wait for its end; one that does not come is a failure."""
+        end = time.monotonic() + timeout
+        while (status := self.poll()) is None and time.monotonic() < end:
+            time.sleep(0.02)
+        assert status is not None, f"still at work: {self.stderr[-2000:]}"
+        return status
+
+    def send_signal(self, number: int) -> None:
+        """Does nothing to one that has ended."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    @property
+    def stdout(self) -> str:
+        return self._out.read_text(encoding="utf-8")
+
+    @property
+    def stderr(self) -> str:
+        return self._err.read_text(encoding="utf-8")
+
+
+class Commands:
+    """Starts commands of the package in processes that are copies of one that has imported everything."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder, self._count = folder, 0
+        self._running: list[Command] = []
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "JE_ARROW_MALLOC_CONF": "background_thread:false"}
+        command = [sys.executable, str(ROOT / "command_server.py")]
+        self._server = subprocess.Popen(
+            command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        assert self._server.stdout is not None
+        assert self._server.stdout.readline() == "ready\n"
+
+    def start(self, *words: str, cwd: Path, **environment: str) -> Command:
+        """A command that runs."""
+        self._count += 1
+        out, err = (self._folder / f"{self._count}.{kind}" for kind in ("out", "err"))
+        known = {key: value for key, value in os.environ.items() if key not in {"RANK", "WORLD_SIZE"}}
+        started = Command(self._ask, list(words), out, err, folder=str(cwd), environment={**known, **environment})
+        self._running.append(started)
+        return started
+
+    def run(self, *words: str, cwd: Path, **environment: str) -> Command:
+        """A command that has ended."""
+        started = self.start(*words, cwd=cwd, **environment)
+        started.wait()
+        return started
+
+    def _ask(self, job: dict[str, Any]) -> Any:
+        assert self._server.stdin is not None
+        assert self._server.stdout is not None
+        print(json.dumps(job), file=self._server.stdin, flush=True)
+        return json.loads(self._server.stdout.readline())
+
+    def close(self) -> None:
+        for started in self._running:
+            started.send_signal(signal.SIGKILL)
+        self._server.communicate()
+
+
+@pytest.fixture(scope="session")
+def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Commands]:
+    """``commands.run(*words, cwd=FOLDER)``: a command as from a terminal, in a process that needs no imports."""
+    if not hasattr(os, "fork"):
+        pytest.skip("commands are copies of one process")
+    found = Commands(tmp_path_factory.mktemp("commands"))
+    yield found
+    found.close()
 
 
 @pytest.fixture

@@ -8,7 +8,9 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -79,17 +81,14 @@ def test_no_code_runs_and_no_traceback_in_a_real_process(tmp_path: Path) -> None
 
 
 @pytest.mark.slow
-def test_ctrl_c_names_the_checkpoint_to_go_on_from(tmp_path: Path, ml100k_cut: Path) -> None:
+def test_ctrl_c_names_the_checkpoint_to_go_on_from(commands: Any, tmp_path: Path, ml100k_cut: Path) -> None:
     words = ["--model=TwoTowerLogQ", "--dataset=cut", f"--data_path={ml100k_cut}", "--epochs=100000"]
-    command = [sys.executable, "-m", "recbole_logq", *words, "--stopping_step=100000", "--show_progress=false"]
-    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        for line in process.stderr:
-            if "epoch 2 of" in line:
-                process.send_signal(signal.SIGINT)
-                break
-        rest = process.stderr.read()
-    assert process.returncode == 1
+    process = commands.start(*words, "--stopping_step=100000", "--show_progress=false", cwd=tmp_path)
+    while "epoch 2 of" not in process.stderr and process.poll() is None:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    assert process.wait() == 1
+    rest = process.stderr
     assert "Traceback" not in rest
     last = rest.strip().splitlines()[-1]
     assert last.startswith("error: interrupted; go on with --resume=saved/")

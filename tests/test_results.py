@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -50,10 +51,10 @@ def test_the_general_models_have_what_their_tuning_chose(monkeypatch: pytest.Mon
 
 
 @pytest.mark.slow
-def test_the_benchmark_of_many_users_at_a_small_scale(tmp_path: Path) -> None:
+def test_the_benchmark_of_many_users_at_a_small_scale(commands: Any, tmp_path: Path) -> None:
     script, stored = ROOT / "benchmarks" / "many_users.py", tmp_path / "stored.json"
     size = ["--users=3000", "--items=400", "--steps=30", f"--folder={tmp_path / 'scratch'}", f"--result={stored}"]
-    done = subprocess.run([sys.executable, str(script), *size], capture_output=True, text=True, check=False)
+    done = commands.run(str(script), *size, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     found = json.loads(stored.read_text(encoding="utf-8"))
     assert f"| 3,000, {found['items']}, {found['interactions']:,} |" in done.stdout

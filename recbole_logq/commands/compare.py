@@ -52,7 +52,8 @@ def execute(options: dict[str, Any]) -> None:
         raise RequestError("--processes is for this machine: with --address the cluster says how many runs fit")
     from recbole_logq.experiment.plan import make_plan
 
-    for run in make_plan(flags.config_files, options).runs:
+    runs = make_plan(flags.config_files, options).runs
+    for run in (run for run in runs if run.seed == runs[0].seed):  # those of other seeds differ in nothing else
         try:
             check_request(run.model, run.dataset, run.settings)
         except RequestError as error:

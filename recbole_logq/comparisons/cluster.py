@@ -10,7 +10,7 @@ from recbole_logq import children
 from recbole_logq.comparisons.run_record import write_record
 from recbole_logq.comparisons.runs import Process, Report, Store, failed
 from recbole_logq.experiment.plan import PlannedRun
-from recbole_logq.experiment.ray_session import ray_session, said
+from recbole_logq.experiment.ray_cluster import ray_session, reason_of
 from recbole_logq.experiment.run_store import Record
 from recbole_logq.files import scratch_folder
 
@@ -37,7 +37,7 @@ def run_on_cluster(store: Store, runs: Sequence[PlannedRun], address: str, repor
             try:
                 record = ray.get(done)
             except ray.exceptions.RayError as error:
-                record = failed(run, f"{type(error).__name__}: {said(error)}")
+                record = failed(run, f"{type(error).__name__}: {reason_of(error)}")
             write_record(store.file(run), record)
             report(run, record)
 

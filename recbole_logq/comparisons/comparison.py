@@ -17,8 +17,7 @@ from recbole_logq.evaluation.statistics import compare_with
 from recbole_logq.experiment.locks import alone_in, refuse_other_content
 from recbole_logq.experiment.plan import Plan, PlannedRun, make_plan
 from recbole_logq.experiment.processes import of_one_process
-from recbole_logq.experiment.ray_address import check_address
-from recbole_logq.experiment.ray_session import require_ray
+from recbole_logq.experiment.ray_cluster import check_address, require_ray
 from recbole_logq.experiment.run_store import Record
 from recbole_logq.files import folder_name
 from recbole_logq.report import write_report

@@ -57,6 +57,25 @@ class ColumnMask:
             valid = valid & part
         return valid
 
+    def invalid_by_pool(self) -> Tensor:
+        """Columns that do not count in any of several pools that all have the same number of rows.
+
+        Returns:
+            bool `[pools, rows of each, pool]`.
+
+        Raises:
+            ValueError: Rows have sets, which one comparison for all pools cannot look up.
+        """
+        if self.held is not None or self.rows_a_pool is None:
+            raise ValueError("a mask of sets, or of one pool, has no form by pool")
+        invalid: Tensor | None = None
+        for of_rows, of_columns in ((self.row_id, self.column_id), (self.row_key, self.column_key)):
+            if of_rows is not None and of_columns is not None:
+                equal = of_rows.view(-1, self.rows_a_pool, 1) == of_columns.unsqueeze(1)
+                invalid = equal if invalid is None else invalid.logical_or_(equal)
+        assert invalid is not None
+        return invalid
+
     def _of_columns(self, values: Tensor, start: int, stop: int) -> Tensor:
         return values if self.rows_a_pool is None else values[self._pool_of(start, stop)]
 

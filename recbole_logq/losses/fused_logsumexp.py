@@ -80,7 +80,7 @@ def why_not(kernel: Kernel, query: Tensor, terms: Terms) -> str | None:
 
     Args:
         kernel: What was asked for.
-        query: `[rows, d]`.
+        query: `[rows, d]`, or `[pools, rows, d]`.
         terms: Terms of the pool; their mask is a tensor or a `ColumnMask` where it is none that has to be asked for.
     """
     if kernel == "torch":

@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from recbole_logq.losses.column_mask import ColumnMask
+from recbole_logq.losses.fused_logsumexp import fused_logsumexp, kernel_serves
 from recbole_logq.losses.loss import Loss
 from recbole_logq.losses.pool_logsumexp import pool_logsumexp
 from recbole_logq.losses.pools_logsumexp import pools_logsumexp
@@ -64,30 +66,31 @@ class SampledSoftmaxLoss(Loss):
         lse, counts = pool_logsumexp(query, pool_vectors, offset, terms, self.name, block_rows, self.kernel)
         return self._combined(lse, counts, (query * positive).sum(dim=1), terms, len(pool_vectors))
 
-    def from_pools(
-        self, query: Tensor, positive: Tensor, pool_vectors: Tensor, terms: Terms, invalid: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def from_pools(self, query: Tensor, positive: Tensor, pool_vectors: Tensor, terms: Terms) -> tuple[Tensor, Tensor]:
         """The loss of every row from several pools at once; as `from_vectors` on each pool and its rows.
 
         Args:
             query: `[pools, rows, d]`, already divided by the temperature.
             positive: `[pools, rows, d]`, vector of each row's positive item.
             pool_vectors: `[pools, n, d]`.
-            terms: `positive_log_q` of all rows, `[pools * rows]`, and `negative_log_q`, `[pools, n]`.
-            invalid: bool `[pools, rows, n]`, columns that are no negatives of a row.
+            terms: `positive_log_q` of all rows, `[pools * rows]`, `negative_log_q`, `[pools, n]`, and as `valid` a
+                `ColumnMask` of all pools.
 
         Returns:
             The losses, and the number of valid columns, both `[pools * rows]`.
         """
         dtype = working_dtype(query, positive, pool_vectors)
-        positive_log_q, negative_log_q = (
-            None if values is None else values.detach().to(dtype)
-            for values in (terms.positive_log_q, terms.negative_log_q)
-        )
-        terms = Terms(positive_log_q, negative_log_q)
+        mask, log_q = terms.valid, (terms.positive_log_q, terms.negative_log_q)
+        assert isinstance(mask, ColumnMask)
+        positive_log_q, negative_log_q = (None if values is None else values.detach().to(dtype) for values in log_q)
+        terms = Terms(positive_log_q, negative_log_q, mask)
         with no_autocast(query):
             query, positive, pool_vectors = query.to(dtype), positive.to(dtype), pool_vectors.to(dtype)
-            lse, counts = pools_logsumexp(query, pool_vectors, self.column_offset(terms), invalid)
+            offset = self.column_offset(terms)
+            if kernel_serves(self.kernel, query, terms, self.name):
+                lse, counts = fused_logsumexp(query.flatten(0, 1), pool_vectors, offset, mask)
+            else:
+                lse, counts = pools_logsumexp(query, pool_vectors, offset, mask.invalid_by_pool())
             score, counts = torch.linalg.vecdot(query, positive).flatten(), counts.flatten()
             return self._combined(lse.flatten(), counts, score, terms, pool_vectors.shape[1]), counts
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -59,12 +60,10 @@ def pooled_losses(
         ids = functional.pad(positives, (0, missing))
         windows = None if windows is None else functional.pad(windows, (0, missing), value=-2)
     shape = (n_pools, share)
-    groups = None if windows is None else windows.unflatten(0, shape)
-    invalid = pools.invalid(ids.unflatten(0, shape), hits, groups)  # [pools, rows of each, n]
-    terms = Terms()
+    terms = Terms(valid=pools.mask(ids, hits, windows))
     if loss.needs_log_q:
-        terms = Terms(positive_log_q=pools.law(ids), negative_log_q=pools.log_q)
-    values, counts = loss.from_pools(query.unflatten(0, shape), positive.unflatten(0, shape), columns, terms, invalid)
+        terms = replace(terms, positive_log_q=pools.law(ids), negative_log_q=pools.log_q)
+    values, counts = loss.from_pools(query.unflatten(0, shape), positive.unflatten(0, shape), columns, terms)
     values, counted = values[:rows], counts[:rows] > 0
     if real is None:
         return values, counted

@@ -15,6 +15,8 @@ from recbole_logq.modules.times import TimeBuckets, TokenTimes
 
 QUERIES, PAIRS = 64, 1 << 17
 """Queries and pairs of a tile on the CPU: keys after all of its queries are left out; its scores stay in cache."""
+MANY = 512
+"""Tokens from which their pairs are worth a table on the CPU."""
 COPIES = 128
 """Sums of gradients that an accelerator makes next to each other: thousands of pairs would wait for one place."""
 
@@ -116,10 +118,11 @@ def pairs_of(
             for padded in packing.padded(packing.position)
         ]
     found = []
+    bucket_of = buckets.of_many() if packing.device.type == "cpu" and packing.n_tokens > MANY else buckets
     for query, event in zip(packing.padded(times.query), packing.padded(times.event), strict=True):
         tiles = []
         for rows, queries in _tiles(len(query), query.shape[1], packing.device):
-            time = buckets(query[rows, queries, None] - event[rows, None, : queries.stop])  # [rows, queries, keys]
+            time = bucket_of(query[rows, queries, None] - event[rows, None, : queries.stop])  # [rows, queries, keys]
             position = torch.arange(time.shape[1], device=time.device)
             time[:, :, queries].masked_fill_(position > position[:, None], buckets.n)  # keys before them are no later
             tiles.append(Tile(rows, queries, time))

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+CELLS = 0x7F80
+"""Leading 16 bits that floats have from 0 to below infinity."""
+LEAST = torch.finfo(torch.float32).tiny
 QUANTILE = 0.001
 """Share of the gaps above 0 that are shorter than the second bucket: what a clock's rare hiccups may move."""
 
@@ -53,8 +57,29 @@ class TimeBuckets(nn.Module):
         self.register_buffer("edges", 2.0 ** torch.arange(n - 1, dtype=torch.float64))
 
     def forward(self, between: Tensor) -> Tensor:
-        """Buckets, int32, of times between; float64, any shape."""
-        return torch.bucketize(between, self.edges, out_int32=True, right=True)
+        """Buckets, int32, of times between; float64, any shape. They are compared with the edges in float32."""
+        return torch.bucketize(between.float(), self.edges.float(), out_int32=True, right=True)
+
+    def of_many(self) -> Callable[[Tensor], Tensor]:
+        """What finds the same buckets on the CPU in half the time, worth its making for some 10,000 times.
+
+        A float's leading 16 bits are looked up, which leaves one edge to compare with; where edges are closer to each
+        other than that, it is :meth:`forward`.
+        """
+        edges = self.edges.float()
+        cells = (torch.arange(CELLS, dtype=torch.int32) << 16).view(torch.float32)  # the least number of each cell
+        least = torch.bucketize(cells, edges, out_int32=True, right=True)
+        if bool((least.diff() > 1).any()):
+            return self
+        following = torch.cat((edges, edges.new_full((1,), torch.inf)))
+
+        def find(between: Tensor) -> Tensor:
+            times = between.float().clamp_min_(LEAST).flatten()  # below the first edge, as all that is negative
+            bucket = least.index_select(0, times.view(torch.int32) >> 16)
+            bucket += times >= following.index_select(0, bucket)
+            return bucket.view(between.shape)
+
+        return find
 
 
 def logarithmic_edges(gaps: Tensor, longest: float, n: int) -> Tensor:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from recbole_logq.losses.column_mask import ColumnMask
 from recbole_logq.samplers.pool import Law
 
 
@@ -28,21 +29,19 @@ class Pools:
     law: Law
     from_batch: bool = False
 
-    def invalid(self, positives: Tensor, hits: str, groups: Tensor | None = None) -> Tensor:
-        """The columns that are no negatives of a row: bool `[pools, rows, n]`; the opposite of `valid_columns`.
+    def mask(self, positives: Tensor, hits: str, groups: Tensor | None = None) -> ColumnMask:
+        """The columns that are negatives of a row, as `valid_columns` has them.
 
         Args:
-            positives: int64 `[pools, rows]`, the positives by the pool that serves them.
+            positives: int64 `[pools * rows]`, the positives by the pool that serves them.
             hits: "masked" or "kept", as in `valid_columns`.
-            groups: int64 `[pools, rows]`, rows that come together, as there.
+            groups: int64 `[pools * rows]`, rows that come together, as there.
         """
-        hit = None if hits == "kept" else self.ids.unsqueeze(1) == positives.unsqueeze(2)  # [pools, rows, n]
-        if groups is None or not self.from_batch:
-            if hit is not None:
-                return hit
-            row = torch.arange(positives.numel(), device=positives.device).view_as(positives)
-            return self.origin.unsqueeze(1) == row.unsqueeze(2)
-        flat = groups.flatten()
-        group = flat[self.origin.clamp_min(0)].masked_fill_(self.origin < 0, -1)  # [pools, n]
-        together = group.unsqueeze(1) == groups.unsqueeze(2)
-        return together if hit is None else hit.logical_or_(together)
+        row_id, column_id = (None, None) if hits == "kept" else (positives, self.ids)
+        row_key = column_key = None
+        if groups is not None and self.from_batch:
+            row_key = groups
+            column_key = groups[self.origin.clamp_min(0)].masked_fill_(self.origin < 0, -1)  # [pools, n]
+        elif hits == "kept":
+            row_key, column_key = torch.arange(len(positives), device=positives.device), self.origin
+        return ColumnMask(row_key, column_key, row_id, column_id, rows_a_pool=len(positives) // len(self.ids))

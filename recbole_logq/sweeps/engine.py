@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from recbole_logq.errors import RequestError, WorkError
-from recbole_logq.experiment.ray_session import said
+from recbole_logq.experiment.ray_cluster import reason_of
 from recbole_logq.files import folder_name
 from recbole_logq.plugins import plugin_modules
 from recbole_logq.sweeps.parameter import Point
@@ -89,7 +89,7 @@ def _run(ray: Any, task: Any, prepared: Any, watch: Watch) -> None:
                 tell(event)
         ray.get(work)
     except (ray.exceptions.RayError, ConnectionError) as error:
-        raise WorkError(f"the search ended on the cluster: {said(error)}; --resume goes on") from error
+        raise WorkError(f"the search ended on the cluster: {reason_of(error)}; --resume goes on") from error
 
 
 def _elsewhere(task: Any, prepared: list[Any], queue: Any) -> None:

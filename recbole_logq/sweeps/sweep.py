@@ -13,8 +13,7 @@ from typing import Any
 from recbole_logq.early import check_request
 from recbole_logq.errors import RequestError, WorkError
 from recbole_logq.experiment.locks import alone_in, refuse_other_content
-from recbole_logq.experiment.ray_address import check_address
-from recbole_logq.experiment.ray_session import ray_session, require_ray
+from recbole_logq.experiment.ray_cluster import check_address, ray_session, require_ray
 from recbole_logq.experiment.run_store import Record
 from recbole_logq.files import folder_name, write_json, write_text
 from recbole_logq.plugins import plugin_names

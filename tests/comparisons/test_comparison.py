@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -67,17 +64,15 @@ def test_a_failed_run_is_reported_and_the_rest_goes_on(
 
 
 @pytest.mark.slow
-def test_killed_half_way_and_started_again_it_repeats_nothing(tmp_path: Path, ml100k_cut: Path) -> None:
+def test_killed_half_way_and_started_again_it_repeats_nothing(commands: Any, tmp_path: Path, ml100k_cut: Path) -> None:
     words = ["--models=TwoTowerLogQ,SASRecLogQ", "--dataset=cut", "--seeds=2", f"--data_path={ml100k_cut}"]
-    words += ["--epochs=3", "--state=WARNING", "--folder=here"]
-    command = [sys.executable, "-m", "recbole_logq", "compare", *words]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    job = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True)
+    words = ["compare", *words, "--epochs=3", "--state=WARNING", "--folder=here"]
+    job = commands.start(*words, cwd=tmp_path)
     runs = tmp_path / "here" / "runs"
     while not list(runs.glob("*.json")) and job.poll() is None:
-        time.sleep(0.1)
-    job.send_signal(signal.SIGSTOP)  # else it may be through before the second one has imported what it needs
-    second = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+        time.sleep(0.05)
+    job.send_signal(signal.SIGSTOP)  # else it may be through before the second one has looked
+    second = commands.run(*words, cwd=tmp_path)
     assert second.returncode == 2
     assert "another comparison is at work" in second.stderr
     offspring = psutil.Process(job.pid).children(recursive=True)
@@ -88,7 +83,7 @@ def test_killed_half_way_and_started_again_it_repeats_nothing(tmp_path: Path, ml
     assert 0 < len(before) < 4
     assert offspring
     assert not [process for process in offspring if process.is_running()]  # no process is left behind
-    again = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    again = commands.run(*words, cwd=tmp_path)
     assert again.returncode == 0, again.stderr
     assert f"{len(before)} of 4 runs are done" in again.stderr
     assert "runs are done" not in again.stdout

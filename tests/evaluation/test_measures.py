@@ -191,9 +191,11 @@ def test_what_does_not_belong_together_is_refused() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("model", ["TwoTowerCorrectedLogQ", "SASRecCorrectedLogQ"])
-def test_a_real_run_gives_the_metrics_that_recbole_reports(in_tmp: Path, model: str) -> None:
+def test_a_real_run_gives_the_metrics_that_recbole_reports(in_tmp: Path, ml100k_cut: Path, model: str) -> None:
     seen: list[Any] = []
     settings: dict[str, Any] = {
+        "data_path": str(ml100k_cut),
+        "train_batch_size": 64,
         "epochs": 1,
         "show_progress": False,
         "metric_decimal_place": 10,
@@ -201,9 +203,7 @@ def test_a_real_run_gives_the_metrics_that_recbole_reports(in_tmp: Path, model: 
     }
     settings |= {"topk": [5, 10, 100], "metrics": ["NDCG", "Recall", "MRR", "ItemCoverage", "AveragePopularity"]}
     settings |= {"n_layers": 1, "MAX_ITEM_LIST_LENGTH": 10} if model.startswith("SASRec") else {}
-    result = run(model, "ml-100k", None, settings, saved=False, callback=lambda *given: seen.extend(given))[
-        "test_result"
-    ]
+    result = run(model, "cut", None, settings, saved=False, callback=lambda *given: seen.extend(given))["test_result"]
     trainer, (train, _, test) = seen
     found = ranking.rank(trainer.model.eval(), test, 100)
     counts = item_counts(train.dataset)

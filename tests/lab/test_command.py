@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import torch
 from recbole_logq import run
 from recbole_logq.cli import main
 from recbole_logq.experiment.restore import restore_own
+from recbole_logq.lab import folding
 from recbole_logq.lab.checkpoint_subject import checkpoint_subject, exact_weights
 from recbole_logq.lab.folding import fold
 
@@ -138,12 +140,15 @@ def test_folding_of_the_two_languages() -> None:
 
 
 @pytest.mark.slow
-def test_folding_as_a_command(in_tmp: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_folding_as_a_command(
+    in_tmp: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folding, "fold", partial(fold, users=60, items=80, steps=150))  # seconds instead of a minute
     assert main(["lab", "--folding", "--output=f.json"]) == 0
     assert "Two languages" in capsys.readouterr().out
     found = {one["negatives"]: one["foreign"] for one in json.loads((in_tmp / "f.json").read_text())["folding"]}
-    assert found["own"] > 0.5
-    assert found["global"] < 0.01 < found["mixed"] < 0.5
+    assert found["own"] > 0.4
+    assert found["global"] < 0.05 < found["mixed"] < found["own"]
 
 
 def test_a_stranger_may_ask_for_a_synthetic_world(in_tmp: Path, capsys: pytest.CaptureFixture[str]) -> None:

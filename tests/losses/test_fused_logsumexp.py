@@ -22,6 +22,8 @@ from recbole_logq.losses.column_mask import ColumnMask
 from recbole_logq.losses.fused_logsumexp import Tiling, Tilings, fused_logsumexp, valid_counts, why_not
 from recbole_logq.losses.terms import Terms
 
+# The interpreter is NumPy, which warns of what a device computes in silence.
+pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
 SMALL = Tilings(Tiling(16, 16, 4, 1), Tiling(16, 16, 4, 1))
 
 if find_spec("triton") is None:
@@ -130,6 +132,33 @@ def test_a_loss_is_the_same_by_either_way(name: str) -> None:
         results.append([value, *torch.autograd.grad(value.mean(), leaves)])
     for ours, theirs in zip(*results, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["id", "key and id"])
+def test_several_pools_have_the_losses_of_each_by_itself(kind: str) -> None:
+    """By the kernel, by one batched product, and pool by pool."""
+    query, vectors, offset, mask = make(12, 9, 8, pools=3, kind=kind)
+    laws = torch.linspace(-4, -2, 12), offset - 5
+    results = []
+    for kernel in ("triton", "torch"):
+        loss = get_loss("corrected_logq")
+        loss.kernel = kernel
+        leaves = [tensor.clone().requires_grad_() for tensor in (query, query.flip(0), vectors)]
+        shaped = [tensor.view(3, 4, 8) for tensor in leaves[:2]]
+        value, counts = loss.from_pools(*shaped, leaves[2], Terms(*laws, mask))
+        results.append([value, counts, *torch.autograd.grad(value.mean(), leaves)])
+    leaves = [tensor.clone().requires_grad_() for tensor in (query, query.flip(0), vectors)]
+    rows = [slice(start, start + 4) for start in (0, 4, 8)]
+    valid = [mask(part.start, part.stop) for part in rows]
+    each = [
+        loss.from_vectors(leaves[0][part], leaves[1][part], leaves[2][pool], Terms(laws[0][part], laws[1][pool], known))
+        for pool, (part, known) in enumerate(zip(rows, valid, strict=True))
+    ]
+    value = torch.cat(each)
+    expected = [value, torch.cat(valid).sum(1, dtype=torch.int32), *torch.autograd.grad(value.mean(), leaves)]
+    for result in results:
+        for got, want in zip(result, expected, strict=True):
+            torch.testing.assert_close(got, want, rtol=1e-5, atol=1e-6)
 
 
 def test_large_scores_stay_finite_and_what_is_no_number_stays_none() -> None:

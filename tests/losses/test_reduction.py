@@ -1,8 +1,5 @@
 """The mean over rows, in one process and over several."""
 
-import subprocess
-import sys
-
 import pytest
 import torch
 
@@ -73,19 +70,16 @@ if rank == 0:
 
 
 @pytest.mark.slow
-def test_two_processes_have_the_gradient_of_one_on_the_global_batch(tmp_path):
+def test_two_processes_have_the_gradient_of_one_on_the_global_batch(commands, tmp_path):
     """Pools across ranks, own columns by origin, the mean over the global rows; DistributedDataParallel averages."""
-    script, meeting = tmp_path / "ranks.py", tmp_path / "meeting"
-    script.write_text(RANKS)
 
     def start(ranks, rank, target):
-        command = [sys.executable, str(script), str(ranks), str(rank), str(meeting), str(target)]
-        return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        words = (str(ranks), str(rank), str(tmp_path / "meeting"), str(target))
+        return commands.start("-c", RANKS, *words, cwd=tmp_path)
 
     jobs = [start(1, 0, tmp_path / "one"), *(start(2, rank, tmp_path / "two") for rank in (0, 1))]
     for job in jobs:
-        _, errors = job.communicate(timeout=120)
-        assert job.returncode == 0, errors
+        assert job.wait() == 0, job.stderr
     one, two = (torch.load(tmp_path / file, weights_only=True) for file in ("one", "two"))
     assert one.keys() == two.keys() == {"corrected_logq", "logq"}
     for name, gradient in one.items():

@@ -14,6 +14,7 @@ from recbole_logq.errors import RequestError
 from recbole_logq.losses import fused_logsumexp as fused
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # NumPy's, which the interpreter is
 @pytest.mark.skipif(find_spec("triton") is None, reason="Triton is not installed: on Linux it comes with torch")
 @pytest.mark.parametrize(
     ("model", "settings"),

@@ -26,6 +26,19 @@ def test_buckets_by_hand() -> None:
     assert found.dtype == torch.int32
 
 
+@pytest.mark.parametrize("edges", [f64(1, 2, 4, 8), logarithmic_edges(f64(1, 7, 9), 3.7e7, 64), f64(3, 3, 900)])
+def test_many_times_have_the_same_buckets(edges: torch.Tensor) -> None:
+    buckets = TimeBuckets(len(edges) + 1)
+    buckets.edges = edges
+    some = torch.rand(3000, generator=torch.Generator().manual_seed(1), dtype=torch.float64) * 20 - 1
+    near = torch.cat([edges * (1 + shift) for shift in (-1e-6, 0, 1e-6)])
+    between = torch.cat((some, some.exp(), near, f64(-5, -0.0, 0, 2.0**53, -(2.0**53))))[None]
+    find = buckets.of_many()
+    assert (find is buckets) == (float(edges[0]) == 3)  # two edges in one place
+    assert torch.equal(find(between), buckets(between))
+    assert find(between).dtype == torch.int32
+
+
 def test_edges_go_from_the_shortest_gap_to_the_longest_span() -> None:
     gaps = f64(0, 0, -5, 10, 10, 2000, 70)
     edges = logarithmic_edges(gaps, 1e5, 6)

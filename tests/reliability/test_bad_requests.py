@@ -6,8 +6,6 @@ import io
 import os
 import re
 import shlex
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -343,7 +341,13 @@ def lock(path: str | None) -> Iterator[None]:
     "case", [pytest.param(case, marks=[pytest.mark.slow] * case.process, id=case.name) for case in CASES]
 )
 def test_one_line_says_what_is_wrong(
-    case: Case, tiny: str, trained: dict[str, Any], in_tmp: Path, capsys: pytest.CaptureFixture[str], seen: Any
+    case: Case,
+    tiny: str,
+    trained: dict[str, Any],
+    in_tmp: Path,
+    capsys: pytest.CaptureFixture[str],
+    seen: Any,
+    request: pytest.FixtureRequest,
 ) -> None:
     files = {INTER: tiny, **case.files}
     for name, content in files.items():
@@ -357,9 +361,7 @@ def test_one_line_says_what_is_wrong(
     with lock(case.held):
         before = contents(in_tmp)
         if case.process:
-            command = [sys.executable, "-m", "recbole_logq", *case.words]
-            environment = {**os.environ, **case.environment}
-            done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+            done = request.getfixturevalue("commands").run(*case.words, cwd=in_tmp, **case.environment)
             status, said = done.returncode, done.stderr
         else:
             capsys.readouterr()

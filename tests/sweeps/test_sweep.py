@@ -30,7 +30,6 @@ pytest.importorskip("ray")
 pytest.importorskip("optuna")
 pytestmark = pytest.mark.slow
 
-ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 OWN_LOSS = """
 from recbole_logq.losses.logq import LogQ
 from recbole_logq.registry import losses
@@ -40,11 +39,6 @@ class MyLogQ(LogQ):
     name = "my_logq"
 """
 GOOD, BAD, BROKEN = [0.05, 0.03], [1e-5, 2e-5, 3e-5], 1e36
-
-
-def call(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "recbole_logq", *words]
-    return subprocess.run(command, cwd=cwd, env=ENVIRONMENT, capture_output=True, text=True, timeout=400)
 
 
 def records_in(folder: Path) -> list[dict[str, Any]]:
@@ -79,13 +73,13 @@ def write_sweep(folder: Path, data: Path, **changes: Any) -> str:
 
 
 def test_from_the_file_to_the_winner(
-    own_code: Path, tmp_path: Path, ml100k_cut: Path, capsys: pytest.CaptureFixture[str]
+    commands: Any, own_code: Path, tmp_path: Path, ml100k_cut: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     # A loss of the user's own, in a file beside the sweep's, which trials and the test of the winner have to find.
     (tmp_path / "my_loss.py").write_text(OWN_LOSS, encoding="utf-8")
     own = {"loss": "my_logq", "plugins": "./my_loss.py"}
     words = ["sweep", write_sweep(tmp_path, ml100k_cut, settings=own), "--folder=here"]
-    done = call(*words, cwd=tmp_path)
+    done = commands.run(*words, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     here = tmp_path / "here"
     trials = records_in(here)
@@ -127,7 +121,7 @@ def test_from_the_file_to_the_winner(
     # Cut off before its report was written, and the winner's checkpoint is lost: it is trained again for its test.
     (here / "results.json").unlink()
     (here / "TwoTowerLogQ" / winner["checkpoint"]).unlink()
-    resumed = call(*words, "--resume", cwd=tmp_path)
+    resumed = commands.run(*words, "--resume", cwd=tmp_path)
     assert resumed.returncode == 0, resumed.stderr
     assert "test (trained again)" in resumed.stdout
     assert "ndcg@5 0." in resumed.stdout
@@ -144,28 +138,28 @@ def test_from_the_file_to_the_winner(
 
 
 def test_killed_half_way_and_resumed_in_a_copy(
-    in_tmp: Path, tmp_path: Path, ml100k_cut: Path, capsys: pytest.CaptureFixture[str]
+    commands: Any, in_tmp: Path, tmp_path: Path, ml100k_cut: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rates = [0.05, 0.04, 0.03, 0.02, 0.01, 0.005]
     file = write_sweep(tmp_path, ml100k_cut, space={"learning_rate": rates}, scheduler="none", settings={"epochs": 60})
-    command = [sys.executable, "-m", "recbole_logq", "sweep", file, "--folder=here"]
     here = tmp_path / "here"
-    with subprocess.Popen(command, cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.DEVNULL) as job:
-        while (len(over(here)) < 2 or not running(here)) and job.poll() is None:
-            time.sleep(0.05)
-        processes = psutil.Process(job.pid).children(recursive=True)
-        job.kill()
+    job = commands.start("sweep", file, "--folder=here", cwd=tmp_path)
+    while (len(over(here)) < 2 or not running(here)) and job.poll() is None:
+        time.sleep(0.05)
+    processes = psutil.Process(job.pid).children(recursive=True)
+    job.send_signal(signal.SIGKILL)
+    job.wait()
     assert psutil.wait_procs(processes, timeout=30)[1] == []
     original = {file: file.read_bytes() for file in here.rglob("*") if file.is_file()}
     here = shutil.copytree(here, tmp_path / "copy")
-    command[-1] = "--folder=copy"
+    words = ["sweep", file, "--folder=copy"]
     before = over(here)
     assert 2 <= len(before) < len(rates)
     assert any(one["folder"] for one in records_in(here) if one["status"] == "running")
     cut_off = {one["trial"]: one for one in records_in(here) if one["status"] == "running"}
-    assert main(command[3:]) == 2
+    assert main(words) == 2
     assert "--resume goes on with it" in capsys.readouterr().err
-    resumed = call(*command[3:], "--resume", cwd=tmp_path)
+    resumed = commands.run(*words, "--resume", cwd=tmp_path)
     assert resumed.returncode == 0, resumed.stderr
     assert {file: file.stat().st_mtime_ns for file in before} == before
     assert {file: file.read_bytes() for file in original} == original
@@ -187,7 +181,7 @@ def test_killed_half_way_and_resumed_in_a_copy(
 def cluster() -> Iterator[Any]:
     """A head that runs nothing and two workers of one core each."""
     os.environ["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] = "0"
-    os.environ["RAY_CLIENT_SERVER_CHECK_CHANNEL_TIMEOUT_S"] = "300"  # a busy machine is no failure
+    os.environ["RAY_CLIENT_SERVER_CHECK_CHANNEL_TIMEOUT_S"] = "60"  # a busy machine is no failure
     os.environ.pop("CUDA_VISIBLE_DEVICES", None)  # a configuration of another test has set it
     from ray.cluster_utils import Cluster
 
@@ -204,7 +198,9 @@ def cluster() -> Iterator[Any]:
     found.shutdown()
 
 
-def test_optuna_and_two_models_with_one_budget_on_a_cluster(cluster: Any, tmp_path: Path, ml100k_cut: Path) -> None:
+def test_optuna_and_two_models_with_one_budget_on_a_cluster(
+    cluster: Any, commands: Any, tmp_path: Path, ml100k_cut: Path
+) -> None:
     models = [
         {"model": "BPR", "space": {"embedding_size": {"randint": [8, 9]}}},
         {"name": "ours", "model": "TwoTowerLogQ", "space": {"similarity": ["dot", "cosine"]}},
@@ -215,7 +211,7 @@ def test_optuna_and_two_models_with_one_budget_on_a_cluster(cluster: Any, tmp_pa
     )
     text = (tmp_path / "sweep.yaml").read_text(encoding="utf-8")
     (tmp_path / "sweep.yaml").write_text(text.replace("  similarity: dot\n", "").replace("epochs: 6", "epochs: 2"))
-    done = call("sweep", file, "--folder=here", f"--address={cluster.address}", cwd=tmp_path)
+    done = commands.run("sweep", file, "--folder=here", f"--address={cluster.address}", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "here" / "results.json").read_text(encoding="utf-8"))["searches"]
     assert [(one["name"], len(one["trials"])) for one in found] == [("BPR", 3), ("ours", 3)]
@@ -245,23 +241,21 @@ def _busy_in_the_end(address: str) -> int:
     return busy
 
 
-def test_term_leaves_nothing_running(cluster: Any, tmp_path: Path, ml100k_cut: Path) -> None:
+def test_term_leaves_nothing_running(cluster: Any, commands: Any, tmp_path: Path, ml100k_cut: Path) -> None:
     file = write_sweep(tmp_path, ml100k_cut, scheduler="none", settings={"epochs": 1000})
-    command = [sys.executable, "-m", "recbole_logq", "sweep", file, "--folder=here", f"--address={cluster.address}"]
-    with subprocess.Popen(command, cwd=tmp_path, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True) as job:
-        while not running(tmp_path / "here") and job.poll() is None:
-            time.sleep(0.1)
-        job.send_signal(signal.SIGTERM)  # as Ctrl-C, although Ray has a handler of its own for it
-        said = job.communicate(timeout=120)[1]
-    assert job.returncode == 1
-    assert said.strip().splitlines()[-1] == "error: interrupted; the same command with --resume goes on"
+    job = commands.start("sweep", file, "--folder=here", f"--address={cluster.address}", cwd=tmp_path)
+    while not running(tmp_path / "here") and job.poll() is None:
+        time.sleep(0.1)
+    job.send_signal(signal.SIGTERM)  # as Ctrl-C, although Ray has a handler of its own for it
+    assert job.wait(120) == 1
+    assert job.stderr.strip().splitlines()[-1] == "error: interrupted; the same command with --resume goes on"
     assert _busy_in_the_end(cluster.address) == 0
 
 
 def _in_a_terminal(command: list[str], cwd: Path) -> tuple[int, str]:
     """Exit status, and everything that the terminal was told."""
     ours, theirs = pty.openpty()
-    environment = {**ENVIRONMENT, "TERM": "xterm", "COLUMNS": "150", "LINES": "40"}
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "150", "LINES": "40"}
     with subprocess.Popen(command, cwd=cwd, env=environment, stdout=theirs, stderr=theirs) as job:
         os.close(theirs)
         said = b""
@@ -313,13 +307,13 @@ def test_a_ray_client_in_a_terminal_until_the_cpu_seconds_are_spent(
     assert _busy_in_the_end(cluster.address) == 0
 
 
-def test_compare_on_a_cluster(cluster: Any, tmp_path: Path, ml100k_cut: Path) -> None:
+def test_compare_on_a_cluster(cluster: Any, commands: Any, tmp_path: Path, ml100k_cut: Path) -> None:
     words = ["compare", "--dataset=cut", f"--data_path={ml100k_cut}", "--seeds=1", "--epochs=2", "--topk=[5]"]
     words += ["--valid_metric=NDCG@5", "--folder=here"]
-    first = call(*words, "--models=BPR", f"--address={cluster.address}", cwd=tmp_path)
+    first = commands.run(*words, "--models=BPR", f"--address={cluster.address}", cwd=tmp_path)
     assert first.returncode == 0, first.stderr
     assert "[1/1] BPR, cut, seed 1: " in first.stderr
-    second = call(*words, "--models=BPR,TwoTowerLogQ", f"--address={cluster.client}", cwd=tmp_path)
+    second = commands.run(*words, "--models=BPR,TwoTowerLogQ", f"--address={cluster.client}", cwd=tmp_path)
     assert second.returncode == 0, second.stderr
     assert "1 of 2 runs are done" in second.stderr
     assert "[1/1] TwoTowerLogQ, cut, seed 1: " in second.stderr
@@ -332,22 +326,20 @@ def test_compare_on_a_cluster(cluster: Any, tmp_path: Path, ml100k_cut: Path) ->
     assert here["test_result"] == one["result"]["test_result"]
 
 
-def test_a_cluster_loses_a_machine(cluster: Any, tmp_path: Path, ml100k_cut: Path) -> None:
+def test_a_cluster_loses_a_machine(cluster: Any, commands: Any, tmp_path: Path, ml100k_cut: Path) -> None:
     rates = [0.05, 0.04, 0.03, 0.02]
     file = write_sweep(tmp_path, ml100k_cut, space={"learning_rate": rates}, scheduler="none", settings={"epochs": 120})
-    command = [sys.executable, "-m", "recbole_logq", "sweep", file, "--folder=here", f"--address={cluster.address}"]
     here = tmp_path / "here"
-    with subprocess.Popen(command, cwd=tmp_path, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True) as job:
-        on: dict[str, Any] = {}
-        while not on and job.poll() is None:
-            time.sleep(0.05)
-            # Later than the first two, so that one is over, and it has only begun.
-            on = {one["node"]: one for one in running(here) if one["number"] > 2}
-        before = over(here)
-        lost = next(node for node in cluster.worker_nodes if node.node_id in on)
-        cluster.remove_node(lost, allow_graceful=False)
-        said = job.communicate(timeout=400)[0]
-    assert job.returncode == 0, said
+    job = commands.start("sweep", file, "--folder=here", f"--address={cluster.address}", cwd=tmp_path)
+    on: dict[str, Any] = {}
+    while not on and job.poll() is None:
+        time.sleep(0.05)
+        # Later than the first two, so that one is over, and it has only begun.
+        on = {one["node"]: one for one in running(here) if one["number"] > 2}
+    before = over(here)
+    lost = next(node for node in cluster.worker_nodes if node.node_id in on)
+    cluster.remove_node(lost, allow_graceful=False)
+    assert job.wait(400) == 0, job.stderr
     assert before
     assert {file: file.stat().st_mtime_ns for file in before} == before
     trials = records_in(here)

@@ -101,6 +101,8 @@ def test_no_option_waits(build: Callable[..., Any], in_tmp: Path, settings: dict
 def test_histories_do_not_wait(build: Callable[..., Any], in_tmp: Path) -> None:
     order = {"split": {"LS": "valid_and_test"}, "order": "TO"}
     train(*_parts(build, "TwoTowerCorrectedLogQ", user_tower="history", eval_args=order))
+    times = {"history_pooling": "attention", "time": "both", "request_time": "known", "time_context": ["hour"]}
+    train(*_parts(build, "TwoTowerCorrectedLogQ", user_tower="history", eval_args=order, **times))
 
 
 @pytest.mark.parametrize(

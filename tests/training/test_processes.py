@@ -99,19 +99,13 @@ dist.destroy_process_group()
 
 
 @pytest.mark.slow
-def test_two_processes_have_the_loss_and_the_gradients_of_one(tmp_path: Path, ml100k_cut: Path) -> None:
-    script = tmp_path / "script.py"
-    script.write_text(SCRIPT)
-
-    def start(rank: int, size: int) -> subprocess.Popen[str]:
+def test_two_processes_have_the_loss_and_the_gradients_of_one(commands: Any, tmp_path: Path, ml100k_cut: Path) -> None:
+    def start(rank: int, size: int) -> Any:
         words = [tmp_path / f"meeting{size}", ml100k_cut, tmp_path / f"found{size}", json.dumps(CASES)]
-        environment = {**os.environ, "RANK": str(rank), "WORLD_SIZE": str(size), "OMP_NUM_THREADS": "1"}
-        command = [sys.executable, str(script), *map(str, words)]
-        return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment, cwd=tmp_path)
+        return commands.start("-c", SCRIPT, *map(str, words), cwd=tmp_path, RANK=str(rank), WORLD_SIZE=str(size))
 
     for job in [start(0, 1), start(0, 2), start(1, 2)]:
-        _, errors = job.communicate(timeout=300)
-        assert job.returncode == 0, errors
+        assert job.wait() == 0, job.stderr
     one, two = (torch.load(tmp_path / f"found{size}", weights_only=True) for size in (1, 2))
     assert one.keys() == two.keys()
     for key, value in one.items():

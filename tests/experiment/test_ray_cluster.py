@@ -14,8 +14,8 @@ import pytest
 
 from recbole_logq import compare, sweep
 from recbole_logq.errors import RequestError
-from recbole_logq.experiment import ray_address
-from recbole_logq.experiment.ray_address import _CLIENT_SERVER, _HEAD, check_address
+from recbole_logq.experiment import ray_cluster
+from recbole_logq.experiment.ray_cluster import _CLIENT_SERVER, _HEAD, check_address
 
 pytest.importorskip("ray")
 grpc = pytest.importorskip("grpc")
@@ -92,7 +92,7 @@ def test_an_unknown_host() -> None:
 
 
 def test_a_port_of_something_else(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ray_address, "SECONDS", 1.0)
+    monkeypatch.setattr(ray_cluster, "SECONDS", 1.0)
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
@@ -129,7 +129,7 @@ def test_a_token(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     server = grpc.server(ThreadPoolExecutor(1), handlers=[Guarded()])
     address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
     server.start()
-    monkeypatch.setattr(ray_address, "sys", SimpleNamespace(modules={}))  # this process's Ray stays as it is
+    monkeypatch.setattr(ray_cluster, "sys", SimpleNamespace(modules={}))  # this process's Ray stays as it is
     file = tmp_path / "token"
     monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(file))
     monkeypatch.delenv("RAY_AUTH_TOKEN", raising=False)
