@@ -337,7 +337,7 @@ class RetrievalMixin(nn.Module):
     def _certain(self, rows: Rows, own: Exclusion) -> Tensor:
         """logsumexp of each row's scores with its own items, the positive left out, ``[rows]``; once for all pools."""
         sizes = None
-        if rows.window_sizes is not None:
+        if rows.window_sizes is not None and rows.first_items is not None:
             widths = rows.window_sizes if rows.rows_of_window is None else rows.rows_of_window
             sizes = (rows.window_sizes + 1, widths)
         layout = set_layout(

@@ -145,8 +145,10 @@ class SASRec(RetrievalMixin, SequentialRecommender):
             return Rows(states, targets, n_units, users, weights, windows=windows, real=real)
         place = packing.place if world_size() > 1 else None
         windows, sizes, first_items = packing.sequence, None, None
+        if real is None and (self.own == "window" or self.multi_positive > 1):
+            sizes = packing.lengths
         if real is None and self.own == "window":  # each input but the first is the target before it
-            sizes, first_items = packing.lengths, interaction[self.ITEM_SEQ][packing.first]
+            first_items = interaction[self.ITEM_SEQ][packing.first]
         if real is not None:
             windows = windows[real]
             states, targets, users = states[real], targets[real], users[real]
