@@ -27,6 +27,7 @@ from collections.abc import Callable, Iterator
 from datetime import date
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import perf_counter
 from typing import Any
 
@@ -195,7 +196,8 @@ def check() -> dict[str, Any]:
     # The same windows the ordinary way, against the same pool.
     windows = fixed.loader.dataset.windows
     starts, sizes = batch.plan.cpu()[:, : int(batch.plan[1].count_nonzero())]
-    rows = torch.stack([((windows.start == a) & (windows.size == b)).nonzero()[0, 0] for a, b in zip(starts, sizes)])
+    pairs = zip(starts, sizes, strict=True)
+    rows = torch.stack([((windows.start == a) & (windows.size == b)).nonzero()[0, 0] for a, b in pairs])
     pool = Pool(ids[0], "draws", torch.full_like(ids[0], -1), sampler._log_q_of(ids[0]), sampler._log_q_of)
     sampler.sample = lambda *_, **__: pool
     of_ordinary = _gradients(fixed.model, fixed.loader.batch(rows).to(DEVICE))
@@ -263,7 +265,7 @@ def launches(name: str) -> dict[str, int]:
     return counts
 
 
-def train_ml1m(data_path: str, output: Path) -> dict[str, Any]:
+def train_ml1m(data_path: str) -> dict[str, Any]:
     """SASRec on ml-1m, 60 epochs with validation every tenth, from the files to the test result."""
     from recbole_logq import run
 
@@ -272,8 +274,9 @@ def train_ml1m(data_path: str, output: Path) -> dict[str, Any]:
         start = perf_counter()
         settings = {**COMMON, **WAYS[way], "data_path": data_path, "MAX_ITEM_LIST_LENGTH": 200, "embedding_size": 128}
         settings |= {"epochs": 60, "eval_step": 10, "stopping_step": 100, "train_batch_tokens": 19_200}
-        settings |= {"checkpoint_dir": str(output.parent / "saved"), "negatives.count": 256, "dropout": 0.5}
-        result = run("SASRecCorrectedLogQ", "ml-1m", config_dict=settings)
+        settings |= {"negatives.count": 256, "dropout": 0.5}
+        with TemporaryDirectory() as folder:
+            result = run("SASRecCorrectedLogQ", "ml-1m", config_dict={**settings, "checkpoint_dir": folder})
         found[way] = {"seconds": perf_counter() - start, "test": dict(result["test_result"])}
     return found
 
@@ -288,8 +291,8 @@ def main() -> int:
     arguments = parser.parse_args()
     torch.set_num_threads(4 if CUDA else 1)
     name = torch.cuda.get_device_name() if CUDA else "cpu"
-    output = arguments.output or RESULTS / f"{name.replace(' ', '-')}.json"
-    output.parent.mkdir(parents=True, exist_ok=True)
+    # Without a GPU it shows that everything runs, and its rates are those of no one's training.
+    output: Path | None = arguments.output or (RESULTS / f"{name.replace(' ', '-')}.json" if CUDA else None)
     content: dict[str, Any] = {
         "date": date.today().isoformat(),
         "torch": torch.__version__.split("+")[0],
@@ -314,7 +317,9 @@ def main() -> int:
         print(
             f"[{perf_counter() - begin:.0f} s] {label} ({perf_counter() - start:.1f} s): {content[label]}", flush=True
         )
-        output.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        if output:
+            output.parent.mkdir(parents=True, exist_ok=True)
+            output.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
         free()
 
     part("check", check)
@@ -329,14 +334,63 @@ def main() -> int:
                 ),
             )
     if arguments.data_path:
-        part("training on ml-1m", lambda: train_ml1m(arguments.data_path, output))
-    print(table())
+        part("training on ml-1m", lambda: train_ml1m(arguments.data_path))
+    if output:
+        print(_table(content))
     return 0
 
 
 def table() -> str:
     """What is stored, a table for each device."""
-    return ""
+    stored = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob("*.json"))]
+    return "\n\n".join(_first_table(one) if "rows" in one else _table(one) for one in stored)
+
+
+def _table(stored: dict[str, Any]) -> str:
+    """Rates of each model and way, with what bounds them."""
+    title = f"{stored['device']}, torch {stored['torch']}, {stored['items']:,} items"
+    lines = [
+        f"{title}, {stored['positions']:,} positions or {stored['interactions']:,} interactions a step:",
+        "",
+        "| model | precision | step | positives / s, median | lowest - highest | ms | memory |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for model in MODELS:
+        for precision, way in LINES:
+            row = stored.get(f"{model}; {precision}; {way}")
+            if not row or "error" in row:
+                continue
+            memory = f"{row['memory_gb']:.1f} GB" if row["memory_gb"] else "-"
+            rates = f"{row['positives_per_second']:,.0f} | {row['lowest']:,.0f} - {row['highest']:,.0f}"
+            lines.append(f"| {model} | {precision} | {way} | {rates} | {row['ms']:.2f} | {memory} |")
+    lines += ["", "| model | launches: forward, backward, optimizer | GFLOP | GB |", "|---|---|---|---|"]
+    for model in MODELS:
+        counts, needed = stored.get(f"launches, {model}"), stored.get(f"bounds, {model}")
+        if counts and needed and "error" not in counts:
+            shown = ", ".join(str(counts[part]) for part in ("forward", "backward", "optimizer"))
+            lines.append(f"| {model} | {shown} | {needed['gflop']:,.0f} | {needed['gb']:.2f} |")
+    return "\n".join(lines)
+
+
+def _first_table(stored: dict[str, Any]) -> str:
+    """What the first form of this benchmark has stored: compiled or not, of a step written out for it."""
+    unit = "CPU s" if stored["device"] == "cpu" else "s"
+    title = f"{stored['device']}, torch {stored['torch']}, {stored['windows']} windows, {stored['items']:,} items"
+    lines = [
+        f"{title}{'; ' + note if (note := stored.get('note')) else ''}:",
+        "",
+        f"| loss | precision | | positives / {unit}, median | lowest - highest | memory |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in stored["rows"]:
+        rates = row["rates"]
+        memory = "-" if row["memory_mb"] is None else f"{row['memory_mb'] / 1000:.1f} GB"
+        precision, compiled = row["precision"], "compiled" if row["compiled"] else "as written"
+        span = f"{min(rates):,.0f} - {max(rates):,.0f}"
+        lines.append(
+            f"| {row['loss']} | {precision} | {compiled} | {statistics.median(rates):,.0f} | {span} | {memory} |"
+        )
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":

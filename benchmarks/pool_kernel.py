@@ -37,6 +37,7 @@ from recbole_logq.losses.catalogue_logsumexp import catalogue_logsumexp
 from recbole_logq.losses.column_mask import ColumnMask
 from recbole_logq.losses.fused_logsumexp import Tiling, Tilings, fused_logsumexp
 from recbole_logq.losses.pool_logsumexp import pool_logsumexp
+from recbole_logq.losses.pools_logsumexp import pools_logsumexp
 from recbole_logq.losses.terms import Terms
 
 RESULTS = Path(__file__).parent / "results" / "pool_kernel"
@@ -189,22 +190,20 @@ def fused_step(case: Case, precision: str, device: torch.device, cuts: Tilings |
 
 
 def torch_step(case: Case, device: torch.device) -> Callable[[], Any]:
-    """The same by the package's torch code, pool by pool, the mask as a tensor."""
+    """The same by the package's torch code: one tile for a pool, one batched product for several."""
     query, vectors, offset, mask = case.tensors(device)
     leaves = (query.requires_grad_(), vectors.requires_grad_())
-    size = math.ceil(case.rows / case.pools)
 
     def step() -> Any:
         if mask is None:
             lse = catalogue_logsumexp(*leaves, Terms(), "catalogue", 1024, "torch")
-            return torch.autograd.grad(lse.mean(), leaves)
-        parts = []
-        for pool in range(case.pools):
-            start, stop = pool * size, min((pool + 1) * size, case.rows)
-            one = (leaves[1], offset) if case.pools == 1 else (leaves[1][pool], offset[pool])
-            terms = Terms(valid=mask(start, stop))
-            parts.append(pool_logsumexp(leaves[0][start:stop], *one, terms, "pool", stop - start, "torch")[0])
-        return torch.autograd.grad(torch.cat(parts).mean(), leaves)
+        elif case.pools > 1:
+            by_pool = leaves[0].unflatten(0, (case.pools, -1))
+            lse = pools_logsumexp(by_pool, leaves[1], offset, mask.invalid_by_pool())[0]
+        else:
+            terms = Terms(valid=mask(0, case.rows))
+            lse = pool_logsumexp(*leaves, offset, terms, "pool", case.rows, "torch")[0]
+        return torch.autograd.grad(lse.mean(), leaves)
 
     return step
 

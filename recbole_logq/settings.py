@@ -235,7 +235,7 @@ class RetrievalSettings(CommonSettings):
     kernel: Literal["auto", "triton", "torch"] = Field(
         "auto",
         description="what computes a loss's sum over its negatives: triton, one kernel on a CUDA device, which writes "
-        "no scores to memory; torch, matrix by matrix; auto: triton where it can",
+        "no scores to memory; torch, matrix by matrix; auto: triton on devices where it is known to be faster, none so far",
     )
     similarity: Similarity = Field(description="score of a query and an item, before the temperature")
     temperature: Positive = Field(description="what scores are divided by before any correction")
@@ -270,8 +270,8 @@ class RetrievalSettings(CommonSettings):
     warmup_steps: CountOrZero = Field(description="steps of linear warm-up to the learning rate")
     cuda_graph: bool | Literal["auto"] = Field(
         False,
-        description="whether steps have fixed shapes and a GPU replays them as one CUDA graph, with random numbers of its "
-        "own; auto: on a GPU, where nothing speaks against it (SASRec needs train_batch_tokens)",
+        description="whether steps have fixed shapes and a GPU replays them as one CUDA graph, with its own random "
+        "numbers; auto: on a GPU, where nothing speaks against it (SASRec needs train_batch_tokens)",
     )
     diagnostics: bool = Field(
         True, description="whether an epoch ends with measures of the vectors, for catalogues that are not too large"

@@ -80,9 +80,9 @@ def serve() -> list[str] | None:
 
 
 def main() -> int:
-    from recbole_logq.experiment import ray_session
+    from recbole_logq.experiment import ray_cluster
 
-    for key, value in ray_session._QUIET.items():
+    for key, value in ray_cluster._QUIET.items():
         os.environ.setdefault(key, value)
     for module in NEEDED:
         try:

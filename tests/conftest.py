@@ -162,6 +162,7 @@ class Commands:
         """A command that runs."""
         self._count += 1
         out, err = (self._folder / f"{self._count}.{kind}" for kind in ("out", "err"))
+        out.touch(), err.touch()
         known = {key: value for key, value in os.environ.items() if key not in {"RANK", "WORLD_SIZE"}}
         started = Command(self._ask, list(words), out, err, folder=str(cwd), environment={**known, **environment})
         self._running.append(started)

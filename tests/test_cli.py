@@ -72,6 +72,7 @@ def test_bad_requests(
     assert list(in_tmp.iterdir()) == []  # refused before anything was written
 
 
+@pytest.mark.slow
 def test_no_code_runs_and_no_traceback_in_a_real_process(tmp_path: Path) -> None:
     done = call("--model=BPR", "--dataset=ml-100k", "--epochs=open('ran','w')", cwd=tmp_path)
     assert done.returncode == 2

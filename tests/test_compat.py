@@ -37,6 +37,7 @@ def test_the_core_needs_torch_alone() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+@pytest.mark.slow
 def test_a_run_imports_what_it_needs_and_leaves_autograd_alone(tmp_path: Path) -> None:
     code = (
         "import sys; sys.modules['ray'] = None\n"

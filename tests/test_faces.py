@@ -49,6 +49,7 @@ def test_the_docstring_of_the_package_names_its_faces_and_functions() -> None:
         assert name in text or name in ("__version__", "Loaded"), name
 
 
+@pytest.mark.slow
 def test_nothing_heavy_is_imported_before_it_is_asked_for(tmp_path: Path) -> None:
     (tmp_path / "recbole.py").write_text("raise ImportError('not needed')", encoding="utf-8")
     names = {name: module(name).__all__ for name in TORCH_ALONE}

@@ -150,6 +150,7 @@ def test_one_that_fails_leaves_the_others_alone(prepared: PreparedProcesses, fol
     assert (other / "cleaned-up").exists()
 
 
+@pytest.mark.slow
 def test_copies_end_with_the_prepared_process_and_fresh_ones_take_over(folder: Path) -> None:
     with PreparedProcesses() as prepared:
         sleeping = copied(prepared, folder, "sleep")

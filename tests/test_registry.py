@@ -63,6 +63,7 @@ def test_lookups_of_the_packages_name_their_kind():
         get_sampler("in_bach")
 
 
+@pytest.mark.slow
 def test_the_core_needs_torch_only():
     """The losses and samplers are for any PyTorch project: no RecBole and no pandas behind one import."""
     program = (

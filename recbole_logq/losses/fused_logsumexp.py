@@ -21,12 +21,18 @@ from recbole_logq.losses.column_mask import ColumnMask
 from recbole_logq.losses.terms import MaskFunction, Terms
 
 Kernel = Literal["auto", "triton", "torch"]
-"""What computes a pool's logsumexp: the Triton kernel where it can, always, or never."""
+"""What computes a pool's logsumexp: the Triton kernel where it is known to be faster, always, or never."""
+
+FASTER_ON: frozenset[tuple[int, int]] = frozenset()
+"""Compute capabilities of devices on which `benchmarks/pool_kernel.py` has shown the kernel to be right, and faster.
+
+None so far: it compiles for 8.0 and 9.0 and is right in Triton's interpreter, and has not been run on a device.
+"""
 
 WIDEST = 256
 """Dimensions up to which a block of vectors fits a multiprocessor's memory."""
 LEAST_CAPABILITY = (8, 0)
-"""Of a device: TF32 and bfloat16 came with it."""
+"""The oldest compute capability with TF32 and bfloat16."""
 LEAST_SHARED_MEMORY = 160_000
 """Bytes that a block of threads must be able to share: the largest tiles take 140,000 (A100 and later server cards)."""
 
@@ -43,7 +49,7 @@ class Tiling:
 
 @dataclass(frozen=True)
 class Tilings:
-    """Those of both directions."""
+    """Tiles of the forward and of the backward kernel."""
 
     forward: Tiling
     backward: Tiling
@@ -85,8 +91,8 @@ def why_not(kernel: Kernel, query: Tensor, terms: Terms) -> str | None:
     """
     if kernel == "torch":
         return "torch is asked for"
-    if kernel == "auto" and query.device.type != "cuda":
-        return "the vectors are not on a CUDA device"
+    if kernel == "auto" and (reason := _not_faster(query.device)):
+        return reason
     if query.dtype not in (torch.float32, torch.bfloat16):
         return f"the vectors are {query.dtype}, not float32 or bfloat16"
     if not len(query):
@@ -110,6 +116,14 @@ def kernel_serves(kernel: Kernel, query: Tensor, terms: Terms, name: str) -> boo
     if reason is not None and kernel == "triton":
         raise ValueError(f"loss {name!r}: kernel='triton' cannot be used: {reason}; set kernel='auto'")
     return reason is None
+
+
+@cache
+def _not_faster(device: torch.device) -> str | None:
+    if device.type != "cuda":
+        return "the vectors are not on a CUDA device"
+    known = torch.cuda.get_device_capability(device) in FASTER_ON
+    return None if known else "on devices of this kind it has not been shown to be faster"
 
 
 @cache
@@ -148,8 +162,8 @@ def fused_logsumexp(
         vectors: The same type, `[pool, d]`; or `[pools, pool, d]`, each pool for the next `ceil(rows / pools)` rows.
         offset: `[pool]`, with several pools `[pools, pool]`; or `[rows, pool]`. None for zero; receives no gradient.
         valid: bool `[rows, pool]`, or a `ColumnMask` and no other function. None: all are valid.
-        precision: How float32 vectors multiply, as `product_precision`, which is the default, or "ieee".
-        cuts: How the work is cut. Default: as `tilings`.
+        precision: Multiplication of float32 vectors, one of `product_precision` or "ieee". Default: torch's setting.
+        cuts: Tiles of both kernels. Default: those of `tilings`.
 
     Returns:
         float32 `[rows]`, -1e30 for a row without valid columns; and the number of valid columns, int32 `[rows]`. First
@@ -257,6 +271,7 @@ class _Work:
             EXPECTED=with_expected,
             num_warps=cut.warps,
             num_stages=cut.stages,
+            enable_fp_fusion=True,  # Triton 3.9 warns where it is not said
             **self.constants,
         )
         if splits == 1:
@@ -294,6 +309,7 @@ class _Work:
             BLOCK_COLUMNS=cut.columns,
             num_warps=cut.warps,
             num_stages=cut.stages,
+            enable_fp_fusion=True,  # Triton 3.9 warns where it is not said
             **self.constants,
         )
         return into[0] if splits == 1 else into.sum(0)

@@ -35,7 +35,7 @@ class Loss(ABC):
         skips_rows: Whether a loss of exactly 0 means that the loss left the row out, not that it fits.
         needs_catalogue_size: Whether the constructor takes `catalogue_size`, the number of items.
         takes_kernel: Whether it is made of a logsumexp over the pool or the catalogue, which a kernel can compute.
-        kernel: What computes that: "auto" (the Triton kernel on a CUDA device that it suits), "triton" or "torch".
+        kernel: What computes that: "auto" (the Triton kernel where it is known to be faster), "triton" or "torch".
     """
 
     name: ClassVar[str]

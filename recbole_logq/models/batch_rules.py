@@ -30,7 +30,7 @@ def check_data(config: Any, model: Any, loader: Any) -> None:
     if negatives.get("count") is not None and (sampler.asks_of_batch or 0) > most:
         raise RequestError(
             f"negatives.count={negatives['count']}: {config['dataset']} has at most {most:,} {what} in a batch of "
-            f"train_batch_size={config['train_batch_size']} to take as negatives; lower it"
+            f"{size_of_batch(config)} to take as negatives; lower it"
         )
     if negatives.get("warmup_steps", 0) >= steps:
         raise RequestError(
@@ -79,7 +79,22 @@ def doubt_about_order(values: Any, sampler: type[Sampler] | Sampler) -> str | No
     )
 
 
-def rows_of_batch(values: dict[str, Any]) -> int:
+def _tokens(values: Any) -> int | None:
+    if "train_batch_tokens" not in values:  # of an encoder whose batches are no windows
+        return None
+    tokens: int | None = values["train_batch_tokens"]
+    return tokens
+
+
+def size_of_batch(values: Any) -> str:
+    """The setting that says how large a batch is, with its value."""
+    tokens = _tokens(values)
+    return f"train_batch_tokens={tokens}" if tokens else f"train_batch_size={values['train_batch_size']}"
+
+
+def rows_of_batch(values: Any) -> int:
     """Rows that a batch can have at most."""
+    if tokens := _tokens(values):
+        return int(-(-tokens // values["MAX_ITEM_LIST_LENGTH"]) * values["MAX_ITEM_LIST_LENGTH"])
     length = values["MAX_ITEM_LIST_LENGTH"] if values["MODEL_TYPE"] == ModelType.SEQUENTIAL else 1
     return int(values["train_batch_size"] * length)

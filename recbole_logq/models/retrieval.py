@@ -21,7 +21,7 @@ from recbole_logq.losses.set_layout import set_layout
 from recbole_logq.losses.softmax import SampledSoftmaxLoss
 from recbole_logq.losses.terms import Terms
 from recbole_logq.models.combination import build_loss, check_combination, check_training, sampler_settings
-from recbole_logq.models.pooled_losses import pooled_losses
+from recbole_logq.models.pooled_losses import pooled_losses, takes_pools
 from recbole_logq.models.rows import Rows
 from recbole_logq.models.step import losses_from_vectors
 from recbole_logq.models.step_statistics import StepStatistics
@@ -44,6 +44,7 @@ from recbole_logq.samplers import (
     target_items,
     window_items,
 )
+from recbole_logq.samplers.device_numbers import DeviceNumbers
 from recbole_logq.samplers.observed import Observed
 
 
@@ -185,31 +186,57 @@ class RetrievalMixin(nn.Module):
             values, counted = self._fixed_losses(rows)
             self.statistics.keep(values, counted, rows.weights)
             return mean_over_rows(values, counted, rows.weights)
-        parts, pools, parts_weights = [], [], []
-        for part in self._with_pools(rows):
-            pools.append(part.pool)
-            parts.append(self._losses(part))
-            parts_weights.append(part.rows.weights)
-        self._pools = pools
-        values, counted = (torch.cat(column) for column in zip(*(part[:2] for part in parts), strict=True))
-        columns = parts[0][2]
-        known = [weights for weights in parts_weights if weights is not None]
-        weights = torch.cat(known) if known else None
+        self._pools, weights = [], rows.weights
+        if self._pools_at_once(rows):
+            values, counted = self._pooled_losses(rows)
+            columns = self.sampler.count or 0
+        else:
+            parts, scored = [], []
+            for part in self._with_pools(rows):
+                self._pools.append(part.pool)
+                parts.append(self._losses(part))
+                scored.append(part.rows.weights)
+            values, counted = (torch.cat(column) for column in zip(*(part[:2] for part in parts), strict=True))
+            columns = parts[0][2]
+            known = [one for one in scored if one is not None]
+            weights = torch.cat(known) if known else None
         self.statistics.add(len(counted), len(counted) - counted.sum(), columns)
         self.statistics.add_losses(values, counted, weights)
         return mean_over_rows(values, counted, weights)
 
     def _fixed_losses(self, rows: Rows) -> tuple[Tensor, Tensor]:
         """The loss of each row and which rows count, in operations whose shapes do not depend on the batch."""
-        query, positives = self.scorer.query(rows.query), rows.positives
         if self.sampler.kind == "catalogue":
+            query, positives = self.scorer.query(rows.query), rows.positives
             vectors = self.item_vectors(None)[1:]
             values = self.loss.from_vectors(query, self.item_vectors(positives), vectors)
             real = torch.ones_like(positives, dtype=torch.bool) if rows.real is None else rows.real
             return values.masked_fill(~real, 0.0), real
+        return self._pooled_losses(rows, self.sampler.numbers)
+
+    def _pooled_losses(self, rows: Rows, numbers: DeviceNumbers | None = None) -> tuple[Tensor, Tensor]:
+        """As `_fixed_losses`, of a sampled-softmax loss on pools of independent draws, all of them at once."""
         assert isinstance(self.loss, SampledSoftmaxLoss)
-        pools = self.sampler.sample_pools(positives, self.pools, numbers=self.sampler.numbers, real=rows.real)
+        query, positives = self.scorer.query(rows.query), rows.positives
+        pools = self.sampler.sample_pools(positives, self.pools, numbers=numbers, real=rows.real)
         return pooled_losses(self.loss, pools, query, positives, self.item_vectors, self.hits, rows.windows, rows.real)
+
+    def _pools_at_once(self, rows: Rows) -> bool:
+        """Whether the pools of an ordinary step go through one product; on the CPU each stays in its cache instead."""
+        n_rows, device = len(rows.positives), rows.positives.device
+        return (
+            self.pools > 1
+            and n_rows >= self.pools
+            and device.type != "cpu"
+            and takes_pools(self.loss, self.sampler)
+            and self.sampler.count is not None
+            and n_rows * self.sampler.count <= limits.WHOLE_MATRIX
+            and self.mask == "target"
+            and self.own is None
+            and self.multi_positive == 1
+            and rows.segment is None
+            and world_size() == 1
+        )
 
     def sample_pool(self, rows: Rows) -> Pool:
         """The negatives of a step, out of the rows of all processes: the same on each of them."""

@@ -14,7 +14,8 @@ import torch
 
 from recbole_logq.losses.corrected_logq import CorrectedLogQ
 from recbole_logq.losses.fused_logsumexp import no_kernel
-from recbole_logq.models.batch_rules import ASK_LESS, doubt_about_order, rows_of_batch
+from recbole_logq.models import fixed_shapes
+from recbole_logq.models.batch_rules import ASK_LESS, doubt_about_order, rows_of_batch, size_of_batch
 from recbole_logq.models.pair_rules import PAIRS, Request, Rule, unknown_option
 from recbole_logq.models.pair_rules import refusal as _refusal
 from recbole_logq.models.pair_rules import rule as _rule
@@ -271,7 +272,7 @@ def _too_many(r: Request) -> str | None:
     count = r.values["negatives"]["count"]
     share = "" if asked == count else f", of which {asked} from the batch"
     return (
-        f"negatives.count={count}{share}: a batch of train_batch_size={r.values['train_batch_size']} has at most "
+        f"negatives.count={count}{share}: a batch of {size_of_batch(r.values)} has at most "
         f"{rows} positives to take as negatives; {ASK_LESS}"
     )
 
@@ -279,13 +280,20 @@ def _too_many(r: Request) -> str | None:
 def _cache(r: Request) -> str | None:
     cache, processes = r.values["gradient_cache"], r.values["nproc"]
     units = -(-r.values["train_batch_size"] // processes)
-    if cache is None or cache < units:
+    if cache is None or cache < units or "train_batch_tokens=" in size_of_batch(r.values):
         return None
     share = f" in {processes} processes" if processes > 1 else ""
     return (
         f"gradient_cache={cache}: a batch of train_batch_size={r.values['train_batch_size']}{share} is encoded at once "
         f"then; set it below {units}, or leave it out"
     )
+
+
+def _graph(r: Request) -> str | None:
+    if r.values["cuda_graph"] is not True:
+        return None
+    reason = fixed_shapes.reason_against(r.values, r.loss, r.sampler)
+    return None if reason is None else f"cuda_graph=true: {reason}"
 
 
 def _order(r: Request) -> str | None:
@@ -339,7 +347,7 @@ TRAINING: tuple[Rule, ...] = (
         "pools, train_batch_size",
         lambda r: r.values["pools"] > rows_of_batch(r.values),
         lambda r: (
-            f"pools={r.values['pools']}: a batch of train_batch_size={r.values['train_batch_size']} has at most "
+            f"pools={r.values['pools']}: a batch of {size_of_batch(r.values)} has at most "
             f"{rows_of_batch(r.values)} rows to share; {ASK_LESS}"
         ),
     ),
@@ -353,6 +361,12 @@ TRAINING: tuple[Rule, ...] = (
     ),
     Rule("gradient_cache, train_batch_size, nproc", _cache),
     Rule("kernel, loss, negatives.source, use_gpu", _kernel),
+    _rule(
+        "train_batch_tokens, train_batch_size",
+        lambda r: r.given.get("train_batch_tokens") and "train_batch_size" in r.given,
+        lambda r: f"{size_of_batch(r.values)} is the size of a batch: leave train_batch_size out",
+    ),
+    Rule("cuda_graph, what the shapes of a step depend on", _graph),
     Rule("negatives, options of a law, loss", _unread_law),
     _rule(
         "negatives.buckets, negatives.hashes",

@@ -17,8 +17,9 @@ def fixed_attention(
 ) -> Tensor:
     """Query, key and value ``[tokens, 3, heads, d]`` to ``[tokens, heads, d]``.
 
-    Each chunk of queries is multiplied with its own keys and those of the chunk before, and what a query does not see is
-    masked. Where a kernel for sequences of any length is at hand and nothing is added to the scores, that one does it.
+    Each chunk of queries is multiplied with its own keys and those of the chunk before, and what a query does not see
+    is masked. Where a kernel for sequences of any length is at hand and nothing is added to the scores, that one is
+    called.
 
     Args:
         packing: Packing of the tokens.
@@ -27,7 +28,7 @@ def fixed_attention(
         longest: None for the softmax of ``score / sqrt(d) + bias``; the longest sequence for ``silu(score + bias) /
             longest``.
     """
-    if bias is None and longest is None and heads.device.type == "cuda":
+    if bias is None and longest is None and heads.device.type != "cpu":
         return _of_any_length(packing, heads)
     query = packing.by_chunk(heads[:, 0]).transpose(1, 2)  # [chunks, heads, longest, d]
     key, value = packing.with_chunk_before(heads[:, 1:]).permute(2, 0, 3, 1, 4)  # [chunks, heads, 2 * longest, d]

@@ -25,7 +25,8 @@ class FixedPacking:
     Attributes:
         sequence: The sequence of each token, numbers from ``len(lengths)`` on for padding; int64 ``[tokens]``.
         position: Position of each token in its sequence; int64 ``[tokens]``.
-        bounds: Where sequences begin, those of padding among them, and the number of tokens; int64 ``[sequences + 1]``.
+        bounds: First token of every sequence, those of padding among them, and the number of tokens; int64
+            ``[sequences + 1]``.
     """
 
     def __init__(self, lengths: Tensor, n_tokens: int, longest: int) -> None:

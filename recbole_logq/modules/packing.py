@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from recbole_logq.transfer import to_device
 
@@ -85,7 +86,8 @@ class Packing:
     def by_bucket(self, function: Callable[..., Tensor], tokens: Tensor, *more: Sequence[Any]) -> Tensor:
         """Apply ``function`` to every bucket as ``[rows, length, ...]``; gives ``[tokens, ...]``.
 
-        What the function computes at a real position must not depend on later positions: padding holds other tokens.
+        What the function computes at a real position must not depend on later positions: padding holds other tokens,
+        and no gradient of it is looked at.
 
         Args:
             function: Function that is applied.
@@ -93,14 +95,17 @@ class Packing:
             *more: Further arguments of the function, one for each bucket.
         """
         parts = [
-            bucket.unpad(function(bucket.pad(tokens), *arguments))
-            for bucket, *arguments in zip(self._buckets, *more, strict=True)
+            bucket.unpad(function(padded, *arguments))
+            for bucket, padded, *arguments in zip(self._buckets, self.padded(tokens), *more, strict=True)
         ]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     def padded(self, tokens: Tensor) -> list[Tensor]:
         """Every bucket of ``[tokens, ...]`` as ``[rows, length, ...]``; padding holds other tokens."""
-        return [bucket.pad(tokens) for bucket in self._buckets]
+        if len(self._buckets) == 1:
+            return [self._buckets[0].pad(tokens)]
+        parts = tokens.split([bucket.n_tokens for bucket in self._buckets])
+        return [bucket.pad(part) for bucket, part in zip(self._buckets, parts, strict=True)]
 
 
 class _Bucket:
@@ -111,20 +116,59 @@ class _Bucket:
 
     def __init__(self, size: Tensor, tokens: slice, start: Tensor, row: Tensor, packing: Packing) -> None:
         width = int(size[-1])
-        self.shape, self.tokens = (len(size), width), tokens
+        self.shape, self.n_tokens = (len(size), width), tokens.stop - tokens.start
         self.index: Tensor | None = None
         if int(size[0]) != width:
-            self.index = (start[:, None] + torch.arange(width, device=start.device)).clamp_max(tokens.stop - 1)
-            self.real = row * width + packing.position[tokens]
+            index = start[:, None] - tokens.start + torch.arange(width, device=start.device)
+            self.index = index.clamp_max(self.n_tokens - 1).flatten()  # [rows * width]
+            self.real = row * width + packing.position[tokens]  # [tokens of the bucket]
 
     def pad(self, tokens: Tensor) -> Tensor:
         if self.index is None:
-            return tokens[self.tokens].unflatten(0, self.shape)
-        return tokens[self.index]
+            return tokens.unflatten(0, self.shape)
+        padded: Tensor = _Pad.apply(tokens, self.index, self.real)
+        return padded.unflatten(0, self.shape)
 
     def unpad(self, padded: Tensor) -> Tensor:
         flat = padded.flatten(0, 1)
-        return flat if self.index is None else flat[self.real]
+        if self.index is None:
+            return flat
+        tokens: Tensor = _Unpad.apply(flat, self.real)
+        return tokens
+
+
+class _Pad(torch.autograd.Function):
+    """``tokens[index]``, of which only the cells at ``real``, one for each token, have a gradient.
+
+    Autograd's backward pass of the same sorts indices to sum what is none of it: this one looks up.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, tokens: Tensor, index: Tensor, real: Tensor) -> Tensor:
+        ctx.save_for_backward(real)
+        return tokens.index_select(0, index)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        (real,) = ctx.saved_tensors
+        return gradient.index_select(0, real), None, None
+
+
+class _Unpad(torch.autograd.Function):
+    """``padded[real]``, cells that differ from each other."""
+
+    @staticmethod
+    def forward(ctx: Any, padded: Tensor, real: Tensor) -> Tensor:
+        ctx.save_for_backward(real)
+        ctx.shape = padded.shape
+        return padded.index_select(0, real)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        (real,) = ctx.saved_tensors
+        return gradient.new_zeros(ctx.shape).index_copy_(0, real, gradient), None
 
 
 def _similar(size: Tensor) -> list[slice]:

@@ -106,5 +106,5 @@ class InBatch(Sampler):
 
 
 def all_rows(positives: Tensor) -> Tensor:
-    """That no row is padding, bool `[rows]`."""
+    """A mask of the rows that are no padding where none is, bool `[rows]`."""
     return torch.ones_like(positives, dtype=torch.bool)

@@ -64,6 +64,9 @@ class Sampler(nn.Module, ABC):
     gathers: ClassVar[bool] = False
     id_buffers: ClassVar[tuple[str, ...]] = ()
 
+    numbers: DeviceNumbers | None
+    """Numbers of steps of fixed shapes, drawn on the device; None where there are no such steps."""
+
     def __init__(self, counts: TargetCounts, *, count: int | None, seed: int) -> None:
         super().__init__()
         if count is not None:
@@ -72,7 +75,8 @@ class Sampler(nn.Module, ABC):
         self.n_items = counts.n_items
         self.generator = torch.Generator()
         self.generator.manual_seed(seed)
-        self.numbers: DeviceNumbers | None = None  # of steps of fixed shapes; the trainer sets it
+        self.numbers = None
+        self._numbers_state: Tensor | None = None
 
     @abstractmethod
     def sample(self, positives: Tensor, *, n_units: int | None = None) -> Pool:
@@ -165,6 +169,19 @@ class Sampler(nn.Module, ABC):
     def after_step(self) -> None:
         """Called once after every optimizer step that was applied; for samplers that learn from the stream."""
 
+    def draw_on(self, device: torch.device, seed: int) -> DeviceNumbers:
+        """Draw what steps of fixed shapes need on a device; where a checkpoint was loaded, from where that ended.
+
+        Args:
+            device: Device of the model.
+            seed: Seed of the generator there.
+        """
+        if self.numbers is None:
+            self.numbers = DeviceNumbers(device, seed)
+            if self._numbers_state is not None:
+                self.numbers.set_state(self._numbers_state)
+        return self.numbers
+
     def get_extra_state(self) -> dict[str, Any]:
         """State of the generators, for the checkpoint."""
         state = {"generator": self.generator.get_state()}
@@ -173,8 +190,9 @@ class Sampler(nn.Module, ABC):
     def set_extra_state(self, state: Any) -> None:
         """Continues the stream of a checkpoint (whose tensors may have been mapped to another device)."""
         self.generator.set_state(state["generator"].cpu())
-        if self.numbers is not None:
-            self.numbers.set_state(state["numbers"])
+        self._numbers_state = state.get("numbers")
+        if self.numbers is not None and self._numbers_state is not None:
+            self.numbers.set_state(self._numbers_state)
 
     @classmethod
     def check_whole(cls, least: int = 1, **options: Any) -> None:

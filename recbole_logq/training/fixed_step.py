@@ -9,12 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn.utils.clip_grad import clip_grad_norm_
 
-from recbole_logq.data.batches.loaders import InteractionLoader
+from recbole_logq.data.batches.loaders import InteractionLoader, WindowLoader
 from recbole_logq.data.batches.planned_batch import PlannedBatch
-from recbole_logq.data.batches.token_loader import TokenLoader
-from recbole_logq.losses.softmax import SampledSoftmaxLoss
-from recbole_logq.ranks import world_size
-from recbole_logq.samplers.device_numbers import DeviceNumbers
+from recbole_logq.models.fixed_shapes import reason_against
 from recbole_logq.training.lazy_adam import merge_rows
 from recbole_logq.training.step_graph import StepGraph
 
@@ -49,11 +46,11 @@ class FixedStep:
         self._make: Any = None
         self._rates = [torch.zeros((), device=device) for _ in optimizer.param_groups]
         self._rates_now: list[float] = []
-        model.sampler.numbers = model.sampler.numbers or DeviceNumbers(device, seed)
+        numbers = model.sampler.draw_on(device, seed)
         if captured and device.type == "cuda":
             for group in optimizer.param_groups:
                 group["capturable"] = True
-            self._run: Any = StepGraph(self._step, device, [model.sampler.numbers])
+            self._run: Any = StepGraph(self._step, device, [numbers])
         else:
             self._run = self._step
 
@@ -101,26 +98,7 @@ class FixedStep:
 
 
 def why_not(config: Any, model: Any, loader: Any) -> str | None:
-    """Why a model's steps cannot have fixed shapes under these settings; None where they can."""
-    if not isinstance(loader, TokenLoader | InteractionLoader):
-        return "the number of positions differs from batch to batch: set train_batch_tokens"
-    if config["enable_scaler"]:
-        return "enable_scaler=true: a step that overflows is left out, which the host must know"
-    negatives, mask, own = config["negatives"], config["mask"], config["negatives"].get("own")
-    if world_size() > 1:
-        return f"nproc={world_size()}: sizes differ between the processes"
-    if mask != "target":
-        return f"mask={mask}: the number of masked items depends on the batch"
-    if model.multi_positive > 1:
-        return f"multi_positive={model.multi_positive}: the number of targets depends on the batch"
-    if own is not None:
-        return f"negatives.own={own}: the number of own items depends on the batch"
-    if config["segment_field"] or config["gradient_cache"]:
-        return f"{'segment_field' if config['segment_field'] else 'gradient_cache'} is set"
-    whole = model.sampler.kind == "catalogue" and not model.loss.skips_rows
-    sampled = model.sampler.takes_pools and isinstance(model.loss, SampledSoftmaxLoss)
-    if not whole and not sampled:
-        return f"loss={config['loss']} on negatives.source={negatives['source']}"
-    if sampled and model.sampler.count is None:
-        return f"negatives.count is not set: a pool of {negatives['source']} has the size of the batch"
-    return None
+    """Why the steps of a model cannot have fixed shapes; None where they can."""
+    if not isinstance(loader, InteractionLoader | WindowLoader):
+        return f"the batches of {type(model).__name__} have shapes of their own; leave cuda_graph out"
+    return reason_against(config, model.loss, model.sampler)

@@ -16,13 +16,14 @@ def merge_rows(model: nn.Module) -> None:
 
 
 def merged(grad: Tensor) -> Tensor:
-    """A sparse gradient with every row once, duplicates summed.
-
-    On the CPU it has the rows that there are. Elsewhere the host would have to wait for their number, so it has as many
-    entries as before, and those that are left over are zeros of row 0.
-    """
+    """A sparse gradient with every row once, duplicates summed; no host waits for the number of rows."""
     if grad.device.type == "cpu" or grad.is_coalesced():
         return grad.coalesce()
+    return merged_without_waiting(grad)
+
+
+def merged_without_waiting(grad: Tensor) -> Tensor:
+    """As coalescing, with as many entries as before: those that are left over are zeros of row 0, the padding."""
     ids, values = grad._indices()[0], grad._values()
     ordered, order = ids.sort()
     first = torch.cat([torch.zeros_like(ordered[:1]), (ordered[1:] != ordered[:-1]).long()])

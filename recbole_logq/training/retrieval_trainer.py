@@ -88,7 +88,7 @@ class RetrievalTrainer(Trainer):
         return float(model.statistics.loss)
 
     def _plan_steps(self, train_data: Any) -> None:
-        """Before the first epoch: let steps have fixed shapes, where the settings ask for it and nothing is against it.
+        """Let steps have fixed shapes where the settings ask for it and nothing is against it; once, before the first.
 
         Raises:
             RequestError: They ask for it, and something is.
@@ -98,7 +98,7 @@ class RetrievalTrainer(Trainer):
             return
         reason = why_not(self.config, self.model, train_data)
         if reason and asked != "auto":
-            raise RequestError(f"cuda_graph=true: {reason}; leave cuda_graph out")
+            raise RequestError(f"cuda_graph=true: {reason}")
         if reason:
             self.logger.info(f"steps are not captured (cuda_graph): {reason}")
             return
@@ -189,10 +189,12 @@ class RetrievalTrainer(Trainer):
         """Diagnostics of the epoch's last batch, without dropout, so that nothing is drawn."""
         model = self.model.eval()
         rows, items = model.rows(batch.to(self.device)), model.item_vectors(None)
-        query = model.scorer.query(rows.query)
+        query, positives = model.scorer.query(rows.query), rows.positives
+        if rows.real is not None:
+            query, positives = query[rows.real], positives[rows.real]
         if not torch.isfinite(query.sum() + items.sum()):  # the last step has had no loss after it that would tell
             raise gone_wrong(self, "a vector", epoch, None)
-        found = diagnose(query, rows.positives, items, model.target_counts)
+        found = diagnose(query, positives, items, model.target_counts)
         model.train()
         return found
 

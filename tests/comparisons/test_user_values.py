@@ -50,6 +50,7 @@ def measured(model: str, folder: Path, **settings: Any) -> tuple[dict[str, Any],
     return _measured(trainer, loaders[0], loaders[2]), trainer, loaders
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "split"),
     [("BPR", AT_RANDOM), ("Pop", LAST), ("TwoTowerUniform", IN_TIME), ("SASRecUniform", IN_TIME), ("GRU4Rec", IN_TIME)],

@@ -109,6 +109,7 @@ def test_several_runs_log_into_files_of_their_own(in_tmp: Path, ml100k_cut: Path
         assert log.read_text(encoding="utf-8").count("split fingerprint") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["SASRecCorrectedLogQ", "TwoTowerCorrectedLogQ"])
 def test_recboles_sampled_evaluation_works(in_tmp: Path, ml100k_cut: Path, model: str) -> None:
     settings = {**SETTINGS, "data_path": str(ml100k_cut), "eval_args.mode": "uni100", "epochs": 1}

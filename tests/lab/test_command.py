@@ -72,6 +72,7 @@ def test_rows_are_scored_as_the_model_scores_them(in_tmp: Path, trained: dict[st
     assert set(zip(subject.users.tolist(), subject.positives.tolist(), strict=True)) <= pairs
 
 
+@pytest.mark.slow
 def test_stated_q_fits_real_batches(in_tmp: Path, trained: dict[str, str]) -> None:
     """Windows of users are not independent draws of items; inclusion by windows and frequency by positions both fit.
 

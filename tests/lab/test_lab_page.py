@@ -27,6 +27,7 @@ def report(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("width", "scheme"), [(400, "dark"), (1280, "light")])
 def test_the_page_is_whole_and_bounds_are_no_points(
     open_page: Any, check_marks: Callable[[Any], None], report: Path, width: int, scheme: str

@@ -26,6 +26,7 @@ def examine(name, subject, n, pools=128):
     return measure(Estimator.parse(name), subject, n, pools)
 
 
+@pytest.mark.slow
 def test_the_oracle_of_six_items():
     """Figures that were enumerated over all n-tuples of draws, by another program."""
     scores = torch.tensor([[1.0, 0.5, 0.0, -0.5, 2.0, 1.5]], dtype=torch.float64)
@@ -73,6 +74,7 @@ def test_head_mass(mid):
     assert examine("corrected_logq+in_batch_unique", mid, 1024).head_mass == pytest.approx(1.0, abs=0.1)
 
 
+@pytest.mark.slow
 def test_corrected_logq_is_below_two_percent_with_many_negatives(mid):
     found = examine("CorrectedLogQ", mid, 16_384)
     assert math.sqrt(max(found.squared_bias + 2 * found.bias_error, 0.0)) < 0.02
@@ -90,6 +92,7 @@ LEARNERS = {"streaming"}
 """Sources whose probabilities are moving averages: 1 / mean gap is above the mean of its inverse, some per cent."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [pair for pair in PAIRS if Estimator.parse(pair).consistent])
 def test_the_bias_of_what_claims_consistency_falls_with_n(name, mid):
     source = name.split("+")[1]
@@ -100,6 +103,7 @@ def test_the_bias_of_what_claims_consistency_falls_with_n(name, mid):
     assert many.squared_bias + 2 * many.bias_error < few.squared_bias / 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [
@@ -120,6 +124,7 @@ def test_further_forms_fall_too(name, mid):
     assert many.bias < 0.05
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [
@@ -138,6 +143,7 @@ def test_of_crossed_and_uncorrected_ones_it_does_not(name, mid):
     assert many.bias > 0.05
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "source", [name for name in samplers.names() if samplers.get(name).kind in ("draws", "inclusion")]
 )

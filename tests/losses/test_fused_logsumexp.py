@@ -198,6 +198,19 @@ def test_what_the_kernel_does_not_serve() -> None:
         loss.from_vectors(*(tensor.double() for tensor in (query, vectors[:4], vectors)), Terms(offset[:4], offset))
 
 
+def test_auto_is_for_devices_on_which_it_was_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    query = torch.empty(3, 16, device="meta")
+    monkeypatch.setattr(fused, "FASTER_ON", {(9, 0)})
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (8, 0))
+    assert why_not("auto", query, Terms()) == "the vectors are not on a CUDA device"
+    on_cuda = torch.device("cuda", 7)
+    assert fused._not_faster(on_cuda) == "on devices of this kind it has not been shown to be faster"
+    fused._not_faster.cache_clear()
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: (9, 0))
+    assert fused._not_faster(on_cuda) is None
+    fused._not_faster.cache_clear()
+
+
 def test_precision_is_torchs_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     wanted = {"highest": "tf32x3", "high": "tf32", "medium": "bfloat16"}
     found = {}

@@ -15,6 +15,7 @@ from recbole_logq.models.sparse import has_sparse_tables
 MODELS = ["TwoTowerCorrectedLogQ", "SASRecMNSLogQ", "TwoTowerBPR", "SASRecCBNS", "TwoTowerXIR"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", MODELS)
 @pytest.mark.parametrize("similarity", ["dot", "cosine"])
 def test_the_gradient_is_the_dense_one(build: Callable[..., Any], model: str, similarity: str) -> None:

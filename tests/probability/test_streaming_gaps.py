@@ -20,6 +20,7 @@ def test_the_recursion_by_hand():
     torch.testing.assert_close(gaps.log_inclusion(torch.tensor([1, 2])), expected)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hashes", [0, 3])
 def test_it_finds_how_often_batches_hold_an_item(hashes):
     generator = torch.Generator().manual_seed(0)

@@ -125,6 +125,9 @@ LINES: list[Line] = [
     yes("seed", 7, "split"),
     yes("epochs", 3, "losses"),
     yes("train_batch_size", 64, "losses"),
+    yes("train_batch_tokens", 60, "losses", "SASRec"),
+    yes("cuda_graph", True, "losses"),
+    no("cuda_graph", True, "set train_batch_tokens", "SASRec"),
     yes("learning_rate", 0.01, "losses"),
     yes("learner", "sgd", "optimizer"),
     no("learner", "sparse_adam", "sparse_embeddings=true"),
@@ -483,6 +486,8 @@ def settings_of(line: Line, with_it: bool) -> tuple[str, dict[str, Any]]:
         values |= {line.key: line.value}
         if line.key == "valid_metric":
             values["metrics"] = ["MRR", "Recall"]
+        if line.key == "train_batch_tokens":  # stands in place of the other
+            del values["train_batch_size"]
     return model, values
 
 
@@ -558,6 +563,7 @@ def seen_without() -> Callable[[str, dict[str, Any]], dict[str, str]]:
     return look
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("line", LINES, ids=lambda line: line.name)
 def test_it_changes_something_or_is_refused(
     line: Line, place: Path, monkeypatch: pytest.MonkeyPatch, seen_without: Any, seen: Any

@@ -80,6 +80,8 @@ BROKEN: dict[str, tuple[str, dict[str, Any]]] = {  # rule: model and settings
     "multi_positive, MAX_ITEM_LIST_LENGTH": ("SASRecLogQ", {"multi_positive": 9, "MAX_ITEM_LIST_LENGTH": 8}),
     "gradient_cache, train_batch_size, nproc": ("TwoTowerLogQ", {"gradient_cache": 8, "train_batch_size": 8}),
     "kernel, loss, negatives.source, use_gpu": ("TwoTowerBPR", {"kernel": "torch"}),
+    "train_batch_tokens, train_batch_size": ("SASRecLogQ", {"train_batch_tokens": 4096, "train_batch_size": 64}),
+    "cuda_graph, what the shapes of a step depend on": ("SASRecCorrectedLogQ", {"cuda_graph": True}),
     "negatives, options of a law, loss": ("TwoTowerMNS", {"negatives.law": "per_part", "loss": "sampled_softmax"}),
     "negatives.buckets, negatives.hashes": ("TwoTowerStreamingLogQ", {"negatives.buckets": 64}),
     "hits, negatives.source of distinct ids": (

@@ -48,6 +48,7 @@ def squared_bias(loss_name, hits, sampler_name, n, repeats=REPEATS, **options):
     return (((sample.mean(0)[1:] - target) ** 2).sum() - noise).item() / (target**2).sum().item()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("sampler_name", "options"),
     [

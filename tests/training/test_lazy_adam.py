@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn.utils import clip_grad_norm_
 
-from recbole_logq.training.lazy_adam import LazyAdam, merge_rows
+from recbole_logq.training.lazy_adam import LazyAdam, merge_rows, merged_without_waiting
 
 
 def _models(sparse: bool) -> nn.ModuleDict:
@@ -100,3 +100,21 @@ def test_clipping_sees_merged_rows() -> None:
         norms.append(clip_grad_norm_(model.parameters(), 0.5))
     torch.testing.assert_close(*norms)
     torch.testing.assert_close(dense["table"].weight.grad, sparse["table"].weight.grad.to_dense())
+
+
+def test_merging_without_waiting_is_coalescing() -> None:
+    """What an accelerator merges has the same rows; entries that are left over are zeros of the padding."""
+    ids = torch.tensor([[3, 1, 3, 0, 2, 1, 1]])
+    values = torch.randn(7, 4, generator=torch.Generator().manual_seed(0)).masked_fill_((ids[0] == 0).unsqueeze(1), 0.0)
+    gradient = torch.sparse_coo_tensor(ids, values, (6, 4), check_invariants=True)
+    merged = merged_without_waiting(gradient)
+    assert merged.is_coalesced()
+    torch.testing.assert_close(merged.to_dense(), gradient.to_dense())
+    assert merged.indices()[0].tolist() == [0, 1, 2, 3, 0, 0, 0]
+    tables = [torch.nn.Parameter(torch.ones(6, 4)) for _ in range(2)]
+    for table, grad in zip(tables, (gradient, merged), strict=True):
+        optimizer = LazyAdam([table], lr=0.1)
+        for _ in range(3):
+            table.grad = grad.clone()
+            optimizer.step()
+    torch.testing.assert_close(tables[1], tables[0])

@@ -86,6 +86,7 @@ def test_those_that_do(build: Callable[..., Any], in_tmp: Path, model: str) -> N
         {"similarity": "cosine", "temperature": 0.1, "temperature_mode": "learned"},
         {"temperature": 1.0, "temperature_mode": "scheduled", "temperature_end": 0.1, "temperature_steps": 10},
         {"gradient_cache": 4},
+        {"sparse_embeddings": True},
         {"negatives.own": "window"},
         {"multi_positive": 3},
         {"multi_positive": 3, "negatives.own": "window"},

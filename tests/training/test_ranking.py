@@ -77,6 +77,7 @@ CASES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("model", "split", "history", "loader"), CASES, ids=str)
 def test_every_ranking_metric_equals_recboles(
     in_tmp: Path, model: str, split: dict[str, Any], history: bool | None, loader: str

@@ -15,14 +15,13 @@ from recbole_logq.data.dataset.event_times import TOKEN_TIMES
 from recbole_logq.modules.fixed_packing import FixedPacking
 from recbole_logq.transfer import to_device
 
+SPARE = 2
+"""A batch has room for that many times the windows that fill it on average."""
+
 
 def window_loader(config: Any, dataset: Any) -> WindowLoader:
     """The loader of windows that the settings ask for: by tokens, or by their number."""
     return (TokenLoader if config["train_batch_tokens"] else WindowLoader)(config, dataset)
-
-
-SPARE = 2
-"""A batch has room for that many times the windows that fill it on average."""
 
 
 class TokenLoader(WindowLoader):

@@ -107,7 +107,7 @@ def forward_kernel(
     LISTED: tl.constexpr,
     EXPECTED: tl.constexpr,
 ):
-    """Per split: logsumexp of each row, its softmax's mean of the vectors, and the number of its valid columns."""
+    """logsumexp of each row, its softmax's mean of the vectors, and the number of its valid columns; by split."""
     split, pool = tl.program_id(1), tl.program_id(2)
     end = tl.minimum((pool + 1) * size, rows)
     wanted = pool * size + tl.program_id(0) * BLOCK_ROWS + tl.arange(0, BLOCK_ROWS)
@@ -205,7 +205,7 @@ def backward_kernel(
     SPARED: tl.constexpr,
     LISTED: tl.constexpr,
 ):
-    """Per split: gradient of the columns' vectors; scores are computed again, transposed."""
+    """Gradient of the columns' vectors, by split; scores are computed again, transposed."""
     split, pool = tl.program_id(1), tl.program_id(2)
     wanted = tl.program_id(0) * BLOCK_COLUMNS + tl.arange(0, BLOCK_COLUMNS)
     column = tl.minimum(wanted, columns - 1)

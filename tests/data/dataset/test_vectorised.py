@@ -148,6 +148,7 @@ def test_names_that_recbole_had_are_given_back(write_dataset: Callable[..., Path
     assert (recbole_module.pd, recbole_module.Counter) == before == (pd, Counter)
 
 
+@pytest.mark.slow
 def test_the_fingerprint_of_ml_100k_stays(in_tmp: Path) -> None:
     ours = prepare("SASRecCorrectedLogQ", in_tmp, "ml-100k")
     with recboles_methods():
