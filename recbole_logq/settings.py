@@ -311,6 +311,9 @@ class TwoTowerSettings(RetrievalSettings):
 class SASRecSettings(RetrievalSettings):
     """Settings of the SASRec-style encoder."""
 
+    multi_positive: Count = Field(
+        1, description="targets of a position: that many next items of its window, each a positive of the same query"
+    )
     train_batch_tokens: Count | None = Field(
         None,
         description="positions of a batch, in place of train_batch_size: windows are taken until the next does not fit",

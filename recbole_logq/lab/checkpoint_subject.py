@@ -62,7 +62,8 @@ def checkpoint_subject(restored: Restored, rows: int, seed: int = 0) -> Subject:
 
     of_windows = isinstance(loader, WindowLoader)
     units = dataset.windows.expected_units(network.n_items) if of_windows else (None, None)
-    counts = TargetCounts(network.target_counts, *units)
+    scale = dataset.windows.length if of_windows else 1
+    counts = TargetCounts(network.target_counts, units[0], units[1], None, scale)  # type: ignore[arg-type]
 
     def batches(_: int) -> Iterator[Batch]:
         # Positives only: nothing is encoded for a pool.

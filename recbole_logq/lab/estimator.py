@@ -128,7 +128,11 @@ class Estimator:
             raise RequestError(f"{self.name}: {reason}")
         if loss.over_catalogue or sampler.kind in ("catalogue", "observed"):
             raise RequestError(f"{self.name}: estimators of the full softmax from drawn negatives are examined here")
-        self.build_sampler(TargetCounts(SOME_COUNTS), 16, 0)
+        if self.build_sampler(TargetCounts(SOME_COUNTS), 16, 0).learns:
+            raise RequestError(
+                f"{self.name}: nothing is trained here, and a learned proposal would stay where it starts: write "
+                "corrected_logq+systematic:proposal=popularity"
+            )
         if self.own == "window":
             raise RequestError(f"{self.name}: rows that are examined stand in no window; write {self.name}:own=history")
         if self.own and not loss.takes_certain:

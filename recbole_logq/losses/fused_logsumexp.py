@@ -101,6 +101,8 @@ def why_not(kernel: Kernel, query: Tensor, terms: Terms) -> str | None:
         return f"vectors have {query.shape[-1]} dimensions, above {WIDEST}"
     if terms.valid is not None and not isinstance(terms.valid, (Tensor, ColumnMask)):
         return "the mask is a function"
+    if terms.shares is not None:
+        return "the source learns from the gradient of its columns, which the kernel does not make"
     return no_kernel(query.device)
 
 

@@ -78,14 +78,14 @@ class Loss(ABC):
                 positive - except for a catalogue loss, where it is the whole catalogue.
             terms: What `Pool.terms` gave. Default: nothing is known of the pool.
             **keywords: Fields of `Terms` by name: `positive_log_q`, `negative_log_q`, `valid`, `excluded_log_q`,
-                `log_n`, `certain`.
+                `log_n`, `certain`, `shares`.
 
         Returns:
             `[rows]`, float32 or float64. No gradient flows into the log-probabilities.
 
         Raises:
             ValueError: A shape does not fit, a log-probability that the loss needs is missing, or it is told of certain
-                items and has no place for them.
+                items, or asked for shares of a softmax, and has no place for them.
             TypeError: A keyword that `Terms` does not have, or one that is in `terms` too.
         """
         if positive.dim() != 1 or negatives.dim() != 2 or len(positive) != len(negatives):
@@ -140,6 +140,8 @@ class Loss(ABC):
         told = terms_of(terms, keywords).checked(self.name, rows, pool, dtype)
         if told.certain is not None and not self.takes_certain:
             raise ValueError(f"loss {self.name!r} has no place for items that are scored for certain")
+        if told.shares is not None and not self.takes_counts:
+            raise ValueError(f"loss {self.name!r} is no sum of exponentials, and its columns have no shares of one")
         return told
 
     def require(self, argument: str, value: Tensor | None) -> Tensor:

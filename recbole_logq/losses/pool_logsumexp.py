@@ -36,7 +36,7 @@ def pool_logsumexp(
     Args:
         query: `[rows, d]`.
         pool_vectors: `[pool, d]`.
-        offset: `[pool]` or `[rows, pool]`, None for zero; receives no gradient.
+        offset: `[pool]` or `[rows, pool]`, None for zero.
         terms: Terms of the pool, of which only the mask is read.
         name: Name of the loss, for messages.
         block_rows: Rows that are worked on at a time, so that a block stays in the cache.
@@ -115,6 +115,7 @@ class _PoolLogSumExp(torch.autograd.Function):
         sums = weights.sum(dim=1, keepdim=True)
         ctx.save_for_backward(query, pool_vectors, weights, sums)
         ctx.mark_non_differentiable(counts)
+        ctx.offset_dim = 0 if offset is None else offset.dim()
         return (peaks + sums.log()).squeeze(1), counts
 
     @staticmethod
@@ -122,10 +123,12 @@ class _PoolLogSumExp(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         query, pool_vectors, weights, sums = ctx.saved_tensors
         factor = grad.unsqueeze(1) / sums
-        grad_query = grad_pool = None
+        grad_query = grad_pool = grad_offset = None
         with no_autocast(query):
             if ctx.needs_input_grad[0]:
                 grad_query = (weights @ pool_vectors).mul_(factor)
             if ctx.needs_input_grad[1]:
                 grad_pool = weights.T @ (factor * query)
-        return grad_query, grad_pool, None, None, None, None
+            if ctx.needs_input_grad[2]:
+                grad_offset = -(weights.T @ factor).squeeze(1) if ctx.offset_dim == 1 else -weights * factor
+        return grad_query, grad_pool, grad_offset, None, None, None

@@ -56,13 +56,13 @@ class SampledSoftmaxLoss(Loss):
 
     def score_form(self, positive: Tensor, negatives: Tensor, terms: Terms) -> Tensor:
         mask = terms.mask(self.name, 0, *negatives.shape)
-        lse, counts = score_logsumexp(negatives, self.column_offset(terms), mask)
+        lse, counts = score_logsumexp(negatives, self._offset(terms, negatives.dtype), mask)
         return self._combined(lse, counts, positive, terms, negatives.shape[1])
 
     def vector_form(
         self, query: Tensor, positive: Tensor, pool_vectors: Tensor, terms: Terms, block_rows: int
     ) -> Tensor:
-        offset = self.column_offset(terms)
+        offset = self._offset(terms, query.dtype)
         lse, counts = pool_logsumexp(query, pool_vectors, offset, terms, self.name, block_rows, self.kernel)
         return self._combined(lse, counts, (query * positive).sum(dim=1), terms, len(pool_vectors))
 
@@ -97,7 +97,15 @@ class SampledSoftmaxLoss(Loss):
     def _combined(self, lse: Tensor, counts: Tensor | None, positive: Tensor, terms: Terms, pool: int) -> Tensor:
         # In the working precision: the log of an int32 would come out as float32, also beside float64 scores.
         counts = None if counts is None else counts.to(lse.dtype)
-        return softplus(self.denominator(lse, terms, counts, pool) - positive)
+        losses = softplus(self.denominator(lse, terms, counts, pool) - positive)
+        return losses if terms.shares is None else losses + terms.shares.rows.to(losses.dtype)
+
+    def _offset(self, terms: Terms, dtype: torch.dtype) -> Tensor | None:
+        offset = self.column_offset(terms)
+        if terms.shares is None:
+            return offset
+        added = terms.shares.columns.to(dtype)
+        return -added if offset is None else offset - added
 
 
 def softplus(x: Tensor) -> Tensor:

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from recbole_logq.losses.shares import ColumnShares
+
 MaskFunction = Callable[[int, int], Tensor]
 
 
@@ -34,6 +36,7 @@ class Terms:
             columns of the pool, and `excluded_log_q` has their mass. A gradient flows into it.
         positive_column: int64 `[rows]`, the column of a catalogue that is the row's positive, for losses that pick
             columns themselves and must leave it out; others do not read it.
+        shares: Zeros to add to the columns' scores and to the losses, for a source that learns from their gradients.
     """
 
     positive_log_q: Tensor | None = None
@@ -43,6 +46,7 @@ class Terms:
     log_n: Tensor | float | None = None
     certain: Tensor | None = None
     positive_column: Tensor | None = None
+    shares: ColumnShares | None = None
 
     def keys(self) -> list[str]:
         """Names of what is not None; with `[]` it is what `**terms` needs."""
@@ -101,6 +105,7 @@ class Terms:
             log_n=cut(log_n, 1) if isinstance(log_n, Tensor) else log_n,
             certain=cut(self.certain, 1),
             positive_column=cut(self.positive_column, 1),
+            shares=self.shares,
         )
 
 

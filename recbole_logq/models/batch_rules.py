@@ -37,6 +37,11 @@ def check_data(config: Any, model: Any, loader: Any) -> None:
             f"negatives.warmup_steps={negatives['warmup_steps']}: the run has {steps:,} steps and would never use its "
             "memory; lower it, or raise epochs"
         )
+    if negatives.get("refresh", 0) >= steps:
+        raise RequestError(
+            f"negatives.refresh={negatives['refresh']}: the run has {steps:,} steps and would never use what it "
+            "learns; lower it, or raise epochs"
+        )
     for option, limit in (("bucket_items", len(model.target_counts) - 1), ("bucket_rows", rows)):
         if (options.get(option) or 0) > limit:
             raise RequestError(f"loss_options.{option}={options[option]}: there are at most {limit:,}; lower it")

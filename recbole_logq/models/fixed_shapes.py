@@ -19,6 +19,8 @@ def reason_against(values: Any, loss: Loss, sampler: Sampler) -> str | None:
     """
     if "train_batch_tokens" in values and not values["train_batch_tokens"]:
         return "the number of positions differs from batch to batch; set train_batch_tokens, or leave cuda_graph out"
+    if "multi_positive" in values and values["multi_positive"] > 1:
+        return f"multi_positive={values['multi_positive']}: the number of targets depends on the batch"
     if sampler.kind == "catalogue":
         pools = None if not loss.skips_rows else f"loss={loss.name} picks its items itself"
     elif not takes_pools(loss, sampler):

@@ -25,6 +25,7 @@ from recbole_logq.models.pooled_losses import pooled_losses, takes_pools
 from recbole_logq.models.rows import Rows
 from recbole_logq.models.step import losses_from_vectors
 from recbole_logq.models.step_statistics import StepStatistics
+from recbole_logq.models.targets import Targets
 from recbole_logq.models.unread import check_unread
 from recbole_logq.modules.packing import DIGIT
 from recbole_logq.modules.query import Request, SequenceQuery, TwoTowerQuery
@@ -40,6 +41,7 @@ from recbole_logq.samplers import (
     get_sampler,
     group_of_columns,
     shared_items,
+    target_items,
     window_items,
 )
 from recbole_logq.samplers.device_numbers import DeviceNumbers
@@ -47,14 +49,26 @@ from recbole_logq.samplers.observed import Observed
 
 
 @dataclass(frozen=True)
-class _Part:
-    """Rows that share a pool: with it, what their mask takes out, and what they are scored against for certain."""
+class _Scored:
+    """What is scored of a batch: its rows, what their mask takes out, and what they are scored against for certain."""
 
     rows: Rows
-    pool: Pool
     excluded: Exclusion | None
     own: Exclusion | None
     certain: Tensor | None
+
+    def part(self, start: int, stop: int) -> _Scored:
+        """The rows from ``start`` to before ``stop``."""
+        out, known = (None if s is None else s.seen_from(start, stop - start) for s in (self.excluded, self.own))
+        exact = None if self.certain is None else self.certain[start:stop]
+        return _Scored(self.rows.part(start, stop), out, known, exact)
+
+
+@dataclass(frozen=True)
+class _Part(_Scored):
+    """Rows that share a pool, with it."""
+
+    pool: Pool
 
 
 def _others(n_units: int) -> int:
@@ -80,17 +94,22 @@ class RetrievalMixin(nn.Module):
     n_items: int
     takes_segments: ClassVar[bool] = True
     """Whether a batch can be of one segment: not where a row has a user's whole sequence in it."""
+    multi_positive: int = 1
+    """Targets of a row, at most, where rows have windows."""
+    _pools: list[Pool] = []
+    """Pools of the step, for a source that learns from them."""
     fixed_shapes = False
     """Whether the step that runs is one of fixed shapes; the trainer sets it."""
     _all_items: tuple[Tensor] | None = None  # in a tuple: as an attribute of its own, a table would be a second one
 
-    def build_retrieval(self, config: Any, dataset: Any, units: tuple[Tensor, int] | None = None) -> None:
+    def build_retrieval(self, config: Any, dataset: Any, units: tuple[Tensor, int, int] | None = None) -> None:
         """Set up loss, sampler and scorer.
 
         Args:
             config: The checked settings.
             dataset: The training part; counts are of its targets alone.
-            units: Number of units with each item, and number of units, where a unit is more than an interaction.
+            units: Number of units with each item, number of units, and what both are multiplied by, where a unit is
+                more than an interaction.
         """
         source, count, options = sampler_settings(config["negatives"])
         table, n_items = dataset.inter_feat, dataset.item_num
@@ -100,9 +119,9 @@ class RetrievalMixin(nn.Module):
         segments = None
         if self.segment_field:
             segments = SegmentFrequency(dataset.interaction_column(self.segment_field), items, n_items)
-        unit_counts, n_units = units or (None, None)
+        unit_counts, n_units, scale = units or (None, None, 1)
         self.target_counts = torch.bincount(items, minlength=n_items)
-        counts = TargetCounts(self.target_counts, unit_counts, n_units, segments)  # type: ignore[arg-type]
+        counts = TargetCounts(self.target_counts, unit_counts, n_units, segments, scale)  # type: ignore[arg-type]
         self.loss = build_loss(config["loss"], n_items - 1, config["loss_options"], config["seed"])
         self.loss.kernel = config["kernel"]
         # Another stream than the loader's, which shuffles with the seed itself.
@@ -165,18 +184,25 @@ class RetrievalMixin(nn.Module):
         rows = self.rows(interaction)
         if self.fixed_shapes or rows.real is not None:
             values, counted = self._fixed_losses(rows)
-            self.statistics.keep(values, counted)
+            self.statistics.keep(values, counted, rows.weights)
             return mean_over_rows(values, counted, rows.weights)
+        self._pools, weights = [], rows.weights
         if self._pools_at_once(rows):
             values, counted = self._pooled_losses(rows)
             columns = self.sampler.count or 0
         else:
-            parts = [self._losses(part) for part in self._with_pools(rows)]
+            parts, scored = [], []
+            for part in self._with_pools(rows):
+                self._pools.append(part.pool)
+                parts.append(self._losses(part))
+                scored.append(part.rows.weights)
             values, counted = (torch.cat(column) for column in zip(*(part[:2] for part in parts), strict=True))
             columns = parts[0][2]
+            known = [one for one in scored if one is not None]
+            weights = torch.cat(known) if known else None
         self.statistics.add(len(counted), len(counted) - counted.sum(), columns)
-        self.statistics.add_losses(values, counted)
-        return mean_over_rows(values, counted, rows.weights)
+        self.statistics.add_losses(values, counted, weights)
+        return mean_over_rows(values, counted, weights)
 
     def _fixed_losses(self, rows: Rows) -> tuple[Tensor, Tensor]:
         """The loss of each row and which rows count, in operations whose shapes do not depend on the batch."""
@@ -207,17 +233,18 @@ class RetrievalMixin(nn.Module):
             and n_rows * self.sampler.count <= limits.WHOLE_MATRIX
             and self.mask == "target"
             and self.own is None
+            and self.multi_positive == 1
             and rows.segment is None
             and world_size() == 1
         )
 
     def sample_pool(self, rows: Rows) -> Pool:
         """The negatives of a step, out of the rows of all processes: the same on each of them."""
-        known = {"users": rows.users, "segment": rows.segment}
+        known = {"users": rows.users, "segment": rows.segment, "given_row": True}
         further = {key: known[key] for key in self.sampler.reads}
         if world_size() == 1 or self.sampler.gathers:
             pool = self.sampler.sample(rows.positives, n_units=_others(rows.n_units), **further)
-            return _with_groups(pool, rows.positives, rows.windows)
+            return self._with_held(_with_groups(pool, rows.positives, rows.windows), rows)
         everything = gather_rows(rows.positives)
         units = gather_rows(torch.tensor([rows.n_units], device=rows.positives.device)).rows
         positives, own = everything.rows, torch.arange(len(rows.positives), device=units.device) + everything.first
@@ -230,7 +257,12 @@ class RetrievalMixin(nn.Module):
             windows = None if windows is None else windows[order]
         pool = self.sampler.sample(positives, n_units=_others(int(units.sum())), **further)
         pool = _with_groups(pool, positives, windows, first=units[: rank()].sum())
-        return pool.seen_from(own, len(positives))
+        return self._with_held(pool.seen_from(own, len(positives)), rows)
+
+    def _with_held(self, pool: Pool, rows: Rows) -> Pool:
+        if pool.held_law is None or rows.windows is None:
+            return pool
+        return replace(pool, held=target_items(rows.windows, rows.positives, rows.n_units, self.n_items))
 
     def own_items(self, rows: Rows) -> Exclusion | None:
         """The items that each row is scored against for certain, its positive among them; None for none."""
@@ -257,18 +289,39 @@ class RetrievalMixin(nn.Module):
 
     def _with_pools(self, rows: Rows) -> Iterator[_Part]:
         """Rows, all or a part of them next to each other, with the negatives they share and what is none of theirs."""
-        excluded, own, n_rows = self.exclusion(rows), self.own_items(rows), len(rows.positives)
-        certain = None if own is None else self._certain(rows, own)
-        if self.pools == 1 or not n_rows:
-            yield _Part(rows, self.sample_pool(rows), excluded, own, certain)
-            return
-        size = -(-n_rows // self.pools)
-        for start in range(0, n_rows, size):
-            stop = min(start + size, n_rows)
-            here = torch.arange(start, stop, device=rows.positives.device)
-            out, known = (None if sets is None else sets.seen_from(start, stop - start) for sets in (excluded, own))
-            exact = None if certain is None else certain[start:stop]
-            yield _Part(rows.part(start, stop), self.sample_pool(rows).seen_from(here, n_rows), out, known, exact)
+        scored, n_pools = self._scored(rows), self.pools
+        n_rows = len(scored.rows.positives)
+        size = max(-(-n_rows // n_pools), 1)
+        for start in range(0, max(n_rows, 1), size):
+            part, pool = scored if size >= n_rows else scored.part(start, start + size), self.sample_pool(rows)
+            if scored.rows is not rows:  # pairs of rows and targets: their windows say which columns are their own
+                pool = replace(pool, origin=torch.full_like(pool.origin, -1))
+            elif part is not scored:
+                here = torch.arange(start, start + len(part.rows.positives), device=pool.ids.device)
+                pool = pool.seen_from(here, n_rows)
+            yield _Part(part.rows, part.excluded, part.own, part.certain, pool)
+
+    def _scored(self, rows: Rows) -> _Scored:
+        excluded, own = self.exclusion(rows), self.own_items(rows)
+        if self.multi_positive == 1 or rows.windows is None:
+            return _Scored(rows, excluded, own, None if own is None else self._certain(rows, own))
+        # A row's other targets are none of its negatives, and are scored for certain; a mask takes them out, and items
+        # that are scored apart hold them already.
+        targets = Targets.of(rows, self.multi_positive)
+        pairs = targets.rows_of(rows)
+        excluded, own = (None if sets is None else sets.of(targets.row) for sets in (excluded, own))
+        if own is not None:
+            return _Scored(pairs, excluded, own, self._certain(pairs, own))
+        if excluded is not None or self.loss.over_catalogue:
+            return _Scored(pairs, excluded, None, None)
+        others, positives = (
+            target_items(targets.row, pairs.positives, len(rows.positives), self.n_items),
+            rows.positives,
+        )
+        if not self.loss.takes_certain:
+            return _Scored(pairs, others, None, None)
+        query, vectors = self.scorer.query(rows.query), self.item_vectors(positives)
+        return _Scored(pairs, None, others, targets.others_logsumexp(query, positives, vectors))
 
     def _losses(self, part: _Part) -> tuple[Tensor, Tensor, int]:
         """The loss of each row, which rows count, and how many columns each has."""
@@ -310,7 +363,10 @@ class RetrievalMixin(nn.Module):
 
     def _certain(self, rows: Rows, own: Exclusion) -> Tensor:
         """logsumexp of each row's scores with its own items, the positive left out, ``[rows]``; once for all pools."""
-        sizes = None if rows.window_sizes is None else (rows.window_sizes + 1, rows.window_sizes)
+        sizes = None
+        if rows.window_sizes is not None and rows.first_items is not None:
+            widths = rows.window_sizes if rows.rows_of_window is None else rows.rows_of_window
+            sizes = (rows.window_sizes + 1, widths)
         layout = set_layout(
             own.row_set,
             rows.positives,
@@ -348,6 +404,7 @@ class RetrievalMixin(nn.Module):
 
     def after_step(self) -> None:
         """Called by the trainer after every applied optimizer step."""
+        self.sampler.learn(self._pools)
         self.sampler.after_step()
         self.scorer.after_step()
 

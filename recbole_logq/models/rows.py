@@ -23,6 +23,8 @@ class Rows:
         windows: int64 ``[rows]``, numbers from 0 up of the windows that the rows come from, below `n_units`; None where
             every row is a unit by itself.
         window_sizes: int64 ``[windows]`` on the host, how many rows each window has, where all of its targets are rows.
+        rows_of_window: int64 ``[windows]`` on the host, beside it, how many rows each has where a target is one of
+            several; None where every target is a row once.
         first_items: int64 ``[windows]``, beside it, the item before the first target of each.
         further_own: Owners and items, both int64 ``[n]``: items of a window that are no row's positive; where every row
             is a unit by itself, of the row with that index. None where there are none, or they are not asked for.
@@ -39,6 +41,7 @@ class Rows:
     segment: int | None = None
     windows: Tensor | None = None
     window_sizes: Tensor | None = None
+    rows_of_window: Tensor | None = None
     first_items: Tensor | None = None
     further_own: tuple[Tensor, Tensor] | None = None
     real: Tensor | None = None

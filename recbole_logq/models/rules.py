@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from recbole_logq.losses.corrected_logq import CorrectedLogQ
 from recbole_logq.losses.fused_logsumexp import no_kernel
 from recbole_logq.models import fixed_shapes
 from recbole_logq.models.batch_rules import ASK_LESS, doubt_about_order, rows_of_batch, size_of_batch
@@ -129,6 +130,32 @@ _OF_RECBOLE: tuple[Rule, ...] = (
         lambda r: "learner=sparse_adam: set learner=adam, with sparse_embeddings=true for sparse gradients",
     ),
 )
+_TARGETS: tuple[Rule, ...] = (
+    _rule(
+        "multi_positive, negatives.source=observed",
+        lambda r: r.source.kind == "observed",
+        lambda r: (
+            f"multi_positive={r.values['multi_positive']}: negatives.source=observed has columns of each row's own, "
+            "for one target; leave multi_positive out"
+        ),
+    ),
+    _rule(
+        "multi_positive, hits",
+        lambda r: r.is_kept and not r.loss.takes_certain,
+        lambda r: (
+            f"hits=kept with multi_positive={r.values['multi_positive']}: loss={r.loss.name} takes a row's other "
+            "targets out of its negatives; leave hits out"
+        ),
+    ),
+    _rule(
+        "multi_positive, request_time",
+        lambda r: r.values["request_time"] == "known",
+        lambda r: (
+            f"request_time=known with multi_positive={r.values['multi_positive']}: a query would know when the first "
+            "of its targets is asked for, and the others are later; leave one of them out"
+        ),
+    ),
+)
 _POOLS: tuple[Rule, ...] = (
     _rule(
         "pools, negatives.source",
@@ -199,6 +226,14 @@ SETTINGS: tuple[Rule, ...] = (
     ),
     Rule("negatives, options of the source", _options),
     _rule(
+        "negatives.proposal=learned, loss",
+        lambda r: r.sampler.learns and not isinstance(r.loss, CorrectedLogQ),
+        lambda r: (
+            f"negatives.proposal=learned with loss={r.loss.name}: what is learned is the softmax that corrected_logq "
+            "estimates; set loss=corrected_logq, or another proposal"
+        ),
+    ),
+    _rule(
         "mask, hits",
         lambda r: r.values["mask"] != "target" and r.is_kept,
         lambda r: f"mask={r.values['mask']}: loss={r.loss.name} keeps accidental hits among its draws; set mask=target",
@@ -218,6 +253,7 @@ SETTINGS: tuple[Rule, ...] = (
     *_where(lambda r: r.source.kind == "observed", _OBSERVED),
     *_OF_RECBOLE,
     Rule("sparse_embeddings, loss, learner, weight_decay", _sparse),
+    *_where(lambda r: r.values.get("multi_positive", 1) > 1, _TARGETS),
     *_where(lambda r: r.values["pools"] > 1, _POOLS),
     *_where(lambda r: r.values["nproc"] > 1, _PROCESSES),
     _rule(
@@ -313,6 +349,14 @@ TRAINING: tuple[Rule, ...] = (
         lambda r: (
             f"pools={r.values['pools']}: a batch of {size_of_batch(r.values)} has at most "
             f"{rows_of_batch(r.values)} rows to share; {ASK_LESS}"
+        ),
+    ),
+    _rule(
+        "multi_positive, MAX_ITEM_LIST_LENGTH",
+        lambda r: r.values.get("multi_positive", 1) > r.values["MAX_ITEM_LIST_LENGTH"],
+        lambda r: (
+            f"multi_positive={r.values['multi_positive']}: a window of MAX_ITEM_LIST_LENGTH="
+            f"{r.values['MAX_ITEM_LIST_LENGTH']} has no more targets; lower it"
         ),
     ),
     Rule("gradient_cache, train_batch_size, nproc", _cache),

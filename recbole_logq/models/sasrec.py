@@ -47,6 +47,7 @@ class SASRec(RetrievalMixin, SequentialRecommender):
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
         self.size = size = config["embedding_size"]
+        self.multi_positive = config["multi_positive"]
         sparse = sparse_rule(config, self.n_items)
         std = config["initializer_range"]
         self.item_embedding: nn.Embedding | FeatureEmbedding = feature_embedding(
@@ -77,7 +78,8 @@ class SASRec(RetrievalMixin, SequentialRecommender):
         if isinstance(self.item_embedding, nn.Embedding):
             nn.init.normal_(self.item_embedding.weight, std=std)
             nn.init.zeros_(self.item_embedding.weight[0].detach())
-        self.build_retrieval(config, dataset, dataset.windows.expected_units(self.n_items))
+        units = dataset.windows.expected_units(self.n_items)
+        self.build_retrieval(config, dataset, (*units, dataset.windows.length))
 
     @staticmethod
     def dataset_class() -> type:
@@ -143,8 +145,10 @@ class SASRec(RetrievalMixin, SequentialRecommender):
             return Rows(states, targets, n_units, users, weights, windows=windows, real=real)
         place = packing.place if world_size() > 1 else None
         windows, sizes, first_items = packing.sequence, None, None
+        if real is None and (self.own == "window" or self.multi_positive > 1):
+            sizes = packing.lengths
         if real is None and self.own == "window":  # each input but the first is the target before it
-            sizes, first_items = packing.lengths, interaction[self.ITEM_SEQ][packing.first]
+            first_items = interaction[self.ITEM_SEQ][packing.first]
         if real is not None:
             windows = windows[real]
             states, targets, users = states[real], targets[real], users[real]

@@ -42,9 +42,10 @@ class StepStatistics:
         self.dropped = torch.zeros((), dtype=torch.int64)
         self._columns = 0
         self._steps = 0
-        self._kept: tuple[Tensor, Tensor] | None = None
+        self._kept: tuple[Tensor, Tensor, Tensor | None] | None = None
         self._histogram = torch.zeros(_BINS, dtype=torch.int64)
         self._sum = torch.zeros((), dtype=torch.int64)
+        self._losses: Tensor | None = None
 
     def add(self, rows: int, dropped: Tensor, negatives: int) -> None:
         """Count one step."""
@@ -53,14 +54,15 @@ class StepStatistics:
         self._columns += negatives
         self._steps += 1
 
-    def keep(self, values: Tensor, counted: Tensor) -> None:
+    def keep(self, values: Tensor, counted: Tensor, weights: Tensor | None = None) -> None:
         """Hold on to what a step of fixed shapes has made: `add_kept` counts it, outside of a captured step.
 
         Args:
             values: Losses, ``[rows]``.
             counted: Rows that count, bool ``[rows]``.
+            weights: Weights of the rows, floating ``[rows]``; None for rows that count alike.
         """
-        self._kept = values.detach(), counted
+        self._kept = values.detach(), counted, weights
 
     def add_kept(self, positives: int, negatives: int) -> None:
         """Count what the latest step has left; a replay of a captured step writes to the same memory.
@@ -70,16 +72,36 @@ class StepStatistics:
             negatives: Pool columns.
         """
         assert self._kept is not None
-        values, counted = self._kept
+        values, counted, weights = self._kept
         self.add(positives, positives - counted.sum(), negatives)
-        self.add_losses(values, counted)
+        self.add_losses(values, counted, weights)
 
     def sum_over_ranks(self) -> None:
         """Take in what the other processes of a distributed run have counted; a collective call."""
         device = self.dropped.device
         self.positives = int(sum_over_ranks(torch.tensor(self.positives, device=device)))
         sum_over_ranks(self.dropped)
+        if self._losses is not None:
+            sum_over_ranks(self._losses)
         self._histogram, self._sum = (sum_over_ranks(held.to(device)) for held in (self._histogram, self._sum))
+
+    def add_losses(self, values: Tensor, counted: Tensor, weights: Tensor | None = None) -> None:
+        """Count one step's losses, ``[rows]``, of the rows that count, bool ``[rows]``, by their weights.
+
+        Every tenth step counts sample weights too, where the loss has such.
+        """
+        # In double precision: in single, a sum over millions of steps no longer takes in the loss of one.
+        share = counted.double() if weights is None else weights.double() * counted
+        sums = torch.stack([(values.detach().double() * share).sum(), share.sum()])
+        self._losses = sums if self._losses is None else self._losses + sums
+        if self.weight_of is not None and self._steps % EVERY == 1 % EVERY:
+            self.add_weights(self.weight_of(values), counted)
+
+    @property
+    def loss(self) -> float:
+        """Mean loss of the epoch's rows by their weights, however they were split into steps; 0 where none counts."""
+        total, weight = (0.0, 0.0) if self._losses is None else self._losses.tolist()
+        return total / weight if weight else 0.0
 
     @property
     def rows(self) -> float:
@@ -90,11 +112,6 @@ class StepStatistics:
     def negatives(self) -> float:
         """Pool columns of a step, on average."""
         return self._columns / max(self._steps, 1)
-
-    def add_losses(self, values: Tensor, counted: Tensor) -> None:
-        """Count the sample weights of every tenth step, from its losses ``[rows]``, where the loss has such weights."""
-        if self.weight_of is not None and self._steps % EVERY == 1 % EVERY:
-            self.add_weights(self.weight_of(values), counted)
 
     def add_weights(self, weights: Tensor, counted: Tensor) -> None:
         """Count one step's sample weights, ``[rows]`` in [0, 1], of the rows that count, bool ``[rows]``."""

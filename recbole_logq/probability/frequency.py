@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from recbole_logq.probability.inclusion import log_inclusion_of_draws
+from recbole_logq.probability.inclusion import log_inclusion_of_units
 from recbole_logq.probability.segments import SegmentFrequency
 
 
@@ -22,6 +22,7 @@ class TargetCounts:
             Default: `counts`, which is right where a unit is one interaction.
         n_units: Number of units in an epoch. Default: `counts.sum()`.
         segments: The same counts by segment of the data, where batches are built from one segment each.
+        unit_scale: What `unit_counts` and `n_units` are multiplied by, so that averages are whole numbers.
 
     Raises:
         ValueError: A tensor is not int64 `[n_items]`, is negative or counts the padding item; there is no target at
@@ -33,6 +34,7 @@ class TargetCounts:
     unit_counts: Tensor = None  # type: ignore[assignment]
     n_units: int = None  # type: ignore[assignment]
     segments: SegmentFrequency | None = None
+    unit_scale: int = 1
 
     def __post_init__(self) -> None:
         _check("counts", self.counts)
@@ -58,21 +60,26 @@ class TargetCounts:
 
     def log_unit_frequency(self) -> Tensor:
         """log of the share of units that hold the item: float32 `[n_items]`, -inf for a count of zero."""
-        return self._log_unit_frequency().float()
+        return (self.unit_counts.double() / self.n_units).log().float()
 
-    def log_inclusion(self, n_units_in_batch: int) -> Tensor:
-        """log-probability that a batch of `n_units_in_batch` units holds the item: float32 `[n_items]`.
+    def log_inclusion(self, n_units_in_batch: int, *, given_row: bool = False, held: bool = False) -> Tensor:
+        """log-probability that `n_units_in_batch` units of an epoch hold the item: float32 `[n_items]`.
 
-        Units are drawn independently, the positives inside one are not: an item occurs at most a few times in a
-        user's history, so counting positions as draws would overstate how often popular items are there.
+        Units are drawn without replacement. The positives inside one are no draws of their own: an item occurs at most
+        a few times in a user's history, so counting positions as draws would overstate how often popular ones come.
+
+        Args:
+            n_units_in_batch: Number of the units.
+            given_row: Whether they are drawn from all units but one, that of a row.
+            held: Whether that unit, with `given_row`, holds the item itself.
 
         Raises:
             ValueError: `n_units_in_batch` is smaller than 1.
         """
-        return log_inclusion_of_draws(self._log_unit_frequency(), n_units_in_batch).float()
-
-    def _log_unit_frequency(self) -> Tensor:
-        return (self.unit_counts.double() / self.n_units).log()
+        units, total = self.unit_counts.double() / self.unit_scale, self.n_units / self.unit_scale
+        if held:  # of averages, what is left may be less than one unit, and it is never none where there was one
+            units = torch.where(units > 0, (units - 1).clamp_min(1 / self.unit_scale), 0.0)
+        return log_inclusion_of_units(units, total - given_row, n_units_in_batch).float()
 
 
 def _check(name: str, counts: Tensor) -> None:

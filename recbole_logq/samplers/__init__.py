@@ -13,7 +13,7 @@ negative.
 
 from recbole_logq.faces import face
 from recbole_logq.registry import import_submodules, samplers
-from recbole_logq.samplers.exclusion import MASKS, Exclusion, exclusion_of, shared_items, window_items
+from recbole_logq.samplers.exclusion import MASKS, Exclusion, exclusion_of, shared_items, target_items, window_items
 from recbole_logq.samplers.mask import any_column, group_of_columns, mask_function, valid_columns
 from recbole_logq.samplers.pool import Pool
 from recbole_logq.samplers.sampler import Sampler
@@ -31,6 +31,7 @@ __all__ = [
     "group_of_columns",
     "mask_function",
     "shared_items",
+    "target_items",
     "valid_columns",
     "window_items",
 ]

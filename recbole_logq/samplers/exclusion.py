@@ -24,6 +24,7 @@ class Exclusion:
         pair_item: int64 `[pairs]`, an item in it. Sets stand one after the other, each in the order of its items.
         n_sets: Number of sets; numbers in `row_set` and `pair_set` are below it.
         repeated: bool `[pairs]`, pairs that stand before themselves already. Default: no pair stands twice.
+        whole: Whether a row's set holds all that rows of its group, such as a window, have as positives.
     """
 
     row_set: Tensor
@@ -31,6 +32,11 @@ class Exclusion:
     pair_item: Tensor
     n_sets: int
     repeated: Tensor | None = None
+    whole: bool = True
+
+    def of(self, rows: Tensor) -> Exclusion:
+        """The sets of some rows, int64 `[any]`, which may stand several times."""
+        return replace(self, row_set=self.row_set[rows])
 
     def seen_from(self, first: int, n_rows: int) -> Exclusion:
         """The part for ``n_rows`` rows from ``first`` on, out of those of all processes."""
@@ -134,12 +140,27 @@ def window_items(windows: Tensor, positives: Tensor, first_items: Tensor, n_item
         first_items: int64 `[windows]`, the first input of each window.
         n_items: Ids are below it.
     """
-    n_windows = len(first_items)
-    every = torch.arange(n_windows, device=windows.device)
-    pairs = (torch.cat([windows, every]) * n_items + torch.cat([positives, first_items])).sort().values
+    every = torch.arange(len(first_items), device=windows.device)
+    pairs = torch.cat([windows, every]) * n_items + torch.cat([positives, first_items])
+    return _with_repeats(windows, pairs, len(first_items), n_items)
+
+
+def target_items(rows: Tensor, targets: Tensor, n_rows: int, n_items: int) -> Exclusion:
+    """The targets of rows that have several, for each pair of a row and a target. No size of it depends on values.
+
+    Args:
+        rows: int64 `[pairs]`, below `n_rows`.
+        targets: int64 `[pairs]`, a target of the row beside it.
+        n_rows: Number of rows.
+        n_items: Ids are below it.
+    """
+    return replace(_with_repeats(rows, rows * n_items + targets, n_rows, n_items), whole=False)
+
+
+def _with_repeats(row_set: Tensor, pairs: Tensor, n_sets: int, n_items: int) -> Exclusion:
+    pairs = pairs.sort().values
     repeated = torch.cat([torch.zeros_like(pairs[:1], dtype=torch.bool), pairs[1:] == pairs[:-1]])
-    pair_set = torch.div(pairs, n_items, rounding_mode="floor")
-    return Exclusion(windows, pair_set, pairs % n_items, n_windows, repeated)
+    return Exclusion(row_set, torch.div(pairs, n_items, rounding_mode="floor"), pairs % n_items, n_sets, repeated)
 
 
 def _exclusion(row_set: Tensor, sets: Tensor, items: Tensor, n_sets: int) -> Exclusion:

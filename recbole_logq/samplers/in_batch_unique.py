@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from recbole_logq.probability import TargetCounts, log_inclusion_of_draws
+from recbole_logq.probability import TargetCounts
 from recbole_logq.registry import samplers
 from recbole_logq.samplers.pool import Pool
 from recbole_logq.samplers.sampler import Sampler
@@ -18,9 +20,12 @@ from recbole_logq.transfer import to_device
 class InBatchUnique(Sampler):
     """The distinct positives of the batch, at most `count` of them, each with its inclusion probability.
 
-    `pi_d = 1 - (1 - f_d)^units` with f the share of units that hold the item. On a batch that covers much of the
-    catalogue pi is nearly flat: weighting such a pool by frequencies would overcorrect. If only m of the S distinct
-    ids are kept, at random, pi is multiplied by m / S. As a positive, an item without training targets has -inf.
+    `pi_d = 1 - C(N - U_d, units) / C(N, units)`: an epoch has N units (interactions, windows), U_d of them hold the
+    item, and those of a batch are drawn without replacement. Given a row, its own unit is there for certain: the others
+    come from N - 1, of which U_d - 1 hold an item that the own unit holds too. (Windows are cut anew every epoch; N and
+    U are averages over cuts then.) On a batch that covers much of the catalogue pi is nearly flat: weighting by
+    frequencies would overcorrect. If only m of the S distinct ids are kept, at random, pi is multiplied by m / S. As a
+    positive, an item without training targets has -inf.
 
     When to use: for batches that hold many items several times, where duplicates would waste columns.
 
@@ -32,22 +37,23 @@ class InBatchUnique(Sampler):
         >>> counts = TargetCounts(torch.tensor([0, 5, 3, 1, 1]))  # item 0 is padding
         >>> pool = get_sampler("in_batch_unique")(counts, count=None, seed=0).sample(torch.tensor([1, 2, 1, 3]))
         >>> pool.ids, pool.log_q.exp()
-        (tensor([1, 2, 3]), tensor([0.9375, 0.7599, 0.3439]))
-
-    Buffers:
-        log_unit_frequency: float32 `[n_items]`, log f.
+        (tensor([1, 2, 3]), tensor([0.9762, 0.8333, 0.4000]))
     """
 
     name = "in_batch_unique"
     kind = "inclusion"
-    log_unit_frequency: Tensor
+    reads: ClassVar[tuple[str, ...]] = ("given_row",)
 
     def __init__(self, counts: TargetCounts, *, count: int | None, seed: int) -> None:
         super().__init__(counts, count=count, seed=seed)
-        self.register_buffer("log_unit_frequency", counts.log_unit_frequency())
 
-    def sample(self, positives: Tensor, *, n_units: int | None = None) -> Pool:
-        """As `Sampler.sample`.
+        def table(units: int, given_row: bool, held: bool, device: torch.device) -> Tensor:
+            return counts.log_inclusion(units, given_row=given_row, held=held).to(device)
+
+        self._table = lru_cache(maxsize=6)(table)  # batches have one size, but for an epoch's last
+
+    def sample(self, positives: Tensor, *, n_units: int | None = None, given_row: bool = False) -> Pool:
+        """As `Sampler.sample`; with `given_row`, `n_units` are the units beside the one of a row.
 
         Raises:
             ValueError: `n_units` is smaller than 1, or a row's positive is in no unit according to the counts.
@@ -61,7 +67,10 @@ class InBatchUnique(Sampler):
         units = len(positives) if n_units is None else n_units
 
         def law(wanted: Tensor) -> Tensor:
-            return log_inclusion_of_draws(self.log_unit_frequency[wanted], units) + log_kept
+            return self._table(units, given_row, False, wanted.device)[wanted] + log_kept
+
+        def held_law(wanted: Tensor) -> Tensor:
+            return self._table(units, True, True, wanted.device)[wanted] + log_kept
 
         log_q = law(ids)
         if bool(torch.isneginf(log_q).any()):
@@ -69,4 +78,16 @@ class InBatchUnique(Sampler):
             raise ValueError(f"sampler 'in_batch_unique' holds item {item}, which is in no unit: counts do not fit")
         # An id may be the positive of several rows, so no row is the origin; the mask finds the own column by id.
         origin = torch.full_like(ids, -1)
-        return Pool(ids=ids, kind=self.kind, origin=origin, log_q=log_q, law=law, from_batch=True)
+        return Pool(
+            ids=ids,
+            kind=self.kind,
+            origin=origin,
+            log_q=log_q,
+            law=law,
+            from_batch=True,
+            held_law=held_law if given_row else None,
+        )
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *arguments: Any) -> None:
+        state_dict.pop(f"{prefix}log_unit_frequency", None)  # in checkpoints of before it was worked out from counts
+        super()._load_from_state_dict(state_dict, prefix, *arguments)

@@ -107,7 +107,10 @@ def mask_function(
             row_key, column_key, positive_ids, pool.ids, sets.row_set, sets.columns(pool.ids), spares_own=True
         )
     if sets is not None:
-        return ColumnMask(row_set=sets.row_set, held=sets.columns(pool.ids))
+        if sets.whole or groups is None or not pool.from_batch:
+            return ColumnMask(row_set=sets.row_set, held=sets.columns(pool.ids))
+        row_key, column_key = _origins(pool, positive_ids, groups)
+        return ColumnMask(row_key, column_key, row_set=sets.row_set, held=sets.columns(pool.ids))
     if groups is None or not pool.from_batch:
         return ColumnMask(row_id=positive_ids, column_id=pool.ids)
     row_key, column_key = _origins(pool, positive_ids, groups)

@@ -9,6 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from recbole_logq.losses.shares import ColumnShares
 from recbole_logq.losses.terms import Terms
 from recbole_logq.samplers.exclusion import Exclusion
 from recbole_logq.samplers.mask import mask_function
@@ -37,6 +38,9 @@ class Pool:
             is not worked out yet.
         groups: Slices of the columns and the weight of the loss over each, for sources whose loss is a weighted sum;
             None for one loss over all columns.
+        held_law: As `law`, for items that the row's own unit (its window) holds too; None where that is no matter.
+        held: What the windows of all rows hold, a set for each; None where it is not looked at.
+        shares: What a source that learns wants to know of its columns; None for others.
 
     Raises:
         ValueError: Types or shapes that do not fit together.
@@ -52,6 +56,9 @@ class Pool:
     from_batch: bool = False
     column_group: Tensor | None = None
     groups: tuple[tuple[slice, float], ...] | None = None
+    held_law: Law | None = None
+    held: Exclusion | None = None
+    shares: ColumnShares | None = None
 
     def __post_init__(self) -> None:
         # float32 has no odd integers above 2^24: an id that passed through it names another item.
@@ -120,13 +127,17 @@ class Pool:
         """
         valid = None if hits is None else mask_function(self, positive_ids, hits, exclusion, groups, own)
         if self.law is None:
-            return Terms(valid=valid, certain=certain)
+            return Terms(valid=valid, certain=certain, shares=self.shares)
         positive = self.log_q_of(positive_ids)
         if self.kind == "inclusion":
             nothing = torch.full_like(positive, -torch.inf)
-            return Terms(positive, self.log_q, valid, excluded_log_q=nothing, log_n=0.0, certain=certain)
+            log_q, sets = self.log_q, own if exclusion is None else exclusion
+            # Of items that are masked anyway it is no matter.
+            if self.held and self.held_law and groups is not None and log_q is not None and not (sets and sets.whole):
+                log_q = torch.where(self.held.columns(self.ids)[groups], self.held_law(self.ids), log_q)  # [rows, pool]
+            return Terms(positive, log_q, valid, excluded_log_q=nothing, log_n=0.0, certain=certain, shares=self.shares)
         excluded = self._excluded(positive_ids, own if exclusion is None else exclusion, hits)
-        return Terms(positive, self.log_q, valid, excluded_log_q=excluded, certain=certain)
+        return Terms(positive, self.log_q, valid, excluded_log_q=excluded, certain=certain, shares=self.shares)
 
     def _excluded(self, positive_ids: Tensor, sets: Exclusion | None, hits: str | None) -> Tensor | None:
         def mass(law: Law) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
@@ -35,8 +36,9 @@ class Sampler(nn.Module, ABC):
     Attributes:
         name: Name in the registry.
         kind: Kind of the pools it builds.
-        reads: Further keyword arguments of `sample`, out of "users" (int64 `[rows]`) and "segment" (int, the segment
-            of the data that all rows come from).
+        reads: Further keyword arguments of `sample`, out of "users" (int64 `[rows]`), "segment" (int, the segment of
+            the data that all rows come from) and "given_row" (whether `n_units` leaves out the unit of the row that the
+            pool is for).
         from_batch: Whether columns are positives of the batch, all or some of them: then `log_q` is right only where
             batches are drawn at random.
         random_batches: Whether it is right only where they are drawn from all training targets, not from a segment's.
@@ -151,6 +153,18 @@ class Sampler(nn.Module, ABC):
     def negatives_of_row(self, pool: Pool) -> int:
         """How many columns of a pool a row is set against, its own positive's among them."""
         return pool.ids.shape[-1]
+
+    @property
+    def learns(self) -> bool:
+        """Whether pools ask for the shares of their columns, and `learn` takes them in."""
+        return False
+
+    def learn(self, pools: Sequence[Pool]) -> None:
+        """Take in the shares that the columns of a step's pools had; called once after every applied step.
+
+        Args:
+            pools: All pools of the step.
+        """
 
     def after_step(self) -> None:
         """Called once after every optimizer step that was applied; for samplers that learn from the stream."""

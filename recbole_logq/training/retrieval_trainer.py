@@ -85,7 +85,7 @@ class RetrievalTrainer(Trainer):
         if not torch.isfinite(total):
             raise gone_wrong(self, "the training loss", epoch_idx, bad.step())
         self._report(epoch_idx, train_data, batch.make(batch.plan) if isinstance(batch, PlannedBatch) else batch)
-        return float(total) / len(train_data)
+        return float(model.statistics.loss)
 
     def _plan_steps(self, train_data: Any) -> None:
         """Let steps have fixed shapes where the settings ask for it and nothing is against it; once, before the first.

@@ -190,6 +190,7 @@ def test_the_same_seed_gives_the_same_numbers(mid):
         ("LogQ:alpha=2", "no option alpha"),
         ("LogQ:hits", "write hits=VALUE"),
         ("corrected_logq+bir", "second correction"),
+        ("LearnedSystematic", "nothing is trained here"),
     ],
 )
 def test_what_makes_no_estimator_is_refused(text, message):

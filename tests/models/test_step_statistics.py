@@ -77,3 +77,21 @@ def test_the_logged_weight_is_that_of_the_loss(build: Callable[..., Any]) -> Non
     negatives = query @ network.item_vectors(pool.ids).T
     expected = network.loss.weight_of(network.loss(positive, negatives, valid=valid, **pool.terms(items)))
     assert network.statistics.weights()["mean"] == pytest.approx(expected.mean().item(), rel=1e-5)
+
+
+def test_the_loss_of_an_epoch_is_the_mean_over_its_rows_however_they_were_split():
+    """A batch without a row that counts is no loss of 0."""
+    generator = torch.Generator().manual_seed(0)
+    values, weights = torch.rand(2, 9, generator=generator)
+    counted = torch.tensor([True, True, False, True, True, False, True, False, False])
+    for chosen in (None, weights):
+        split, whole = StepStatistics(), StepStatistics()
+        assert split.loss == 0
+        whole.add_losses(values, counted, chosen)
+        for part in (slice(0, 4), slice(4, 7), slice(7, 9)):  # the last one has no row that counts
+            split.add_losses(values[part], counted[part], None if chosen is None else chosen[part])
+        share = counted.float() if chosen is None else counted * chosen
+        assert split.loss == pytest.approx(((values * share).sum() / share.sum()).item())
+        assert split.loss == pytest.approx(whole.loss)
+        split.reset()
+        assert split.loss == 0

@@ -27,7 +27,8 @@ def test_log_inclusion_counts_units_not_targets():
     counts = TargetCounts(COUNTS, unit_counts=torch.tensor([0, 2, 0, 3, 4]), n_units=4)
     value = counts.log_inclusion(3)
     assert value.dtype == torch.float32
-    torch.testing.assert_close(value.exp(), torch.tensor([0.0, 1 - 0.5**3, 0.0, 1 - 0.25**3, 1.0]))
+    torch.testing.assert_close(value.exp(), torch.tensor([0.0, 1.0, 0.0, 1.0, 1.0]))  # two are without item 1
+    torch.testing.assert_close(counts.log_inclusion(1).exp(), torch.tensor([0.0, 0.5, 0.0, 0.75, 1.0]))
     torch.testing.assert_close(counts.log_unit_frequency().exp(), torch.tensor([0.0, 0.5, 0.0, 0.75, 1.0]))
 
 

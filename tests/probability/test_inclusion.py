@@ -1,50 +1,38 @@
-"""Inclusion probabilities of independent draws."""
+"""Inclusion probabilities of draws without replacement."""
 
+import itertools
 import math
 
 import pytest
 import torch
 
-from recbole_logq.probability import log_inclusion_of_draws
+from recbole_logq.probability import log_inclusion_of_units
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("n", [1, 2, 7, 300])
-def test_against_the_plain_formula_where_that_is_exact(n, dtype):
-    p = torch.tensor([0.001, 0.03, 0.2, 0.5, 0.77], dtype=torch.float64)
-    expected = (1 - (1 - p) ** n).log()
-    value = log_inclusion_of_draws(p.log().to(dtype), n)
-    assert value.dtype == dtype
-    torch.testing.assert_close(value.double(), expected, rtol=2e-6 if dtype == torch.float32 else 1e-12, atol=1e-7)
+@pytest.mark.parametrize("units", [1, 5, 7])
+def test_against_every_draw(units):
+    for n in range(1, units + 1):
+        draws = list(itertools.combinations(range(units), n))
+        held = torch.arange(units + 1)
+        expected = [sum(any(unit < u for unit in draw) for draw in draws) / len(draws) for u in held.tolist()]
+        torch.testing.assert_close(log_inclusion_of_units(held, units, n).exp(), torch.tensor(expected).double())
 
 
-def test_one_draw_is_the_probability_itself():
-    log_p = torch.tensor([-30.0, -3.0, -0.01])
-    torch.testing.assert_close(log_inclusion_of_draws(log_p, 1), log_p)
+def test_rare_items_and_large_numbers_keep_their_precision():
+    """One in a billion, and 1 - pi of e^-50."""
+    assert float(log_inclusion_of_units(torch.tensor([1.0]), 1e9, 1)) == pytest.approx(math.log(1e-9), rel=1e-12)
+    assert float(log_inclusion_of_units(torch.tensor([3.0]), 1e9, 1000)) == pytest.approx(math.log(3e-6), rel=1e-6)
+    left = float(log_inclusion_of_units(torch.tensor([1e6]), 1e8, 5000))
+    assert left == pytest.approx(-(0.99**5000), rel=2e-3)
 
 
-def test_tiny_n_p_tends_to_n_p():
-    """1 - (1 - 1e-30)^1000 is 0 in any floating type when written out."""
-    log_p = torch.tensor([1e-30]).log()
-    assert float(log_inclusion_of_draws(log_p, 1000)) == pytest.approx(math.log(1e-27), rel=1e-6)
+def test_halves_lie_between_whole_numbers_and_all_units_hold_what_any_holds():
+    values = log_inclusion_of_units(torch.tensor([1.0, 1.5, 2.0]), 9.5, 3)
+    assert values[0] < values[1] < values[2] < 0
+    assert log_inclusion_of_units(torch.tensor([0.0, 0.5, 2.0]), 3.5, 20).tolist() == [-torch.inf, 0.0, 0.0]
 
 
-def test_large_n_p_keeps_the_distance_to_one():
-    """p = 0.01, n = 5000: 1 - pi is e^-50, which no float32 pi can show."""
-    value = float(log_inclusion_of_draws(torch.tensor([0.01]).log(), 5000))
-    assert value == pytest.approx(-(0.99**5000), rel=1e-3)
-
-
-def test_certain_and_impossible_items():
-    assert log_inclusion_of_draws(torch.tensor([0.0, -torch.inf]), 5).tolist() == [0.0, -torch.inf]
-
-
-def test_n_may_differ_by_element():
-    value = log_inclusion_of_draws(torch.tensor([0.5, 0.5]).log(), torch.tensor([1, 2]))
-    torch.testing.assert_close(value.exp(), torch.tensor([0.5, 0.75]))
-
-
-@pytest.mark.parametrize("n", [0, -3])
-def test_no_draws_are_refused(n):
+@pytest.mark.parametrize("n", [0, -1])
+def test_no_draw_is_refused(n):
     with pytest.raises(ValueError, match="at least one draw"):
-        log_inclusion_of_draws(torch.tensor([-1.0]), n)
+        log_inclusion_of_units(torch.tensor([1.0]), 5, n)

@@ -108,6 +108,7 @@ def yes(key: str, value: Any, by: str, model: str = "TwoTower", **beside: Any) -
 
 UNIFORM = {"negatives.source": "uniform", "negatives.count": 32}
 SYSTEMATIC = {"negatives.source": "systematic", "negatives.count": 16}
+LEARNED = {**SYSTEMATIC, "negatives.proposal": "learned"}
 FEW = {"negatives.count": 4}
 MIXED, UNIQUE, BIR = ({"negatives": {"source": name, "count": 32}} for name in ("mixed", "in_batch_unique", "bir"))
 UNCORRECTED = {"loss": "sampled_softmax"}
@@ -297,6 +298,8 @@ LINES: list[Line] = [
     no("negatives.own", "window", "in its catalogue", **SCE),
     no("negatives.own", "window", "no estimate of a partition function", **UNIFORM, loss="bpr"),
     no("mask", "history", "takes items out that own puts in", **{"negatives.own": "history"}),
+    yes("multi_positive", 3, "losses", "SASRec"),
+    no("multi_positive", 3, "unknown setting"),
     yes("negatives.alpha", 0.1, "losses", **{**UNIFORM, "negatives.source": "popularity"}),
     no("negatives.alpha", 0.1, "unknown setting"),
     yes("negatives.uniform_share", 0.1, "losses", **MIXED),
@@ -304,6 +307,10 @@ LINES: list[Line] = [
     yes("negatives.alpha", 0.1, "losses", **SYSTEMATIC, **{"negatives.proposal": "popularity"}),
     yes("negatives.uniform_share", 0.1, "losses", **SYSTEMATIC),
     no("negatives.alpha", 0.1, "option of proposal=popularity", **SYSTEMATIC),
+    yes("negatives.rate", 0.5, "losses", **LEARNED, **{"negatives.refresh": 2}),
+    yes("negatives.refresh", 2, "losses", **LEARNED),
+    no("negatives.refresh", 10, "never use what it learns", **LEARNED),
+    no("negatives.rate", 0.5, "option of proposal=learned", **SYSTEMATIC),
     yes("negatives.law", "per_part", "losses", **MIXED),
     no("negatives.law", "per_part", "reads none", **MIXED, **UNCORRECTED),
     *(

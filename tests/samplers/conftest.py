@@ -39,7 +39,7 @@ def take():
     """A pool, with what the sampler further reads: every row is another user."""
 
     def make(sampler, positives, users=None):
-        known = {"users": torch.arange(len(positives)) if users is None else users, "segment": None}
+        known = {"users": torch.arange(len(positives)) if users is None else users, "segment": None, "given_row": False}
         return sampler.sample(positives, **{key: known[key] for key in sampler.reads})
 
     return make

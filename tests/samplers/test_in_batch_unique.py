@@ -1,12 +1,14 @@
 """Distinct items of the batch and the probability that they are in it."""
 
+import itertools
 import math
 
 import pytest
 import torch
 
+from recbole_logq.losses import get_loss
 from recbole_logq.probability import TargetCounts
-from recbole_logq.samplers import get_sampler
+from recbole_logq.samplers import get_sampler, group_of_columns, target_items
 
 USERS, LENGTH, BATCH, BATCHES = 200, 6, 15, 4000
 
@@ -19,8 +21,9 @@ def test_ids_are_the_distinct_ones(build):
 
 def test_rows_are_the_units_by_default(build, counts):
     pool = build("in_batch_unique", count=None).sample(torch.tensor([4, 2, 4, 9, 2]))
-    p = counts.counts[pool.ids] / counts.counts.sum()
-    torch.testing.assert_close(pool.log_q, (1 - (1 - p) ** 5).log())
+    total = int(counts.counts.sum())
+    without = [math.comb(total - int(counts.counts[item]), 5) / math.comb(total, 5) for item in pool.ids]
+    torch.testing.assert_close(pool.log_q, (1 - torch.tensor(without)).log())
 
 
 def test_stated_units_replace_them(build, counts):
@@ -60,7 +63,7 @@ def histories():
 
 @pytest.mark.parametrize("count", [None, 8])
 def test_stated_inclusion_is_the_frequency_of_being_in_the_pool(histories, count):
-    """Batches of users, drawn with replacement; each statistic within five of its standard errors.
+    """Batches of users, drawn without replacement; each statistic within five of its standard errors.
 
     A thinned pool is unbiased in the Horvitz-Thompson sense: an id that is in it counts S / m, which is what the
     stated log Q adds to log pi.
@@ -74,7 +77,7 @@ def test_stated_inclusion_is_the_frequency_of_being_in_the_pool(histories, count
     pi = counts.log_inclusion(BATCH).exp()
     sums, squares = torch.zeros(41), torch.zeros(41)
     for _ in range(BATCHES):
-        users = torch.randint(USERS, (BATCH,), generator=generator)
+        users = torch.randperm(USERS, generator=generator)[:BATCH]
         pool = sampler.sample(histories[users].flatten(), n_units=BATCH)
         weight = pi[pool.ids] / pool.log_q.exp()
         sums[pool.ids] += weight
@@ -86,3 +89,36 @@ def test_stated_inclusion_is_the_frequency_of_being_in_the_pool(histories, count
     # Positions taken for independent draws would overstate how often items are there.
     by_rows = TargetCounts(counts.counts).log_inclusion(BATCH * LENGTH).exp()
     assert ((mean - by_rows) / error)[1:].min() < -10
+
+
+UNITS = [[1, 2, 7], [1, 3, 1], [2, 2, 4], [1, 5, 6], [3, 4, 4], [6, 1, 2]]
+
+
+@pytest.mark.parametrize("batch", [2, 3, 4])
+def test_given_a_row_it_is_exact_over_every_batch_that_holds_its_window(batch):
+    """The partition function of a row of the first window, over all batches of an epoch of six."""
+    units = torch.tensor(UNITS)
+    held = torch.zeros(6, 8, dtype=torch.int64).scatter_(1, units, 1)
+    counts = TargetCounts(torch.bincount(units.flatten(), minlength=8), held.sum(0), 6)
+    sampler = get_sampler("in_batch_unique")(counts, count=None, seed=0)
+    scores = torch.randn(8, generator=torch.Generator().manual_seed(2)).double()
+    found, naive, batches = 0.0, 0.0, list(itertools.combinations(range(1, 6), batch - 1))
+    for others in batches:
+        positives = units[[0, *others]].flatten()
+        windows = torch.arange(batch).repeat_interleave(3)
+        pool = sampler.sample(positives, n_units=batch - 1, given_row=True)
+        pool.column_group = group_of_columns(pool, positives, windows)
+        for known in (True, False):
+            pool.held = target_items(windows, positives, batch, 8) if known else None
+            terms = pool.terms(positives, None, "masked", windows)
+            value = get_loss("corrected_logq")(scores[positives], scores[pool.ids].expand(len(positives), -1), terms)[0]
+            estimate = torch.expm1(value).item() * scores[1].exp().item() / len(batches)
+            found, naive = (found + estimate, naive) if known else (found, naive + estimate)
+    truth = scores[[2, 3, 4, 5, 6]].exp().sum().item()  # 7 is in no other window, 1 is the positive
+    assert found == pytest.approx(truth, rel=1e-6)
+    assert abs(naive / truth - 1) > 1e-3
+
+
+def test_a_checkpoint_of_before_opens(build):
+    sampler = build("in_batch_unique")
+    sampler.load_state_dict({**sampler.state_dict(), "log_unit_frequency": torch.zeros(31)})

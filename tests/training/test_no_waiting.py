@@ -87,6 +87,8 @@ def test_those_that_do(build: Callable[..., Any], in_tmp: Path, model: str) -> N
         {"temperature": 1.0, "temperature_mode": "scheduled", "temperature_end": 0.1, "temperature_steps": 10},
         {"gradient_cache": 4},
         {"negatives.own": "window"},
+        {"multi_positive": 3},
+        {"multi_positive": 3, "negatives.own": "window"},
         {"negatives.own": "window", "pools": 2, "negatives.source": "uniform", "negatives.count": 8},
         {"time": "both", "request_time": "known", "positions": "relative"},
         {"time": "bias", "block": "hstu", "bias_weights": "shared"},

@@ -43,6 +43,9 @@ CASES: dict[str, dict[str, Any]] = {
     "SASRecMNSLogQ": {"negatives.own": "history"},
     "SASRecStreamingLogQ": {"negatives.own": "window", "mask": "history"},
     "TwoTowerInfoNCE": {"negatives.own": "window"},
+    "SASRecInfoNCE": {"multi_positive": 3},
+    "TwoTowerLearnedSystematic": {"negatives.refresh": 1, "weight_field": "rating"},
+    "SASRecLearnedSystematic": {"negatives.refresh": 1, "negatives.own": "window"},
     "SASRecCBNS": {"item_features": ["class"], "use_item_id": False, "negatives.warmup_steps": 0},
 }
 
@@ -83,6 +86,8 @@ for model, settings in json.loads(cases).items():
         loss.backward()
         average_gradients(network)
         network.after_step()
+        if network.sampler.learns:
+            found[f"{model} {step} learned"] = network.sampler.running.value().clone()
         found[f"{model} {step} loss"] = sum_over_ranks(loss.detach().clone()) / size
         for name, parameter in network.named_parameters():
             grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
@@ -106,7 +111,7 @@ def test_two_processes_have_the_loss_and_the_gradients_of_one(commands: Any, tmp
     for key, value in one.items():
         torch.testing.assert_close(two[key], value, rtol=1e-6, atol=1e-9, msg=lambda text, key=key: f"{key}: {text}")
     gradients = [value.abs().max() for key, value in one.items() if key.endswith("0 item_embedding.weight")]
-    assert len(gradients) == 8
+    assert len(gradients) == 10
     assert min(gradients) > 1e-4
 
 

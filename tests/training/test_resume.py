@@ -58,6 +58,7 @@ def interrupted(model: str, settings: dict[str, Any], after: int) -> str:
         ("TwoTowerStreamingLogQ", {"train_batch_size": 512}),
         ("TwoTowerXIR", {"train_batch_size": 512}),
         ("SASRecSCE", {"train_batch_size": 16}),
+        ("TwoTowerLearnedSystematic", {"negatives.refresh": 3, "train_batch_size": 512}),
         ("SASRecMNSCorrectedLogQ", {"sparse_embeddings": True, "train_batch_size": 16}),
         ("TwoTowerBIR", {"temperature_mode": "learned", "weight_decay": 0.01, "train_batch_size": 512}),
         (
