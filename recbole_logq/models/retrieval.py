@@ -250,8 +250,8 @@ class RetrievalMixin(nn.Module):
         columns = self.sampler.negatives_of_row(pool)
         columns = min(getattr(self.loss, "bucket_items", columns), columns)  # of SCE, which looks at a part
         query, positives = self.scorer.query(rows.query), rows.positives
-        positive = self.item_vectors(positives)
         if pool.kind == "catalogue":
+            positive = self.item_vectors(positives)
             vectors = self.item_vectors(None)[1:]
             if self.loss.skips_rows:
                 values = self.loss.from_vectors(query, positive, vectors, positive_column=positives - 1)
@@ -264,16 +264,21 @@ class RetrievalMixin(nn.Module):
         mask = terms.valid
         assert callable(mask)  # of a sampled pool
         shared = pool.ids.dim() == 1 and not self.sampler.resamples
+        found = isinstance(mask, ColumnMask) and mask.matches is not None
         if shared and self._by_kernel(mask, query, terms):
             counted = valid_counts(mask, len(positives)) > 0
-        elif shared and len(positives) * len(pool.ids) > limits.WHOLE_MATRIX:
+        elif shared and (found or len(positives) * len(pool.ids) > limits.WHOLE_MATRIX):
             counted = any_column(mask, len(positives))
         else:
             whole = mask(0, len(positives))
             terms, counted = replace(terms, valid=whole), whole.any(1)
         if certain is not None:
             counted = counted | (certain.detach() > MASKED_SCORE / 2)
-        vectors = self.item_vectors(pool.ids)
+        # In one piece: a table's gradient is as large as the table, and so is the sum of two.
+        positive, vectors = self.item_vectors(torch.cat([positives, pool.ids.flatten()])).split(
+            [len(positives), pool.ids.numel()]
+        )
+        vectors = vectors.view(*pool.ids.shape, -1)
         values = losses_from_vectors(self.loss, self.sampler, pool, query, positive, vectors, terms)
         return values, counted, columns
 
