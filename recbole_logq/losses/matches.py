@@ -1,7 +1,7 @@
 """The pairs of rows and columns that a mask takes out, found by search where they are few.
 
-To look at every element of [rows, pool] costs a third of what the products with the pool cost. A row of a shared pool has a
-handful of columns that do not count, and sorted columns give them away.
+To look at every element of [rows, pool] costs a third of what the products with the pool cost. A row of a shared pool
+has a handful of columns that do not count, and sorted columns give them away.
 """
 
 from __future__ import annotations
