@@ -21,6 +21,7 @@ from recbole_logq.losses.set_layout import set_layout
 from recbole_logq.losses.softmax import SampledSoftmaxLoss
 from recbole_logq.losses.terms import Terms
 from recbole_logq.models.combination import build_loss, check_combination, check_training, sampler_settings
+from recbole_logq.models.distinct_rows import distinct_rows
 from recbole_logq.models.pooled_losses import pooled_losses
 from recbole_logq.models.rows import Rows
 from recbole_logq.models.step import losses_from_vectors
@@ -278,7 +279,7 @@ class RetrievalMixin(nn.Module):
         positive, vectors = self.item_vectors(torch.cat([positives, pool.ids.flatten()])).split(
             [len(positives), pool.ids.numel()]
         )
-        vectors = vectors.view(*pool.ids.shape, -1)
+        vectors = vectors.view(*pool.ids.shape, vectors.shape[-1])
         values = losses_from_vectors(self.loss, self.sampler, pool, query, positive, vectors, terms)
         return values, counted, columns
 
@@ -322,8 +323,14 @@ class RetrievalMixin(nn.Module):
         return (self.queries(interaction) @ self.all_items().T).flatten()
 
     def predict(self, interaction: Any) -> Tensor:
-        """Scores of the given rows with the item of each, ``[batch]``."""
-        return torch.linalg.vecdot(self.queries(interaction), self.item_vectors(interaction[self.ITEM_ID]))
+        """Scores of the given rows with the item of each, ``[batch]``.
+
+        Ranking drawn items asks a hundred times for the same query, each with another item.
+        """
+        columns = {name: interaction[name] for name in self.query_columns}
+        chosen, place = distinct_rows(list(columns.values()))
+        query = self.queries({name: column[chosen] for name, column in columns.items()})[place]
+        return torch.linalg.vecdot(query, self.item_vectors(interaction[self.ITEM_ID]))
 
     def after_step(self) -> None:
         """Called by the trainer after every applied optimizer step."""
