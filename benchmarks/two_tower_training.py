@@ -2,11 +2,12 @@
 
     uv run benchmarks/two_tower_training.py [--repeats=5] [--profile]
 
-ml-1m, one thread, the model's defaults: 64 dimensions, cosine over a temperature of 0.2, 2,048 interactions a step, 256
-in-batch negatives. A step is everything between two batches: loader, forward, backward, Adam; ours is the trainer's own,
-with its statistics and its watch for losses that are no numbers. The peer (``Plain`` below) has the same loss on the same
-batches, and nothing else; torch's Adam as one gets it and its fused one are two lines of it. Before anything is measured
-both make a step from the same weights with the same negatives, and loss and gradients must agree.
+ml-1m, one thread, the model's defaults: 64 dimensions, cosine over a temperature of 0.2, 2,048 interactions a step,
+256 in-batch negatives. A step is everything between two batches: loader, forward, backward, Adam; ours is the trainer's
+own, with its statistics and its watch for losses that are no numbers. The peer (``Plain`` below) has the same loss on
+batches of the same size, and nothing else; it is measured with torch's Adam as one gets it and with the fused one.
+Before anything is measured, both make a step from the same weights with the same negatives, and loss and gradients must
+agree. The candidates take turns step by step, so that another program's load is shared alike.
 """
 
 from __future__ import annotations
@@ -29,11 +30,12 @@ from torch.profiler import ProfilerActivity, profile
 from recbole_logq.config import Config
 from recbole_logq.data.prepare import create_dataset, create_loaders, split_dataset
 from recbole_logq.experiment.run import versions
+from recbole_logq.markup import markdown_table
 from recbole_logq.training.create import create_trainer
 
 RESULT = Path(__file__).parent / "results" / "two_tower_training.json"
 OURS, FUSED, LOOPED = "TwoTowerCorrectedLogQ", "plain torch, fused Adam", "plain torch, Adam as one gets it"
-STEPS = 150
+STEPS = 40
 """Steps of one repeat."""
 
 
@@ -76,11 +78,10 @@ class Candidate:
             yield from batches()
 
     def measure(self) -> float:
-        """CPU milliseconds of a step, over one repeat."""
+        """CPU milliseconds of one step, its batch included."""
         start = process_time()
-        for _ in range(STEPS):
-            self.step(next(self.batches))
-        return (process_time() - start) / STEPS * 1000
+        self.step(next(self.batches))
+        return (process_time() - start) * 1000
 
 
 def prepare() -> dict[str, Candidate]:
@@ -135,26 +136,35 @@ def agree(model: Any, peer: Plain, users: Tensor, items: Tensor) -> None:
         torch.testing.assert_close(mine, other)
 
 
+def in_turn(candidates: dict[str, Candidate]) -> dict[str, float]:
+    """Median CPU milliseconds of a step, of one repeat."""
+    found: dict[str, list[float]] = {name: [] for name in candidates}
+    for _ in range(STEPS):
+        for name, candidate in candidates.items():
+            found[name].append(candidate.measure())
+    return {name: round(statistics.median(values), 3) for name, values in found.items()}
+
+
 def main() -> None:
-    """Measure in turn, so that a drift of the machine touches all alike."""
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--profile", action="store_true", help="print where a step spends its time, measure nothing")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     candidates = prepare()
-    for candidate in candidates.values():
-        candidate.measure()  # warm-up
+    in_turn(candidates)  # warm-up
     if arguments.profile:
         for name, candidate in list(candidates.items())[:2]:
             with profile(activities=[ProfilerActivity.CPU]) as found:
-                candidate.measure()
+                for _ in range(STEPS):
+                    candidate.measure()
             print(name, found.key_averages().table(sort_by="self_cpu_time_total", row_limit=30), sep="\n")
         return
     milliseconds: dict[str, list[float]] = {name: [] for name in candidates}
     for _ in range(arguments.repeats):
-        for name, candidate in candidates.items():
-            milliseconds[name].append(round(candidate.measure(), 3))
+        for name, value in in_turn(candidates).items():
+            milliseconds[name].append(value)
     content = {"date": date.today().isoformat(), "repeats": arguments.repeats, "versions": versions()}
     RESULT.write_text(json.dumps({**content, "milliseconds": milliseconds}, indent=1) + "\n", encoding="utf-8")
     print(table())
@@ -163,15 +173,13 @@ def main() -> None:
 def table() -> str:
     """The stored measurement."""
     stored = json.loads(RESULT.read_text(encoding="utf-8"))["milliseconds"]
-    lines = [
-        "| who | CPU ms a step, median | lowest - highest | speed, plain with fused Adam = 100 % |",
-        "|---" * 4 + "|",
-    ]
+    rows = []
     base = statistics.median(stored[FUSED])
     for name, values in stored.items():
         median = statistics.median(values)
-        lines.append(f"| {name} | {median:.2f} | {min(values):.2f} - {max(values):.2f} | {base / median:.0%} |")
-    return "\n".join(lines)
+        rows.append([name, f"{median:.2f}", f"{min(values):.2f} - {max(values):.2f}", f"{base / median:.0%}"])
+    head = ["who", "CPU ms a step, median", "lowest - highest", "speed, plain with fused Adam = 100 %"]
+    return markdown_table(head, rows)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The exact best items of many rows without a matrix of rows x items; torch only.
+"""The exact best items of many rows without a matrix of rows x items; torch and numpy only.
 
 Where there are few items, the scores of a block of rows fit into the cache, and `torch.topk` finds the best. To sort
 many of them costs several times what making them costs. So a score is looked at once, as part of the maximum of its
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -23,7 +24,7 @@ TILE_COLUMNS = 2048
 """256 x 2048 scores are 2 MB: they stay in the cache between the product and the maxima."""
 GATHERED = 1 << 20
 """Numbers of vectors that are gathered at once, 4 MB."""
-STREAMED_FROM = 20_000
+STREAMED_FROM = 70_000
 """Items from which it pays to let them stream by,"""
 STREAMED_FROM_K = 1000
 """and for each of the k best: what is scored again grows with k."""
@@ -31,9 +32,11 @@ STREAMED_FROM_ROWS = 64
 """Rows, of all searches so far, from which it has paid to make ready for it."""
 NARROW = 8192
 """Scores of a row below which `torch.topk` is faster by itself than after a look at maxima."""
-SCORES = 1 << 20
-"""Scores that are made at once, 4 MB; for more items those of as many rows as keep a product busy."""
-BUSY_ROWS = 64
+PARTITIONED_FROM = 64
+"""Items from which numpy's partition is faster than ``torch.topk``."""
+SCORES = 1 << 19
+"""Scores that are made at once, 2 MB; for more items those of as many rows as keep a product busy."""
+BUSY_ROWS = 128
 MOST_SCORES = 1 << 26
 """Scores above which a block has fewer rows than that, 256 MB,"""
 LEAST_ROWS = 16
@@ -41,6 +44,7 @@ LEAST_ROWS = 16
 PROBED = 32
 """Rows that tell whether streaming is any good for a catalogue, before all rows are tried."""
 
+_NUMPYS = (torch.float32, torch.float64)
 Pairs = tuple[Tensor, Tensor]
 """Rows and item ids, int64 ``[pairs]`` both."""
 
@@ -158,9 +162,8 @@ class Catalogue:
             if excluded is not None:
                 here = slice(ends[block], ends[block + 1])
                 scores[row[here] - start, item[here]] = -torch.inf
-            best, n_tied = _best(scores, k, directly=self._tied)
+            n_tied = _best(scores, k, TopK(*(part[start : start + size] for part in found)), directly=self._tied)
             self._tied = self._tied or n_tied > len(scores) / 2
-            found.scores[start : start + size], found.items[start : start + size] = best
         return found
 
     def _search(self, product: FloatProduct, query: Tensor, k: int, pairs: Pairs | None) -> tuple[TopK, Tensor]:
@@ -231,26 +234,35 @@ def top_k_of_scores(scores: Tensor, k: int, excluded: Pairs | None = None) -> To
     scores[:, 0] = -torch.inf
     if excluded is not None:
         scores[excluded] = -torch.inf
-    return _best(scores, k)[0]
+    rows = len(scores)
+    found = TopK(scores.new_empty(rows, k), torch.empty(rows, k, dtype=torch.int64, device=scores.device))
+    _best(scores, k, found)
+    return found
 
 
-def _best(scores: Tensor, k: int, directly: bool = False) -> tuple[TopK, int]:
-    """``scores.topk(k)`` of ``[rows, width]``, in its order too, and of how many rows equal scores were in the way.
+def _best(scores: Tensor, k: int, found: TopK, directly: bool = False) -> int:
+    """Write ``scores.topk(k)`` of ``[rows, width]``, in its order too.
 
     Args:
         scores: Scores of all items.
         k: Number of items to find.
+        found: Where they are written.
         directly: Whether equal scores are everywhere, and not worth looking for another way.
+
+    Returns:
+        The number of rows where equal scores were in the way.
     """
-    width = scores.shape[1]
-    if directly or width < NARROW or width // GROUP <= 2 * (k + 1):
-        return TopK(*scores.topk(k, dim=1)), 0
+    narrow = scores.shape[1] < NARROW or scores.shape[1] // GROUP <= 2 * (k + 1)
+    if directly or (narrow and not _can_partition(scores, k + 1)):
+        torch.topk(scores, k, dim=1, out=(found.scores, found.items))
+        return 0
     best = select(scores, k + 1)
-    result = TopK(best.scores[:, :k], best.items[:, :k])
+    found.scores.copy_(best.scores[:, :k])
+    found.items.copy_(best.items[:, :k])
     tied = (~(best.scores[:, :-1] > best.scores[:, 1:]).all(1)).nonzero().flatten()
     if len(tied):
-        result.scores[tied], result.items[tied] = scores[tied].topk(k, dim=1)
-    return result, len(tied)
+        found.scores[tied], found.items[tied] = scores[tied].topk(k, dim=1)
+    return len(tied)
 
 
 def select(scores: Tensor, k: int) -> TopK:
@@ -258,15 +270,37 @@ def select(scores: Tensor, k: int) -> TopK:
     rows, width = scores.shape
     step = width // GROUP
     if width < NARROW or step <= 2 * k:
-        return TopK(*scores.topk(k, dim=1))
+        return _largest(scores, k)
     grouped = scores[:, : step * GROUP].unflatten(1, (GROUP, step))
     # The k best are in the k groups with the best maxima, or in the columns that no group has.
     groups = select(grouped.amax(1), k).items
     columns = (groups.unsqueeze(2) + step * torch.arange(GROUP, device=scores.device)).flatten(1)
     rest = torch.arange(step * GROUP, width, device=scores.device).expand(rows, -1)
     columns = torch.cat([columns, rest], dim=1)
-    best, place = scores.gather(1, columns).topk(k, dim=1)
+    best, place = _largest(scores.gather(1, columns), k)
     return TopK(best, columns.gather(1, place))
+
+
+def _can_partition(scores: Tensor, k: int) -> bool:
+    return PARTITIONED_FROM <= k < scores.shape[1] and scores.device.type == "cpu" and scores.dtype in _NUMPYS
+
+
+def _largest(scores: Tensor, k: int) -> TopK:
+    """``scores.topk(k)``, in any order where scores are equal: numpy partitions and sorts with vector instructions."""
+    if not _can_partition(scores, k):
+        return TopK(*scores.topk(k, dim=1))
+    array, width = scores.numpy(), scores.shape[1]
+    above = array >= np.partition(array, width - k, axis=1)[:, width - k, None]  # [rows, width]
+    unclear = np.count_nonzero(above, axis=1) != k  # several have the k-th score, or one is no number
+    above[unclear] = np.arange(width) < k  # something to be replaced
+    items = torch.from_numpy((np.flatnonzero(above) % width).reshape(-1, k))  # [rows, k]
+    found = scores.gather(1, items)
+    order = torch.from_numpy(np.argsort(-found.numpy(), axis=1))
+    best = TopK(found.gather(1, order), items.gather(1, order))
+    if unclear.any():
+        rows = torch.from_numpy(unclear).nonzero().flatten()
+        best.scores[rows], best.items[rows] = scores[rows].topk(k, dim=1)
+    return best
 
 
 def _places(columns: Tensor) -> Tensor:

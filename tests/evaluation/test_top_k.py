@@ -21,6 +21,7 @@ def _small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "BUSY_ROWS", 3)
     monkeypatch.setattr(module, "NARROW", 128)
     monkeypatch.setattr(module, "PROBED", 4)
+    monkeypatch.setattr(module, "PARTITIONED_FROM", 12)
 
 
 def every_way(query: Tensor, items: Tensor, k: int, excluded: Pairs | None = None) -> list[TopK]:
@@ -102,11 +103,12 @@ def test_too_few_items_are_filled_up_with_what_is_not_ranked() -> None:
         assert torch.equal(found.items, expected.indices)
 
 
-def test_a_score_that_is_no_number_comes_first_as_in_torch() -> None:
+@pytest.mark.parametrize("k", [10, 30])
+def test_a_score_that_is_no_number_comes_first_as_in_torch(k: int) -> None:
     scores = torch.randn(6, 500, generator=torch.Generator().manual_seed(1))
     scores[2, 400] = scores[2, 17] = torch.nan
-    expected = scores.index_fill(1, torch.tensor([0]), -torch.inf).topk(10, dim=1)
-    assert torch.equal(top_k_of_scores(scores, 10).items, expected.indices)
+    expected = scores.index_fill(1, torch.tensor([0]), -torch.inf).topk(k, dim=1)
+    assert torch.equal(top_k_of_scores(scores, k).items, expected.indices)
 
 
 @pytest.mark.parametrize(("tile_rows", "tile_columns", "group"), [(1, 32, 16), (3, 512, 8), (100, 4096, 32)])
