@@ -1,4 +1,4 @@
-"""Positives per CPU second in training: this package's SASRec against its floor, RecBole's and RecTools' SASRec.
+"""Positives per CPU second in training: this package's SASRec against RecBole's and RecTools', and its limit.
 
     uv run benchmarks/sequential_training.py [--repeats=5] [--profile]
 

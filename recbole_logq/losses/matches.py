@@ -56,7 +56,7 @@ def find_matches(keys: Sequence[Keys]) -> Matches | None:
     rows, columns = (len(side) for side in keys[0])
     if keys[0][0].device.type != "cpu" or not rows:
         return None
-    found = []
+    found: list[Keys] = []
     for row_key, column_key in keys:
         pairs = _equal(row_key, column_key, int(MOST * rows * columns))
         if pairs is None:
