@@ -34,8 +34,8 @@ NARROW = 8192
 """Scores of a row below which `torch.topk` is faster by itself than after a look at maxima."""
 PARTITIONED_FROM = 64
 """Items from which numpy's partition is faster than ``torch.topk``."""
-SCORES = 1 << 19
-"""Scores that are made at once, 2 MB; for more items those of as many rows as keep a product busy."""
+SCORES = 1 << 20
+"""Scores that are made at once, 4 MB; for more items those of as many rows as keep a product busy."""
 BUSY_ROWS = 128
 MOST_SCORES = 1 << 26
 """Scores above which a block has fewer rows than that, 256 MB,"""
