@@ -28,6 +28,7 @@ import preparation
 import quality_ml100k
 import quality_sparse
 import quality_sports
+import ranking_sizes
 import recipes_ml100k
 import recommend_start
 import retrieval_scale
@@ -39,6 +40,7 @@ import sweep_overhead
 import sweep_times
 import sweeps
 import time_step
+import two_tower_training
 
 ROOT = Path(__file__).parent.parent
 
@@ -49,6 +51,8 @@ def main() -> int:
         "quality": quality_ml100k.table(),
         "curve": quality_ml100k.curve(),
         "training": sequential_training.table(),
+        "two-tower-training": two_tower_training.table(),
+        "ranking-sizes": ranking_sizes.table(),
         "sports": quality_sports.table(),
         "audits": audits.table(),
         "recipes": recipes_ml100k.table(),

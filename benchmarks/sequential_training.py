@@ -1,4 +1,4 @@
-"""Positives per CPU second in training: this package's SASRec against its floor, RecBole's and RecTools' SASRec.
+"""Positives per CPU second in training: this package's SASRec against RecBole's and RecTools', and its limit.
 
     uv run benchmarks/sequential_training.py [--repeats=5] [--profile]
 
@@ -8,9 +8,10 @@ step is everything between two batches: loader, forward, backward, Adam. A posit
 is trained on; both encoders train on the same pairs. Negatives: 256, shared by the batch in ours, drawn for every
 position in RecTools.
 
-The floor is the encoder's forward and backward on the same batches (lookup, dropout, a given gradient at its output),
-and product and logsumexp of as many random queries with 256 random vectors, forward and backward: what no training step
-with this encoder can do without. "Step alone" is ours without loader and optimizer.
+The limit is arithmetic: the products of matrices that a step with this encoder and this pool cannot do without, forward
+and backward, one after the other in the sizes at hand and with nothing in between; attention, whose products are small,
+counts its operations (those below the diagonal) at the rate of the others. "Step alone" is ours without loader and
+optimizer. Both are measured in turn, and ``--limit`` measures them alone and puts them into the stored result.
 
 RecBole 1.2.1 switches autograd's anomaly detection on for the whole process when a sequential model is imported; this
 package switches it off again. Ratios are to RecBole's SASRec without it; as shipped it is a line of its own.
@@ -55,7 +56,10 @@ THEIRS: dict[str, Any] = {"hidden_size": 64, "n_layers": 2, "n_heads": 2, "inner
 }
 BASE = "RecBole SASRec, CE"
 AS_SHIPPED = "RecBole SASRec, CE, with the anomaly detection it switches on"
-FLOOR, ALONE = "floor: encoder, product and logsumexp alone", "SASRecCorrectedLogQ, step alone"
+LIMIT, ALONE = "limit: the products of matrices alone", "SASRecCorrectedLogQ, step alone"
+SIZE, INNER, LAYERS, LENGTH, POOL = 64, 256, 2, 50, 256
+PRODUCTS = [(SIZE, 3 * SIZE), (SIZE, SIZE), (SIZE, INNER), (INNER, SIZE)] * LAYERS + [(SIZE, POOL)]
+"""Inner and outer size of each product that a position goes through."""
 # Steps of one repeat: RecBole's take seconds each.
 CANDIDATES = {
     BASE: ("SASRec", THEIRS, 1),
@@ -67,6 +71,7 @@ CANDIDATES = {
     "SASRecFullSoftmax": ("SASRecFullSoftmax", OURS, 10),
     "SASRecUniform, a pool of 256 for every position": ("SASRecUniform", OURS, 2),
 }
+OURS_FIRST = "SASRecCorrectedLogQ"
 OWN_POOLS = "SASRecUniform, a pool of 256 for every position"
 
 
@@ -120,36 +125,60 @@ class Candidate:
             return positives / (process_time() - start)
 
 
-class Floor:
-    """The encoder alone and the pool alone, and our step without loader and optimizer, on batches made beforehand."""
+class Limit:
+    """The products alone, and our step without loader and optimizer, on batches made beforehand."""
 
     def __init__(self, candidate: Candidate) -> None:
         self.model = candidate.model
         self.batches = [next(candidate.batches) for _ in range(candidate.steps)]
-        self.positives = sum(int((batch[candidate.target] > 0).sum()) for batch in self.batches)
+        targets = [batch[candidate.target] for batch in self.batches]
+        self.positives = sum(int((ids > 0).sum()) for ids in targets)
+        self.tokens = [len(ids) for ids in targets]
+        # Two products of 2 * d operations for each pair below the diagonal; five of them backward.
+        pairs = sum(int((n * (n + 1) // 2).sum()) for n in (batch.packing.lengths for batch in self.batches))
+        self.attention = LAYERS * pairs * 7 * 2 * SIZE
+        self.products = sum(n * 3 * 2 * inner * outer for n in self.tokens for inner, outer in PRODUCTS)
+        self.memory = torch.randn(3, max(self.tokens) * INNER)
+        self.weights = {shape: torch.randn(shape) for shape in PRODUCTS}
 
-    def measure(self, step: Callable[[Any], None]) -> float:
-        """Positives per CPU second of a step."""
+    @property
+    def megaflops(self) -> float:
+        """Operations of a position, in millions."""
+        return (self.products + self.attention) / self.positives / 1e6
+
+    def measure_limit(self) -> float:
+        """Positives per CPU second of nothing but products."""
+        start = process_time()
+        for n in self.tokens:
+            for inner, outer in PRODUCTS:
+                states, given, made = (
+                    self.memory[place, : n * width].view(n, width) for place, width in enumerate((inner, outer, inner))
+                )
+                weight = self.weights[inner, outer]
+                torch.mm(states, weight, out=given)
+                torch.mm(given, weight.T, out=made)
+                torch.mm(states.T, given)
+        seconds = process_time() - start
+        return self.positives / (seconds * (1 + self.attention / self.products))
+
+    def measure_alone(self) -> float:
+        """Positives per CPU second of our whole loss, forward and backward."""
         start = process_time()
         for batch in self.batches:
             self.model.zero_grad(set_to_none=True)
-            step(batch)
+            self.model.calculate_loss(batch).backward()
         return self.positives / (process_time() - start)
 
-    def floor(self, batch: Any) -> None:
-        """Nothing but the encoder and the pool's product."""
-        states = self.model.forward(batch[self.model.ITEM_SEQ], batch.packing)
-        states.backward(self.gradient[: len(states)])
-        query, pool = self.query[: len(states)], self.pool
-        query.grad = pool.grad = None
-        torch.logsumexp(query @ pool.T, dim=1).sum().backward()
 
-    gradient = torch.randn(128 * 50, 64)
-    query, pool = torch.randn(128 * 50, 64), torch.randn(256, 64).requires_grad_()
-
-    def alone(self, batch: Any) -> None:
-        """Our whole loss, forward and backward."""
-        self.model.calculate_loss(batch).backward()
+def measure_limit(limit: Limit, repeats: int) -> dict[str, Any]:
+    """Both in turn, a limit before and after each step, so that a drift of the machine touches all alike."""
+    rates: dict[str, list[float]] = {LIMIT: [], ALONE: []}
+    limit.measure_limit(), limit.measure_alone()  # warm-up
+    for _ in range(repeats):
+        rates[LIMIT].append(limit.measure_limit())
+        rates[ALONE].append(limit.measure_alone())
+    gigaflops = statistics.median(rates[LIMIT]) * limit.megaflops / 1e3
+    return {"rates": rates, "megaflops": round(limit.megaflops, 3), "gigaflops": round(gigaflops, 1)}
 
 
 def rectools(repeats: int) -> dict[str, Any]:
@@ -180,18 +209,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--profile", action="store_true", help="write where a step spends its time, measure nothing")
+    parser.add_argument(
+        "--limit", action="store_true", help="measure the limit alone, and put it into the stored result"
+    )
     parser.add_argument("--only", default="", help="of this package and RecBole, what contains this; nothing is stored")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     if arguments.profile:
         write_profile()
         return
+    if arguments.limit:
+        stored = json.loads(RESULT.read_text(encoding="utf-8"))
+        stored["limit"] = measure_limit(Limit(Candidate(OURS_FIRST, *CANDIDATES[OURS_FIRST])), arguments.repeats)
+        RESULT.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
+        print(table())
+        return
     candidates = {name: Candidate(name, *spec) for name, spec in CANDIDATES.items() if arguments.only in name}
-    floor = Floor(candidates["SASRecCorrectedLogQ"])
-    floor.query.requires_grad_()
+    limit = Limit(Candidate(OURS_FIRST, *CANDIDATES[OURS_FIRST]))
     measures: dict[str, Callable[[], float]] = {
-        FLOOR: lambda: floor.measure(floor.floor),
-        ALONE: lambda: floor.measure(floor.alone),
+        ALONE: limit.measure_alone,
         **{name: candidate.measure for name, candidate in candidates.items()},
     }
     rates: dict[str, list[float]] = {name: [] for name in measures}
@@ -202,10 +238,10 @@ def main() -> None:
             rates[name].append(measure())
     content = {"date": date.today().isoformat(), "repeats": arguments.repeats, "versions": versions()}
     if arguments.only:
-        floor_rate = statistics.median(rates[FLOOR])
         for name, values in rates.items():
-            print(f"{name}: {statistics.median(values):,.0f} ({statistics.median(values) / floor_rate:.0%})")
+            print(f"{name}: {statistics.median(values):,.0f}")
         return
+    content["limit"] = measure_limit(limit, arguments.repeats)
     peer = rectools(arguments.repeats)
     content["versions"] |= {"rectools": peer["rectools"]}
     rates |= {f"RecTools SASRec, {loss}": values for loss, values in peer["rates"].items()}
@@ -215,15 +251,23 @@ def main() -> None:
 
 def table() -> str:
     """The stored measurement."""
-    rates = json.loads(RESULT.read_text(encoding="utf-8"))["rates"]
-    medians = {name: statistics.median(values) for name, values in rates.items()}
-    head = ["who", "positives / CPU s, median", "lowest - highest", "x RecBole", "of the floor"]
+    stored = json.loads(RESULT.read_text(encoding="utf-8"))
+    medians = {name: statistics.median(values) for name, values in stored["rates"].items()}
+    limit = stored["limit"]
+    rates = {name: statistics.median(values) for name, values in limit["rates"].items()}
+    of_limit = rates[ALONE] / rates[LIMIT] / medians[ALONE]  # what a positive a second is of the limit
+    head = ["who", "positives / CPU s, median", "lowest - highest", "x RecBole", "of the limit"]
     rows = []
     for name, median in sorted(medians.items(), key=lambda pair: pair[1]):
-        span = f"{min(rates[name]):,.0f} - {max(rates[name]):,.0f}"
-        share = f"{median / medians[FLOOR]:.0%}"
+        span = f"{min(stored['rates'][name]):,.0f} - {max(stored['rates'][name]):,.0f}"
+        share = f"{median * of_limit:.0%}"
         rows.append([name, f"{median:,.0f}", span, f"{median / medians[BASE]:.1f}", share])
-    return markdown_table(head, rows)
+    limit_line = (
+        f"The limit: {limit['megaflops']:.2f} million operations a position, at the {limit['gigaflops']:,.0f} billion "
+        f"a second that the products alone reached on one core; our step, measured in turn with them, reached "
+        f"{rates[ALONE] / rates[LIMIT]:.0%} of it."
+    )
+    return f"{markdown_table(head, rows)}\n\n{limit_line}"
 
 
 if __name__ == "__main__":

@@ -1,13 +1,16 @@
-"""The exact best items of many rows without a matrix of rows x items; torch only.
+"""The exact best items of many rows without a matrix of rows x items; torch and numpy only.
 
-Sorting a score costs several times what making it costs. So a score is looked at once, as part of the maximum of its
-group; the groups with the best maxima hold the best items, and only theirs are scored again and sorted.
+Where there are few items, the scores of a block of rows fit into the cache, and `torch.topk` finds the best. To sort
+many of them costs several times what making them costs. So a score is looked at once, as part of the maximum of its
+group; the groups with the best maxima hold the best items, and only theirs are sorted. Where there are still more items
+they stream by, and the best groups are scored again.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -21,9 +24,27 @@ TILE_COLUMNS = 2048
 """256 x 2048 scores are 2 MB: they stay in the cache between the product and the maxima."""
 GATHERED = 1 << 20
 """Numbers of vectors that are gathered at once, 4 MB."""
-WHOLE_FROM = 20_000
-"""Items from which a first look at scores in whole numbers pays."""
+STREAMED_FROM = 70_000
+"""Items from which it pays to let them stream by,"""
+STREAMED_FROM_K = 1000
+"""and for each of the k best: what is scored again grows with k."""
+STREAMED_FROM_ROWS = 64
+"""Rows, of all searches so far, from which it has paid to make ready for it."""
+NARROW = 8192
+"""Scores of a row below which `torch.topk` is faster by itself than after a look at maxima."""
+PARTITIONED_FROM = 64
+"""Items from which numpy's partition is faster than ``torch.topk``."""
+SCORES = 1 << 20
+"""Scores that are made at once, 4 MB; for more items those of as many rows as keep a product busy."""
+BUSY_ROWS = 128
+MOST_SCORES = 1 << 26
+"""Scores above which a block has fewer rows than that, 256 MB,"""
+LEAST_ROWS = 16
+"""but no fewer than these, whose scores are still smaller than the vectors."""
+PROBED = 32
+"""Rows that tell whether streaming is any good for a catalogue, before all rows are tried."""
 
+_NUMPYS = (torch.float32, torch.float64)
 Pairs = tuple[Tensor, Tensor]
 """Rows and item ids, int64 ``[pairs]`` both."""
 
@@ -45,26 +66,41 @@ class Catalogue:
 
     Args:
         items: ``[n_items, d]``; row 0 is padding.
-        whole: Whether to look at scores in whole numbers first; by default where that is faster. What is found is the
-            same.
+        whole: Whether to look at scores in whole numbers first, while the items stream by. Default: whatever is fastest
+            for that many items. What is found is the same.
     """
 
     @torch.no_grad()
     def __init__(self, items: Tensor, whole: bool | None = None) -> None:
         # Halves have too few digits for bounds, and for places.
         self.items = items = items.float() if items.dtype.itemsize < 4 else items
-        self._groups = Groups(len(items), TILE_COLUMNS, GROUP)
-        self._products = [FloatProduct(items)]
-        if whole if whole is not None else len(items) >= WHOLE_FROM and whole_is_fast(items):
-            self._products.insert(0, WholeProduct(items, self._groups))
+        self._whole = whole
+        self._products: list[FloatProduct] | None = None
+        self._probed: set[FloatProduct] = set()
+        self._rows, self._tied = 0, False
+
+    def _streams(self, rows: int, k: int) -> bool:
+        """Whether the items stream by; if so, all is made for it."""
+        self._rows += rows
+        if self._whole is None:
+            if len(self.items) < max(STREAMED_FROM, STREAMED_FROM_K * k):
+                return False
+            if self._products is None and self._rows < STREAMED_FROM_ROWS:
+                return False
+        if self._products is None:
+            self._groups = Groups(len(self.items), TILE_COLUMNS, GROUP)
+            self._products = [FloatProduct(self.items)]
+            if self._whole if self._whole is not None else whole_is_fast(self.items):
+                self._products.insert(0, WholeProduct(self.items, self._groups))
+        return bool(self._products)
 
     @torch.no_grad()
     def top_k(self, query: Tensor, k: int, excluded: Pairs | None = None) -> TopK:
         """What ``torch.topk`` finds in ``query @ items.T`` without the padding item and the excluded pairs.
 
         Where scores are equal, or a row has fewer than k items to rank, the order is that of ``torch.topk`` over the
-        scores of the row by itself. (RecBole takes it over the rows of a block, whose products may round differently:
-        scores that differ by rounding alone, as those of a collapsed model, can come in another order there.)
+        scores of the row. (Scores that differ by rounding alone, as those of a collapsed model, may come in another
+        order in a block of other rows, whose product may round differently: here as in RecBole.)
 
         Args:
             query: ``[rows, d]``.
@@ -75,25 +111,59 @@ class Catalogue:
             Scores and items of the ranking.
         """
         query = query.to(self.items.dtype)
+        if not self._streams(len(query), k):
+            return self._of_whole_rows(query, k, excluded)
         found = TopK(query.new_empty(len(query), k), torch.empty(len(query), k, dtype=torch.int64, device=query.device))
         rows = torch.arange(len(query), device=query.device)
-        for product in list(self._products):
+        for product in list(self._products or ()):
             if not len(rows) or k >= self._groups.n_groups * self._groups.size:
                 break  # nothing is left, or everything is wanted
-            rest = []
-            for block in rows.split(TILE_ROWS):
-                best, proven = self._search(product, query[block], k, _of_rows(excluded, block, len(query)))
-                found.scores[block[proven]], found.items[block[proven]] = best.scores[proven], best.items[proven]
-                rest.append(block[~proven])
-            tried, rows = len(rows), torch.cat(rest)
-            if len(rows) > tried / 2 and isinstance(product, WholeProduct):
-                self._products.remove(product)  # too coarse for these items
-        for row in rows.tolist():
-            scores = query[row] @ self.items.T
-            scores[0] = -torch.inf
+            rows = self._stream(product, query, k, excluded, rows, found)
+        if len(rows):
+            rest = self._of_whole_rows(query[rows], k, _of_rows(excluded, rows, len(query)))
+            found.scores[rows], found.items[rows] = rest
+        return found
+
+    def _stream(
+        self, product: FloatProduct, query: Tensor, k: int, excluded: Pairs | None, rows: Tensor, found: TopK
+    ) -> Tensor:
+        """Search for some rows, and give those for which nothing is proven, in order."""
+        blocks = list(rows.split(TILE_ROWS))
+        if product not in self._probed:
+            self._probed.add(product)
+            blocks = [block for block in (rows[:PROBED], *rows[PROBED:].split(TILE_ROWS)) if len(block)]
+        rest, tried, failed = [], 0, 0
+        for place, block in enumerate(blocks):
+            best, proven = self._search(product, query[block], k, _of_rows(excluded, block, len(query)))
+            found.scores[block[proven]], found.items[block[proven]] = best.scores[proven], best.items[proven]
+            rest.append(block[~proven])
+            tried, failed = tried + len(block), failed + len(rest[-1])
+            if failed > tried / 2:
+                assert self._products is not None
+                self._products.remove(product)  # too coarse for these items, or too many scores are equal
+                rest += blocks[place + 1 :]
+                break
+        return torch.cat(rest)
+
+    def _of_whole_rows(self, query: Tensor, k: int, excluded: Pairs | None) -> TopK:
+        """The best k out of the scores of whole rows, a block at a time."""
+        n_rows, n_items = len(query), len(self.items)
+        size = max(SCORES // n_items, min(BUSY_ROWS, MOST_SCORES // n_items), LEAST_ROWS)
+        memory = query.new_empty(min(size, n_rows), n_items)  # one for all: fresh memory is slow
+        found = TopK(query.new_empty(n_rows, k), torch.empty(n_rows, k, dtype=torch.int64, device=query.device))
+        starts = range(0, n_rows, size)
+        if excluded is not None:
+            row, order = excluded[0].sort()
+            item = excluded[1][order]
+            ends = torch.searchsorted(row, torch.tensor([*starts, n_rows], device=row.device)).tolist()
+        for block, start in enumerate(starts):
+            scores = torch.mm(query[start : start + size], self.items.T, out=memory[: n_rows - start])
+            scores[:, 0] = -torch.inf
             if excluded is not None:
-                scores[excluded[1][excluded[0] == row]] = -torch.inf
-            found.scores[row], found.items[row] = scores.topk(k)
+                here = slice(ends[block], ends[block + 1])
+                scores[row[here] - start, item[here]] = -torch.inf
+            n_tied = _best(scores, k, TopK(*(part[start : start + size] for part in found)), directly=self._tied)
+            self._tied = self._tied or n_tied > len(scores) / 2
         return found
 
     def _search(self, product: FloatProduct, query: Tensor, k: int, pairs: Pairs | None) -> tuple[TopK, Tensor]:
@@ -164,28 +234,73 @@ def top_k_of_scores(scores: Tensor, k: int, excluded: Pairs | None = None) -> To
     scores[:, 0] = -torch.inf
     if excluded is not None:
         scores[excluded] = -torch.inf
-    best = select(scores, min(k + 1, scores.shape[1]))
-    result = TopK(best.scores[:, :k], best.items[:, :k])
-    decided = (best.scores[:, :-1] > best.scores[:, 1:]).all(1)
-    for row in (~decided).nonzero().flatten().tolist():
-        result.scores[row], result.items[row] = scores[row].topk(k)
-    return result
+    rows = len(scores)
+    found = TopK(scores.new_empty(rows, k), torch.empty(rows, k, dtype=torch.int64, device=scores.device))
+    _best(scores, k, found)
+    return found
+
+
+def _best(scores: Tensor, k: int, found: TopK, directly: bool = False) -> int:
+    """Write ``scores.topk(k)`` of ``[rows, width]``, in its order too.
+
+    Args:
+        scores: Scores of all items.
+        k: Number of items to find.
+        found: Where they are written.
+        directly: Whether equal scores are everywhere, and not worth looking for another way.
+
+    Returns:
+        The number of rows where equal scores were in the way.
+    """
+    narrow = scores.shape[1] < NARROW or scores.shape[1] // GROUP <= 2 * (k + 1)
+    if directly or (narrow and not _can_partition(scores, k + 1)):
+        torch.topk(scores, k, dim=1, out=(found.scores, found.items))
+        return 0
+    best = select(scores, k + 1)
+    found.scores.copy_(best.scores[:, :k])
+    found.items.copy_(best.items[:, :k])
+    tied = (~(best.scores[:, :-1] > best.scores[:, 1:]).all(1)).nonzero().flatten()
+    if len(tied):
+        found.scores[tied], found.items[tied] = scores[tied].topk(k, dim=1)
+    return len(tied)
 
 
 def select(scores: Tensor, k: int) -> TopK:
     """``scores.topk(k)`` of ``[rows, width]``, in any order where scores are equal."""
     rows, width = scores.shape
     step = width // GROUP
-    if step <= 2 * k:
-        return TopK(*scores.topk(k, dim=1))
+    if width < NARROW or step <= 2 * k:
+        return _largest(scores, k)
     grouped = scores[:, : step * GROUP].unflatten(1, (GROUP, step))
     # The k best are in the k groups with the best maxima, or in the columns that no group has.
     groups = select(grouped.amax(1), k).items
     columns = (groups.unsqueeze(2) + step * torch.arange(GROUP, device=scores.device)).flatten(1)
     rest = torch.arange(step * GROUP, width, device=scores.device).expand(rows, -1)
     columns = torch.cat([columns, rest], dim=1)
-    best, place = scores.gather(1, columns).topk(k, dim=1)
+    best, place = _largest(scores.gather(1, columns), k)
     return TopK(best, columns.gather(1, place))
+
+
+def _can_partition(scores: Tensor, k: int) -> bool:
+    return PARTITIONED_FROM <= k < scores.shape[1] and scores.device.type == "cpu" and scores.dtype in _NUMPYS
+
+
+def _largest(scores: Tensor, k: int) -> TopK:
+    """``scores.topk(k)``, in any order where scores are equal: numpy partitions and sorts with vector instructions."""
+    if not _can_partition(scores, k):
+        return TopK(*scores.topk(k, dim=1))
+    array, width = scores.numpy(), scores.shape[1]
+    above = array >= np.partition(array, width - k, axis=1)[:, width - k, None]  # [rows, width]
+    unclear = np.count_nonzero(above, axis=1) != k  # several have the k-th score, or one is no number
+    above[unclear] = np.arange(width) < k  # something to be replaced
+    items = torch.from_numpy((np.flatnonzero(above) % width).reshape(-1, k))  # [rows, k]
+    found = scores.gather(1, items)
+    order = torch.from_numpy(np.argsort(-found.numpy(), axis=1))
+    best = TopK(found.gather(1, order), items.gather(1, order))
+    if unclear.any():
+        rows = torch.from_numpy(unclear).nonzero().flatten()
+        best.scores[rows], best.items[rows] = scores[rows].topk(k, dim=1)
+    return best
 
 
 def _places(columns: Tensor) -> Tensor:

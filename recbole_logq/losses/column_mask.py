@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
+
+from recbole_logq.losses.matches import Matches, find_matches
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +78,14 @@ class ColumnMask:
                 invalid = equal if invalid is None else invalid.logical_or_(equal)
         assert invalid is not None
         return invalid
+
+    @cached_property
+    def matches(self) -> Matches | None:
+        """What the mask takes out, where that is found by a search; None otherwise."""
+        if self.held is not None or self.rows_a_pool is not None:
+            return None
+        pairs = (self.row_id, self.column_id), (self.row_key, self.column_key)
+        return find_matches([(row, column) for row, column in pairs if row is not None and column is not None])
 
     def _of_columns(self, values: Tensor, start: int, stop: int) -> Tensor:
         return values if self.rows_a_pool is None else values[self._pool_of(start, stop)]

@@ -16,6 +16,7 @@ from torch.autograd.function import once_differentiable
 
 from recbole_logq.losses import limits
 from recbole_logq.losses.catalogue_logsumexp import catalogue_logsumexp
+from recbole_logq.losses.column_mask import ColumnMask
 from recbole_logq.losses.fused_logsumexp import Kernel, fused_logsumexp, kernel_serves
 from recbole_logq.losses.precision import no_autocast
 from recbole_logq.losses.score_logsumexp import MASKED_SCORE, count_valid
@@ -95,7 +96,11 @@ class _PoolLogSumExp(torch.autograd.Function):
         weights = query.new_empty(rows, pool)
         peaks = query.new_empty(rows, 1)
         counts = torch.empty(rows, dtype=torch.int32, device=query.device)
+        sums = query.new_empty(rows, 1)
         bias = None if offset is None else -offset
+        matches = terms.valid.matches if isinstance(terms.valid, ColumnMask) else None
+        if matches is not None:
+            counts = matches.others
         for start in range(0, rows, block_rows):
             stop = min(start + block_rows, rows)
             block = weights[start:stop]
@@ -105,14 +110,13 @@ class _PoolLogSumExp(torch.autograd.Function):
                 # A bias of the product costs no pass of its own.
                 block_bias = bias if bias.dim() == 1 else bias[start:stop]
                 torch.addmm(block_bias, query[start:stop], pool_vectors.T, out=block)
-            mask = terms.mask(name, start, stop, pool)
-            if mask is not None:
+            if matches is not None:
+                matches.fill_(block, start, stop, MASKED_SCORE)
+            elif (mask := terms.mask(name, start, stop, pool)) is not None:
                 counts[start:stop] = count_valid(mask)
                 block.masked_fill_(~mask, MASKED_SCORE)
-            peak = block.amax(dim=1, keepdim=True)
-            peaks[start:stop] = peak
-            block.sub_(peak).exp_()
-        sums = weights.sum(dim=1, keepdim=True)
+            peak = torch.amax(block, dim=1, keepdim=True, out=peaks[start:stop])
+            torch.sum(block.sub_(peak).exp_(), dim=1, keepdim=True, out=sums[start:stop])
         ctx.save_for_backward(query, pool_vectors, weights, sums)
         ctx.mark_non_differentiable(counts)
         ctx.offset_dim = 0 if offset is None else offset.dim()

@@ -21,6 +21,7 @@ from recbole_logq.losses.set_layout import set_layout
 from recbole_logq.losses.softmax import SampledSoftmaxLoss
 from recbole_logq.losses.terms import Terms
 from recbole_logq.models.combination import build_loss, check_combination, check_training, sampler_settings
+from recbole_logq.models.distinct_rows import distinct_rows
 from recbole_logq.models.pooled_losses import pooled_losses, takes_pools
 from recbole_logq.models.rows import Rows
 from recbole_logq.models.step import losses_from_vectors
@@ -329,8 +330,8 @@ class RetrievalMixin(nn.Module):
         columns = self.sampler.negatives_of_row(pool)
         columns = min(getattr(self.loss, "bucket_items", columns), columns)  # of SCE, which looks at a part
         query, positives = self.scorer.query(rows.query), rows.positives
-        positive = self.item_vectors(positives)
         if pool.kind == "catalogue":
+            positive = self.item_vectors(positives)
             vectors = self.item_vectors(None)[1:]
             if self.loss.skips_rows:
                 values = self.loss.from_vectors(query, positive, vectors, positive_column=positives - 1)
@@ -343,16 +344,21 @@ class RetrievalMixin(nn.Module):
         mask = terms.valid
         assert callable(mask)  # of a sampled pool
         shared = pool.ids.dim() == 1 and not self.sampler.resamples
+        found = isinstance(mask, ColumnMask) and mask.matches is not None
         if shared and self._by_kernel(mask, query, terms):
             counted = valid_counts(mask, len(positives)) > 0
-        elif shared and len(positives) * len(pool.ids) > limits.WHOLE_MATRIX:
+        elif shared and (found or len(positives) * len(pool.ids) > limits.WHOLE_MATRIX):
             counted = any_column(mask, len(positives))
         else:
             whole = mask(0, len(positives))
             terms, counted = replace(terms, valid=whole), whole.any(1)
         if certain is not None:
             counted = counted | (certain.detach() > MASKED_SCORE / 2)
-        vectors = self.item_vectors(pool.ids)
+        # In one piece: a table's gradient is as large as the table, and so is the sum of two.
+        positive, vectors = self.item_vectors(torch.cat([positives, pool.ids.flatten()])).split(
+            [len(positives), pool.ids.numel()]
+        )
+        vectors = vectors.view(*pool.ids.shape, vectors.shape[-1])
         values = losses_from_vectors(self.loss, self.sampler, pool, query, positive, vectors, terms)
         return values, counted, columns
 
@@ -399,8 +405,14 @@ class RetrievalMixin(nn.Module):
         return (self.queries(interaction) @ self.all_items().T).flatten()
 
     def predict(self, interaction: Any) -> Tensor:
-        """Scores of the given rows with the item of each, ``[batch]``."""
-        return torch.linalg.vecdot(self.queries(interaction), self.item_vectors(interaction[self.ITEM_ID]))
+        """Scores of the given rows with the item of each, ``[batch]``.
+
+        Ranking drawn items asks a hundred times for the same query, each with another item.
+        """
+        columns = {name: interaction[name] for name in self.query_columns}
+        chosen, place = distinct_rows(list(columns.values()))
+        query = self.queries({name: column[chosen] for name, column in columns.items()})[place]
+        return torch.linalg.vecdot(query, self.item_vectors(interaction[self.ITEM_ID]))
 
     def after_step(self) -> None:
         """Called by the trainer after every applied optimizer step."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+
+from recbole_logq.modules.unit_vectors import unit_vectors
 
 LARGEST_SCALE = 100.0
 """1/T of a learned temperature is kept below it (Radford et al., CLIP, 2021): past it a few pairs make up the loss."""
@@ -84,17 +85,17 @@ class Scorer(nn.Module):
 
     def query(self, vectors: Tensor) -> Tensor:
         """Queries ``[..., d]``, normalised if cosine, divided by the temperature."""
+        if self.mode == "fixed":
+            if self.cosine:
+                return unit_vectors(vectors, 1 / self.start)
+            return vectors if self.start == 1.0 else vectors / self.start
         if self.cosine:
-            vectors = F.normalize(vectors, dim=-1)
-        if self.mode == "learned":
-            return vectors * self.log_scale.exp()
-        if self.mode == "scheduled":
-            return vectors / self._scheduled()
-        return vectors if self.start == 1.0 else vectors / self.start
+            vectors = unit_vectors(vectors)
+        return vectors * self.log_scale.exp() if self.mode == "learned" else vectors / self._scheduled()
 
     def item(self, vectors: Tensor) -> Tensor:
         """Items ``[..., d]``, normalised if cosine."""
-        return F.normalize(vectors, dim=-1) if self.cosine else vectors
+        return unit_vectors(vectors) if self.cosine else vectors
 
     def after_step(self) -> None:
         """Called once after every applied step: the schedule goes on, a learned scale stays in its range."""

@@ -16,12 +16,18 @@ from recbole_logq.evaluation.top_k import Catalogue, Pairs, TopK, top_k_of_score
 def _small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "TILE_ROWS", 8)
     monkeypatch.setattr(module, "TILE_COLUMNS", 64)
+    monkeypatch.setattr(module, "SCORES", 2000)
+    monkeypatch.setattr(module, "LEAST_ROWS", 2)
+    monkeypatch.setattr(module, "BUSY_ROWS", 3)
+    monkeypatch.setattr(module, "NARROW", 128)
+    monkeypatch.setattr(module, "PROBED", 4)
+    monkeypatch.setattr(module, "PARTITIONED_FROM", 12)
 
 
 def every_way(query: Tensor, items: Tensor, k: int, excluded: Pairs | None = None) -> list[TopK]:
     """Streamed, with and without a look at whole numbers; and from ready scores."""
-    streamed = [Catalogue(items, whole).top_k(query, k, excluded) for whole in (False, True)]
-    return [*streamed, top_k_of_scores(query @ items.T, k, excluded)]
+    found = [Catalogue(items, whole).top_k(query, k, excluded) for whole in (None, False, True)]
+    return [*found, top_k_of_scores(query @ items.T, k, excluded)]
 
 
 def masked(query: Tensor, items: Tensor, excluded: Pairs | None) -> Tensor:
@@ -97,11 +103,12 @@ def test_too_few_items_are_filled_up_with_what_is_not_ranked() -> None:
         assert torch.equal(found.items, expected.indices)
 
 
-def test_a_score_that_is_no_number_comes_first_as_in_torch() -> None:
+@pytest.mark.parametrize("k", [10, 30])
+def test_a_score_that_is_no_number_comes_first_as_in_torch(k: int) -> None:
     scores = torch.randn(6, 500, generator=torch.Generator().manual_seed(1))
     scores[2, 400] = scores[2, 17] = torch.nan
-    expected = scores.index_fill(1, torch.tensor([0]), -torch.inf).topk(10, dim=1)
-    assert torch.equal(top_k_of_scores(scores, 10).items, expected.indices)
+    expected = scores.index_fill(1, torch.tensor([0]), -torch.inf).topk(k, dim=1)
+    assert torch.equal(top_k_of_scores(scores, k).items, expected.indices)
 
 
 @pytest.mark.parametrize(("tile_rows", "tile_columns", "group"), [(1, 32, 16), (3, 512, 8), (100, 4096, 32)])
@@ -163,3 +170,40 @@ def test_groups_hold_every_item_once() -> None:
         assert torch.equal(members[members > 0].sort().values, torch.arange(1, n_items))
         group, place = groups.place(torch.arange(1, n_items))
         assert torch.equal(members[group * 16 + place], torch.arange(1, n_items))
+
+
+def test_equal_scores_everywhere_cost_one_probe(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Every vector four times: nothing is proven of any row, and torch's own order is what is asked for.
+    query, some = (tensor.mul(9).round() for tensor in vectors(40, 250))  # whole numbers, so that no product rounds
+    items = some.repeat(4, 1)
+    searched = []
+    search = Catalogue._search
+    monkeypatch.setattr(Catalogue, "_search", lambda self, *args: searched.append(len(args[1])) or search(self, *args))
+    expected = masked(query, items, None).topk(10, dim=1)
+    for whole in (None, False, True):
+        searched.clear()
+        catalogue = Catalogue(items, whole)
+        for _ in range(2):
+            found = catalogue.top_k(query, 10)
+            assert torch.equal(found.items, expected.indices)
+            assert torch.equal(found.scores, expected.values)
+        assert searched == [module.PROBED] * ((whole is not None) + (whole is True))
+
+
+@pytest.mark.parametrize(
+    ("n_items", "rows", "k", "streams"),
+    [(999, 64, 1, False), (1000, 63, 1, False), (1000, 64, 1, True), (1000, 64, 11, False)],
+)
+def test_what_is_fastest_is_chosen_by_size(
+    monkeypatch: pytest.MonkeyPatch, n_items: int, rows: int, k: int, streams: bool
+) -> None:
+    monkeypatch.setattr(module, "STREAMED_FROM", 1000)
+    monkeypatch.setattr(module, "STREAMED_FROM_K", 100)
+    query, items = vectors(rows, n_items)
+    catalogue = Catalogue(items)
+    found = catalogue.top_k(query, k)
+    assert torch.equal(found.items, masked(query, items, None).topk(k, dim=1).indices)
+    assert (catalogue._products is not None) is streams
+    if not streams and k == 1 and n_items == 1000:  # requests of few rows add up
+        catalogue.top_k(query[:1], k)
+        assert catalogue._products is not None
