@@ -8,9 +8,10 @@ from typing import Any
 from recbole_logq.errors import RequestError
 from recbole_logq.flags import take_flags
 from recbole_logq.lab.estimator import DEFAULT, Estimator
-from recbole_logq.lab.measure import check_mask, measure
+from recbole_logq.lab.measure import Measured, check_mask, depends_on_row, full_gradient, measure
 from recbole_logq.lab.options import FoldingOptions, GradientOptions, WeightOptions
 from recbole_logq.lab.problem import World
+from recbole_logq.lab.strata import strata, where_it_lies
 from recbole_logq.lab.subject import Subject
 from recbole_logq.plugins import load_plugins
 from recbole_logq.terminal import bar_options
@@ -22,11 +23,12 @@ def gradients(**options: Any) -> dict[str, Any]:
     Args:
         **options: ``checkpoint`` (a file; without it ``items``, ``zipf`` and ``stage`` of the synthetic world),
             ``estimators`` (names, separated by spaces), ``counts`` (numbers of negatives), ``rows``, ``pools``,
-            ``seed``, ``show_progress``, ``data_path``, ``plugins``.
+            ``inside``, ``seed``, ``show_progress``, ``data_path``, ``plugins``.
 
     Returns:
-        ``subject``, ``facts``, ``rows``, ``items``, ``p_positive``, ``pools``, ``seed`` and ``estimators``, one entry
-        per estimator and count.
+        ``subject``, ``facts``, ``rows``, ``items``, ``p_positive``, ``pools``, ``seed``, ``strata`` (where the
+        gradient lies) and ``estimators``, one entry per estimator and count; of a checkpoint, an entry's ``inside`` is
+        the same for rows that are in the batch, None for a mask of the batch.
 
     Raises:
         RequestError: An option is unknown or out of range.
@@ -47,7 +49,10 @@ def gradients(**options: Any) -> dict[str, Any]:
     jobs = [(estimator, n) for estimator in estimators for n in chosen.counts]
     for estimator, n in tqdm(jobs, **bar_options(), disable=not chosen.show_progress, desc="estimators"):
         one = measure(estimator, subject, n, chosen.pools, chosen.seed)
-        found.append({**asdict(one), "consistent": estimator.consistent})
+        entry = {**asdict(one), "consistent": estimator.consistent}
+        if chosen.inside and subject.inside is not None:
+            entry["inside"] = _inside(estimator, subject, one, chosen)
+        found.append(entry)
     return {
         "subject": subject.name,
         "facts": subject.facts,
@@ -56,8 +61,22 @@ def gradients(**options: Any) -> dict[str, Any]:
         "p_positive": subject.p_positive,
         "pools": found[0]["pools"],
         "seed": chosen.seed,
+        "strata": where_it_lies(strata(subject), full_gradient(subject)),
         "estimators": found,
     }
+
+
+def _inside(
+    estimator: Estimator, subject: Subject, outside: Measured, chosen: GradientOptions
+) -> dict[str, Any] | None:
+    """What of an estimator differs for rows that are in the batch."""
+    if estimator.mask == "query":  # what is masked, and so what is estimated, is another thing in every batch
+        return None
+    one = outside
+    if depends_on_row(estimator, subject):
+        one = measure(estimator, subject, outside.n, chosen.pools, chosen.seed, inside=True)
+    kept = ("bias", "bias_error", "squared_bias", "spread", "head_mass", "strata")
+    return {key: value for key, value in asdict(one).items() if key in kept}
 
 
 def sample_weights(**options: Any) -> dict[str, Any]:

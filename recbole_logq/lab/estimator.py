@@ -50,7 +50,8 @@ class Estimator:
         loss_options: Options of the loss.
         hits: Treatment of accidental hits; None for the loss's own.
         mask: What is masked, one of `MASKS`.
-        own: Whether the user's own other items are scored exactly, "history" for all that training knows; None for not.
+        own: The user's own other items that are scored exactly, "window" for those of the row's own window (two-tower:
+            of the user's other rows in the batch), "history" for all that training knows; None for none.
         given: Options that the user set, against the recipe's.
         frequency_q: Whether to state the frequency of targets as Q whatever the pool is: a common mistake, on purpose.
     """
@@ -102,13 +103,11 @@ class Estimator:
             return replace(self, mask=value)
         if key == "q" and value == "frequency":
             return replace(self, frequency_q=True)
-        if key == "own" and value in ("history", "none"):
+        if key == "own" and value in ("window", "history", "none"):
             return replace(self, own=None if value == "none" else value)
         if key in {"hits", "mask", "own", "q"}:
-            allowed = {"hits": "masked or kept", "mask": ", ".join(MASKS), "own": "history or none", "q": "frequency"}[
-                key
-            ]
-            raise RequestError(f"{self.name}: {key}={value}: {allowed}")
+            allowed = {"hits": "masked or kept", "mask": ", ".join(MASKS), "q": "frequency"}
+            raise RequestError(f"{self.name}: {key}={value}: {allowed.get(key, 'window, history or none')}")
         kinds = option_kinds(samplers, self.source).get(key, set()) if self.source in samplers else set()
         options = {**self.options, key: read_option(key, value, kinds)}
         return replace(self, options=options, given=self.given | {key})
@@ -129,8 +128,6 @@ class Estimator:
         if loss.over_catalogue or sampler.kind in ("catalogue", "observed"):
             raise RequestError(f"{self.name}: estimators of the full softmax from drawn negatives are examined here")
         self.build_sampler(TargetCounts(SOME_COUNTS), 16, 0)
-        if self.own == "window":
-            raise RequestError(f"{self.name}: rows that are examined stand in no window; write {self.name}:own=history")
         if self.own and not loss.takes_certain:
             raise RequestError(f"{self.name}: loss {loss.name} has no place for own items; leave own out")
         if self.own and self.mask != "target":

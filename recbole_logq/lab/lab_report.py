@@ -16,14 +16,29 @@ READING = (
     "popular items, ideal 1.00. Q: how often the pools held items of the head / of the tail, relative to what their Q "
     "says, ideal 1.00."
 )
+READING_INSIDE = (
+    " In batch: the same for rows that are in the batch their pool is made of, with all of their own window, as in "
+    "training."
+)
+READING_STRATA = (
+    "mass: share of the softmax on negatives. squared: share of the squared negative gradient. Of an estimator: the "
+    "gradient that it has in each part on average, relative to the full softmax's, ideal 1.00; then each part's share "
+    "of the squared bias, whose rest is on the positive."
+)
 
 
 def print_gradients(report: dict[str, Any]) -> None:
-    """Print the table of estimators."""
+    """Print where the gradient lies, and the tables of estimators."""
     screen = console(WIDTH)
     screen.print(cell(heading(report)))
-    screen.print(_table(HEAD, [cells(one) for one in report["estimators"]]))
-    screen.print(READING, style="dim", highlight=False)
+    if report.get("strata"):
+        screen.print(_table(LIES_HEAD, lies_lines(report), "Where the gradient lies"))
+    screen.print(_table(head_of(report), [cells(one, has_inside(report)) for one in report["estimators"]]))
+    screen.print(READING + (READING_INSIDE if has_inside(report) else ""), style="dim", highlight=False)
+    if report.get("strata"):
+        head, lines = seen_table(report)
+        screen.print(_table(head, lines, "What each estimator sees of it"))
+        screen.print(READING_STRATA, style="dim", highlight=False)
 
 
 def heading(report: dict[str, Any]) -> str:
@@ -36,6 +51,18 @@ def heading(report: dict[str, Any]) -> str:
 
 
 HEAD = ("estimator", "n", "bias", "std", "head mass", "Q head", "Q tail")
+IN_BATCH = ("bias in batch", "std in batch")
+LIES_HEAD = ("part of a row's catalogue", "items", "mass", "squared")
+
+
+def has_inside(report: dict[str, Any]) -> bool:
+    """Whether rows were examined in batches that hold them, too."""
+    return any("inside" in one for one in report["estimators"])
+
+
+def head_of(report: dict[str, Any]) -> tuple[str, ...]:
+    """Headings of the table of estimators."""
+    return (*HEAD[:4], *IN_BATCH, *HEAD[4:]) if has_inside(report) else HEAD
 
 
 def bias_of(one: dict[str, Any]) -> tuple[float, bool]:
@@ -45,20 +72,47 @@ def bias_of(one: dict[str, Any]) -> tuple[float, bool]:
     return ((2 * one["bias_error"]) ** 0.5 if is_bound else one["bias"]), is_bound
 
 
-def cells(one: dict[str, Any]) -> list[str]:
-    """A line of the table."""
+def _bias(one: dict[str, Any]) -> str:
     value, is_bound = bias_of(one)
-    bias = f"{'< ' if is_bound else ''}{value:.4f}"
-    fit, head = one["q_fit"], one["head_mass"]
+    return f"{'< ' if is_bound else ''}{value:.4f}"
+
+
+def cells(one: dict[str, Any], inside: bool = False) -> list[str]:
+    """A line of the table, with what holds for rows in the batch where that is asked for."""
+    fit, head, within = one["q_fit"], one["head_mass"], one.get("inside")
     held = [f"{fit[i][0]:.2f} ± {fit[i][1]:.2f}" for i in (0, 3)] if fit else ["-", "-"]
+    in_batch = ["-", "-"] if within is None else [_bias(within), f"{within['spread']:.3f}"]
     return [
         one["estimator"],
         f"{one['n']:,}",
-        bias,
+        _bias(one),
         f"{one['spread']:.3f}",
+        *(in_batch if inside else []),
         "-" if head is None else f"{head:.2f}",
         *held,
     ]
+
+
+def lies_lines(report: dict[str, Any]) -> list[list[str]]:
+    """Lines of the table of parts."""
+    return [
+        [part["name"], f"{part['items']:,.1f}", f"{part['mass']:.3f}", f"{part['squared']:.3f}"]
+        for part in report["strata"]
+    ]
+
+
+def seen_table(report: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Headings and lines of what each estimator sees of the parts, by rows in the batch where they were examined."""
+    names = [part["name"] for part in report["strata"] if part["items"]]
+    lines = []
+    for one in report["estimators"]:
+        looked = one.get("inside") or one
+        parts = {part["name"]: part for part in looked["strata"]}
+        seen = ["-" if parts[name]["seen"] is None else f"{parts[name]['seen']:.2f}" for name in names]
+        bias = looked["squared_bias"]
+        shares = [f"{parts[name]['squared_bias'] / bias:.2f}" if not bias_of(looked)[1] else "-" for name in names]
+        lines.append([one["estimator"], f"{one['n']:,}", *seen, *shares])
+    return ["estimator", "n", *names, *(f"bias: {name}" for name in names)], lines
 
 
 def print_weights(report: dict[str, Any]) -> None:
@@ -103,5 +157,18 @@ def _table(head: Sequence[str], lines: Sequence[Sequence[str]], title: str | Non
 
 def markdown(report: dict[str, Any]) -> str:
     """The table of estimators for documentation."""
-    rows = map(cells, report["estimators"])
-    return markdown_table(HEAD, [[f"`{name}`", *values] for name, *values in rows])
+    return _coded(head_of(report), [cells(one, has_inside(report)) for one in report["estimators"]])
+
+
+def markdown_lies(report: dict[str, Any]) -> str:
+    """The table of where the gradient lies, the same."""
+    return markdown_table(LIES_HEAD, lies_lines(report))
+
+
+def markdown_seen(report: dict[str, Any]) -> str:
+    """The table of what each estimator sees of it, the same."""
+    return _coded(*seen_table(report))
+
+
+def _coded(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    return markdown_table(head, [[f"`{name}`", *values] for name, *values in lines])

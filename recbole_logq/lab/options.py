@@ -62,4 +62,8 @@ class GradientOptions(_OfCheckpoint):
         1.0, description="exponent of its items' popularity"
     )
     stage: Literal["early", "mid", "converged"] = Field("mid", description="stage of training of its model")
+    inside: YesNo = Field(
+        True,
+        description="whether rows of a checkpoint are examined in batches that hold them too, as training has them",
+    )
     show_progress: YesNo = Field(True, description="whether to draw a progress bar")
