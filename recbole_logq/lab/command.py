@@ -48,35 +48,47 @@ def gradients(**options: Any) -> dict[str, Any]:
     found = []
     jobs = [(estimator, n) for estimator in estimators for n in chosen.counts]
     for estimator, n in tqdm(jobs, **bar_options(), disable=not chosen.show_progress, desc="estimators"):
-        one = measure(estimator, subject, n, chosen.pools, chosen.seed)
-        entry = {**asdict(one), "consistent": estimator.consistent}
-        if chosen.inside and subject.inside is not None:
-            entry["inside"] = _inside(estimator, subject, one, chosen)
-        found.append(entry)
+        found.append(entry(estimator, subject, n, chosen.pools, chosen.seed, chosen.inside))
+    return {**about(subject), "pools": found[0]["pools"], "seed": chosen.seed, "estimators": found}
+
+
+def about(subject: Subject) -> dict[str, Any]:
+    """What a report says of its subject, where its gradient lies included."""
     return {
         "subject": subject.name,
         "facts": subject.facts,
         "rows": len(subject.positives),
         "items": subject.scores.shape[1],
         "p_positive": subject.p_positive,
-        "pools": found[0]["pools"],
-        "seed": chosen.seed,
         "strata": where_it_lies(strata(subject), full_gradient(subject)),
-        "estimators": found,
     }
 
 
-def _inside(
-    estimator: Estimator, subject: Subject, outside: Measured, chosen: GradientOptions
-) -> dict[str, Any] | None:
-    """What of an estimator differs for rows that are in the batch."""
+def entry(
+    estimator: Estimator, subject: Subject, n: int, pools: int, seed: int = 0, inside: bool = True
+) -> dict[str, Any]:
+    """What a report says of one estimator with n negatives.
+
+    Args:
+        estimator: Estimator to measure.
+        subject: Rows, scores and batches.
+        n: Columns of a pool.
+        pools: Number of pools.
+        seed: Seed of the sampler.
+        inside: Whether rows are examined in batches that hold them, too, where the subject has such batches.
+    """
+    outside = measure(estimator, subject, n, pools, seed)
+    found = {**asdict(outside), "consistent": estimator.consistent}
+    if not inside or subject.inside is None:
+        return found
+    within: Measured | None = outside
     if estimator.mask == "query":  # what is masked, and so what is estimated, is another thing in every batch
-        return None
-    one = outside
-    if depends_on_row(estimator, subject):
-        one = measure(estimator, subject, outside.n, chosen.pools, chosen.seed, inside=True)
+        within = None
+    elif depends_on_row(estimator, subject):
+        within = measure(estimator, subject, n, pools, seed, inside=True)
     kept = ("bias", "bias_error", "squared_bias", "spread", "head_mass", "strata")
-    return {key: value for key, value in asdict(one).items() if key in kept}
+    of_rows = None if within is None else {key: value for key, value in asdict(within).items() if key in kept}
+    return {**found, "inside": of_rows}
 
 
 def sample_weights(**options: Any) -> dict[str, Any]:

@@ -22,8 +22,8 @@ READING_INSIDE = (
 )
 READING_STRATA = (
     "mass: share of the softmax on negatives. squared: share of the squared negative gradient. Of an estimator: the "
-    "gradient that it has in each part on average, relative to the full softmax's, ideal 1.00; then each part's share "
-    "of the squared bias, whose rest is on the positive."
+    "gradient that it has in each part on average, relative to the full softmax's, ideal 1.00; then the parts with most "
+    "of the squared bias, the positive counted as one."
 )
 
 
@@ -109,10 +109,18 @@ def seen_table(report: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
         looked = one.get("inside") or one
         parts = {part["name"]: part for part in looked["strata"]}
         seen = ["-" if parts[name]["seen"] is None else f"{parts[name]['seen']:.2f}" for name in names]
-        bias = looked["squared_bias"]
-        shares = [f"{parts[name]['squared_bias'] / bias:.2f}" if not bias_of(looked)[1] else "-" for name in names]
-        lines.append([one["estimator"], f"{one['n']:,}", *seen, *shares])
-    return ["estimator", "n", *names, *(f"bias: {name}" for name in names)], lines
+        lines.append([one["estimator"], f"{one['n']:,}", *seen, _where_bias_lies(looked)])
+    return ["estimator", "n", *names, "squared bias lies in"], lines
+
+
+def _where_bias_lies(one: dict[str, Any]) -> str:
+    """The two parts that hold most of the squared bias, the positive among them."""
+    if bias_of(one)[1]:
+        return "-"
+    shares = {part["name"]: part["squared_bias"] / one["squared_bias"] for part in one["strata"]}
+    shares["positive"] = 1 - sum(shares.values())
+    largest = sorted(shares, key=lambda name: -shares[name])[:2]
+    return ", ".join(f"{name} {shares[name]:.2f}" for name in largest if shares[name] >= 0.005)
 
 
 def print_weights(report: dict[str, Any]) -> None:

@@ -53,7 +53,7 @@ class StepGradient:
         self._frequency = subject.counts.log_frequency()
         self._excluded = exclusion_of(estimator.mask, subject.positives, subject.users, subject.history)
         self._own = self._fixed_own()
-        self._held = self._columns_of(self._own)
+        self._certain = self._scored(self._own)
         self._own_of_row, self._excluded_of_row = (_by_row(sets) for sets in (self._own, self._excluded))
 
     def _fixed_own(self) -> Exclusion | None:
@@ -65,8 +65,11 @@ class StepGradient:
             return exclusion_of("history", subject.positives, subject.users, subject.history)
         return None
 
-    def _columns_of(self, own: Exclusion | None) -> Tensor | None:
-        return None if own is None else own_columns(own, self.subject.positives, self.subject.scores.shape[1])
+    def _scored(self, own: Exclusion | None) -> _Certain | None:
+        if own is None:
+            return None
+        scores = self.subject.scores
+        return _Certain.of(scores, own_columns(own, self.subject.positives, scores.shape[1]))
 
     def take_in(self, batch: Batch) -> None:
         """Show a source that remembers one batch, as a step of training would."""
@@ -80,13 +83,13 @@ class StepGradient:
         stated = pool
         # The rows under examination are none of the batch's: no column is their own.
         pool.origin = torch.full_like(pool.origin, -1)
-        own, held = self._own, self._held
+        own, certain = self._own, self._certain
         if self.estimator.own == "window" and subject.windows is None:
             own = self._of_users(batch)
-            held = self._columns_of(own)
+            certain = self._scored(own)
         every = torch.arange(len(subject.positives))
         terms = self._renamed(pool).terms(subject.positives, self._excluded, self.hits, own=own)
-        gradient = self._gradient([_Part(every, pool.ids, self._whole(terms, len(every)), pool)], held)
+        gradient = self._gradient([_Part(every, pool.ids, self._whole(terms, len(every)), pool)], certain)
         self.sampler.after_step()
         return gradient, stated
 
@@ -97,7 +100,7 @@ class StepGradient:
             batches: For each row the batch that holds it.
             another: What a source that learns from the step sees of it, a batch that has nothing to do with the rows.
         """
-        parts, held = [], self._held
+        parts, of_users = [], []
         for row, batch in enumerate(batches):
             assert batch.place is not None
             # Given the row, its own unit is there for certain: the others are what the law is of.
@@ -112,12 +115,12 @@ class StepGradient:
             if self.estimator.own == "window" and self.subject.windows is None:
                 assert batch.users is not None
                 own = _one_set(batch.positives[batch.users == batch.users[batch.place]].unique())
-                held = torch.zeros_like(self.subject.scores, dtype=torch.bool) if held is None else held
-                held[row] = own_columns(own, self.subject.positives[row : row + 1], held.shape[1])[0]
+                of_users.append(own)
             excluded = self._excluded_of_row[row] if self._excluded_of_row else None
             terms = pool.terms(self.subject.positives[row : row + 1], excluded, self.hits, group, own)
             parts.append(_Part(torch.tensor([row]), pool.ids, self._whole(terms, 1), pool))
-        gradient = self._gradient(parts if self.sampler.resamples else [_stacked(parts)], held)
+        certain = self._scored(_together(of_users)) if of_users else self._certain
+        gradient = self._gradient(parts if self.sampler.resamples else [_stacked(parts)], certain)
         self.take_in(another)
         return gradient
 
@@ -142,26 +145,47 @@ class StepGradient:
         assert callable(terms.valid)
         return replace(terms, valid=terms.valid(0, rows))
 
-    def _gradient(self, parts: list[_Part], held: Tensor | None) -> Tensor:
+    def _gradient(self, parts: list[_Part], certain: _Certain | None) -> Tensor:
         """Gradient of the losses in all scores, by way of those that the losses saw."""
-        subject = self.subject
-        scores, column = subject.scores, subject.positives.unsqueeze(1) - 1
+        scores, column = self.subject.scores, self.subject.positives.unsqueeze(1) - 1
         gradient = torch.zeros_like(scores)
         for part in parts:
-            ours, ids = scores[part.rows], part.ids.expand(len(part.rows), -1) - 1
-            leaves = [ours.gather(1, column[part.rows]).squeeze(1), ours.gather(1, ids)]
-            own = None if held is None else ours.masked_fill(~held[part.rows], MASKED_SCORE)
-            if own is not None:
-                leaves.append(own.logsumexp(dim=1))
-            positive, negatives, *certain = (leaf.detach().requires_grad_() for leaf in leaves)
-            terms = replace(part.terms, certain=certain[0]) if certain else part.terms
+            ours, own, ids = scores[part.rows], column[part.rows], part.ids.expand(len(part.rows), -1) - 1
+            leaves = [ours.gather(1, own).squeeze(1), ours.gather(1, ids)]
+            if certain is not None:
+                leaves.append(certain.lse[part.rows])
+            positive, negatives, *exact = (leaf.detach().requires_grad_() for leaf in leaves)
+            terms = replace(part.terms, certain=exact[0]) if exact else part.terms
             values = losses_from_scores(self.loss, self.sampler, part.pool, positive, negatives, terms)
-            of_positive, of_negatives, *of_certain = torch.autograd.grad(values.sum(), [positive, negatives, *certain])
-            rows = of_certain[0].unsqueeze(1) * own.softmax(dim=1) if own is not None else torch.zeros_like(ours)
-            rows.scatter_add_(1, column[part.rows], of_positive.unsqueeze(1))
+            of_positive, of_negatives, *of_exact = torch.autograd.grad(values.sum(), [positive, negatives, *exact])
+            if certain is None:
+                rows = torch.zeros_like(ours)
+            else:
+                rows = of_exact[0].unsqueeze(1) * certain.softmax[part.rows]
+            rows.scatter_add_(1, own, of_positive.unsqueeze(1))
             rows.scatter_add_(1, ids, of_negatives)
             gradient[part.rows] = rows
         return gradient
+
+
+@dataclass(frozen=True)
+class _Certain:
+    """Rows' own items: logsumexp of their scores, ``[rows]``, and its gradient, ``[rows, items]``."""
+
+    lse: Tensor
+    softmax: Tensor
+
+    @classmethod
+    def of(cls, scores: Tensor, held: Tensor) -> _Certain:
+        own = scores.masked_fill(~held, MASKED_SCORE)
+        return cls(own.logsumexp(dim=1), own.softmax(dim=1))
+
+
+def _together(sets: list[Exclusion]) -> Exclusion:
+    """The set of each row as sets of all rows."""
+    every = torch.arange(len(sets))
+    sizes = torch.tensor([len(one.pair_item) for one in sets])
+    return Exclusion(every, every.repeat_interleave(sizes), torch.cat([one.pair_item for one in sets]), len(sets))
 
 
 def _by_row(sets: Exclusion | None) -> list[Exclusion]:
