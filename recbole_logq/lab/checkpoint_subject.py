@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -45,7 +46,34 @@ def checkpoint_subject(restored: Restored, rows: int, seed: int = 0) -> Subject:
     Raises:
         RequestError: Its batches are built from segments.
     """
-    network, dataset = restored.network.eval(), restored.parts[0]
+    network, loader = restored.network.eval(), restored.loaders[0]
+
+    def scored(chosen: Tensor, units: Units, _: Subject) -> Tensor:
+        query = _encoded(network, loader, units, chosen)[0]
+        with torch.no_grad():
+            items = network.item_vectors(None)[1:].double()
+            scores: Tensor = network.scorer.query(query).double() @ items.T
+        return scores.cpu()
+
+    return subject_of(restored, rows, seed, scored, f"{restored.config['model']} on {restored.config['dataset']}")
+
+
+def subject_of(
+    restored: Restored, rows: int, seed: int, scored: Callable[[Tensor, Units, Subject], Tensor], name: str
+) -> Subject:
+    """Training rows of a dataset in their units, with scores from anywhere.
+
+    Args:
+        restored: Data, loaders and a network of the model's shape.
+        rows: Number of rows.
+        seed: Seed of the choice, of how sequences are cut into windows, and of the batches.
+        scored: From the chosen targets, the units and a subject without scores to ``[rows, items]``.
+        name: Name of the subject.
+
+    Raises:
+        RequestError: Its batches are built from segments.
+    """
+    network, dataset = restored.network, restored.parts[0]
     loader, config = restored.loaders[0], restored.config
     if config["segment_field"]:
         raise RequestError(
@@ -57,13 +85,9 @@ def checkpoint_subject(restored: Restored, rows: int, seed: int = 0) -> Subject:
     of_windows = isinstance(loader, WindowLoader)
     units = Units.of(dataset.windows) if of_windows else _interactions(dataset)
     chosen = torch.randperm(len(units.targets), generator=torch.Generator().manual_seed(seed))[:rows]
-    query, windows = _encoded(network, loader, units, chosen)
-    with torch.no_grad():
-        items = network.item_vectors(None)[1:].double()
-        scores = network.scorer.query(query).double() @ items.T
-
+    windows = _encoded(network, loader, units, chosen)[1] if of_windows else None
     expected = dataset.windows.expected_units(network.n_items) if of_windows else (None, None)
-    counts = TargetCounts(network.target_counts, *expected)
+    counts = TargetCounts(network.target_counts.cpu(), *expected)
 
     def batches(_: int) -> Iterator[Batch]:
         # Positives only: nothing is encoded for a pool.
@@ -77,9 +101,9 @@ def checkpoint_subject(restored: Restored, rows: int, seed: int = 0) -> Subject:
                     n_units = len(batch.packing.lengths)
                 yield Batch(positives=targets.cpu(), n_units=n_units, users=users.cpu())
 
-    return Subject(
-        name=f"{config['model']} on {config['dataset']}",
-        scores=scores.cpu(),
+    subject = Subject(
+        name=name,
+        scores=torch.empty(len(chosen), network.n_items - 1, dtype=torch.float64),
         positives=units.targets[chosen],
         counts=counts,
         batches=batches,
@@ -89,6 +113,7 @@ def checkpoint_subject(restored: Restored, rows: int, seed: int = 0) -> Subject:
         windows=windows,
         facts={"training split": restored.fingerprint["train"], "seed": str(config["seed"])},
     )
+    return replace(subject, scores=scored(chosen, units, subject))
 
 
 def _interactions(dataset: Any) -> Units:

@@ -22,8 +22,8 @@ READING_INSIDE = (
 )
 READING_STRATA = (
     "mass: share of the softmax on negatives. squared: share of the squared negative gradient. Of an estimator: the "
-    "gradient that it has in each part on average, relative to the full softmax's, ideal 1.00; then the parts with most "
-    "of the squared bias, the positive counted as one."
+    "gradient that it has in each part on average, relative to the full softmax's, ideal 1.00; then the parts with "
+    "most of the squared bias, the positive counted as one."
 )
 
 
@@ -150,6 +150,48 @@ def print_folding(report: dict[str, Any]) -> None:
         style="dim",
         highlight=False,
     )
+
+
+def print_advice(report: dict[str, Any]) -> None:
+    """Print ways to train, the best first, and why."""
+    screen = console(WIDTH)
+    given = f"{report['memory_mb']:,.0f} MB and {report['minutes']:,.0f} minutes"
+    screen.print(cell(f"{report['encoder']}, {report['subject']}: {given}"))
+    screen.print(_table(ADVICE_HEAD, advice_lines(report)))
+    for line in report["reasons"]:
+        screen.print(cell(line))
+    for line in report["left_out"]:
+        screen.print(cell(f"Left out: {line}."))
+    best = report["advice"][0]
+    settings = " ".join(f"--{key}={value}" for key, value in best["settings"].items())
+    screen.print(cell(f"Train it: --model={report['encoder']}{best['recipe']} {settings}"))
+    screen.print(ADVICE_READING, style="dim", highlight=False)
+
+
+ADVICE_HEAD = ("recipe", "own items", "negatives", "batch", "bias", "std", "ms a step", "MB", "epochs", "score")
+ADVICE_READING = (
+    "bias, std: expected, of the gradient, relative to the full softmax's. ms a step: measured here. MB: an estimate. "
+    "epochs: in the time. score: expected share of the possible progress, a rule of thumb."
+)
+
+
+def advice_lines(report: dict[str, Any]) -> list[list[str]]:
+    """Lines of the table of ways to train."""
+    return [
+        [
+            one["recipe"],
+            one["own"] or "-",
+            f"{one['n']:,}",
+            f"{one['batch']:,}",
+            f"{one['bias']:.3f}",
+            f"{one['spread']:.3f}",
+            f"{one['step_ms']:,.1f}",
+            f"{one['memory_mb']:,.0f}",
+            f"{one['epochs']:,.1f}",
+            f"{one['score']:.3f}",
+        ]
+        for one in report["advice"]
+    ]
 
 
 def _table(head: Sequence[str], lines: Sequence[Sequence[str]], title: str | None = None) -> Any:

@@ -22,12 +22,14 @@ class Units:
         users: int64 ``[targets]``, the user of each.
         sizes: int64 ``[units]``, targets of each unit.
         of_windows: Whether units are windows, whose targets come together.
+        places: int64 ``[targets]``, where each stands among all items of all sequences; None for interactions.
     """
 
     targets: Tensor
     users: Tensor
     sizes: Tensor
     of_windows: bool
+    places: Tensor | None = None
 
     @classmethod
     def of(cls, windows: Windows) -> Units:
@@ -38,7 +40,7 @@ class Units:
         kept = windows.is_target[place]
         owner, place = owner[kept], place[kept]
         sizes = torch.bincount(owner, minlength=windows.n_windows)
-        return cls(windows.items[place], windows.users[place], sizes, of_windows=True)
+        return cls(windows.items[place], windows.users[place], sizes, of_windows=True, places=place)
 
     @cached_property
     def first(self) -> Tensor:
