@@ -42,9 +42,8 @@ ROWS, POOLS = 64, 48
 _SPORTS = {"dropout": 0.5, "positions": "learned", "train_batch_size": 256}
 MODELS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "sports": ("SASRecCorrectedLogQ", "sports", {"epochs": 20, **_SPORTS}),
-    "ml-1m": ("SASRecCorrectedLogQ", "ml-1m", {"epochs": 10, "positions": "learned"}),
-    "two-tower": ("TwoTowerCorrectedLogQ", "ml-1m", {"epochs": 5}),
-    "sports-full": ("SASRecFullSoftmax", "sports", {"epochs": 20, **_SPORTS}),
+    "ml-1m": ("SASRecCorrectedLogQ", "ml-1m", {"epochs": 2, "positions": "learned"}),
+    "two-tower": ("TwoTowerCorrectedLogQ", "ml-1m", {"epochs": 3}),
 }
 
 
