@@ -106,7 +106,7 @@ class StepGradient:
             # Given the row, its own unit is there for certain: the others are what the law is of.
             pool = self.sampler.sample(batch.positives, n_units=max(batch.n_units - 1, 1))
             group = None
-            if batch.windows is not None:
+            if batch.windows is not None and not self.estimator.window_kept:
                 group = batch.windows[batch.place : batch.place + 1]
                 if pool.from_batch:
                     pool = replace(pool, column_group=group_of_columns(pool, batch.positives, batch.windows))

@@ -80,7 +80,10 @@ def by_hand(name: str, subject: Subject, row: int, batch: Batch) -> Tensor:
     positive, total = int(subject.positives[row]), int(subject.counts.counts.sum())
     window = set(WINDOWS[int(subject.users[row])])
     own = window - {positive} if "own=window" in name else set()
-    from_others = batch.positives[batch.windows != 0].tolist()
+    elsewhere = batch.windows != 0
+    if "window=kept" in name:
+        elsewhere = torch.arange(len(elsewhere)) != batch.place
+    from_others = batch.positives[elsewhere].tolist()
     share = {item: int(subject.counts.counts[item]) / total for item in range(1, N_ITEMS + 1)}
     rest = 1 - sum(share[item] for item in own)
     certain = sum(scores[item - 1].exp() for item in own) if own else torch.zeros((), dtype=torch.float64)
@@ -105,7 +108,16 @@ def by_hand(name: str, subject: Subject, row: int, batch: Batch) -> Tensor:
 
 
 @pytest.mark.parametrize(
-    "name", ["CorrectedLogQ", "CorrectedLogQ:own=window", "LogQ", "LogQ:own=window", "corrected_logq+in_batch_unique"]
+    "name",
+    [
+        "CorrectedLogQ",
+        "CorrectedLogQ:own=window",
+        "CorrectedLogQ:window=kept",
+        "LogQ",
+        "LogQ:own=window",
+        "LogQ:window=kept",
+        "corrected_logq+in_batch_unique",
+    ],
 )
 def test_every_batch_that_holds_the_row(name: str, subject: Subject, units: Units) -> None:
     at_work = StepGradient(Estimator.parse(name), subject, 100, 0)

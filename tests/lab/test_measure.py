@@ -189,6 +189,9 @@ def test_the_same_seed_gives_the_same_numbers(mid):
         ("LogQ:q=guess", "frequency"),
         ("LogQ:alpha=2", "no option alpha"),
         ("LogQ:hits", "write hits=VALUE"),
+        ("LogQ:window=left", "window=left: kept"),
+        ("Uniform:window=kept", "no columns of a window"),
+        ("LogQ:own=all", "window, history or none"),
         ("corrected_logq+bir", "second correction"),
     ],
 )
