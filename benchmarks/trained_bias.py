@@ -60,7 +60,7 @@ STYLE = (
 _SPORTS = {"dropout": 0.5, "positions": "learned", "train_batch_size": 256}
 MODELS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "sports": ("SASRecCorrectedLogQ", "sports", {"epochs": 20, **_SPORTS}),
-    "ml-1m": ("SASRecCorrectedLogQ", "ml-1m", {"epochs": 2, "positions": "learned"}),
+    "ml-1m": ("SASRecCorrectedLogQ", "ml-1m", {"epochs": 6, "eval_step": 2, "positions": "learned"}),
     "two-tower": ("TwoTowerCorrectedLogQ", "ml-1m", {"epochs": 3}),
 }
 

@@ -19,8 +19,8 @@ def advise(**options: Any) -> dict[str, Any]:
     """Ways to train, compared by the gradient that they give for the memory and the time.
 
     Args:
-        **options: Those of `AdviceOptions`: ``dataset`` or ``checkpoint``, ``memory_mb``, ``minutes``, ``rows``,
-            ``pools``, ``seed``, ``show_progress``, ``data_path``, ``plugins``.
+        **options: ``dataset`` or ``checkpoint``, ``memory_mb``, ``minutes``, ``rows``, ``pools``, ``seed``,
+            ``show_progress``, ``data_path``, ``plugins``.
 
     Returns:
         ``subject``, ``encoder``, ``memory_mb``, ``minutes``, ``reasons`` (sentences), ``advice`` (ways to train, the

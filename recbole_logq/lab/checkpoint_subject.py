@@ -67,7 +67,7 @@ def subject_of(
         restored: Data, loaders and a network of the model's shape.
         rows: Number of rows.
         seed: Seed of the choice, of how sequences are cut into windows, and of the batches.
-        scored: From the chosen targets, the units and a subject without scores to ``[rows, items]``.
+        scored: Function from the chosen targets, the units and a subject without scores to ``[rows, items]``.
         name: Name of the subject.
 
     Raises:

@@ -13,8 +13,8 @@ from recbole_logq.lab.subject import Subject
 from recbole_logq.lab.units import Units
 
 OWN, NEXT = 0.4, 0.3
-"""Shares of the guessed softmax on a row's own other items, as trained sequence models were measured to have
-(docs/softmax.md), and on items that have followed the items before the target; the rest is by popularity."""
+"""Share of the guessed softmax on a row's own other items, as trained sequence models were measured to have
+(docs/softmax.md); and share of what is left on items that have followed the items before the target."""
 BEFORE = 3
 
 
@@ -38,8 +38,8 @@ def stand_in(restored: Any, rows: int, seed: int = 0) -> Subject:
         parts = []
         if subject.windows is not None:
             parts = [
-                (OWN, own_columns(subject.windows, subject.positives, n_items).double()),
                 (NEXT, _followers(restored.parts[0], units, chosen, n_items)),
+                (OWN, own_columns(subject.windows, subject.positives, n_items).double()),
             ]
         for share, weight in parts:
             total = weight.sum(dim=1, keepdim=True)

@@ -97,7 +97,7 @@ class StepGradient:
         """The gradient of rows each of which is in a batch of its own, ``[rows, items]``.
 
         Args:
-            batches: For each row the batch that holds it.
+            batches: The batch that holds each row, one for each.
             another: What a source that learns from the step sees of it, a batch that has nothing to do with the rows.
         """
         parts, of_users = [], []

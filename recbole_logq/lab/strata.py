@@ -62,8 +62,8 @@ def where_it_lies(parts: dict[str, Tensor], full: Tensor) -> list[dict[str, Any]
         full: Gradient of the full softmax, ``[rows, items]``.
 
     Returns:
-        For each part its ``name``, ``items`` (a row, on average), ``mass`` (its share of the softmax mass on negatives)
-        and ``squared`` (its share of the squared negative gradient).
+        A record of each part: ``name``, ``items`` (of a row, on average), ``mass`` (its share of the softmax mass on
+        negatives) and ``squared`` (its share of the squared negative gradient).
     """
     whole = torch.stack(list(parts.values())).any(dim=0)
     mass, squared = (float((value * whole).sum()) for value in (full, full.square()))
@@ -88,8 +88,8 @@ def what_is_seen(parts: dict[str, Tensor], full: Tensor, mean: Tensor, noise: Te
         noise: Variance of that mean, the same.
 
     Returns:
-        For each part its ``name``, ``seen`` (mass of the mean gradient relative to the full softmax's; None where that
-        has none) and ``squared_bias`` (without the noise of the mean, relative to the full gradient's square).
+        A record of each part: ``name``, ``seen`` (mass of the mean gradient relative to the full softmax's; None where
+        that has none) and ``squared_bias`` (without the noise of the mean, relative to the full gradient's square).
     """
     excess, norm = (mean - full).square() - noise, full.square().sum()
     seen = []

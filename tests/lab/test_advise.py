@@ -79,9 +79,7 @@ def test_a_guess_from_the_data_alone(in_tmp: Path, checkpoint: str) -> None:
     for row in range(12):
         own = subject.windows.pair_item[subject.windows.pair_set == subject.windows.row_set[row]].unique()
         own = own[own != subject.positives[row]] - 1
-        # What the law has beyond popularity, scaled by what the other parts leave of it.
-        least = (1 - NEXT) * OWN if len(own) else 0.0
-        assert law[row, own].sum() >= least
+        assert law[row, own].sum() >= (OWN if len(own) else 0.0)
         assert (law[row] >= (1 - OWN) * (1 - NEXT) * popularity - 1e-12).all()
         # The positive has followed the item before it at least once: in this very row.
         assert law[row, subject.positives[row] - 1] > (1 - OWN) * (1 - NEXT) * popularity[subject.positives[row] - 1]
