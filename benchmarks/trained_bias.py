@@ -60,7 +60,7 @@ STYLE = (
 _SPORTS = {"dropout": 0.5, "positions": "learned", "train_batch_size": 256}
 MODELS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "sports": ("SASRecCorrectedLogQ", "sports", {"epochs": 20, **_SPORTS}),
-    "ml-1m": ("SASRecCorrectedLogQ", "ml-1m", {"epochs": 6, "eval_step": 2, "positions": "learned"}),
+    "ml-1m": ("SASRecCorrectedLogQ", "ml-1m", {"epochs": 4, "eval_step": 2, "positions": "learned"}),
     "two-tower": ("TwoTowerCorrectedLogQ", "ml-1m", {"epochs": 3}),
 }
 
@@ -93,7 +93,7 @@ def examine(name: str) -> None:
     report: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {"estimators": []}
     known = {(one["estimator"], one["n"]) for one in report["estimators"]}
     jobs = [(source + own, n) for n, source, own in itertools.product(COUNTS, SOURCES, OWN)]
-    jobs += [(one, COUNTS[0]) for one in KEPT]
+    jobs += [(one, COUNTS[0]) for one in KEPT if MODELS[name][0].startswith("SASRec")]
     missing = [job for job in jobs if job not in known]
     if not missing:
         return

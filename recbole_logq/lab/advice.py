@@ -86,7 +86,7 @@ def balanced(memory_mb: float, rows_per_unit: float, n_items: int) -> tuple[int,
 def compare(
     restored: Any, subject: Subject, memory_mb: float, minutes: float, pools: int = 32, progress: Any = None
 ) -> tuple[list[Advice], list[str]]:
-    """All candidates that fit into the memory, the best first, and what was left out.
+    """All candidates that fit into the memory, the best first, and what was left out; ties go to the cheaper step.
 
     Args:
         restored: Data, loaders and a network of the model's shape.
@@ -129,7 +129,7 @@ def compare(
         score = score_of(bias, spread, epochs)
         advice.append(Advice(recipe, own, n, size, bias, spread, 1000 * seconds, needed, epochs, score))
     loader.batch_size = batch
-    return sorted(advice, key=lambda one: -one.score), left_out
+    return sorted(advice, key=lambda one: (-round(one.score, 2), one.step_ms)), left_out
 
 
 def as_records(advice: list[Advice]) -> list[dict[str, Any]]:

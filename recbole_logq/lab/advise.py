@@ -141,9 +141,8 @@ def _reasons(advice: list[Advice]) -> list[str]:
             f"Own items {'exactly' if best.own else 'left to the pool'}: bias {kept.bias:.2f} with them scored "
             f"exactly, {left.bias:.2f} without, for {kept.step_ms / left.step_ms:.2f} of the step."
         )
-    counts = sorted(
-        {one.n: one for one in advice if one.recipe == best.recipe and one.own == best.own}.values(), key=_n
-    )
+    alike = [one for one in advice if (one.recipe, one.own, one.batch) == (best.recipe, best.own, best.batch)]
+    counts = sorted(alike, key=lambda one: one.n)
     told = ", ".join(f"{one.n:,}: {one.bias:.2f}, {one.step_ms:.0f} ms" for one in counts)
     reasons.append(f"Negatives: bias and step of {told}.")
     full = next((one for one in advice if one.recipe == FULL), None)
@@ -156,7 +155,3 @@ def _reasons(advice: list[Advice]) -> list[str]:
 
 def _shape(one: Advice) -> tuple[str | None, int, int]:
     return one.own, one.n, one.batch
-
-
-def _n(one: Advice) -> int:
-    return one.n

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from recbole_logq.lab.checkpoint_subject import subject_of
-from recbole_logq.lab.strata import own_columns
 from recbole_logq.lab.subject import Subject
 from recbole_logq.lab.units import Units
 
@@ -21,9 +20,9 @@ BEFORE = 3
 def stand_in(restored: Any, rows: int, seed: int = 0) -> Subject:
     """Training rows with a softmax guessed from the data.
 
-    A part lies evenly on the row's own other items, a part on what followed its latest items in anyone's sequence, and
-    the rest on all items by their number of targets (one more, so that none is left out). A part that a row has no
-    items for goes to the rest. Without windows nothing follows anything, and own items are those of the user.
+    A part lies on the other items of the row's window, by one over their distance from the target, a part on what
+    followed its latest items in anyone's sequence, and the rest on all items by their number of targets (one more, so
+    that none is left out). A part that a row has no items for goes to the rest; without windows that is all.
 
     Args:
         restored: Data, loaders and a network of the model's shape, trained or not.
@@ -39,7 +38,7 @@ def stand_in(restored: Any, rows: int, seed: int = 0) -> Subject:
         if subject.windows is not None:
             parts = [
                 (NEXT, _followers(restored.parts[0], units, chosen, n_items)),
-                (OWN, own_columns(subject.windows, subject.positives, n_items).double()),
+                (OWN, _neighbours(units, chosen, n_items)),
             ]
         for share, weight in parts:
             total = weight.sum(dim=1, keepdim=True)
@@ -47,6 +46,17 @@ def stand_in(restored: Any, rows: int, seed: int = 0) -> Subject:
         return law.log()
 
     return subject_of(restored, rows, seed, guessed, f"guessed from {restored.config['dataset']}")
+
+
+def _neighbours(units: Units, chosen: Tensor, n_items: int) -> Tensor:
+    """One over the distance of each row's target from the other items of its window, ``[rows, items]``."""
+    weight = torch.zeros(len(chosen), n_items, dtype=torch.float64)
+    unit = units.unit_of[chosen]
+    for row, (at, first, size) in enumerate(zip(chosen, units.first[unit], units.sizes[unit], strict=True)):
+        place = torch.arange(int(first), int(first + size))
+        near = 1 / (place - at).abs().clamp_min(1).double()
+        weight[row].index_add_(0, units.targets[place] - 1, near)
+    return weight.scatter(1, units.targets[chosen].unsqueeze(1) - 1, 0.0)
 
 
 def _followers(dataset: Any, units: Units, chosen: Tensor, n_items: int) -> Tensor:

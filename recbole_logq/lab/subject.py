@@ -40,9 +40,9 @@ class Subject:
         positives: int64 ``[rows]``, ids.
         counts: Training targets.
         batches: Endless batches that do not hold the rows under examination; called with the number of negatives.
-        inside: Endless steps, each with a batch for every row that holds that row; None where a row has no batch.
         users: int64 ``[rows]``; None where nobody has a history.
         history: Training items by user.
+        inside: Endless steps, each with a batch for every row that holds that row; None where a row has no batch.
         windows: The items of the window that each row comes from, its positive among them; None for rows that come
             from none.
         facts: Further lines for the heading.
@@ -53,9 +53,9 @@ class Subject:
     positives: Tensor
     counts: TargetCounts
     batches: Callable[[int], Iterator[Batch]]
-    inside: Callable[[], Iterator[list[Batch]]] | None = None
     users: Tensor | None = None
     history: UserItems | None = None
+    inside: Callable[[], Iterator[list[Batch]]] | None = None
     windows: Exclusion | None = None
     facts: dict[str, str] = field(default_factory=dict)
 
