@@ -40,6 +40,7 @@ import sweep_overhead
 import sweep_times
 import sweeps
 import time_step
+import trained_bias
 import two_tower_training
 
 ROOT = Path(__file__).parent.parent
@@ -58,6 +59,15 @@ def main() -> int:
         "recipes": recipes_ml100k.table(),
         "lab-synthetic": laboratory.table("synthetic"),
         "lab-ml-1m": laboratory.table("ml-1m"),
+        "trained-legend": trained_bias.legend(),
+        "trained-sports-lies": trained_bias.table("sports", "lies"),
+        "trained-sports": trained_bias.table("sports"),
+        "trained-sports-seen": trained_bias.table("sports", "seen"),
+        "trained-ml-1m-lies": trained_bias.table("ml-1m", "lies"),
+        "trained-ml-1m": trained_bias.table("ml-1m"),
+        "trained-ml-1m-seen": trained_bias.table("ml-1m", "seen"),
+        "trained-two-tower-lies": trained_bias.table("two-tower", "lies"),
+        "trained-two-tower": trained_bias.table("two-tower"),
         "order": order_of_time.table(),
         "many-users": many_users.table(),
         "flat": flat_in_catalogue.table(),

@@ -14,6 +14,7 @@ from types import ModuleType
 
 from recbole_logq.children import end_with_parent, wait_patiently
 from recbole_logq.commands import (
+    advise,
     audit,
     compare,
     convert,
@@ -45,6 +46,7 @@ COMMANDS = {
     "sweep": sweep,
     "convert": convert,
     "lab": lab,
+    "advise": advise,
     "export": export,
     "recommend": recommend,
     "models": models,

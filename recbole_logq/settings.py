@@ -235,7 +235,7 @@ class RetrievalSettings(CommonSettings):
     kernel: Literal["auto", "triton", "torch"] = Field(
         "auto",
         description="what computes a loss's sum over its negatives: triton, one kernel on a CUDA device, which writes "
-        "no scores to memory; torch, matrix by matrix; auto: triton on devices where it is known to be faster, none so far",
+        "no scores to memory; torch, matrix by matrix; auto: triton on devices where it was faster, none so far",
     )
     similarity: Similarity = Field(description="score of a query and an item, before the temperature")
     temperature: Positive = Field(description="what scores are divided by before any correction")

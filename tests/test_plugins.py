@@ -207,7 +207,12 @@ def test_a_checkpoint_names_plug_ins_and_runs_none(
     text = (own_code / "my_loss.py").read_text() + f"\nopen({str(marked)!r}, 'w').close()\n"
     (own_code / "my_loss.py").write_text(text)
     folder, checkpoint = f"--folder={own_code / 'out'}", f"--checkpoint={file}"
-    for words in (["evaluate", checkpoint], ["export", checkpoint, folder], ["lab", checkpoint]):
+    for words in (
+        ["evaluate", checkpoint],
+        ["export", checkpoint, folder],
+        ["lab", checkpoint],
+        ["advise", checkpoint],
+    ):
         capsys.readouterr()
         assert main(words) == 2
         assert capsys.readouterr().err == f"error: {said}\n"

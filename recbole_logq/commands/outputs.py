@@ -22,6 +22,7 @@ LAB: Keys = (
     frozenset({"subject", "most_certain"}),
     frozenset({"seed", "folding"}),
 )
+ADVICE: Keys = (frozenset({"advice", "left_out"}),)
 RECOMMENDATIONS = ["user", "rank", "item", "score"]
 _PAGE = "--line: #8886"
 """Stands in the style of every page that this package writes."""

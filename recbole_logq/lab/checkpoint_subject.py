@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from recbole_logq.data.batches.loaders import WindowLoader
 from recbole_logq.data.batches.window_batch import WindowBatch
 from recbole_logq.errors import RequestError
 from recbole_logq.experiment.restore import Restored
 from recbole_logq.lab.subject import Batch, Subject
+from recbole_logq.lab.units import Units
 from recbole_logq.models.rows import Rows
 from recbole_logq.probability import TargetCounts
-from recbole_logq.samplers import UserItems
+from recbole_logq.samplers import Exclusion, UserItems
 
 
 def training_rows(restored: Restored, limit: int, seed: int) -> Iterator[Rows]:
@@ -33,12 +36,39 @@ def training_rows(restored: Restored, limit: int, seed: int) -> Iterator[Rows]:
 
 
 def checkpoint_subject(restored: Restored, rows: int, seed: int = 0) -> Subject:
-    """Training rows of a model, taken at random from a few batches.
+    """Training rows of a model, every training target as likely as another, each in the unit that training has it in.
 
     Args:
         restored: A model of this package.
         rows: Number of rows.
-        seed: Seed of the choice.
+        seed: Seed of the choice, of how sequences are cut into windows, and of the batches.
+
+    Raises:
+        RequestError: Its batches are built from segments.
+    """
+    network, loader = restored.network.eval(), restored.loaders[0]
+
+    def scored(chosen: Tensor, units: Units, _: Subject) -> Tensor:
+        query = _encoded(network, loader, units, chosen)[0]
+        with torch.no_grad():
+            items = network.item_vectors(None)[1:].double()
+            scores: Tensor = network.scorer.query(query).double() @ items.T
+        return scores.cpu()
+
+    return subject_of(restored, rows, seed, scored, f"{restored.config['model']} on {restored.config['dataset']}")
+
+
+def subject_of(
+    restored: Restored, rows: int, seed: int, scored: Callable[[Tensor, Units, Subject], Tensor], name: str
+) -> Subject:
+    """Training rows of a dataset in their units, with scores from anywhere.
+
+    Args:
+        restored: Data, loaders and a network of the model's shape.
+        rows: Number of rows.
+        seed: Seed of the choice, of how sequences are cut into windows, and of the batches.
+        scored: Function from the chosen targets, the units and a subject without scores to ``[rows, items]``.
+        name: Name of the subject.
 
     Raises:
         RequestError: Its batches are built from segments.
@@ -50,20 +80,15 @@ def checkpoint_subject(restored: Restored, rows: int, seed: int = 0) -> Subject:
             f"segment_field={config['segment_field']}: the laboratory examines models of random batches, and "
             "this one's are of one segment each"
         )
-    # Of batches with far more rows: neighbours in one window would say the same thing twice.
-    found = list(training_rows(restored, 64 * rows, seed))
-    positives = torch.cat([one.positives for one in found])
-    users = torch.cat([one.users for one in found])
-    query = torch.cat([one.query for one in found])
-    chosen = torch.randperm(len(positives), generator=torch.Generator().manual_seed(seed))[:rows]
-    with torch.no_grad():
-        items = network.item_vectors(None)[1:].double()
-        scores = network.scorer.query(query[chosen]).double() @ items.T
-
+    loader.generator.manual_seed(seed)
+    loader.start_epoch()
     of_windows = isinstance(loader, WindowLoader)
-    units = dataset.windows.expected_units(network.n_items) if of_windows else (None, None)
+    units = Units.of(dataset.windows) if of_windows else _interactions(dataset)
+    chosen = torch.randperm(len(units.targets), generator=torch.Generator().manual_seed(seed))[:rows]
+    windows = _encoded(network, loader, units, chosen)[1] if of_windows else None
+    expected = dataset.windows.expected_units(network.n_items) if of_windows else (None, None)
     scale = dataset.windows.length if of_windows else 1
-    counts = TargetCounts(network.target_counts, units[0], units[1], None, scale)  # type: ignore[arg-type]
+    counts = TargetCounts(network.target_counts.cpu(), *expected, None, scale)  # type: ignore[arg-type]
 
     def batches(_: int) -> Iterator[Batch]:
         # Positives only: nothing is encoded for a pool.
@@ -71,22 +96,57 @@ def checkpoint_subject(restored: Restored, rows: int, seed: int = 0) -> Subject:
         while True:
             loader.start_epoch()
             for batch in loader:
-                targets, n_units = batch[dataset.iid_field], len(batch)
+                targets, users, n_units = batch[dataset.iid_field], batch[dataset.uid_field], len(batch)
                 if isinstance(batch, WindowBatch):
-                    targets = targets if batch.real is None else targets[batch.real]
+                    targets, users = (one if batch.real is None else one[batch.real] for one in (targets, users))
                     n_units = len(batch.packing.lengths)
-                yield Batch(positives=targets, n_units=n_units)
+                yield Batch(positives=targets.cpu(), n_units=n_units, users=users.cpu())
 
-    return Subject(
-        name=f"{config['model']} on {config['dataset']}",
-        scores=scores.cpu(),
-        positives=positives[chosen].cpu(),
+    subject = Subject(
+        name=name,
+        scores=torch.empty(len(chosen), network.n_items - 1, dtype=torch.float64),
+        positives=units.targets[chosen],
         counts=counts,
         batches=batches,
-        users=users[chosen].cpu(),
+        inside=lambda: units.with_rows(chosen, loader.batch_size, seed + 2),
+        users=units.users[chosen],
         history=UserItems(*dataset.training_pairs(), dataset.user_num),  # type: ignore[call-arg]
+        windows=windows,
         facts={"training split": restored.fingerprint["train"], "seed": str(config["seed"])},
     )
+    return replace(subject, scores=scored(chosen, units, subject))
+
+
+def _interactions(dataset: Any) -> Units:
+    items, users = dataset.inter_feat[dataset.iid_field], dataset.inter_feat[dataset.uid_field]
+    return Units(items, users, torch.ones_like(items), of_windows=False)
+
+
+def _encoded(network: Any, loader: Any, units: Units, rows: Tensor) -> tuple[Tensor, Exclusion | None]:
+    """The queries of some targets, ``[rows, d]``, and the items of the windows that they come from."""
+    own_units, number = units.unit_of[rows].unique(return_inverse=True)
+    device = next(network.parameters()).device
+    batch = loader.batch(own_units).to(device)
+    before, network.own = network.own, "window"  # so that the rows bring along what the own stratum reads
+    try:
+        with torch.no_grad():
+            encoded = network.rows(batch)
+            own = network.own_items(encoded)
+    finally:
+        network.own = before
+    if not isinstance(batch, WindowBatch):
+        return encoded.query[number], None
+    # Rows stand in the order of a packing: a row is found by its window and its position among the window's targets.
+    key = batch.packing.sequence * loader.dataset.windows.length + batch.packing.position
+    order = (key if batch.real is None else key[batch.real]).argsort().cpu()
+    sizes = units.sizes[own_units]
+    at = order[(sizes.cumsum(0) - sizes)[number] + rows - units.first[units.unit_of[rows]]]
+    return encoded.query[at.to(device)], _on_host(own, at)
+
+
+def _on_host(own: Exclusion, rows: Tensor) -> Exclusion:
+    repeated = None if own.repeated is None else own.repeated.cpu()
+    return Exclusion(own.row_set.cpu()[rows], own.pair_set.cpu(), own.pair_item.cpu(), own.n_sets, repeated)
 
 
 def exact_weights(restored: Restored, limit: int, seed: int = 0) -> dict[str, Any]:

@@ -8,9 +8,10 @@ from typing import Any
 from recbole_logq.errors import RequestError
 from recbole_logq.flags import take_flags
 from recbole_logq.lab.estimator import DEFAULT, Estimator
-from recbole_logq.lab.measure import check_mask, measure
+from recbole_logq.lab.measure import Measured, check_mask, depends_on_row, full_gradient, measure
 from recbole_logq.lab.options import FoldingOptions, GradientOptions, WeightOptions
 from recbole_logq.lab.problem import World
+from recbole_logq.lab.strata import strata, where_it_lies
 from recbole_logq.lab.subject import Subject
 from recbole_logq.plugins import load_plugins
 from recbole_logq.terminal import bar_options
@@ -22,11 +23,12 @@ def gradients(**options: Any) -> dict[str, Any]:
     Args:
         **options: ``checkpoint`` (a file; without it ``items``, ``zipf`` and ``stage`` of the synthetic world),
             ``estimators`` (names, separated by spaces), ``counts`` (numbers of negatives), ``rows``, ``pools``,
-            ``seed``, ``show_progress``, ``data_path``, ``plugins``.
+            ``inside``, ``seed``, ``show_progress``, ``data_path``, ``plugins``.
 
     Returns:
-        ``subject``, ``facts``, ``rows``, ``items``, ``p_positive``, ``pools``, ``seed`` and ``estimators``, one entry
-        per estimator and count.
+        ``subject``, ``facts``, ``rows``, ``items``, ``p_positive``, ``pools``, ``seed``, ``strata`` (where the
+        gradient lies) and ``estimators``, one entry per estimator and count; of a checkpoint, an entry's ``inside`` is
+        the same for rows that are in the batch, None for a mask of the batch.
 
     Raises:
         RequestError: An option is unknown or out of range.
@@ -46,18 +48,47 @@ def gradients(**options: Any) -> dict[str, Any]:
     found = []
     jobs = [(estimator, n) for estimator in estimators for n in chosen.counts]
     for estimator, n in tqdm(jobs, **bar_options(), disable=not chosen.show_progress, desc="estimators"):
-        one = measure(estimator, subject, n, chosen.pools, chosen.seed)
-        found.append({**asdict(one), "consistent": estimator.consistent})
+        found.append(entry(estimator, subject, n, chosen.pools, chosen.seed, chosen.inside))
+    return {**about(subject), "pools": found[0]["pools"], "seed": chosen.seed, "estimators": found}
+
+
+def about(subject: Subject) -> dict[str, Any]:
+    """What a report says of its subject, where its gradient lies included."""
     return {
         "subject": subject.name,
         "facts": subject.facts,
         "rows": len(subject.positives),
         "items": subject.scores.shape[1],
         "p_positive": subject.p_positive,
-        "pools": found[0]["pools"],
-        "seed": chosen.seed,
-        "estimators": found,
+        "strata": where_it_lies(strata(subject), full_gradient(subject)),
     }
+
+
+def entry(
+    estimator: Estimator, subject: Subject, n: int, pools: int, seed: int = 0, inside: bool = True
+) -> dict[str, Any]:
+    """What a report says of one estimator with n negatives.
+
+    Args:
+        estimator: Estimator to measure.
+        subject: Rows, scores and batches.
+        n: Columns of a pool.
+        pools: Number of pools.
+        seed: Seed of the sampler.
+        inside: Whether rows are examined in batches that hold them, too, where the subject has such batches.
+    """
+    outside = measure(estimator, subject, n, pools, seed)
+    found = {**asdict(outside), "consistent": estimator.consistent}
+    if not inside or subject.inside is None:
+        return found
+    within: Measured | None = outside
+    if estimator.mask == "query":  # what is masked, and so what is estimated, is another thing in every batch
+        within = None
+    elif depends_on_row(estimator, subject):
+        within = measure(estimator, subject, n, pools, seed, inside=True)
+    kept = ("bias", "bias_error", "squared_bias", "spread", "head_mass", "strata")
+    of_rows = None if within is None else {key: value for key, value in asdict(within).items() if key in kept}
+    return {**found, "inside": of_rows}
 
 
 def sample_weights(**options: Any) -> dict[str, Any]:

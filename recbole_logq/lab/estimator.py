@@ -50,7 +50,10 @@ class Estimator:
         loss_options: Options of the loss.
         hits: Treatment of accidental hits; None for the loss's own.
         mask: What is masked, one of `MASKS`.
-        own: Whether the user's own other items are scored exactly, "history" for all that training knows; None for not.
+        own: The user's own other items that are scored exactly, "window" for those of the row's own window (two-tower:
+            of the user's other rows in the batch), "history" for all that training knows; None for none.
+        window_kept: Whether columns that the row's own window brought along stay among its negatives, at the weight of
+            draws: what implementations do that look at the row's own column alone.
         given: Options that the user set, against the recipe's.
         frequency_q: Whether to state the frequency of targets as Q whatever the pool is: a common mistake, on purpose.
     """
@@ -64,11 +67,12 @@ class Estimator:
     mask: str = "target"
     frequency_q: bool = False
     own: str | None = None
+    window_kept: bool = False
     given: frozenset[str] = frozenset()
 
     @classmethod
     def parse(cls, text: str) -> Estimator:
-        """``RECIPE`` or ``LOSS+SOURCE``, with ``:key=value`` for hits, mask, own, q and the source's options.
+        """``RECIPE`` or ``LOSS+SOURCE``, with ``:key=value`` for hits, mask, own, window, q and the source's options.
 
         Raises:
             RequestError: The name is unknown, or the estimator is not measured in scores.
@@ -102,13 +106,13 @@ class Estimator:
             return replace(self, mask=value)
         if key == "q" and value == "frequency":
             return replace(self, frequency_q=True)
-        if key == "own" and value in ("history", "none"):
+        if key == "own" and value in ("window", "history", "none"):
             return replace(self, own=None if value == "none" else value)
-        if key in {"hits", "mask", "own", "q"}:
-            allowed = {"hits": "masked or kept", "mask": ", ".join(MASKS), "own": "history or none", "q": "frequency"}[
-                key
-            ]
-            raise RequestError(f"{self.name}: {key}={value}: {allowed}")
+        if key == "window" and value == "kept":
+            return replace(self, window_kept=True)
+        if key in {"hits", "mask", "own", "q", "window"}:
+            allowed = {"hits": "masked or kept", "mask": ", ".join(MASKS), "q": "frequency", "window": "kept"}
+            raise RequestError(f"{self.name}: {key}={value}: {allowed.get(key, 'window, history or none')}")
         kinds = option_kinds(samplers, self.source).get(key, set()) if self.source in samplers else set()
         options = {**self.options, key: read_option(key, value, kinds)}
         return replace(self, options=options, given=self.given | {key})
@@ -133,8 +137,8 @@ class Estimator:
                 f"{self.name}: nothing is trained here, and a learned proposal would stay where it starts: write "
                 "corrected_logq+systematic:proposal=popularity"
             )
-        if self.own == "window":
-            raise RequestError(f"{self.name}: rows that are examined stand in no window; write {self.name}:own=history")
+        if self.window_kept and not sampler.from_batch:
+            raise RequestError(f"{self.name}: negatives {self.source} have no columns of a window; leave window out")
         if self.own and not loss.takes_certain:
             raise RequestError(f"{self.name}: loss {loss.name} has no place for own items; leave own out")
         if self.own and self.mask != "target":
@@ -169,4 +173,5 @@ class Estimator:
         """Whether its bias is meant to fall to 0 with the number of negatives."""
         loss = losses.get(self.loss)
         crossed = self.hits is not None and self.hits != loss.hits
-        return loss.needs_log_q and not crossed and not self.frequency_q and loss.name != "logq_uncorrected_positive"
+        wrong = crossed or self.frequency_q or self.window_kept
+        return loss.needs_log_q and not wrong and loss.name != "logq_uncorrected_positive"

@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from recbole_logq.lab.lab_report import HEAD, READING, bias_of, cells, heading
+from recbole_logq.lab.lab_report import (
+    LIES_HEAD,
+    READING,
+    READING_INSIDE,
+    READING_STRATA,
+    bias_of,
+    cells,
+    has_inside,
+    head_of,
+    heading,
+    lies_lines,
+    seen_table,
+)
 from recbole_logq.report.cells import Cell
 from recbole_logq.report.page import Figure, Figures, Section, Table, Text, page
 from recbole_logq.report.svg import Plot, Scale
@@ -16,27 +28,59 @@ Value = Callable[[dict[str, Any]], tuple[float | None, bool]]
 
 def lab_page(report: dict[str, Any]) -> str:
     """The table and its figures as HTML: bias and head mass against the number of negatives."""
-    estimators = report["estimators"]
-    lines = [_line(one) for one in estimators]
+    estimators, inside = report["estimators"], has_inside(report)
+    lines = [_line(one, inside) for one in estimators]
     names = dict.fromkeys(one["estimator"] for one in estimators)
     series = {name: number for number, name in enumerate(names)}
-    drawn = [
-        _figure("Relative bias of the gradient", estimators, series, bias_of),
-        _figure("Head mass", estimators, series, lambda one: (one["head_mass"], False), ideal=1.0),
-    ]
+    drawn = [_figure("Relative bias of the gradient", estimators, series, bias_of)]
+    if inside:
+        within = [
+            {**one["inside"], "estimator": one["estimator"], "n": one["n"]} for one in estimators if one["inside"]
+        ]
+        drawn.append(_figure("Relative bias, rows in the batch", within, series, bias_of))
+    drawn.append(_figure("Head mass", estimators, series, lambda one: (one["head_mass"], False), ideal=1.0))
     sections = [
         Section("Figures", [Figures([one for one in drawn if one], "Estimators to show", series)]),
-        Section("Table", [Text(text="A click on a heading sorts."), Table("Estimators", HEAD, lines)]),
+        Section("Table", [Text(text="A click on a heading sorts."), Table("Estimators", head_of(report), lines)]),
     ]
-    title = "Estimators of the full softmax"
-    return page(title, [Section(heading(report), [Text(text=READING)]), *sections])
+    if report.get("strata"):
+        sections.append(_strata(report))
+    title, reading = "Estimators of the full softmax", READING + (READING_INSIDE if inside else "")
+    return page(title, [Section(heading(report), [Text(text=reading)]), *sections])
 
 
-def _line(one: dict[str, Any]) -> list[Cell]:
-    fit = one["q_fit"]
+def _strata(report: dict[str, Any]) -> Section:
+    head, lines = seen_table(report)
+    return Section(
+        "Where the gradient lies",
+        [
+            Table(
+                "Parts of the catalogue", LIES_HEAD, [[_number(text) for text in line] for line in lies_lines(report)]
+            ),
+            Text(text=READING_STRATA),
+            Table("What each estimator sees", head, [[_number(text) for text in line] for line in lines]),
+        ],
+    )
+
+
+def _cells(lines: Sequence[Sequence[str]]) -> list[list[Cell]]:
+    return [[_number(text) for text in line] for line in lines]
+
+
+def _number(text: str) -> Cell:
+    """A cell that sorts by its number, where it is one."""
+    try:
+        return Cell(text, key=float(text.replace(",", "")))
+    except ValueError:
+        return Cell(text)
+
+
+def _line(one: dict[str, Any], inside: bool) -> list[Cell]:
+    fit, within = one["q_fit"], one.get("inside")
     ratios = [fit[0][0], fit[3][0]] if fit else [None, None]
-    keys = [None, one["n"], bias_of(one)[0], one["spread"], one["head_mass"], *ratios]
-    return [Cell(text, key=key) for text, key in zip(cells(one), keys, strict=True)]
+    in_batch = [bias_of(within)[0], within["spread"]] if within else [None, None]
+    keys = [None, one["n"], bias_of(one)[0], one["spread"], *(in_batch if inside else []), one["head_mass"], *ratios]
+    return [Cell(text, key=key) for text, key in zip(cells(one, inside), keys, strict=True)]
 
 
 def _figure(

@@ -16,14 +16,29 @@ READING = (
     "popular items, ideal 1.00. Q: how often the pools held items of the head / of the tail, relative to what their Q "
     "says, ideal 1.00."
 )
+READING_INSIDE = (
+    " In batch: the same for rows that are in the batch their pool is made of, with all of their own window, as in "
+    "training."
+)
+READING_STRATA = (
+    "mass: share of the softmax on negatives. squared: share of the squared negative gradient. Of an estimator: the "
+    "gradient that it has in each part on average, relative to the full softmax's, ideal 1.00; then the parts with "
+    "most of the squared bias, the positive counted as one."
+)
 
 
 def print_gradients(report: dict[str, Any]) -> None:
-    """Print the table of estimators."""
+    """Print where the gradient lies, and the tables of estimators."""
     screen = console(WIDTH)
     screen.print(cell(heading(report)))
-    screen.print(_table(HEAD, [cells(one) for one in report["estimators"]]))
-    screen.print(READING, style="dim", highlight=False)
+    if report.get("strata"):
+        screen.print(_table(LIES_HEAD, lies_lines(report), "Where the gradient lies"))
+    screen.print(_table(head_of(report), [cells(one, has_inside(report)) for one in report["estimators"]]))
+    screen.print(READING + (READING_INSIDE if has_inside(report) else ""), style="dim", highlight=False)
+    if report.get("strata"):
+        head, lines = seen_table(report)
+        screen.print(_table(head, lines, "What each estimator sees of it"))
+        screen.print(READING_STRATA, style="dim", highlight=False)
 
 
 def heading(report: dict[str, Any]) -> str:
@@ -36,6 +51,18 @@ def heading(report: dict[str, Any]) -> str:
 
 
 HEAD = ("estimator", "n", "bias", "std", "head mass", "Q head", "Q tail")
+IN_BATCH = ("bias in batch", "std in batch")
+LIES_HEAD = ("part of a row's catalogue", "items", "mass", "squared")
+
+
+def has_inside(report: dict[str, Any]) -> bool:
+    """Whether rows were examined in batches that hold them, too."""
+    return any("inside" in one for one in report["estimators"])
+
+
+def head_of(report: dict[str, Any]) -> tuple[str, ...]:
+    """Headings of the table of estimators."""
+    return (*HEAD[:4], *IN_BATCH, *HEAD[4:]) if has_inside(report) else HEAD
 
 
 def bias_of(one: dict[str, Any]) -> tuple[float, bool]:
@@ -45,20 +72,55 @@ def bias_of(one: dict[str, Any]) -> tuple[float, bool]:
     return ((2 * one["bias_error"]) ** 0.5 if is_bound else one["bias"]), is_bound
 
 
-def cells(one: dict[str, Any]) -> list[str]:
-    """A line of the table."""
+def _bias(one: dict[str, Any]) -> str:
     value, is_bound = bias_of(one)
-    bias = f"{'< ' if is_bound else ''}{value:.4f}"
-    fit, head = one["q_fit"], one["head_mass"]
+    return f"{'< ' if is_bound else ''}{value:.4f}"
+
+
+def cells(one: dict[str, Any], inside: bool = False) -> list[str]:
+    """A line of the table, with what holds for rows in the batch where that is asked for."""
+    fit, head, within = one["q_fit"], one["head_mass"], one.get("inside")
     held = [f"{fit[i][0]:.2f} ± {fit[i][1]:.2f}" for i in (0, 3)] if fit else ["-", "-"]
+    in_batch = ["-", "-"] if within is None else [_bias(within), f"{within['spread']:.3f}"]
     return [
         one["estimator"],
         f"{one['n']:,}",
-        bias,
+        _bias(one),
         f"{one['spread']:.3f}",
+        *(in_batch if inside else []),
         "-" if head is None else f"{head:.2f}",
         *held,
     ]
+
+
+def lies_lines(report: dict[str, Any]) -> list[list[str]]:
+    """Lines of the table of parts."""
+    return [
+        [part["name"], f"{part['items']:,.1f}", f"{part['mass']:.3f}", f"{part['squared']:.3f}"]
+        for part in report["strata"]
+    ]
+
+
+def seen_table(report: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Headings and lines of what each estimator sees of the parts, by rows in the batch where they were examined."""
+    names = [part["name"] for part in report["strata"] if part["items"]]
+    lines = []
+    for one in report["estimators"]:
+        looked = one.get("inside") or one
+        parts = {part["name"]: part for part in looked["strata"]}
+        seen = ["-" if parts[name]["seen"] is None else f"{parts[name]['seen']:.2f}" for name in names]
+        lines.append([one["estimator"], f"{one['n']:,}", *seen, _where_bias_lies(looked)])
+    return ["estimator", "n", *names, "squared bias lies in"], lines
+
+
+def _where_bias_lies(one: dict[str, Any]) -> str:
+    """The two parts that hold most of the squared bias, the positive among them."""
+    if bias_of(one)[1]:
+        return "-"
+    shares = {part["name"]: part["squared_bias"] / one["squared_bias"] for part in one["strata"]}
+    shares["positive"] = 1 - sum(shares.values())
+    largest = sorted(shares, key=lambda name: -shares[name])[:2]
+    return ", ".join(f"{name} {shares[name]:.2f}" for name in largest if shares[name] >= 0.005)
 
 
 def print_weights(report: dict[str, Any]) -> None:
@@ -90,6 +152,48 @@ def print_folding(report: dict[str, Any]) -> None:
     )
 
 
+def print_advice(report: dict[str, Any]) -> None:
+    """Print ways to train, the best first, and why."""
+    screen = console(WIDTH)
+    given = f"{report['memory_mb']:,.0f} MB and {report['minutes']:,.0f} minutes"
+    screen.print(cell(f"{report['encoder']}, {report['subject']}: {given}"))
+    screen.print(_table(ADVICE_HEAD, advice_lines(report)))
+    for line in report["reasons"]:
+        screen.print(cell(line))
+    for line in report["left_out"]:
+        screen.print(cell(f"Left out: {line}."))
+    best = report["advice"][0]
+    settings = " ".join(f"--{key}={value}" for key, value in best["settings"].items())
+    screen.print(cell(f"Train it: --model={report['encoder']}{best['recipe']} {settings}"))
+    screen.print(ADVICE_READING, style="dim", highlight=False)
+
+
+ADVICE_HEAD = ("recipe", "own items", "negatives", "batch", "bias", "std", "ms a step", "MB", "epochs", "score")
+ADVICE_READING = (
+    "bias, std: expected, of the gradient, relative to the full softmax's. ms a step: measured here. MB: an estimate. "
+    "epochs: in the time. score: expected share of the possible progress, a rule of thumb."
+)
+
+
+def advice_lines(report: dict[str, Any]) -> list[list[str]]:
+    """Lines of the table of ways to train."""
+    return [
+        [
+            one["recipe"],
+            one["own"] or "-",
+            f"{one['n']:,}",
+            f"{one['batch']:,}",
+            f"{one['bias']:.3f}",
+            f"{one['spread']:.3f}",
+            f"{one['step_ms']:,.1f}",
+            f"{one['memory_mb']:,.0f}",
+            f"{one['epochs']:,.1f}",
+            f"{one['score']:.3f}",
+        ]
+        for one in report["advice"]
+    ]
+
+
 def _table(head: Sequence[str], lines: Sequence[Sequence[str]], title: str | None = None) -> Any:
     from rich.table import Table
 
@@ -103,5 +207,18 @@ def _table(head: Sequence[str], lines: Sequence[Sequence[str]], title: str | Non
 
 def markdown(report: dict[str, Any]) -> str:
     """The table of estimators for documentation."""
-    rows = map(cells, report["estimators"])
-    return markdown_table(HEAD, [[f"`{name}`", *values] for name, *values in rows])
+    return _coded(head_of(report), [cells(one, has_inside(report)) for one in report["estimators"]])
+
+
+def markdown_lies(report: dict[str, Any]) -> str:
+    """The table of where the gradient lies, the same."""
+    return markdown_table(LIES_HEAD, lies_lines(report))
+
+
+def markdown_seen(report: dict[str, Any]) -> str:
+    """The table of what each estimator sees of it, the same."""
+    return _coded(*seen_table(report))
+
+
+def _coded(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    return markdown_table(head, [[f"`{name}`", *values] for name, *values in lines])

@@ -7,8 +7,9 @@ Gradients are those of a row's loss in its scores of the whole catalogue. Over R
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -16,12 +17,11 @@ from torch import Tensor
 from recbole_logq.errors import RequestError
 from recbole_logq.lab.estimator import Estimator
 from recbole_logq.lab.options import GROUPS
+from recbole_logq.lab.step_gradient import StepGradient
+from recbole_logq.lab.strata import HEAD_SHARE, head_items, strata, what_is_seen
 from recbole_logq.lab.subject import Subject
-from recbole_logq.losses.score_logsumexp import MASKED_SCORE
-from recbole_logq.models.step import losses_from_scores
-from recbole_logq.samplers import Exclusion, Pool, exclusion_of
+from recbole_logq.samplers import Pool, exclusion_of
 
-HEAD_SHARE = 0.01
 _WARM_UP = {"cross_batch": 8, "streaming": 500}
 """Batches that a source which remembers has seen before it is examined; training gives it many more."""
 
@@ -42,6 +42,7 @@ class Measured:
         q_fit: Fit of Q by popularity (head 1 %, next 9 %, next 40 %, tail): how often the pools really held the items,
             relative to what their Q says, and the standard error of it; empty where no Q is stated.
         pools: Number of pools.
+        strata: What the estimator sees of each part of the catalogue, as `what_is_seen` says.
     """
 
     estimator: str
@@ -53,9 +54,12 @@ class Measured:
     head_mass: float | None
     q_fit: list[tuple[float, float]]
     pools: int
+    strata: list[dict[str, Any]]
 
 
-def measure(estimator: Estimator, subject: Subject, n: int, pools: int = 64, seed: int = 0) -> Measured:
+def measure(
+    estimator: Estimator, subject: Subject, n: int, pools: int = 64, seed: int = 0, inside: bool = False
+) -> Measured:
     """Examine one estimator.
 
     Args:
@@ -64,60 +68,44 @@ def measure(estimator: Estimator, subject: Subject, n: int, pools: int = 64, see
         n: Columns of a pool.
         pools: Number of pools, at least two per group.
         seed: Seed of the sampler.
+        inside: Whether each row is in the batch that its pool is made of, with all of its own unit, as in training.
+            Sources that take nothing of the batch have the same law then, and own items are the same.
 
     Raises:
-        ValueError: ``pools`` is below two per group.
+        ValueError: ``pools`` is below two per group, or the subject's rows are in no batch.
         RequestError: The mask needs users, and the subject has none.
     """
     per_group = pools // GROUPS
     if per_group < 2:
         raise ValueError(f"pools={pools}: at least {2 * GROUPS}")
+    if inside and subject.inside is None:
+        raise ValueError(f"{subject.name}: its rows are in no batch")
     check_mask(estimator, subject)
-    loss = estimator.build_loss(subject.counts.n_items - 1)
-    sampler = estimator.build_sampler(subject.counts, n, seed)
-    excluded = exclusion_of(estimator.mask, subject.positives, subject.users, subject.history)
-    own = exclusion_of(estimator.own or "target", subject.positives, subject.users, subject.history)
-    not_own = None if own is None else ~_own_columns(own, subject)
-    hits = estimator.hits or loss.hits
-    full = full_gradient(subject, estimator.mask)
-    fit = _QFit(subject)
-    frequency = subject.counts.log_frequency()
-    stream = subject.batches(n)
+    at_work = StepGradient(estimator, subject, n, seed)
+    fit, stream = _QFit(subject), subject.batches(n)
     for _ in range(_WARM_UP.get(estimator.source, 0)):
-        batch = next(stream)
-        sampler.sample(batch.positives, n_units=batch.n_units)
-        sampler.after_step()
+        at_work.take_in(next(stream))
 
-    total, squares, group_biases = torch.zeros_like(full), torch.zeros(len(full), dtype=full.dtype), []
-    for _ in range(GROUPS):
-        group, group_squares = torch.zeros_like(full), torch.zeros_like(squares)
-        for _ in range(per_group):
-            batch = next(stream)
-            pool = sampler.sample(batch.positives, n_units=batch.n_units)
-            # The rows under examination are none of the batch's: no column is their own.
-            pool.origin = torch.full_like(pool.origin, -1)
+    def from_outside() -> Iterator[Tensor]:
+        for batch in stream:
+            gradient, pool = at_work.outside(batch)
             fit.add(pool)
-            if estimator.frequency_q:
-                pool = replace(pool, kind="draws", log_q=frequency[pool.ids], law=lambda ids: frequency[ids])
-            leaf = subject.scores.clone().requires_grad_()
-            values = losses_from_scores(
-                loss,
-                sampler,
-                pool,
-                leaf.gather(1, subject.positives.unsqueeze(1) - 1).squeeze(1),
-                leaf[:, pool.ids - 1],
-                pool.terms(
-                    subject.positives,
-                    excluded,
-                    hits,
-                    own=own,
-                    certain=None if not_own is None else leaf.masked_fill(not_own, MASKED_SCORE).logsumexp(dim=1),
-                ),
-            )
-            gradient = torch.autograd.grad(values.sum(), leaf)[0]
-            sampler.after_step()
+            yield gradient
+
+    def from_inside() -> Iterator[Tensor]:
+        assert subject.inside is not None
+        for batches, another in zip(subject.inside(), stream, strict=True):
+            yield at_work.inside(batches, another)
+
+    full = full_gradient(subject, estimator.mask)
+    gradients = from_inside() if inside and depends_on_row(estimator, subject) else from_outside()
+    total, squares, group_biases = torch.zeros_like(full), torch.zeros_like(full), []
+    for _ in range(GROUPS):
+        group, group_squares = torch.zeros_like(full), torch.zeros_like(full)
+        for _ in range(per_group):
+            gradient = next(gradients)
             group += gradient
-            group_squares += gradient.square().sum(dim=1)
+            group_squares.addcmul_(gradient, gradient)
         group_biases.append(_squared_bias(group, group_squares, full, per_group))
         total += group
         squares += group_squares
@@ -125,7 +113,7 @@ def measure(estimator: Estimator, subject: Subject, n: int, pools: int = 64, see
     norm = full.square().sum(dim=1).mean()
     used = GROUPS * per_group
     squared_bias = float(_squared_bias(total, squares, full, used) / norm)
-    variance = (squares - total.square().sum(dim=1) / used) / (used - 1)
+    variance = (squares - total.square() / used) / (used - 1)  # [rows, items]
     spread = torch.stack(group_biases) / norm
     return Measured(
         estimator=estimator.name,
@@ -133,11 +121,18 @@ def measure(estimator: Estimator, subject: Subject, n: int, pools: int = 64, see
         bias=math.sqrt(max(squared_bias, 0.0)),
         bias_error=float(spread.std() / GROUPS**0.5),
         squared_bias=squared_bias,
-        spread=float((variance.mean().clamp_min(0) / norm).sqrt()),
+        spread=float((variance.sum(dim=1).mean().clamp_min(0) / norm).sqrt()),
         head_mass=_head_mass(total / used, full, subject),
         q_fit=fit.result(),
         pools=used,
+        strata=what_is_seen(strata(subject), full, total / used, variance / used),
     )
+
+
+def depends_on_row(estimator: Estimator, subject: Subject) -> bool:
+    """Whether an estimator is another one for a row that its batch holds than for one that it does not."""
+    from_batch = estimator.build_sampler(subject.counts, 16, 0).from_batch
+    return from_batch or (estimator.own == "window" and subject.windows is None)
 
 
 def check_mask(estimator: Estimator, subject: Subject) -> None:
@@ -148,12 +143,6 @@ def check_mask(estimator: Estimator, subject: Subject) -> None:
     """
     if (estimator.mask != "target" or estimator.own) and (subject.users is None or subject.history is None):
         raise RequestError(f"{estimator.name}: {subject.name} has no users with a history; set --checkpoint=FILE")
-
-
-def _own_columns(own: Exclusion, subject: Subject) -> Tensor:
-    """Which items are a row's own, its positive not among them, bool ``[rows, items]``."""
-    held = own.columns(torch.arange(1, subject.scores.shape[1] + 1))[own.row_set]
-    return held.scatter(1, subject.positives.unsqueeze(1) - 1, False)
 
 
 def full_gradient(subject: Subject, mask: str = "target") -> Tensor:
@@ -168,14 +157,14 @@ def full_gradient(subject: Subject, mask: str = "target") -> Tensor:
 
 
 def _squared_bias(total: Tensor, squares: Tensor, full: Tensor, n: int) -> Tensor:
-    """Mean over rows of ``|mean - g|^2 - tr(Cov) / n``, from sums of gradients and of their squared norms."""
+    """Mean over rows of ``|mean - g|^2 - tr(Cov) / n``, from sums of gradients and of their squares."""
     mean = total / n
-    variance = (squares - n * mean.square().sum(dim=1)) / (n - 1)
-    return ((mean - full).square().sum(dim=1) - variance / n).mean()
+    variance = (squares - n * mean.square()) / (n - 1)
+    return ((mean - full).square() - variance / n).sum(dim=1).mean()
 
 
 def _head_mass(mean: Tensor, full: Tensor, subject: Subject) -> float | None:
-    head = subject.counts.counts[1:].argsort(descending=True)[: max(round(HEAD_SHARE * full.shape[1]), 1)]
+    head = head_items(subject)
     negative = torch.ones_like(full, dtype=torch.bool).scatter_(1, subject.positives.unsqueeze(1) - 1, False)[:, head]
     ideal = float((full[:, head] * negative).sum())
     return float((mean[:, head] * negative).sum()) / ideal if ideal > 0 else None

@@ -1,4 +1,4 @@
-"""What the laboratory's three questions take, with defaults and limits."""
+"""What the laboratory's questions take, with defaults and limits."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 
 from recbole_logq.allowed_values import Allowed
-from recbole_logq.flags import File, Flags, Folder, Number, NumberOrZero, Plugins, YesNo, whole
+from recbole_logq.flags import File, Flags, Folder, Name, Number, NumberOrZero, Plugins, YesNo, whole
 from recbole_logq.settings import read_number
 
 GROUPS = 8
@@ -62,4 +62,23 @@ class GradientOptions(_OfCheckpoint):
         1.0, description="exponent of its items' popularity"
     )
     stage: Literal["early", "mid", "converged"] = Field("mid", description="stage of training of its model")
+    inside: YesNo = Field(
+        True,
+        description="whether rows of a checkpoint are examined in batches that hold them too, as training has them",
+    )
+    show_progress: YesNo = Field(True, description="whether to draw a progress bar")
+
+
+class AdviceOptions(_OfCheckpoint):
+    """Options of advice."""
+
+    dataset: Name | None = Field(None, description="dataset to train on; its model is guessed from the data alone")
+    memory_mb: Annotated[float, BeforeValidator(read_number), Field(strict=True, gt=0, lt=1e9)] = Field(
+        2000.0, description="memory of a training step, in MB, above what the program itself takes"
+    )
+    minutes: Annotated[float, BeforeValidator(read_number), Field(strict=True, gt=0, lt=1e7)] = Field(
+        30.0, description="time of the training, in minutes of the processor that the command runs on"
+    )
+    rows: Number = Field(32, description="rows whose gradient is looked at")
+    pools: Annotated[_Whole, Field(ge=2 * GROUPS)] = Field(32, description="pools of each row")
     show_progress: YesNo = Field(True, description="whether to draw a progress bar")

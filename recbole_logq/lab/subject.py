@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from recbole_logq.probability import TargetCounts
-from recbole_logq.samplers import UserItems
+from recbole_logq.samplers import Exclusion, UserItems
 
 
 @dataclass(frozen=True)
@@ -18,10 +18,16 @@ class Batch:
     Args:
         positives: int64 ``[rows]``.
         n_units: Number of independent units that they come from.
+        users: int64 ``[rows]``, the user of each; None where nobody has a name.
+        windows: int64 ``[rows]``, the window that each comes from, from 0 up; None where every row is a unit by itself.
+        place: Index of the row under examination; None where the batch holds none.
     """
 
     positives: Tensor
     n_units: int
+    users: Tensor | None = None
+    windows: Tensor | None = None
+    place: int | None = None
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,9 @@ class Subject:
         batches: Endless batches that do not hold the rows under examination; called with the number of negatives.
         users: int64 ``[rows]``; None where nobody has a history.
         history: Training items by user.
+        inside: Endless steps, each with a batch for every row that holds that row; None where a row has no batch.
+        windows: The items of the window that each row comes from, its positive among them; None for rows that come
+            from none.
         facts: Further lines for the heading.
     """
 
@@ -46,6 +55,8 @@ class Subject:
     batches: Callable[[int], Iterator[Batch]]
     users: Tensor | None = None
     history: UserItems | None = None
+    inside: Callable[[], Iterator[list[Batch]]] | None = None
+    windows: Exclusion | None = None
     facts: dict[str, str] = field(default_factory=dict)
 
     @property

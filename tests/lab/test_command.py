@@ -37,7 +37,12 @@ def trained(tmp_path_factory: pytest.TempPathFactory, ml100k_cut: Path) -> dict[
 def test_a_trained_model_and_its_real_batches(
     in_tmp: Path, trained: dict[str, str], capsys: pytest.CaptureFixture[str], model: str
 ) -> None:
-    words = ["lab", f"--checkpoint={trained[model]}", "--estimators=CorrectedLogQ InBatch CorrectedLogQ:mask=history"]
+    estimators = "CorrectedLogQ CorrectedLogQ:own=window CorrectedLogQ:mask=history LogQ:mask=query:hits=masked BIR"
+    words = [
+        "lab",
+        f"--checkpoint={trained[model]}",
+        f"--estimators={estimators} corrected_logq+systematic:own=history",
+    ]
     words += [
         "--counts=[16,64]",
         "--rows=8",
@@ -51,11 +56,18 @@ def test_a_trained_model_and_its_real_batches(
     assert f"{model} on cut: 8 rows" in printed
     assert "CorrectedLogQ:mask=history" in printed
     report = json.loads((in_tmp / "lab.json").read_text())
-    assert len(report["estimators"]) == 6
+    assert len(report["estimators"]) == 12
+    expected = ["window", "history", "top 16", "head", "tail"][model.startswith("TwoTower") :]
+    assert [part["name"] for part in report["strata"]] == expected
+    by_name = {(one["estimator"], one["n"]): one for one in report["estimators"]}
+    shared, of_batch = by_name["corrected_logq+systematic:own=history", 16], by_name["CorrectedLogQ", 16]
+    assert shared["inside"]["bias"] == shared["bias"]  # nothing of it comes from the batch
+    assert of_batch["inside"]["bias"] != of_batch["bias"]
+    assert by_name["LogQ:mask=query:hits=masked", 64]["inside"] is None
     assert report["facts"]["training split"]
     page = (in_tmp / "lab.html").read_text()
-    assert page.count("<svg ") == 2
-    assert len(page) < 100_000
+    assert page.count("<svg ") == 3
+    assert len(page) < 120_000
     assert "src=" not in page.split("<body>")[0]
     assert "CorrectedLogQ:mask=history" in page
 
@@ -70,6 +82,34 @@ def test_rows_are_scored_as_the_model_scores_them(in_tmp: Path, trained: dict[st
     table = restored.parts[0].inter_feat
     pairs = set(zip(table["user_id"].tolist(), table["item_id"].tolist(), strict=True))
     assert set(zip(subject.users.tolist(), subject.positives.tolist(), strict=True)) <= pairs
+
+
+def test_windows_are_those_that_training_has(in_tmp: Path, trained: dict[str, str]) -> None:
+    """A row's query reads its window up to its target; its own items are that window's, the input before it too."""
+    restored = restore_own(trained["SASRecCorrectedLogQ"], state="WARNING")
+    subject = checkpoint_subject(restored, 20, seed=3)
+    network, data = restored.network, restored.parts[0]
+    windows = data.windows
+    place = torch.cat([torch.arange(at, at + n) for at, n in zip(windows.start, windows.size, strict=True)])
+    owner = torch.arange(windows.n_windows).repeat_interleave(windows.size)
+    place, owner = place[windows.is_target[place]], owner[windows.is_target[place]]
+    chosen = torch.randperm(len(place), generator=torch.Generator().manual_seed(3))[:20]
+    vectors = network.item_vectors(None)[1:].double()
+    for row, (at, window) in enumerate(zip(place[chosen], owner[chosen], strict=True)):
+        start, stop = windows.start[window], windows.start[window] + windows.size[window]
+        assert data.flat_items[at] == subject.positives[row]
+        history = data.flat_items[start - 1 : at]
+        padded = torch.zeros(1, network.max_seq_length, dtype=torch.int64)
+        padded[0, : len(history)] = history
+        query = network.queries({"item_id_list": padded, "item_length": torch.tensor([len(history)])})
+        torch.testing.assert_close(subject.scores[row], (query.double() @ vectors.T)[0], rtol=1e-4, atol=1e-5)
+        own = subject.windows.pair_item[subject.windows.pair_set == subject.windows.row_set[row]]
+        items = set(data.flat_items[start:stop][windows.is_target[start:stop]].tolist())
+        assert items <= set(own.tolist()) <= items | {int(data.flat_items[start - 1])}
+    for row, batch in enumerate(next(subject.inside())):
+        assert batch.positives[batch.place] == subject.positives[row]
+        assert batch.users[batch.place] == subject.users[row]
+        assert len(batch.windows.unique()) == batch.n_units == min(32, windows.n_windows)
 
 
 @pytest.mark.slow

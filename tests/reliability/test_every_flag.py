@@ -24,7 +24,7 @@ PLANNED = "sweeps/test_sweep_plan.py::test_files_options_and_models_are_merged"
 TABLE, PAGE = "reliability/test_bad_requests.py::test_one_line_says_what_is_wrong", "audits/test_audit_page.py"
 REFUSED = "reliability/test_every_flag.py::test_a_flag_that_would_change_nothing_is_refused"
 FORMATS = "data/source/test_formats.py"
-LAB, EXPORT = "lab/test_command.py", "serving/test_export.py"
+LAB, ADVISE, EXPORT = "lab/test_command.py", "lab/test_advise.py", "serving/test_export.py"
 
 FLAGS: dict[str, dict[str, str]] = {
     "run": {
@@ -121,6 +121,19 @@ FLAGS: dict[str, dict[str, str]] = {
         "folding": f"{LAB}::test_folding_as_a_command",
         "output": f"{LAB}::test_folding_as_a_command",
         "page": f"{LAB}::test_bad_requests",
+    },
+    "advise": {
+        "dataset": f"{ADVISE}::test_from_data_without_times",
+        "checkpoint": f"{ADVISE}::test_from_a_checkpoint",
+        "memory_mb": f"{ADVISE}::test_too_little_memory_for_anything",
+        "minutes": f"{ADVISE}::test_from_a_checkpoint",
+        "rows": "rows whose gradient is looked at, as of lab",
+        "pools": "pools of each row, as of lab",
+        "data_path": f"{ADVISE}::test_from_data_without_times",
+        "seed": "of rows, windows and pools, handed to the laboratory as it is",
+        "show_progress": "a bar over the ways to train",
+        "plugins": "test_plugins.py::test_a_checkpoint_names_plug_ins_and_runs_none",
+        "output": f"{ADVISE}::test_from_a_checkpoint",
     },
     "export": {
         "checkpoint": f"{RECOMMEND}::test_bad_requests",
