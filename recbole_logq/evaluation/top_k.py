@@ -246,7 +246,7 @@ def _best(scores: Tensor, k: int, found: TopK, directly: bool = False) -> int:
     Args:
         scores: Scores of all items.
         k: Number of items to find.
-        found: Where they are written.
+        found: Place for what is best.
         directly: Whether equal scores are everywhere, and not worth looking for another way.
 
     Returns:

@@ -86,9 +86,10 @@ def subject_of(
     units = Units.of(dataset.windows) if of_windows else _interactions(dataset)
     chosen = torch.randperm(len(units.targets), generator=torch.Generator().manual_seed(seed))[:rows]
     windows = _encoded(network, loader, units, chosen)[1] if of_windows else None
-    expected = dataset.windows.expected_units(network.n_items) if of_windows else (None, None)
-    scale = dataset.windows.length if of_windows else 1
-    counts = TargetCounts(network.target_counts.cpu(), *expected, None, scale)  # type: ignore[arg-type]
+    counts = TargetCounts(network.target_counts.cpu())
+    if of_windows:
+        expected, n_units = dataset.windows.expected_units(network.n_items)
+        counts = TargetCounts(counts.counts, expected, n_units, unit_scale=dataset.windows.length)
 
     def batches(_: int) -> Iterator[Batch]:
         # Positives only: nothing is encoded for a pool.

@@ -218,13 +218,13 @@ def _stacked(parts: list[_Part]) -> _Part:
             return values[0]
         return torch.cat([padded(value) if value.dim() == 2 else value for value in values])
 
-    stated = terms[0].negative_log_q is not None
+    stated = [one.negative_log_q.reshape(-1) for one in terms if one.negative_log_q is not None]
     return _Part(
         rows=torch.cat([part.rows for part in parts]),
         ids=torch.stack([padded(part.ids, 1) for part in parts]),
         terms=Terms(
             positive_log_q=joined([one.positive_log_q for one in terms]),
-            negative_log_q=torch.stack([padded(one.negative_log_q.reshape(-1)) for one in terms]) if stated else None,
+            negative_log_q=torch.stack([padded(one) for one in stated]) if stated else None,
             valid=torch.cat([padded(one.valid) for one in terms]),
             excluded_log_q=joined([one.excluded_log_q for one in terms]),
             log_n=joined([one.log_n for one in terms]),

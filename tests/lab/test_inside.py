@@ -101,8 +101,9 @@ def by_hand(name: str, subject: Subject, row: int, batch: Batch) -> Tensor:
         columns = sorted(set(from_others) - own - {positive})
         drawn = torch.zeros((), dtype=torch.float64)
         for item in columns:
-            q = subject.counts.log_unit_frequency()[item].exp().double()
-            drawn = drawn + scores[item - 1].exp() / (1 - (1 - q) ** (SIZE - 1))
+            holding = sum(item in WINDOWS[other] for other in range(len(WINDOWS)) if other != int(subject.users[row]))
+            without = math.comb(len(WINDOWS) - 1 - holding, SIZE - 1) / math.comb(len(WINDOWS) - 1, SIZE - 1)
+            drawn = drawn + scores[item - 1].exp() / (1 - without)
         loss = (1 + (drawn + certain) / scores[positive - 1].exp()).log()
     return torch.autograd.grad(loss, scores)[0] if loss.requires_grad else torch.zeros_like(scores)
 
