@@ -16,7 +16,6 @@ from recbole_logq.terminal import say
 SUMMARY = "files of yours (CSV, JSON, Parquet, sequences) to the files that RecBole reads"
 EXAMPLES = (
     "recbole-logq convert --input=ratings.csv --dataset=mine",
-    "recbole-logq convert --input=log.parquet --dataset=mine --user=visitor --item=product --keep.price=float",
     "recbole-logq convert --input=ml-32m.zip/ml-32m/ratings.csv --items=ml-32m.zip/ml-32m/movies.csv --dataset=ml-32m",
 )
 Column = Annotated[Text, Allowed("COLUMN")]
