@@ -49,7 +49,7 @@ MODEL = frozenset(
     {"loss", "loss_options", "negatives", "hits", "allow_crossed", "mask", "weight_field", "segment_field"}
     | {"similarity", "temperature", "temperature_mode", "temperature_end", "temperature_steps", "diagnostics"}
     | {"embedding_size", "gradient_cache", "pools", "kernel", "sparse_embeddings", "lr_schedule", "warmup_steps"}
-    | {"train_batch_tokens", "cuda_graph"}
+    | {"train_batch_tokens", "cuda_graph", "multi_positive"}
     | {"user_features", "item_features", "context_features", "use_item_id", "use_user_id", "id_dropout"}
     | {"mlp_sizes", "dropout", "user_tower", "max_history", "history_pooling"}
     | {"n_layers", "n_heads", "inner_size", "block", "norm", "feed_forward", "positions", "input_norm"}

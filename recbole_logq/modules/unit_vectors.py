@@ -25,16 +25,18 @@ class _UnitVectors(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, vectors: Tensor, length: float) -> Tensor:
         norm = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)  # [..., 1]
-        scale = length / norm.clamp_min(SHORTEST)  # [..., 1]
-        unit = vectors * scale  # [..., d]
+        divisor = norm.clamp_min(SHORTEST)  # [..., 1]
+        if length != 1.0:  # one small kernel less on an accelerator
+            divisor.div_(length)
+        unit = vectors / divisor  # [..., d]
         ctx.length = length
-        ctx.save_for_backward(unit, scale, norm)
+        ctx.save_for_backward(unit, divisor, norm)
         return unit
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
-        unit, scale, norm = ctx.saved_tensors
+        unit, divisor, norm = ctx.saved_tensors
         # What points along the vector changes its length alone, except where the length is not divided by.
         along = (unit * grad).sum(-1, keepdim=True).mul_(norm >= SHORTEST)  # [..., 1]
-        return torch.addcmul(grad, unit, along, value=-1 / ctx.length**2).mul_(scale), None
+        return torch.addcmul(grad, unit, along, value=-1 / ctx.length**2).div_(divisor), None

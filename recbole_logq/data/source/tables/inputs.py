@@ -58,7 +58,9 @@ def _in_archive(archive: Path, wanted: str | None, encoding: str | None) -> list
         with zipfile.ZipFile(archive) as opened:
             names = [entry.filename for entry in opened.infolist() if not entry.is_dir()]
     except (zipfile.BadZipFile, OSError) as error:
-        raise RequestError(f"{archive} cannot be unpacked (zip): {error}") from error
+        raise RequestError(
+            f"{archive} cannot be unpacked (zip): {error}; of a spreadsheet, save the table as CSV"
+        ) from error
     if _SPREADSHEET in names:
         raise RequestError(f"{archive} is a spreadsheet: save the table as CSV")
     names = [name for name in names if all(_is_data(part) for part in PurePosixPath(name).parts)]
