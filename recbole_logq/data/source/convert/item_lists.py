@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from recbole_logq.data.source.tables.cell_text import holds_lists, plain, texts
-from recbole_logq.data.source.tables.table import Table
+from recbole_logq.data.source.tables.table import Table, WrappedTable
 from recbole_logq.errors import RequestError
 
 POSITION = "\0position"
@@ -18,7 +18,7 @@ POSITION = "\0position"
 _BRACKETS = "[]() \t"
 
 
-class ItemLists:
+class ItemLists(WrappedTable):
     """A table whose rows have lists of items, one row an item.
 
     Lists of other columns that are as long as the items' go with them, item by item; what is no list is repeated.
@@ -34,18 +34,9 @@ class ItemLists:
     def __init__(
         self, table: Table, item: str, together: Sequence[str], place: str, separator: str | None = None
     ) -> None:
-        self.table, self.item, self.together, self.place = table, item, {item, *together}, place
+        super().__init__(table)
+        self.item, self.together, self.place = item, {item, *together}, place
         self.separator = separator
-
-    @property
-    def names(self) -> list[str]:
-        """Names of the table's columns."""
-        return self.table.names
-
-    @property
-    def notes(self) -> list[str]:
-        """Notes of the table."""
-        return self.table.notes
 
     def batches(self, columns: Sequence[str], n_rows: int) -> Iterator[dict[str, Any]]:
         """As :meth:`Table.batches`; rows are items.

@@ -13,7 +13,7 @@ import pyarrow as pa
 from recbole_logq.data.source.convert.conversion_report import Report
 from recbole_logq.data.source.convert.number_text import floats
 from recbole_logq.data.source.tables.cell_text import texts
-from recbole_logq.data.source.tables.table import Table
+from recbole_logq.data.source.tables.table import Table, WrappedTable
 from recbole_logq.errors import RequestError
 from recbole_logq.nearest import nearest
 
@@ -84,7 +84,7 @@ def conditions(wanted: str | Sequence[str] | None, names: Sequence[str]) -> list
     return found
 
 
-class Filtered:
+class Filtered(WrappedTable):
     """The rows of a table that fulfil all conditions; the others are counted by the first that they miss.
 
     Args:
@@ -95,17 +95,8 @@ class Filtered:
     """
 
     def __init__(self, table: Table, wanted: Sequence[Condition], report: Report, place: str) -> None:
-        self.table, self.wanted, self.report, self.place = table, wanted, report, place
-
-    @property
-    def names(self) -> list[str]:
-        """Names of the table's columns."""
-        return self.table.names
-
-    @property
-    def notes(self) -> list[str]:
-        """Notes of the table."""
-        return self.table.notes
+        super().__init__(table)
+        self.wanted, self.report, self.place = wanted, report, place
 
     def batches(self, columns: Sequence[str], n_rows: int) -> Iterator[dict[str, Any]]:
         """As :meth:`Table.batches`."""

@@ -7,31 +7,18 @@ from typing import Any
 
 import pyarrow as pa
 
-from recbole_logq.data.source.tables.table import Table
+from recbole_logq.data.source.tables.table import WrappedTable
 
 ROW_NUMBER = "\0row number"
 """Name of the column, which no file can have."""
 
 
-class Numbered:
+class Numbered(WrappedTable):
     """A table with one column more: the number of each row, from 1.
 
     Args:
         table: the table.
     """
-
-    def __init__(self, table: Table) -> None:
-        self.table = table
-
-    @property
-    def names(self) -> list[str]:
-        """Names of the table's columns."""
-        return self.table.names
-
-    @property
-    def notes(self) -> list[str]:
-        """Notes of the table."""
-        return self.table.notes
 
     def batches(self, columns: Sequence[str], n_rows: int) -> Iterator[dict[str, Any]]:
         """As :meth:`Table.batches`."""

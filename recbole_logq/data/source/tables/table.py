@@ -27,3 +27,24 @@ class Table(Protocol):
             RequestError: The file cannot be read to its end.
         """
         ...
+
+
+class WrappedTable:
+    """A table made of another one, whose names and notes it shares; its rows are those of ``batches``, in a subclass.
+
+    Args:
+        table: the other one.
+    """
+
+    def __init__(self, table: Table) -> None:
+        self.table = table
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the table's columns."""
+        return self.table.names
+
+    @property
+    def notes(self) -> list[str]:
+        """Notes of the table."""
+        return self.table.notes
