@@ -375,6 +375,16 @@ def test_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert "title      <- title (token, by what it holds)" in out
 
 
+def test_a_damaged_line_of_items_is_counted_once(tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_text("user,item,time\na,1,1\n")
+    lines = ['{"item": "1", "deep": {"a": 1}}', "damaged", '{"item": "2"}', '{"title": "no id"}']
+    (tmp_path / "items.jsonl").write_text("\n".join(lines))
+    _, report = atomic(tmp_path, tmp_path / "log.csv", items=tmp_path / "items.jsonl")
+    part = report.features[0]
+    assert part.dropped == {"lines that are no JSON objects": 1, "no item_id": 1}
+    assert part.read == part.written + sum(part.dropped.values()) == 4
+
+
 @pytest.mark.slow
 def test_from_an_archive_to_recommendations_with_titles(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -88,7 +88,7 @@ def feature_rows(
     ids = [text if text and text.strip() else None for text in texts(columns.pop(key), f"{key} of {source}")]
     first = {text: row for row, text in reversed(list(enumerate(ids))) if text is not None}
     rows = np.array(sorted(first.values()), dtype=np.int64)
-    report.read = len(ids)
+    report.read += len(ids)
     report.drop(f"no {target}", ids.count(None))
     report.drop(f"{target} has a line already, and the first one is kept", len(ids) - ids.count(None) - len(rows))
     if not len(rows):
@@ -116,6 +116,7 @@ def _read(table: Table, wanted: Sequence[str], keep: dict[str, str], report: Rep
     """Columns as Arrow arrays; what is nested deeper than a list is left out where nobody asked for it."""
     columns = list(wanted)
     while True:
+        report.read, report.dropped = 0, {}  # the table is read anew, and its damaged lines are counted anew
         parts: dict[str, list[Any]] = {name: [] for name in columns}
         try:
             for batch in table.batches(columns, ROWS_PER_BATCH):
