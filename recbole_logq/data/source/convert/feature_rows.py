@@ -82,7 +82,7 @@ def feature_rows(
         if table.names.count(name) > 1:
             raise RequestError(f"{source} has {table.names.count(name)} columns called {name}: rename them")
     if wrong := [kind for kind in keep.values() if kind not in KINDS]:
-        raise RequestError(f"{flag}_keep: {wrong[0]} is none of {', '.join(sorted(KINDS))}")
+        raise RequestError(f"{flag}_keep: {wrong[0]} is not a type; choose one of {', '.join(sorted(KINDS))}")
     names_kept = list(keep) or [name for name in table.names if name != key and table.names.count(name) == 1]
     columns = _read(table, [key, *(name for name in names_kept if name != key)], keep, report)
     ids = [text if text and text.strip() else None for text in texts(columns.pop(key), f"{key} of {source}")]

@@ -34,7 +34,7 @@ class JsonTable:
         bad_row: callback for lines that are no objects.
 
     Raises:
-        RequestError: The first line is none, or there is none.
+        RequestError: The file is empty, or its first line is not an object.
     """
 
     def __init__(self, content: Content, bad_row: BadRow) -> None:
