@@ -23,7 +23,7 @@ TEXT_SETTINGS = frozenset(
     | {"relation_kg_num_interval", "valid_metric", "segment_field", "weight_field", "NEG_PREFIX", "LIST_SUFFIX"}
     | {"USER_ID_FIELD", "ITEM_ID_FIELD", "RATING_FIELD", "TIME_FIELD", "LABEL_FIELD", "POSITION_FIELD"}
     | {"ITEM_LIST_LENGTH_FIELD", "HEAD_ENTITY_ID_FIELD", "TAIL_ENTITY_ID_FIELD", "RELATION_ID_FIELD"}
-    | {"ENTITY_ID_FIELD"}
+    | {"ENTITY_ID_FIELD", "mlflow_uri", "mlflow_experiment", "run_name", "country_iso_code"}
 )
 # Flags of commands that are text, likewise.
 _TEXT_FLAGS = frozenset(
