@@ -20,7 +20,7 @@ _PACKAGES = {
     "log_mlflow": ("mlflow", "mlflow"),
     "log_energy": ("codecarbon", "energy"),
 }
-_SQLITE = "sqlite:///"
+SQLITE = "sqlite:///"
 _SCHEMES = ("sqlite", "http", "https", "databricks", "postgresql", "mysql", "mssql")
 
 
@@ -49,9 +49,9 @@ def tracking_uri(uri: str | None) -> str:
         uri: Setting ``mlflow_uri``.
     """
     uri = uri or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_URI
-    if not uri.startswith(_SQLITE):
+    if not uri.startswith(SQLITE):
         return uri
-    return _SQLITE + str(Path(uri.removeprefix(_SQLITE)).absolute())
+    return SQLITE + str(Path(uri.removeprefix(SQLITE)).absolute())
 
 
 def local_uri(settings: Mapping[str, Any]) -> dict[str, str]:
@@ -63,7 +63,7 @@ def local_uri(settings: Mapping[str, Any]) -> dict[str, str]:
         settings: Settings of the user.
     """
     uri = tracking_uri(settings.get("mlflow_uri")) if settings.get("log_mlflow") else ""
-    return {"mlflow_uri": uri} if uri.startswith(_SQLITE) else {}
+    return {"mlflow_uri": uri} if uri.startswith(SQLITE) else {}
 
 
 def _check_uri(uri: str) -> None:
@@ -74,7 +74,7 @@ def _check_uri(uri: str) -> None:
             "mlflow_uri holds a user or a password, which would stand in every record: set the environment variable "
             "MLFLOW_TRACKING_URI, or MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
         )
-    if scheme not in _SCHEMES or (scheme == "sqlite" and not uri.removeprefix(_SQLITE).strip("/")):
+    if scheme not in _SCHEMES or (scheme == "sqlite" and not uri.removeprefix(SQLITE).strip("/")):
         raise RequestError(f"mlflow_uri={uri!r}: an address such as https://HOST or {DEFAULT_URI}")
 
 

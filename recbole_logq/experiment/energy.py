@@ -37,8 +37,11 @@ class EnergyMeter:
             self._tracker = OfflineEmissionsTracker(
                 country_iso_code=self._country or "USA",
                 tracking_mode=self._mode,
+                # Whatever the user's file for CodeCarbon says: nothing leaves the machine.
                 output_methods=[],
                 output_handlers=[],
+                emissions_endpoint=None,
+                electricitymaps_api_token="",
                 allow_multiple_runs=True,
                 log_level="critical",
                 **intensity,

@@ -7,10 +7,11 @@ import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from recbole_logq.errors import RequestError
-from recbole_logq.tracking_settings import tracking_uri
+from recbole_logq.tracking_settings import SQLITE, tracking_uri
 
 _PARAMETERS, _METRICS = 100, 1000
 """Numbers of each that one request may hold."""
@@ -30,9 +31,10 @@ def reach(config: Any) -> tuple[Any, str]:
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "15")
     from mlflow.tracking import MlflowClient
 
-    name = config["mlflow_experiment"]
+    name, uri = config["mlflow_experiment"], tracking_uri(config["mlflow_uri"])
+    _check_folder(uri)
     try:
-        client = MlflowClient(tracking_uri=tracking_uri(config["mlflow_uri"]))
+        client = MlflowClient(tracking_uri=uri)
         experiment = client.get_experiment_by_name(name)
         if experiment is None:
             try:
@@ -46,6 +48,17 @@ def reach(config: Any) -> tuple[Any, str]:
     if experiment.lifecycle_stage != "active":
         raise RequestError(f"mlflow_experiment={name!r} was deleted: restore it, or name another one")
     return client, str(experiment.experiment_id)
+
+
+def _check_folder(uri: str) -> None:
+    # MLflow would make the folders of a slip of the pen, and try for minutes where it cannot.
+    file = Path(uri.removeprefix(SQLITE))
+    if uri.startswith(SQLITE) and not (
+        file.parent.is_dir() and os.access(file if file.exists() else file.parent, os.W_OK)
+    ):
+        raise RequestError(
+            f"log_mlflow=true: {file} cannot be written; set mlflow_uri={SQLITE}FILE in an existing folder"
+        )
 
 
 class MlflowTracker:

@@ -166,7 +166,7 @@ class Trainer(RecBoleTrainer):
         # Of all processes together: a budget ends for all of them at once.
         spent = torch.tensor(process_time() - cpu, dtype=torch.float64, device=self.device)
         self.train_cpu_seconds += float(sum_over_ranks(spent))
-        self.positives += getattr(train_data, "n_positives", len(train_data.dataset))
+        self.positives += _n_positives(train_data)
         self.train_loss_dict[epoch] = sum(loss) if isinstance(loss, tuple) else loss
         if verbose:
             self.logger.info(self._generate_train_loss_output(epoch, start, end, loss))
@@ -373,6 +373,13 @@ def _same_run(one: dict[str, Any], other: dict[str, Any]) -> bool:
     first, second = one["config"], other["config"]
     keys = (first.keys() | second.keys()) - CHANGEABLE  # a setting that came between the two has its default, None
     return one["fingerprint"] == other["fingerprint"] and all(first.get(key) == second.get(key) for key in keys)
+
+
+def _n_positives(train_data: Any) -> int:
+    if hasattr(train_data, "n_positives"):
+        return int(train_data.n_positives)
+    # RecBole's loader for knowledge graphs is made of two, and has no dataset itself.
+    return len(getattr(train_data, "general_dataloader", train_data).dataset)
 
 
 def _generators(train_data: Any) -> list[torch.Generator]:

@@ -215,7 +215,7 @@ def test_no_secret_is_sent() -> None:
         ({"mlflow_uri": "http://host?token=1"}, "mlflow_uri holds a user or a password"),
         ({"mlflow_uri": "folder/runs"}, "mlflow_uri='folder/runs': an address such as"),
         ({"mlflow_uri": "sqlite:///"}, "mlflow_uri='sqlite:///': an address such as"),
-        ({"mlflow_uri": "sqlite:///no/such/folder/x.db"}, "log_mlflow=true: MLflow cannot be reached"),
+        ({"mlflow_uri": "sqlite:///no/such/folder/x.db"}, "x.db cannot be written; set mlflow_uri=sqlite:///FILE"),
         ({"mlflow_uri": "http://127.0.0.1:9"}, "log_mlflow=true: MLflow cannot be reached"),
         ({"log_mlflow": False, "mlflow_uri": "sqlite:///x.db"}, "nothing is sent to MLflow"),
         ({"log_mlflow": False, "mlflow_experiment": "x"}, "nothing is sent to MLflow"),

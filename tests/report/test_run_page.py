@@ -81,10 +81,10 @@ def test_a_single_epoch_has_its_points(result: dict[str, Any]) -> None:
 
 def test_from_the_command_line_and_resumed(in_tmp: Path, ml100k_cut: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--model=TwoTowerCorrectedLogQ", "--dataset=cut", f"--data_path={ml100k_cut}", "--show_progress=false"]
-    words += ["--train_batch_size=64", "--page=run.html", "--output=run.json"]
-    assert main([*words, "--epochs=2"]) == 0
+    words += ["--train_batch_size=64", "--output=run.json"]
+    assert main([*words, "--epochs=2", "--page=run.html"]) == 0
     (last,) = (in_tmp / "saved").glob("*-last.pth")
-    assert main([*words, "--epochs=3", f"--resume={last}"]) == 0  # an earlier page is written over
+    assert main([*words, "--epochs=3", "--page=run.html", f"--resume={last}"]) == 0  # an earlier page is written over
     history = json.loads((in_tmp / "run.json").read_text(encoding="utf-8"))["history"]
     assert [epoch["epoch"] for epoch in history] == [0, 1, 2]
     assert len({epoch["steps"] for epoch in history}) == 1
