@@ -30,6 +30,7 @@ from typing import Any
 from recommend_start import ROOT, revision, started
 
 from recbole_logq.experiment.machine_facts import versions
+from recbole_logq.markup import markdown_table
 
 RESULT = Path(__file__).parent / "results" / "start_up.json"
 MODULE = ["-m", "recbole_logq"]
@@ -169,15 +170,15 @@ def table(path: Path = RESULT) -> str:
     if not path.is_file():
         return "Not measured yet."
     content = json.loads(path.read_text(encoding="utf-8"))
-    lines = ["| process | measured | before | now | load |", "|---|---|---|---|---|"]
+    rows = []
     for group in (group for group in JOBS if group in content):
-        one = content[group]
-        load = f"{one['load_before']} - {one['load_after']}"
-        for job, of in one["median"].items():
+        measured = content[group]
+        load = f"{measured['load_before']} - {measured['load_after']}"
+        for job, medians in measured["median"].items():
             for key, unit in UNITS.items() if group == "compare" else [("cpu_seconds", "CPU s")]:
-                cells = [f"{of[who][key]:.2f}" if who in of else "" for who in ("before", "now")]
-                lines.append(f"| {job} | {unit} | {' | '.join(cells)} | {load} |")
-    return "\n".join(lines)
+                cells = [f"{medians[state][key]:.2f}" if state in medians else "" for state in ("before", "now")]
+                rows.append([job, unit, *cells, load])
+    return markdown_table(["process", "measured", "before", "now", "load"], rows)
 
 
 if __name__ == "__main__":

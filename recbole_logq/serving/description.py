@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from recbole_logq.modules.scorer import Scorer
 from recbole_logq.serving.moments import Moments
 from recbole_logq.serving.plain import MAX_LENGTH, Large, Name, Plain, Tokens, Width
-from recbole_logq.settings import Block, FeedForward, Norm, Positions, Similarity, TemperatureMode
+from recbole_logq.setting_types import Block, FeedForward, Norm, Positions, Similarity, TemperatureMode
 
 MAX_HISTORY = 1 << 20
 MAX_LAYERS = 1 << 10
