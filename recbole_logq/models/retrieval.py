@@ -31,6 +31,7 @@ from recbole_logq.models.unread import check_unread
 from recbole_logq.modules.packing import DIGIT
 from recbole_logq.modules.query import Request, SequenceQuery, TwoTowerQuery
 from recbole_logq.modules.scorer import Scorer
+from recbole_logq.modules.text_items import TextItems
 from recbole_logq.probability import SegmentFrequency, TargetCounts
 from recbole_logq.ranks import gather_rows, rank, world_size
 from recbole_logq.samplers import (
@@ -148,12 +149,16 @@ class RetrievalMixin(nn.Module):
         """Vectors ``[rows, d]`` of items without an id, prepared for the scorer.
 
         Args:
-            columns: Values of ``item_features``, in that order, as the dataset has them; ``read_new_items`` gives them.
+            columns: Values of ``item_features`` and ``item_text``, in that order, as the dataset has them; ``read_new_items`` gives them.
 
         Raises:
             RequestError: The model has no features of items.
         """
         raise NotImplementedError
+
+    def text_items(self) -> TextItems | None:
+        """What makes vectors of items of which texts alone are known; None for a model that reads none."""
+        return None
 
     @property
     def query_columns(self) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from recbole_logq.data.dataset.event_times import ASKED, TIMES
+from recbole_logq.data.dataset.feature_columns import text_hasher, texts_of
 from recbole_logq.data.dataset.histories import HISTORY
 from recbole_logq.errors import WorkError
 from recbole_logq.serving.context import some_contexts
@@ -72,11 +73,50 @@ def check_encoder(retriever: Retriever, network: Any, data: Any) -> float:
                 row[: min(len(one), length) + 1] = torch.cat((one.new_full((1,), torch.nan), one))[-length - 1 :]
             columns[TIMES] = times
         columns |= {} if asked is None else {ASKED: asked}
-    expected = network.queries({**columns, **context})
-    difference = float((found - expected).abs().max() / expected.abs().max().clamp_min(1e-30))
+    pairs = [(found, network.queries({**columns, **context}))]
+    if retriever.texts.names:
+        pairs.append(_visitors_with_texts(retriever, network, data, columns, context, given))
+    if network.item_text:
+        texts = _some_texts(data, "item_text", network.item_text)
+        bags = [text_hasher(data.config)([text[name] for text in texts]) for name in network.item_text]
+        pairs.append((retriever.item_vectors(texts), network.text_items()(bags)))
+    difference = max(
+        float((own - expected).abs().max() / expected.abs().max().clamp_min(1e-30)) for own, expected in pairs
+    )
     if not difference <= TOLERANCE:
         raise WorkError(f"the exported encoder differs from the model by {difference:.1e}, more than {TOLERANCE}")
     return difference
+
+
+def _visitors_with_texts(
+    retriever: Retriever,
+    network: Any,
+    data: Any,
+    columns: dict[str, torch.Tensor],
+    context: dict[str, torch.Tensor],
+    given: list[Any] | None,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Queries of the folder and of the model, of visitors who had nothing and of whom texts are known."""
+    texts = _some_texts(data, "user_text", retriever.texts.names)
+    n_rows = len(texts)
+    asked = columns.get(ASKED)
+    at = None if asked is None else asked[:1].expand(n_rows)
+    found = retriever.queries(
+        texts=texts, contexts=given and [given[0]] * n_rows, at=None if at is None else at.tolist()
+    )
+    rows = {name: torch.zeros_like(values[:1]).expand(n_rows, *values.shape[1:]) for name, values in columns.items()}
+    rows |= {name: values[:1].expand(n_rows) for name, values in context.items()}
+    rows |= {} if at is None else {ASKED: at}
+    hasher = text_hasher(data.config)
+    bags = [hasher([text[name] for text in texts]) for name in retriever.texts.names]
+    return found, network.query_encoder()(network.request(rows)._replace(texts=bags))
+
+
+def _some_texts(data: Any, key: str, names: list[str]) -> list[dict[str, str]]:
+    """Texts of rows that have some, as a visitor or a new item has them."""
+    columns = [texts_of(data, key, name) for name in names]
+    rows = [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True) if any(row)]
+    return rows[:N_CHECKED]
 
 
 def _some_moments(
