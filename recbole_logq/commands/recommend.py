@@ -62,7 +62,8 @@ def execute(options: dict[str, Any]) -> None:
     if len(ways) != 1:
         asked = " and ".join(f"--{key}" for key in ways) or "none"
         raise RequestError(
-            f"recommend takes one of --users=a,b, --history=item1,item2, --text=COLUMN=TEXT and --input=FILE, found {asked}"
+            "recommend takes one of --users=a,b, --history=item1,item2, --text=COLUMN=TEXT and --input=FILE, "
+            f"found {asked}"
         )
     if flags.input is None:
         _refuse_file_flags(flags)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from recbole_logq.data.dataset.event_times import needs_times, unit_of
+from recbole_logq.data.dataset.second_histories import holds_several, second_names
 from recbole_logq.errors import RequestError
 from recbole_logq.modules.fields import EntityFields, TokenField
 from recbole_logq.modules.query import SequenceQuery
@@ -21,13 +23,14 @@ _OF_A_SEQUENCE = ("n_layers", "n_heads", "inner_size", "block", "norm", "feed_fo
 _OF_TIMES = ("time", "request_time", "time_buckets")
 
 
-def describe(network: Any, config: Any, data: Any) -> Description:
+def describe(network: Any, config: Any, data: Any, kept: Mapping[str, int] | None = None) -> Description:
     """What computes the queries of a model.
 
     Args:
         network: The model.
         config: Its settings.
         data: The training part, which has the context.
+        kept: Tokens that the folder has of each second history.
 
     Raises:
         RequestError: The model has a size beyond what a folder may have, or a column of the context or a text is called
@@ -49,6 +52,7 @@ def describe(network: Any, config: Any, data: Any) -> Description:
                 "max_history": int(config["max_history"] or config["MAX_ITEM_LIST_LENGTH"]),
                 "pooling": config["history_pooling"],
                 "user_fields": [] if query.user_fields is None else _user_fields(query.user_fields),
+                "second": _second(config, kept or {}),
                 **{key: config[key] for key in _OF_TIMES},
             }
         else:
@@ -61,6 +65,18 @@ def describe(network: Any, config: Any, data: Any) -> Description:
         raise RequestError(f"{config['model']} cannot be exported, its encoder's {first_problem(error)}") from error
 
 
+def _second(config: Any, kept: Mapping[str, int]) -> list[dict[str, Any]]:
+    described: list[dict[str, Any]] = []
+    for name in second_names(config):
+        if name in COLUMNS:
+            raise RequestError(f"second_histories: {name} is what `recommend` calls a column of its own; rename it")
+        several = holds_several(config, name)
+        described.append(
+            {"name": name, "buckets": config["text_buckets"], "several": several, "kept": kept.get(name, 0)}
+        )
+    return described
+
+
 def describe_items(network: Any, config: Any) -> ItemTextDescription | None:
     """What makes vectors of items of which texts alone are known; None for a model that reads none.
 
@@ -69,9 +85,12 @@ def describe_items(network: Any, config: Any) -> ItemTextDescription | None:
     """
     if not network.item_text:
         return None
-    widths = config["mlp_sizes"] if "mlp_sizes" in config else []
     texts = _texts("item_text", network.item_text, config)
-    values = {"size": config["embedding_size"], "mlp_sizes": list(widths or []), "cosine": network.scorer.cosine}
+    values = {
+        "size": config["embedding_size"],
+        "mlp_sizes": list(config["mlp_sizes"] or []),
+        "cosine": network.scorer.cosine,
+    }
     return ItemTextDescription.model_validate({**values, "texts": texts})
 
 

@@ -81,6 +81,18 @@ class UserText(TextColumn):
     width: Length | None
 
 
+class SecondColumn(Plain):
+    """A second history: what else users did, as hashed tokens.
+
+    ``several`` tokens may be one event, between blanks; ``kept`` are those of all users of the folder.
+    """
+
+    name: Name
+    buckets: Annotated[int, Field(ge=1, le=(1 << 31) - 2)]
+    several: bool
+    kept: Annotated[int, Field(ge=0, le=1 << 53)]
+
+
 Texts = Annotated[list[TextColumn], Field(min_length=1, max_length=100)]
 
 
@@ -133,6 +145,11 @@ class _Encoder(Plain):
     @property
     def text_columns(self) -> list[UserText]:
         """What is read of users as texts."""
+        return []
+
+    @property
+    def second_columns(self) -> list[SecondColumn]:
+        """What is read of a user beside what they had."""
         return []
 
     @property
@@ -208,6 +225,13 @@ class HistoryDescription(_WithTower):
     time: Time = "none"
     request_time: RequestTime = "unknown"
     time_buckets: TimeBuckets = 64
+    # What folders from before there were second histories do not have.
+    second: Annotated[list[SecondColumn], Field(max_length=100)] = []
+
+    @property
+    def second_columns(self) -> list[SecondColumn]:
+        """See :attr:`_Encoder.second_columns`."""
+        return self.second
 
     @property
     def moments(self) -> Moments:
@@ -220,6 +244,7 @@ class HistoryDescription(_WithTower):
     def _can_be_asked(self) -> Self:
         if self.time_context and self.request_time == "unknown":
             raise ValueError("an hour of requests whose time is not known")
+        _check_once([column.name for column in self.second])
         if any(text.width is None for text in self.texts):
             raise ValueError("texts of users that are not kept")
         return self

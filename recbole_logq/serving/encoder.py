@@ -42,6 +42,8 @@ def plainly(query: nn.Module) -> nn.Module:
     """The same without dropout, and with a table for ids with features: once a model is trained, theirs are fixed."""
     own = {id(tensor): tensor for tensor in chain(query.parameters(), query.buffers())}
     query = copy.deepcopy(query, own)  # tensors are shared with the model
+    if isinstance(query, TwoTowerQuery):
+        query.age = None  # an input of training alone
     for parent in list(query.modules()):
         for name, child in list(parent.named_children()):
             if isinstance(child, FeatureEmbedding):
@@ -134,7 +136,10 @@ def _made(description: Description, n_users: int, n_items: int) -> Query:
     histories = HistoryTower(size, description.mlp_sizes, attention_length=length, times=_history_times(description))
     fields = _user_fields(description.user_fields, n_users, size) if description.user_fields else None
     items = nn.Embedding(n_items, size, padding_idx=0)
-    return TwoTowerQuery(histories, scorer, items, fields, context, when, texts)
+    second = None
+    if description.second:
+        second = Fields(token_field(column.buckets + 1, size) for column in description.second)
+    return TwoTowerQuery(histories, scorer, items, fields, context, when, texts, second)
 
 
 def _user_texts(texts: list[describes.UserText], n_users: int, size: int) -> Fields | None:

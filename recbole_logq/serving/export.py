@@ -27,6 +27,7 @@ from recbole_logq.serving.index import APPROXIMATE, check_index
 from recbole_logq.serving.index_quality import compare_with_exact
 from recbole_logq.serving.item_encoder import write_text_items
 from recbole_logq.serving.retriever import Retriever
+from recbole_logq.serving.second import second_tensors
 from recbole_logq.serving.tensors import write_tensors
 from recbole_logq.serving.vectors import write_vectors
 
@@ -73,10 +74,11 @@ def export(
     check_history(history)
     files.check_target(folder, overwrite)
     compat.apply()
+    from recbole_logq.data.dataset.histories import max_history
     from recbole_logq.data.dataset.protocol import protocol_of
     from recbole_logq.experiment.machine_facts import versions
     from recbole_logq.experiment.restore import open_checkpoint
-    from recbole_logq.serving.dataset_tables import user_histories
+    from recbole_logq.serving.dataset_tables import user_histories, user_second_histories
     from recbole_logq.serving.titles import titles_of
 
     stored = open_checkpoint(str(file), plugins)
@@ -88,7 +90,9 @@ def export(
     users = [str(token) for token in data.field2id_token[data.uid_field][1:]]
     items = [str(token) for token in data.field2id_token[data.iid_field][1:]]
     titles = titles_of(config, items, item_title_field)
-    described = describe(network, config, data)
+    length = max_history(config) if network.second_columns else 0
+    second = user_second_histories(restored.parts, history, length) if length else {}
+    described = describe(network, config, data, {name: len(buckets) for name, (_, buckets) in second.items()})
     described_items, items_of_texts = describe_items(network, config), network.text_items()
     columns = [{"name": column.name, "type": column.type} for column in described.context_columns]
     known = user_histories(restored.parts, history)
@@ -131,6 +135,8 @@ def export(
         if tokens := tokens_of(data, columns):
             write_context(scratch / files.CONTEXT, tokens)
         write_encoder(network.query_encoder(), scratch / files.ENCODER)
+        if second:
+            write_tensors(scratch / files.SECOND, second_tensors(second))
         if items_of_texts is not None:
             write_text_items(items_of_texts, scratch / files.ITEM_ENCODER)
         settings = json.dumps(_finite(state["config"]), indent=1, default=str, allow_nan=False)

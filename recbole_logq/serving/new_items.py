@@ -64,7 +64,9 @@ def read_texts_of_items(file: Path, columns: Sequence[str]) -> tuple[list[str], 
     for name in (ITEM, *columns):
         if (count := table.names.count(name)) != 1:
             have = f"{count} columns called {name}: rename them" if count else f"no column {name!r}"
-            raise RequestError(f"{file} has {have}" + ("" if count else f": found {', '.join(table.names) or 'nothing'}"))
+            raise RequestError(
+                f"{file} has {have}" + ("" if count else f": found {', '.join(table.names) or 'nothing'}")
+            )
     items: list[str] = []
     rows: list[Texts] = []
     for batch in table.batches([ITEM, *columns], 4096):

@@ -87,8 +87,9 @@ def recommend_file(
         retriever: Retriever that recommends.
         source: Delimited text, JSON Lines or Parquet with a column ``user``; with a column ``history`` (items between
             commas, or a list) the rows are visitors, and ``user`` is what they are called. What the model reads of a
-            request's context has columns of its own, and so have texts: a file with them has visitors. For a model that reads times, visitors have ``times``, one
-            for each item, and for one that knows when it is asked there may be ``time``.
+            request's context has columns of its own, and so have texts: a file with them has visitors. For a model that
+            reads times, visitors have ``times``, one for each item, and for one that knows when it is asked there may
+            be ``time``.
         target: CSV or Parquet, one row per recommendation: ``user``, ``rank``, ``item``, ``score`` and, if known,
             ``title``. It appears when it is complete.
         k: Items a row.

@@ -27,6 +27,7 @@ from recbole_logq.serving.item_encoder import ItemEncoder
 from recbole_logq.serving.manifest import Manifest
 from recbole_logq.serving.new_items import WithNewItems
 from recbole_logq.serving.recommendations import Recommendations
+from recbole_logq.serving.second import Second, SecondHistories, read_second
 from recbole_logq.serving.tensors import read_tensors
 from recbole_logq.serving.texts import Texts, UserTexts, columns_of_texts
 from recbole_logq.serving.vectors import LARGEST, in_range, read_vectors
@@ -46,6 +47,7 @@ class _Rows(NamedTuple):
         times: Time of each item, float64; None for a model that reads none.
         asked: Time of each row's request, float64 ``[rows]``; None for a model that does not know.
         texts: Bags of texts of visitors, int64 ``[rows, longest]`` each; none for users.
+        second: Buckets of second histories, int64 ``[rows, length]`` each.
     """
 
     offsets: Tensor
@@ -55,6 +57,7 @@ class _Rows(NamedTuple):
     times: Tensor | None
     asked: Tensor | None
     texts: list[Tensor]
+    second: list[Tensor]
 
 
 class Retriever:
@@ -69,6 +72,7 @@ class Retriever:
         context: Columns of a request that the model reads beside user and history.
         moments: What it reads of times.
         texts: What it reads of users as texts.
+        second: What it reads of users beside what they had.
         index: Index that is searched.
     """
 
@@ -83,10 +87,12 @@ class Retriever:
         encoder: Encoder,
         index: Index,
         item_encoder: ItemEncoder | None = None,
+        second: Sequence[tuple[Tensor, Tensor]] = (),
     ) -> None:
         self.manifest, self.described = manifest.model_dump(), manifest.encoder
         self.catalogue, self.items, self.encoder, self.index = catalogue, items, encoder, index
         self.context, self.texts = context, UserTexts(manifest.encoder.text_columns)
+        self.second = SecondHistories(self.described.second_columns, second, self.described.items_seen or 0)
         self._item_encoder, self._n_known = item_encoder, len(catalogue)
         self.users, self._times, self.moments = users[0], times, manifest.encoder.moments
         self._offsets, self._history = torch.from_numpy(users[1]), torch.from_numpy(users[2])
@@ -131,6 +137,9 @@ class Retriever:
         sizes = {column.name: column.n_tokens - 1 for column in described.context_columns if column.type == "token"}
         context = ContextColumns(columns, read_context(folder / files.CONTEXT, sizes) if sizes else {})
         encoder = Encoder(described, folder / files.ENCODER, data.users, data.items)
+        second = (
+            read_second(folder / files.SECOND, seconds, data.users) if (seconds := described.second_columns) else []
+        )
         item_encoder = None
         if manifest.item_texts is not None:
             item_encoder = ItemEncoder(manifest.item_texts, folder / files.ITEM_ENCODER)
@@ -144,7 +153,7 @@ class Retriever:
             if options.keys() != {*kind.build_options, *kind.search_options}:
                 raise RequestError(f"{folder / files.MANIFEST} is damaged: index.options; export again")
             searched = kind.load(items, folder / files.INDEX, **{**options, **given})
-        return cls(manifest, catalogue, items, users, times, context, encoder, searched, item_encoder)
+        return cls(manifest, catalogue, items, users, times, context, encoder, searched, item_encoder, second)
 
     def recommend(
         self,
@@ -157,6 +166,7 @@ class Retriever:
         times: Sequence[Sequence[Any]] | None = None,
         at: Any = None,
         texts: Sequence[Texts] | None = None,
+        second: Sequence[Second] | None = None,
     ) -> Recommendations:
         """The best items of users who are known, or of visitors who are known by what they had.
 
@@ -173,13 +183,15 @@ class Retriever:
                 list. Default: now.
             texts: Texts of visitors, beside histories or alone, for a model that reads texts of users: a text by column
                 of :attr:`texts`, one mapping a row.
+            second: What visitors did beside, for a model that reads second histories: tokens by name, the latest last,
+                one mapping a row. Default: nothing.
 
         Raises:
             RequestError: A user or an item is unknown, k is out of range, a context or a time is missing or makes no
                 sense, or the model cannot encode such rows.
         """
         self.check_k(k)
-        rows = self._rows(users, histories, contexts, times, at, texts)
+        rows = self._rows(users, histories, contexts, times, at, texts, second)
         offsets, items = rows.offsets, rows.items
         index = self._exactly() if exact else self.index
         n_rows = len(offsets) - 1
@@ -203,9 +215,10 @@ class Retriever:
         times: Sequence[Sequence[Any]] | None = None,
         at: Any = None,
         texts: Sequence[Texts] | None = None,
+        second: Sequence[Second] | None = None,
     ) -> Tensor:
         """Query vectors, float32 ``[rows, d]``, for a search of your own; arguments as for :meth:`recommend`."""
-        rows = self._rows(users, histories, contexts, times, at, texts)
+        rows = self._rows(users, histories, contexts, times, at, texts, second)
         n_rows = len(rows.ids)
         parts = [self._encoded(first, min(first + ROWS, n_rows), rows) for first in range(0, n_rows, ROWS)]
         return torch.cat(parts) if parts else torch.empty(0, self.items.shape[1])
@@ -324,7 +337,9 @@ class Retriever:
     @cached_property
     def _item_ids(self) -> dict[str, int]:
         # Those of the folder: items that were added have no vector in a history.
-        return {token: place for place, token in enumerate(self.catalogue["item"][: self._n_known].to_pylist(), start=1)}
+        return {
+            token: place for place, token in enumerate(self.catalogue["item"][: self._n_known].to_pylist(), start=1)
+        }
 
     def _exactly(self) -> Index:
         self._exact = self._exact or ExactIndex(self.items)
@@ -338,11 +353,14 @@ class Retriever:
         times: Sequence[Sequence[Any]] | None,
         at: Any,
         texts: Sequence[Texts] | None,
+        second: Sequence[Second] | None,
     ) -> _Rows:
         """Everything that the encoder may read."""
         bags = [] if texts is None else self.texts.read(texts)
         if users is not None and texts is not None:
             raise RequestError("texts: those of users are in the folder; they are given for visitors alone")
+        if users is not None and second is not None:
+            raise RequestError("second: histories of users are in the folder; they are given for visitors alone")
         if histories is None and texts is not None and not self.described.needs_history:
             histories = [[] for _ in texts]
         if (users is None) == (histories is None):
@@ -357,6 +375,7 @@ class Retriever:
             if times is not None:
                 raise RequestError("times: those of users are in the folder; they are given with histories alone")
             had = None if self._times is None else self._times[place]
+            further = self.second.of_users(ids)
         else:
             assert histories is not None
             if texts is not None and len(texts) != len(histories):
@@ -366,6 +385,7 @@ class Retriever:
             ids, size = torch.zeros(len(found), dtype=torch.int64), torch.tensor([len(one) for one in found]).long()
             offsets = torch.cat([size.new_zeros(1), size.cumsum(0)])
             items = torch.tensor([item for one in found for item in one], dtype=torch.int64)
+            further = self.second.of_visitors(second, len(found))
             nothing_had = alone and times is None and self.moments.reads_times
             had = self.moments.of_histories(histories if nothing_had else times, histories)
         if self.described.needs_history and not bool(size.all()):
@@ -373,7 +393,7 @@ class Retriever:
             who = "a visitor" if users is None else f"user {users[row]!r}"
             raise RequestError(f"{who} has an empty history: {self.manifest['model']} needs one item at least")
         read = self.context.read(contexts, len(ids))
-        return _Rows(offsets, items, ids, read, had, self.moments.of_requests(at, len(ids)), bags)
+        return _Rows(offsets, items, ids, read, had, self.moments.of_requests(at, len(ids)), bags, further)
 
     def _encoded(self, first: int, last: int, rows: _Rows) -> Tensor:
         """Queries of the rows ``[first, last)``."""
@@ -394,8 +414,8 @@ class Retriever:
                 times = last_times(rows.times[start[0] : end[-1]], before, end - seen - start[0], end - start[0], width)
         columns = [rows.context[column.name][first:last] for column in self.described.context_columns]
         asked = None if rows.asked is None else rows.asked[first:last]
-        texts = [bag[first:last] for bag in rows.texts]
-        query = self.encoder(Request(rows.ids[first:last], history, length, columns, times, asked, texts))
+        texts, second = ([bag[first:last] for bag in bags] for bags in (rows.texts, rows.second))
+        query = self.encoder(Request(rows.ids[first:last], history, length, columns, times, asked, texts, second))
         if not in_range(query):
             row = first + int((~(query.abs() <= LARGEST).all(1)).nonzero()[0])
             raise RequestError(f"row {row + 1}: the encoder gives no finite numbers for it; export again")

@@ -50,7 +50,9 @@ def test_another_process_has_the_same() -> None:
     code = "from recbole_logq.modules.text import TextHasher; print(TextHasher(1000, 9)(['good']).tolist())"
     for seed in ("1", "2"):
         environment = {"PYTHONHASHSEED": seed, "PATH": ""}
-        found = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+        found = subprocess.run(
+            [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+        )
         assert found.stdout == f"{[list(GOOD.values())]}\n"
 
 

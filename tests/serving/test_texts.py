@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import torch
 
-from recbole_logq import run
+from recbole_logq import load, run
 from recbole_logq.cli import main
 from recbole_logq.data.dataset.new_items import read_new_items
 from recbole_logq.errors import RequestError
-from recbole_logq.experiment.restore import open_checkpoint
+from recbole_logq.modules.text import TextHasher
 from recbole_logq.serving import Retriever
 from recbole_logq.serving.export import export
 
@@ -69,13 +69,13 @@ def test_a_new_item_has_the_vector_that_its_line_would_have(
     trained: Callable[[str], str], served: Callable[..., Path], tmp_path: Path, form: str
 ) -> None:
     """From text alone: in the model too, nothing is known of its other column."""
-    stored = open_checkpoint(trained(form)).restore()
+    stored = load(trained(form))
     file = tmp_path / "new.item"
     file.write_text("item_id:token\tmovie_title:token_seq\trelease_year:token\nn1\tStar Wars II\t\nn2\tThe Net\t\n")
-    _, columns = read_new_items(file, stored.parts[0])
+    _, columns = read_new_items(file, stored.dataset)
     retriever = Retriever.load(served(form))
     found = retriever.item_vectors([{"movie_title": "Star Wars II"}, {"movie_title": "the NET"}])
-    torch.testing.assert_close(found, stored.network.eval().vectors_of_new_items(columns), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(found, stored.model.eval().vectors_of_new_items(columns), rtol=1e-5, atol=1e-6)
     assert not torch.allclose(*found)
 
 
@@ -108,12 +108,10 @@ def test_a_visitor_with_a_text(trained: Callable[[str], str], served: Callable[.
     """The query by hand: what the text's parts are to the tower, added to nobody's vector."""
     retriever = Retriever.load(served(form))
     found = retriever.queries(texts=[{"occupation": "Engineer"}, {"occupation": "engineer, retired"}])
-    stored = open_checkpoint(trained(form)).restore()
-    network = stored.network.eval()
-    hasher_rows = network.query_encoder().user_texts.fields[0]
-    from recbole_logq.modules.text import TextHasher
-
-    vector = hasher_rows(hasher_rows.prepare(TextHasher(512, 256)(["engineer"])))
+    stored = load(trained(form))
+    network = stored.model.eval()
+    field = network.query_encoder().user_texts.fields[0]
+    vector = field(field.prepare(TextHasher(512, 256)(["engineer"])))
     if form == "ids":
         nobody = network.user_tower.embedding(torch.zeros(1, dtype=torch.int64))
         expected = network.scorer.query(network.user_tower.mlp(nobody + vector))
@@ -140,15 +138,16 @@ def test_texts_go_with_histories_and_not_with_users(served: Callable[..., Path])
 
 def test_commands_and_files(served: Callable[..., Path], in_tmp: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = served("ids")
-    (in_tmp / "new.csv").write_text("item,movie_title\nn1,Star Wars II\nn2,\"Net, The\"\n")
+    (in_tmp / "new.csv").write_text('item,movie_title\nn1,Star Wars II\nn2,"Net, The"\n')
     (in_tmp / "asked.csv").write_text("user,occupation\nx,writer\ny,none of those\n")
-    words = ["recommend", f"--model={folder}", "--k=400", "--new_items=new.csv"]
+    retriever = Retriever.load(folder)
+    n_items = len(retriever.catalogue) + 2
+    words = ["recommend", f"--model={folder}", f"--k={n_items}", "--new_items=new.csv"]
     assert main([*words, "--text=occupation=writer"]) == 0
-    assert "n1" in capsys.readouterr().out
+    assert " n1 " in capsys.readouterr().out
     assert main([*words, "--input=asked.csv", "--output=top.csv", "--show_progress=false"]) == 0
     rows = (in_tmp / "top.csv").read_text().splitlines()
-    assert len(rows) == 801
-    retriever = Retriever.load(folder)
+    assert len(rows) == 1 + 2 * n_items
     retriever.add_items(["n1", "n2"], [{"movie_title": "Star Wars II"}, {"movie_title": "Net, The"}])
     first = retriever.recommend(texts=[{"occupation": "writer"}], k=1).items[0][0]
     assert rows[1].split(",")[2].strip('"') == first
@@ -160,14 +159,18 @@ def test_commands_and_files(served: Callable[..., Path], in_tmp: Path, capsys: p
 
 BAD = [
     ("ids", ["--text=occupation="], "text: a row has no text in occupation, and nothing else is known of it"),
-    ("ids", ["--text=occupaton=writer"], "text: the model reads occupation, and no occupaton - did you mean occupation?"),
+    (
+        "ids",
+        ["--text=occupaton=writer"],
+        "text: the model reads occupation, and no occupaton - did you mean occupation?",
+    ),
     ("ids", ["--text=writer"], "text: 'writer' among 'writer', once name=value for each"),
     ("ids", ["--history=50", "--text=occupation=writer"], "knows users by their ids, not by histories"),
     ("ids", ["--users=1", "--text=occupation=writer"], "--text is of a visitor: texts of users are in the folder"),
     ("sequences", ["--history=50", "--text=a=b"], "text: the model reads no texts of users, leave it out"),
     ("sequences", ["--text=a=b"], "text: the model reads no texts of users, leave it out"),
     ("ids", ["--text=occupation=writer", "--new_items=no.csv"], "no.csv has no column 'movie_title': found item"),
-    ("ids", ["--text=occupation=writer", "--new_items=none.csv"], "none.csv has a row without"),
+    ("ids", ["--text=occupation=writer", "--new_items=none.csv"], "none.csv: a row has no item"),
     ("ids", ["--text=occupation=writer", "--new_items=empty.csv"], "new items: a row has no text in movie_title"),
     ("ids", ["--text=occupation=writer", "--new_items=twice.csv"], "new items: 'a' is in the catalogue already"),
     ("ids", ["--input=half.csv", "--output=top.csv"], "text: a row has no text in occupation"),

@@ -10,7 +10,16 @@ from recbole.data.interaction import Interaction
 
 from recbole_logq.data.batches.planned_batch import PlannedBatch
 from recbole_logq.data.batches.window_batch import WindowBatch
-from recbole_logq.data.dataset.event_times import AGE, ASKED, TIMES, TOKEN_TIMES, asks_when, example_age, last_times, reads_times
+from recbole_logq.data.dataset.event_times import (
+    AGE,
+    ASKED,
+    TIMES,
+    TOKEN_TIMES,
+    asks_when,
+    example_age,
+    last_times,
+    reads_times,
+)
 from recbole_logq.data.dataset.exact_time import HISTORY_END
 from recbole_logq.data.dataset.feature_columns import feature_names
 from recbole_logq.data.dataset.histories import HISTORY, last_items, max_history

@@ -49,7 +49,7 @@ class ExactTimeMixin(ReadyMadeMixin):
     flat_items: torch.Tensor
     flat_parts: torch.Tensor | None = None
     flat_times: torch.Tensor | None = None
-    second_histories: dict[str, SecondHistory] = {}  # noqa: RUF012  (replaced, never changed)
+    second_histories: dict[str, SecondHistory] = {}
     observed: ObservedNegatives | None = None
     training_negatives: tuple[torch.Tensor, torch.Tensor]
     inter_feat: Any
@@ -240,7 +240,9 @@ class ExactTimeMixin(ReadyMadeMixin):
             self.flat_parts = self.part_of_row[order]
         elif self.config["MODEL_TYPE"] == ModelType.SEQUENTIAL and depends_on_times(self.config["eval_args"]):
             self.flat_times = self.inter_feat[self.time_field][order]
-        self.second_histories = {name: read_second_history(self.config, name, self) for name in second_names(self.config)}
+        self.second_histories = {
+            name: read_second_history(self.config, name, self) for name in second_names(self.config)
+        }
         if keeps_times(self.config):
             self.flat_times = self.inter_feat[self.time_field][order]
 

@@ -28,7 +28,11 @@ SUFFIX = {
 TEXT = {"user_features": "user_text", "item_features": "item_text"}
 """Setting to the one that names columns of the same file which are read as texts."""
 DEFAULTS = {key: RetrievalSettings.model_fields[key].default for key in ("text_buckets", "text_length")}
-_TYPES = {"context_features": ("token", "float"), "user_text": ("token", "token_seq"), "item_text": ("token", "token_seq")}
+_TYPES = {
+    "context_features": ("token", "float"),
+    "user_text": ("token", "token_seq"),
+    "item_text": ("token", "token_seq"),
+}
 
 
 def feature_names(config: Any, key: str) -> list[str]:

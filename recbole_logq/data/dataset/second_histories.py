@@ -6,6 +6,7 @@ several. It makes no targets and no items, so that splits, filters and log Q do 
 
 from __future__ import annotations
 
+from itertools import islice
 from logging import getLogger
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -116,9 +117,22 @@ def file_of(config: Any, name: str) -> Path:
     return Path(config["data_path"]) / f"{config['dataset']}.{name}"
 
 
+def holds_several(config: Any, name: str) -> bool:
+    """Whether an event of a second history may be several tokens, between blanks."""
+    return declared(file_of(config, name), config)[second_names(config)[name]] == "token_seq"
+
+
 def bucket_of(hasher: TextHasher, token: str) -> int:
     """Bucket of a token, which is hashed as a whole, with the case that it has."""
     return hasher.bucket(f" {token} ")
+
+
+def some_tokens(config: Any, name: str, n_lines: int = 512) -> list[str]:
+    """Tokens of the first lines of a file."""
+    lines, column = AtomicText(file_of(config, name), config), second_names(config)[name]
+    place, several = list(lines.types).index(column), holds_several(config, name)
+    texts = [row[place] for row in islice(lines.rows(), n_lines) if row[place]]
+    return [token for text in texts for token in (text.split(config["seq_separator"]) if several else [text]) if token]
 
 
 def read_second_history(config: Any, name: str, dataset: Any) -> SecondHistory:
@@ -161,7 +175,9 @@ def read_second_history(config: Any, name: str, dataset: Any) -> SecondHistory:
     )
     of_user, of_time = np.array(users, np.int64), np.array(times, np.float64)
     order = np.lexsort([of_time, of_user])  # stable: of one time, the order of the file
-    return SecondHistory(*(torch.from_numpy(values[order]) for values in (of_user, of_time, np.array(buckets, np.int32))))
+    return SecondHistory(
+        *(torch.from_numpy(values[order]) for values in (of_user, of_time, np.array(buckets, np.int32)))
+    )
 
 
 class SecondColumns:
