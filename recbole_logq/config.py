@@ -223,7 +223,7 @@ def _refusing(error: Exception) -> str:
 
 
 def _needs_time(final: dict[str, Any]) -> bool:
-    if final["MODEL_TYPE"] == ModelType.SEQUENTIAL:
+    if final["MODEL_TYPE"] == ModelType.SEQUENTIAL or final.get("example_age"):
         return True
     if final.get("benchmark_filename") is None:
         return bool(final["eval_args"].get("order") == "TO")

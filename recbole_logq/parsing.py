@@ -42,7 +42,8 @@ FLAGS = frozenset({"folding", "sample-weights", "resume"})
 
 # Settings that hold names: YAML would make false of NO, 8 of 010 and 1000.0 of 1e3.
 AS_WRITTEN = frozenset(
-    {"val_interval", "user_features", "item_features", "context_features", "numerical_features", "benchmark_filename"}
+    {"val_interval", "user_features", "item_features", "context_features", "user_text", "item_text", "second_histories"}
+    | {"numerical_features", "benchmark_filename"}
 )
 # A text that may be missing: the word None, which RecBole's documentation writes for that, is no name there.
 _MAY_BE_NONE = frozenset({"segment_field", "weight_field"})

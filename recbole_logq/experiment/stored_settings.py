@@ -51,6 +51,7 @@ MODEL = frozenset(
     | {"embedding_size", "gradient_cache", "pools", "kernel", "sparse_embeddings", "lr_schedule", "warmup_steps"}
     | {"train_batch_tokens", "cuda_graph", "multi_positive"}
     | {"user_features", "item_features", "context_features", "use_item_id", "use_user_id", "id_dropout"}
+    | {"user_text", "item_text", "text_buckets", "text_length", "second_histories", "example_age"}
     | {"mlp_sizes", "dropout", "user_tower", "max_history", "history_pooling"}
     | {"n_layers", "n_heads", "inner_size", "block", "norm", "feed_forward", "positions", "input_norm"}
     | {"scale_embedding", "initializer_range", "time", "time_buckets", "time_context", "bias_weights"}

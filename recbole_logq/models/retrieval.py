@@ -31,6 +31,7 @@ from recbole_logq.models.unread import check_unread
 from recbole_logq.modules.packing import DIGIT
 from recbole_logq.modules.query import Request, SequenceQuery, TwoTowerQuery
 from recbole_logq.modules.scorer import Scorer
+from recbole_logq.modules.text_items import TextItems
 from recbole_logq.probability import SegmentFrequency, TargetCounts
 from recbole_logq.ranks import gather_rows, rank, world_size
 from recbole_logq.samplers import (
@@ -97,6 +98,12 @@ class RetrievalMixin(nn.Module):
     """Whether a batch can be of one segment: not where a row has a user's whole sequence in it."""
     multi_positive: int = 1
     """Targets of a row, at most, where rows have windows."""
+    item_text: Sequence[str] = ()
+    """Columns of items that are read as texts."""
+    user_text: Sequence[str] = ()
+    """Columns of users that are read as texts."""
+    second_columns: Sequence[str] = ()
+    """Columns of rows that hold second histories."""
     _pools: list[Pool] = []
     """Pools of the step, for a source that learns from them."""
     fixed_shapes = False
@@ -148,12 +155,17 @@ class RetrievalMixin(nn.Module):
         """Vectors ``[rows, d]`` of items without an id, prepared for the scorer.
 
         Args:
-            columns: Values of ``item_features``, in that order, as the dataset has them; ``read_new_items`` gives them.
+            columns: Values of ``item_features`` and ``item_text``, in that order, as the dataset has them;
+                ``read_new_items`` gives them.
 
         Raises:
             RequestError: The model has no features of items.
         """
         raise NotImplementedError
+
+    def text_items(self) -> TextItems | None:
+        """What makes vectors of items of which texts alone are known; None for a model that reads none."""
+        return None
 
     @property
     def query_columns(self) -> tuple[str, ...]:
