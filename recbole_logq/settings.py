@@ -116,6 +116,11 @@ class CommonSettings(BaseModel):
     filter_inter_by_user_or_item: bool | None = Field(
         None, description="whether interactions stay out whose user or item has no line in the .user or .item file"
     )
+    grade_field: str | None = Field(
+        None,
+        description="column of the .inter file that says what came of a row: 0 or less was shown and skipped and is no "
+        "positive, nowhere; above are grades, such as 1 for a click and 2 for a like",
+    )
     threshold: dict[str, Any] | None = Field(
         None, description="column and value from which on an interaction is labelled positive: {rating: 4}"
     )
@@ -189,6 +194,11 @@ class RetrievalSettings(CommonSettings):
     )
     segment_field: str | None = Field(
         None, description="column of the .inter file: batches of one segment each, and Q per segment (TwoTower)"
+    )
+    impression_field: str | None = Field(
+        None,
+        description="column of the .inter file with the impression (request, page, session) of a row, for "
+        "negatives.source=impression",
     )
     pools: Count = Field(1, description="pools of negatives that a step draws; each serves an equal part of the rows")
     kernel: Literal["auto", "triton", "torch"] = Field(

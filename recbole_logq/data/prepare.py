@@ -169,7 +169,12 @@ def _reads_negatives(model_class: type) -> bool:
 
 def _check_named_columns(dataset: Any, config: Any) -> None:
     """Columns that settings of the own models name: they exist, and hold what is asked of them."""
-    for key, wanted in (("weight_field", FeatureType.FLOAT), ("segment_field", FeatureType.TOKEN)):
+    kinds = {
+        "weight_field": FeatureType.FLOAT,
+        "segment_field": FeatureType.TOKEN,
+        "impression_field": FeatureType.TOKEN,
+    }
+    for key, wanted in kinds.items():
         field = config[key]
         if not field:
             continue

@@ -13,6 +13,7 @@ from recbole_logq.data.batches.token_loader import window_loader
 from recbole_logq.data.batches.window_batch import WindowBatch
 from recbole_logq.data.dataset.event_times import ASKED, TIMES, TOKEN_TIMES, check_times
 from recbole_logq.data.dataset.feature_columns import feature_names
+from recbole_logq.data.dataset.impressions import SHOWN
 from recbole_logq.errors import RequestError
 from recbole_logq.models.encoders import encoder_defaults
 from recbole_logq.models.feature_modules import feature_embedding, fields_alone, text_items
@@ -137,11 +138,12 @@ class SASRec(RetrievalMixin, SequentialRecommender):
     def rows(self, interaction: Any) -> Rows:
         """Rows of a batch of windows, or of RecBole's rows (a history and one target each)."""
         weights = interaction[self.weight_field] if self.weight_field else None
+        shown = interaction[SHOWN] if self.impression_field else None
         targets, users = interaction[self.ITEM_ID], interaction[self.USER_ID]
         if not isinstance(interaction, WindowBatch):
             states = self._last_states(interaction)
             own = own_inputs(interaction[self.ITEM_SEQ]) if self.own == "window" else None
-            return Rows(states, targets, n_units=len(targets), users=users, weights=weights, further_own=own)
+            return Rows(states, targets, len(targets), users, weights, shown=shown, further_own=own)
         packing, real = interaction.packing, interaction.real
         times = None if self.encoder.buckets is None else TokenTimes(*interaction[TOKEN_TIMES].unbind(1))
         states = self.forward(interaction[self.ITEM_SEQ], packing, times)
@@ -157,7 +159,7 @@ class SASRec(RetrievalMixin, SequentialRecommender):
         if real is not None:
             windows = windows[real]
             states, targets, users = states[real], targets[real], users[real]
-            weights = None if weights is None else weights[real]
+            weights, shown = (None if column is None else column[real] for column in (weights, shown))
             place = None if place is None else place[real]
         return Rows(
             query=states,
@@ -166,6 +168,7 @@ class SASRec(RetrievalMixin, SequentialRecommender):
             users=users,
             weights=weights,
             place=place,
+            shown=shown,
             windows=windows,
             window_sizes=sizes,
             first_items=first_items,

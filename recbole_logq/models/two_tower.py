@@ -14,6 +14,7 @@ from recbole_logq.data.batches.loaders import InteractionLoader
 from recbole_logq.data.dataset.event_times import AGE, ASKED, TIMES, asks_when, check_times, reads_times
 from recbole_logq.data.dataset.feature_columns import feature_names
 from recbole_logq.data.dataset.histories import HISTORY, check_histories, max_history
+from recbole_logq.data.dataset.impressions import SHOWN
 from recbole_logq.data.dataset.second_histories import check_second_histories, column_of, second_names
 from recbole_logq.models.feature_modules import (
     context_fields,
@@ -135,6 +136,7 @@ class TwoTower(RetrievalMixin, GeneralRecommender):
             n_units=len(items),
             users=users,
             weights=interaction[self.weight_field] if self.weight_field else None,
+            shown=interaction[SHOWN] if self.impression_field else None,
             segment=int(interaction[self.segment_field][0]) if self.segment_field else None,
         )
 

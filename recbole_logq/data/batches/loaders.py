@@ -23,6 +23,7 @@ from recbole_logq.data.dataset.event_times import (
 from recbole_logq.data.dataset.exact_time import HISTORY_END
 from recbole_logq.data.dataset.feature_columns import feature_names
 from recbole_logq.data.dataset.histories import HISTORY, last_items, max_history
+from recbole_logq.data.dataset.impressions import SHOWN
 from recbole_logq.data.dataset.second_histories import SecondColumns, second_names
 from recbole_logq.ranks import own_share
 from recbole_logq.transfer import to_device
@@ -109,6 +110,8 @@ class InteractionLoader(TensorLoader):
             self._n_batches = int((-torch.div(-sizes, self.batch_size, rounding_mode="floor")).sum())
         if config["weight_field"]:
             columns[config["weight_field"]] = dataset.interaction_column(config["weight_field"])
+        if dataset.impression_lists is not None:
+            columns[SHOWN] = dataset.impression_lists.list_of_row
         if asks_when(config):
             columns[ASKED] = dataset.interaction_column(dataset.time_field)
         if config["example_age"]:
@@ -176,6 +179,11 @@ class WindowLoader(TensorLoader):
         self._users = dataset.flat_users.to(self.device)
         self._is_target = dataset.windows.is_target.to(self.device)
         self._weights = None if dataset.flat_weights is None else dataset.flat_weights.to(self.device)
+        self._shown: torch.Tensor | None = None
+        if (lists := dataset.impression_lists) is not None:
+            shown = torch.zeros(len(dataset.flat_items), dtype=torch.int64)
+            shown[dataset.inter_feat[HISTORY_END]] = lists.list_of_row
+            self._shown = shown.to(self.device)
         self._times: torch.Tensor | None = None
         if dataset.reads_times:
             # Before, own event and query of each input, in the row of its target.
@@ -210,6 +218,8 @@ class WindowLoader(TensorLoader):
             columns[TOKEN_TIMES] = self._times[place]
         if self._weights is not None:
             columns[data.config["weight_field"]] = self._weights[place]
+        if self._shown is not None:
+            columns[SHOWN] = self._shown[place]
         n_targets = windows.n_targets(rows)
         if n_targets == packing.n_tokens:
             return WindowBatch(columns, packing, None)

@@ -58,7 +58,8 @@ def check_features(values: dict[str, Any]) -> None:
                 raise RequestError(f"{key}: {name} is in {TEXT[key]} too; keep it in one of them")
             if name in (values.get("numerical_features") or []):
                 raise RequestError(f"{key}: {name} is among numerical_features, which make another thing of it")
-    told_after = {values["LABEL_FIELD"], values["RATING_FIELD"], values["weight_field"], observed_field(values)}
+    told_after = {values[key] for key in ("LABEL_FIELD", "RATING_FIELD", "weight_field", "grade_field")}
+    told_after.add(observed_field(values))
     for name in feature_names(values, "context_features"):
         if name in told_after:
             raise RequestError(
