@@ -324,11 +324,12 @@ class RetrievalMixin(nn.Module):
         query, vectors = self.scorer.query(rows.query), self.item_vectors(positives)
         return _Scored(pairs, None, others, targets.others_logsumexp(query, positives, vectors))
 
-    def _losses(self, part: _Part) -> tuple[Tensor, Tensor, int]:
+    def _losses(self, part: _Part) -> tuple[Tensor, Tensor, int | Tensor]:
         """The loss of each row, which rows count, and how many columns each has."""
         rows, pool = part.rows, part.pool
         columns = self.sampler.negatives_of_row(pool)
-        columns = min(getattr(self.loss, "bucket_items", columns), columns)  # of SCE, which looks at a part
+        if (looked_at := getattr(self.loss, "bucket_items", None)) is not None:  # of SCE, which looks at a part
+            columns = min(looked_at, int(columns))
         query, positives = self.scorer.query(rows.query), rows.positives
         if pool.kind == "catalogue":
             positive = self.item_vectors(positives)

@@ -29,7 +29,7 @@ class Rows:
         further_own: Owners and items, both int64 ``[n]``: items of a window that are no row's positive; where every row
             is a unit by itself, of the row with that index. None where there are none, or they are not asked for.
         real: bool ``[rows]``, rows that are no padding; None where all of them are.
-        segment: The segment that the whole batch comes from; None for a random batch.
+        segment: The segment that the whole batch comes from, int64 scalar; None for a random batch.
     """
 
     query: Tensor
@@ -38,7 +38,7 @@ class Rows:
     users: Tensor
     weights: Tensor | None = None
     place: Tensor | None = None
-    segment: int | None = None
+    segment: int | Tensor | None = None
     windows: Tensor | None = None
     window_sizes: Tensor | None = None
     rows_of_window: Tensor | None = None

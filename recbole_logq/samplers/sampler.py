@@ -36,7 +36,7 @@ class Sampler(nn.Module, ABC):
     Attributes:
         name: Name in the registry.
         kind: Kind of the pools it builds.
-        reads: Further keyword arguments of `sample`, out of "users" (int64 `[rows]`), "segment" (int, the segment of
+        reads: Further keyword arguments of `sample`, out of "users" (int64 `[rows]`), "segment" (int or scalar, that of
             the data that all rows come from) and "given_row" (whether `n_units` leaves out the unit of the row that the
             pool is for).
         from_batch: Whether columns are positives of the batch, all or some of them: then `log_q` is right only where
@@ -150,9 +150,9 @@ class Sampler(nn.Module, ABC):
         """How many positives of the batch a pool is to have; None for all of them, or where it takes none."""
         return self.count if self.from_batch else None
 
-    def negatives_of_row(self, pool: Pool) -> int:
-        """How many columns of a pool a row is set against, its own positive's among them."""
-        return pool.ids.shape[-1]
+    def negatives_of_row(self, pool: Pool) -> int | Tensor:
+        """How many columns of a pool a row is set against, its own positive's among them; a scalar where it is padded."""
+        return (pool.ids > 0).sum() if pool.padded else pool.ids.shape[-1]
 
     @property
     def learns(self) -> bool:

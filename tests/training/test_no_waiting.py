@@ -20,13 +20,6 @@ from recbole_logq.models.resolve import own_models
 from recbole_logq.training.retrieval_trainer import RetrievalTrainer
 
 META = torch.device("meta")
-WAITS = {
-    "TwoTowerStreamingLogQ": "unique",
-    "SASRecStreamingLogQ": "unique",
-    "TwoTowerStrataCorrectedLogQ": "unique",
-    "TwoTowerStrataLogQ": "unique",
-}
-"""What the host must learn in these: how many distinct items, or pairs of a user and an item, a batch has."""
 
 
 class Watch(TorchDispatchMode):
@@ -68,15 +61,17 @@ def train(network: Any, config: Any, loader: Any) -> None:
     assert loss.device == META
 
 
-@pytest.mark.parametrize("model", [model for model in own_models() if model not in WAITS])
+@pytest.mark.parametrize("model", own_models())
 def test_no_recipe_waits(build: Callable[..., Any], in_tmp: Path, model: str) -> None:
     train(*_parts(build, model))
 
 
-@pytest.mark.parametrize("model", WAITS)
-def test_those_that_do(build: Callable[..., Any], in_tmp: Path, model: str) -> None:
-    with pytest.raises(NotImplementedError, match=WAITS[model]):
-        train(*_parts(build, model))
+@pytest.mark.parametrize("mask", ["query", "history"])
+@pytest.mark.parametrize("source", samplers.names())
+def test_no_source_waits_with_a_mask(build: Callable[..., Any], in_tmp: Path, source: str, mask: str) -> None:
+    loss, options = LOSS_OF.get(source, "corrected_logq"), {"negatives.source": source, "negatives.count": 8}
+    options |= {"loss": loss, "mask": mask, "allow_crossed": True}
+    train(*_parts(build, "TwoTowerCorrectedLogQ", **options))
 
 
 @pytest.mark.parametrize(
