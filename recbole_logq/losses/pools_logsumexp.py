@@ -1,7 +1,8 @@
 """logsumexp of many pools of one size at once, each for its own rows: one batched product for all of them.
 
-As in `pool_logsumexp`, the forward pass keeps the softmax and the backward pass is two products with it. That one walks over blocks of rows that stay in a processor's cache; this one takes all of them, which is what an
-accelerator wants: as many launches for 32 pools as for one.
+As in `pool_logsumexp`, the forward pass keeps the softmax and the backward pass is two products with it. That one walks
+over blocks of rows that stay in a processor's cache; this one takes all of them, which is what an accelerator wants: as
+many launches for 32 pools as for one.
 """
 
 from __future__ import annotations

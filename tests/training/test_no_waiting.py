@@ -20,6 +20,14 @@ from recbole_logq.models.resolve import own_models
 from recbole_logq.training.retrieval_trainer import RetrievalTrainer
 
 META = torch.device("meta")
+MASKED = [
+    *((source, "corrected_logq") for source in ("cross_batch", "in_batch", "in_batch_unique", "mixed", "popularity")),
+    *((source, "corrected_logq") for source in ("streaming", "systematic", "uniform")),
+    ("catalogue", "full_softmax"),
+    ("hard", "corrected_logq"),
+    *((source, "sampled_softmax") for source in ("bir", "xir")),
+]
+"""Sources, each with a loss that it goes with."""
 
 
 class Watch(TorchDispatchMode):
@@ -67,11 +75,27 @@ def test_no_recipe_waits(build: Callable[..., Any], in_tmp: Path, model: str) ->
 
 
 @pytest.mark.parametrize("mask", ["query", "history"])
-@pytest.mark.parametrize("source", samplers.names())
-def test_no_source_waits_with_a_mask(build: Callable[..., Any], in_tmp: Path, source: str, mask: str) -> None:
-    loss, options = LOSS_OF.get(source, "corrected_logq"), {"negatives.source": source, "negatives.count": 8}
-    options |= {"loss": loss, "mask": mask, "allow_crossed": True}
-    train(*_parts(build, "TwoTowerCorrectedLogQ", **options))
+@pytest.mark.parametrize(("source", "loss"), MASKED)
+def test_no_source_waits_with_a_mask(
+    build: Callable[..., Any], in_tmp: Path, source: str, loss: str, mask: str
+) -> None:
+    count = {} if source == "catalogue" else {"negatives.count": 4}
+    settings = {"negatives.source": source, "loss": loss, "mask": mask, **count}
+    train(*_parts(build, "TwoTowerCorrectedLogQ", **settings))
+
+
+@pytest.mark.parametrize("source", ["in_batch", "mixed"])
+def test_batches_of_a_segment_do_not_wait(build: Callable[..., Any], in_tmp: Path, source: str) -> None:
+    settings = {"negatives.source": source, "negatives.count": 4, "segment_field": "user_id"}
+    train(*_parts(build, "TwoTowerCorrectedLogQ", **settings))
+
+
+@pytest.mark.parametrize("source", ["in_batch_unique", "streaming"])
+@pytest.mark.parametrize("settings", [{"negatives.count": 8}, {"negatives.own": "window"}, {"mask": "query"}], ids=str)
+def test_distinct_items_of_sequences_do_not_wait(
+    build: Callable[..., Any], in_tmp: Path, source: str, settings: dict[str, Any]
+) -> None:
+    train(*_parts(build, "SASRecCorrectedLogQ", **{"negatives.source": source, **settings}))
 
 
 @pytest.mark.parametrize(
