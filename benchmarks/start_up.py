@@ -78,6 +78,7 @@ JOBS: dict[str, dict[str, list[str]]] = {
 }
 ROUNDS = {"requests": 3, "steps": 3, "threads": 1, "compare": 1}
 BUSY = "busy"
+UNITS = {"wall_seconds": "wall s", "training_seconds": "of these training, wall s", "cpu_seconds": "CPU s"}
 
 
 def main() -> None:
@@ -138,7 +139,15 @@ def timed(checkout: Path, folder: Path, words: list[str], threads: int) -> dict[
         history = json.loads(output.read_text(encoding="utf-8"))["history"]
         spent = [epoch["train_cpu_seconds"] for epoch in history]
         return {"cpu_seconds": round(statistics.median(b - a for a, b in pairwise(spent)), 3)}
+    if records := list(folder.glob("comparisons/*/runs/*.json")):
+        found["training_seconds"] = round(sum(map(training_seconds, records)), 2)
     return found
+
+
+def training_seconds(record: Path) -> float:
+    """Wall seconds of a compared run's epochs, without evaluation: what no other way to start can save."""
+    history = json.loads(record.read_text(encoding="utf-8"))["result"]["history"]
+    return float(history[-1]["train_seconds"])
 
 
 @contextmanager
@@ -164,11 +173,9 @@ def table(path: Path = RESULT) -> str:
     rows = []
     for group in (group for group in JOBS if group in content):
         measured = content[group]
-        units = {"wall_seconds": "wall s"} if group == "compare" else {}
-        units["cpu_seconds"] = "CPU s"
         load = f"{measured['load_before']} - {measured['load_after']}"
         for job, medians in measured["median"].items():
-            for key, unit in units.items():
+            for key, unit in UNITS.items() if group == "compare" else [("cpu_seconds", "CPU s")]:
                 cells = [f"{medians[state][key]:.2f}" if state in medians else "" for state in ("before", "now")]
                 rows.append([job, unit, *cells, load])
     return markdown_table(["process", "measured", "before", "now", "load"], rows)

@@ -25,6 +25,8 @@ from recbole_logq.setting_types import (
     Share,
     Similarity,
     TemperatureMode,
+    TextBucketCount,
+    TextLength,
     TimeBucketCount,
 )
 
@@ -116,6 +118,11 @@ class CommonSettings(BaseModel):
     filter_inter_by_user_or_item: bool | None = Field(
         None, description="whether interactions stay out whose user or item has no line in the .user or .item file"
     )
+    grade_field: str | None = Field(
+        None,
+        description="column of the .inter file that says what came of a row: 0 or less was shown and skipped and is no "
+        "positive, nowhere; above are grades, such as 1 for a click and 2 for a like",
+    )
     threshold: dict[str, Any] | None = Field(
         None, description="column and value from which on an interaction is labelled positive: {rating: 4}"
     )
@@ -190,6 +197,11 @@ class RetrievalSettings(CommonSettings):
     segment_field: str | None = Field(
         None, description="column of the .inter file: batches of one segment each, and Q per segment (TwoTower)"
     )
+    impression_field: str | None = Field(
+        None,
+        description="column of the .inter file with the impression (request, page, session) of a row, for "
+        "negatives.source=impression",
+    )
     pools: Count = Field(1, description="pools of negatives that a step draws; each serves an equal part of the rows")
     kernel: Literal["auto", "triton", "torch"] = Field(
         "auto",
@@ -211,10 +223,22 @@ class RetrievalSettings(CommonSettings):
     item_features: list[str] | None = Field(
         None, description="columns of the .item file, such as [genre], added to the item's vector"
     )
+    user_text: list[str] | None = Field(
+        None, description="columns of the .user file that are texts, such as [query]: words and letter trigrams, hashed"
+    )
+    item_text: list[str] | None = Field(
+        None, description="columns of the .item file that are texts, such as [title]: words and letter trigrams, hashed"
+    )
+    text_buckets: TextBucketCount = Field(
+        32_768, description="vectors of a text column, into which its words and trigrams are hashed"
+    )
+    text_length: TextLength = Field(
+        256, description="words and trigrams of a text that count, the first ones; a word of n letters makes n + 1"
+    )
     context_features: list[str] | None = Field(
         None, description="columns of the .inter file that a request knows, such as [hour], added to the query"
     )
-    use_item_id: bool = Field(True, description="whether an item has a vector of its own beside its features")
+    use_item_id: bool = Field(True, description="whether an item has a vector of its own beside its features and texts")
     id_dropout: Share = Field(0.0, description="share of ids left out in training, so that features can stand alone")
     gradient_cache: Count | None = Field(
         None, description="rows encoded at a time where a batch does not fit into memory; None: all at once"
@@ -260,6 +284,14 @@ class TwoTowerSettings(RetrievalSettings):
     time_buckets: TimeBucketCount = Field(64, description="buckets of times, whose widths grow with the time")
     time_context: list[Literal["hour", "weekday"]] | None = Field(
         None, description="what the time of a request adds to the query, in UTC: [hour, weekday]; request_time=known"
+    )
+    second_histories: Annotated[dict[str, str] | None, Allowed("columns by file suffix")] = Field(
+        None,
+        description="of user_tower=history: what else users did, pooled beside it: {search: query} is the column query "
+        "of the file NAME.search, before the target",
+    )
+    example_age: bool = Field(
+        False, description="whether training tells the query how old the example is; everywhere else it is 0"
     )
     use_user_id: bool = Field(True, description="whether a user has a vector of its own beside its features")
 
