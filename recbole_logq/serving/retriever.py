@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -24,32 +24,15 @@ from recbole_logq.serving.exact_index import ExactIndex, Index
 from recbole_logq.serving.folder_tables import read_context, read_items, read_users
 from recbole_logq.serving.index import APPROXIMATE, check_index
 from recbole_logq.serving.manifest import Manifest
+from recbole_logq.serving.query_rows import Occurrences, QueryRows
 from recbole_logq.serving.recommendations import Recommendations
 from recbole_logq.serving.tensors import read_tensors
 from recbole_logq.serving.vectors import LARGEST, in_range, read_vectors
 
 ROWS = 1024
 """Rows that are encoded and searched at once."""
-
-
-class _Rows(NamedTuple):
-    """Rows to compute queries of.
-
-    Attributes:
-        offsets: Places where the rows' items begin and end, int64 ``[rows + 1]``.
-        items: Items of all rows, int64.
-        ids: Ids of users, 0 for a visitor; int64 ``[rows]``.
-        context: Columns ``[rows]`` by name.
-        times: Time of each item, float64; None for a model that reads none.
-        asked: Time of each row's request, float64 ``[rows]``; None for a model that does not know.
-    """
-
-    offsets: Tensor
-    items: Tensor
-    ids: Tensor
-    context: dict[str, Tensor]
-    times: Tensor | None
-    asked: Tensor | None
+BY = ("items", "queries")
+"""What stands for an item when items like it are searched."""
 
 
 class Retriever:
@@ -169,7 +152,7 @@ class Retriever:
         offsets, items = rows.offsets, rows.items
         index = self._exactly() if exact else self.index
         n_rows = len(offsets) - 1
-        best = np.empty((n_rows, k), dtype=np.int64), np.empty((n_rows, k), dtype=np.float32)
+        best = _empty(n_rows, k)
         for first in range(0, n_rows, ROWS):
             last = min(first + ROWS, n_rows)
             query = self._encoded(first, last, rows)
@@ -195,15 +178,95 @@ class Retriever:
         parts = [self._encoded(first, min(first + ROWS, n_rows), rows) for first in range(0, n_rows, ROWS)]
         return torch.cat(parts) if parts else torch.empty(0, self.items.shape[1])
 
+    def similar(self, items: Sequence[str], k: int = 10, by: str = "items", exact: bool = False) -> Recommendations:
+        """The items that are most like each of some items, which is itself left out.
+
+        The score of b beside a is the inner product of b's vector, as it is searched for users, with
+
+        - ``items``: a's own vector; the cosine of the two where the model's :attr:`similarity` is cosine, whose item
+          vectors have length 1.
+        - ``queries``: a's co-query vector, the mean of the queries that the users of the folder had just before they
+          had a; so it is the mean score that b has in those queries, with the model's temperature in it.
+
+        Args:
+            items: Original tokens, one a row.
+            k: Items a row, from 1 to the number of other items.
+            by: What stands for an item, ``items`` or ``queries``.
+            exact: Whether to search exactly, whatever the folder's index is.
+
+        Raises:
+            RequestError: An item is unknown or has no such vector, k is out of range, or the folder does not know what
+                the queries of its users were.
+        """
+        self._check_k(k, len(self.catalogue) - 1, "other items of the catalogue")
+        if by not in BY:
+            raise RequestError(f"by={by!r}{nearest(str(by), set(BY))}: {' or '.join(BY)}")
+        ids = torch.tensor(self.check_items(items), dtype=torch.int64)
+        query = self.co_queries(items) if by == "queries" else self.items[ids]
+        if bool((empty := ~query.any(1)).any()):
+            raise RequestError(
+                f"item {items[int(empty.nonzero()[0])]!r} has a vector of zeros: training knows nothing of it, and "
+                "nothing is like it"
+            )
+        index = self._exactly() if exact else self.index
+        best = _empty(len(ids), k)
+        for rows in torch.arange(len(ids)).split(ROWS):
+            found = index.search(query[rows], k, (torch.arange(len(rows)), ids[rows]))
+            best[0][rows], best[1][rows] = found.items.numpy(), found.scores.numpy()
+        return Recommendations(*best, self.catalogue)
+
+    @torch.no_grad()
+    def co_queries(self, items: Sequence[str]) -> Tensor:
+        """Co-query vectors, float32 ``[rows, d]``: means of the queries just before the users of the folder had an item.
+
+        A row of the mean is an occurrence of the item in a user's history, with the latest items before it (for a model
+        that knows users by their ids: with the user); what the folder knows up to the training (``history=train``) is
+        what training had as rows with that target.
+
+        Args:
+            items: Original tokens, one a row.
+
+        Raises:
+            RequestError: An item is unknown or nobody had it, or the model reads of a request what the folder does not
+                keep of histories.
+        """
+        described, moments = self.described, self.moments
+        if not described.keeps_requests:
+            raise RequestError(
+                f"by=queries: {self.manifest['model']} reads of every request what the folder does not keep of its "
+                "histories, so that their queries are not known; set by=items"
+            )
+        ids, place = torch.tensor(self.check_items(items), dtype=torch.int64).unique(return_inverse=True)
+        total, n = torch.zeros(len(ids), self.items.shape[1], dtype=torch.float64), torch.zeros(len(ids))
+        occurrences = Occurrences(self._offsets, self._history, self._times)
+        blocks = occurrences.rows(ids, ROWS, described.items_seen, described.needs_history, moments.knows_request)
+        for owner, rows in blocks:
+            total.index_add_(0, owner, self._encoded(0, len(owner), rows).double())
+            n += torch.bincount(owner, minlength=len(ids))
+        if bool((n == 0).any()):
+            missing = items[int((n[place] == 0).nonzero()[0])]
+            first = " after another item" if described.needs_history else ""
+            raise RequestError(
+                f"no user of the folder had item {missing!r}{first}: it has no co-query vector; set by=items"
+            )
+        return (total / n.unsqueeze(1)).float()[place]
+
+    @property
+    def similarity(self) -> str:
+        """What inner products of items' vectors are: ``cosine`` or ``dot``."""
+        return self.described.scorer.similarity
+
     def check_k(self, k: Any) -> None:
         """Refuse a number of items that makes no sense.
 
         Raises:
             RequestError: ``k`` is not a whole number from 1 to the catalogue's size.
         """
-        n_items = len(self.catalogue)
-        if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= n_items:
-            raise RequestError(f"k={k!r}: a whole number from 1 to the {n_items} items of the catalogue")
+        self._check_k(k, len(self.catalogue), "items of the catalogue")
+
+    def _check_k(self, k: Any, most: int, what: str) -> None:
+        if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= most:
+            raise RequestError(f"k={k!r}: a whole number from 1 to the {most} {what}")
 
     def check_users(self, users: Sequence[str]) -> list[int]:
         """Ids of users.
@@ -230,15 +293,20 @@ class Retriever:
                 f"{self.manifest['model']} knows users by their ids, not by histories: train it with "
                 "--user_tower=history, or a SASRec model"
             )
-        found = []
-        for history in histories:
-            ids = [self._item_ids.get(item, 0) for item in history]
-            if 0 in ids:
-                missing = history[ids.index(0)]
-                close = nearest(missing, set(self._item_ids)) if len(self._item_ids) < 50_000 else ""
-                raise RequestError(f"no item {missing!r} in the catalogue{close}")
-            found.append(ids)
-        return found
+        return [self.check_items(history) for history in histories]
+
+    def check_items(self, items: Sequence[str]) -> list[int]:
+        """Ids of items.
+
+        Raises:
+            RequestError: An item is not known.
+        """
+        ids = [self._item_ids.get(item, 0) for item in items]
+        if 0 in ids:
+            missing = items[ids.index(0)]
+            close = nearest(missing, set(self._item_ids)) if len(self._item_ids) < 50_000 else ""
+            raise RequestError(f"no item {missing!r} in the catalogue{close}")
+        return ids
 
     def has_history(self, place: int) -> bool:
         """Whether the folder knows anything that a user had; users count from 0."""
@@ -263,7 +331,7 @@ class Retriever:
         contexts: Sequence[Context] | None,
         times: Sequence[Sequence[Any]] | None,
         at: Any,
-    ) -> _Rows:
+    ) -> QueryRows:
         """Everything that the encoder may read."""
         if (users is None) == (histories is None):
             raise RequestError("recommend takes users or histories, one of the two")
@@ -289,9 +357,9 @@ class Retriever:
             who = "a visitor" if users is None else f"user {users[row]!r}"
             raise RequestError(f"{who} has an empty history: {self.manifest['model']} needs one item at least")
         read = self.context.read(contexts, len(ids))
-        return _Rows(offsets, items, ids, read, had, self.moments.of_requests(at, len(ids)))
+        return QueryRows(offsets, items, ids, read, had, self.moments.of_requests(at, len(ids)))
 
-    def _encoded(self, first: int, last: int, rows: _Rows) -> Tensor:
+    def _encoded(self, first: int, last: int, rows: QueryRows) -> Tensor:
         """Queries of the rows ``[first, last)``."""
         items, start, end = rows.items, rows.offsets[first:last], rows.offsets[first + 1 : last + 1]
         history, length, times = None, None, None
@@ -315,3 +383,8 @@ class Retriever:
             row = first + int((~(query.abs() <= LARGEST).all(1)).nonzero()[0])
             raise RequestError(f"row {row + 1}: the encoder gives no finite numbers for it; export again")
         return query
+
+
+def _empty(rows: int, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Room for the items and scores of rows."""
+    return np.empty((rows, k), dtype=np.int64), np.empty((rows, k), dtype=np.float32)

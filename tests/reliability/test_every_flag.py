@@ -150,6 +150,8 @@ FLAGS: dict[str, dict[str, str]] = {
         "model": f"{RECOMMEND}::test_users_and_a_visitor_on_the_screen",
         "users": f"{RECOMMEND}::test_users_and_a_visitor_on_the_screen",
         "history": f"{RECOMMEND}::test_users_and_a_visitor_on_the_screen",
+        "items": "serving/test_similar.py::test_on_the_command_line",
+        "by": "serving/test_similar.py::test_on_the_command_line",
         "input": "serving/test_context.py::test_on_the_screen_and_from_a_file",
         "output": "serving/test_context.py::test_on_the_screen_and_from_a_file",
         "context": "serving/test_context.py::test_on_the_screen_and_from_a_file",
