@@ -41,6 +41,8 @@ class Pool:
         held_law: As `law`, for items that the row's own unit (its window) holds too; None where that is no matter.
         held: What the windows of all rows hold, a set for each; None where it is not looked at.
         shares: What a source that learns wants to know of its columns; None for others.
+        stored: Vectors of the last columns, `[columns, d]`, as an earlier step had them, in place of the items' current
+            ones; None where all columns have these.
 
     Raises:
         ValueError: Types or shapes that do not fit together.
@@ -59,6 +61,7 @@ class Pool:
     held_law: Law | None = None
     held: Exclusion | None = None
     shares: ColumnShares | None = None
+    stored: Tensor | None = None
 
     def __post_init__(self) -> None:
         # float32 has no odd integers above 2^24: an id that passed through it names another item.

@@ -69,6 +69,7 @@ class Occurrences:
             times = None if self._times is None else self._times[flat]
             when = self._times[place] if asked and self._times is not None else None
             had = self._history[flat].long()
-            yield torch.searchsorted(items, self._history[place].long()), QueryRows(
-                offsets, had, user + 1, {}, times, when
+            yield (
+                torch.searchsorted(items, self._history[place].long()),
+                QueryRows(offsets, had, user + 1, {}, times, when),
             )

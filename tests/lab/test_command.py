@@ -236,6 +236,7 @@ def test_a_head_without_negatives_has_no_mass(in_tmp: Path, capsys: pytest.Captu
         (["--estimators=CorrectedLogQ:mask=history"], "no users with a history"),
         (["--estimators=BIR:draws=2.5", "--counts=16"], "draws must be a whole number"),
         (["--estimators=CBNS:memory=abc", "--counts=16"], "memory must be a whole number"),
+        (["--estimators=CBNS:momentum=0.9"], "momentum keeps older ones; leave it out"),
         (["--counts=[]"], "at least one number"),
         (["--seed=99999999999999999999"], "seed="),
         (["--zipf=abc"], "zipf='abc': a number"),
