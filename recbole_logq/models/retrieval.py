@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from recbole_logq.data.dataset.feature_columns import check_features
+from recbole_logq.errors import RequestError
 from recbole_logq.losses import limits, mean_over_rows
 from recbole_logq.losses.column_mask import ColumnMask
 from recbole_logq.losses.corrected_logq import CorrectedLogQ

@@ -231,8 +231,8 @@ SETTINGS: tuple[Rule, ...] = (
         "negatives.momentum, items of a plain table",
         lambda r: r.options.get("momentum") is not None and not any(r.values.get(key) for key in _OF_ITEM_TOWERS),
         lambda r: (
-            f"negatives.momentum={r.options['momentum']}: the items are a plain table, whose current vectors are looked "
-            "up for no more than old ones are kept for; set "
+            f"negatives.momentum={r.options['momentum']}: the items are a plain table, whose current vectors cost no "
+            "more than old ones; set "
             + ("mlp_sizes or item_features" if "mlp_sizes" in r.values else "item_features")
             + ", or leave momentum out"
         ),

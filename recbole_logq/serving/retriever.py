@@ -217,7 +217,7 @@ class Retriever:
 
     @torch.no_grad()
     def co_queries(self, items: Sequence[str]) -> Tensor:
-        """Co-query vectors, float32 ``[rows, d]``: means of the queries just before the users of the folder had an item.
+        """Co-query vectors, float32 ``[rows, d]``: means of the queries just before the folder's users had an item.
 
         A row of the mean is an occurrence of the item in a user's history, with the latest items before it (for a model
         that knows users by their ids: with the user); what the folder knows up to the training (``history=train``) is

@@ -119,7 +119,9 @@ def test_nothing_of_it_is_exported(in_tmp: Path, ml100k_cut: Path) -> None:
     assert any(name.startswith("keys.average.") for name in state)
     export(file, in_tmp / "out")
     with safe_open(in_tmp / "out" / "encoder.safetensors", "pt") as weights:
-        assert set(weights.keys()) and not [name for name in weights.keys() if "key" in name or "sampler" in name]
+        names = list(weights.keys())
+    assert names
+    assert not [name for name in names if "key" in name or "sampler" in name]
     vectors = restore_own(file).network.eval().item_vectors(None).detach()[1:]
     np.testing.assert_array_equal(np.load(in_tmp / "out" / "item_vectors.npy"), vectors.numpy())
 
