@@ -1,7 +1,7 @@
-"""Writes the measured tables from benchmarks/results/ into README.md and docs/, between their markers.
+"""Writes the measured tables from benchmarks/results/ into README.md and docs/, between their markers, and two pictures.
 
 uv run benchmarks/report.py            # write
-uv run benchmarks/report.py --check    # exit status 1 if a table there is not the stored one
+uv run benchmarks/report.py --check    # exit status 1 if a table or picture there is not the stored one
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import cold_start
 import comparisons
 import device_step
 import encoder_ml1m
+import estimator_picture
 import evaluation
 import exact_serving
 import flat_in_catalogue
@@ -23,6 +24,7 @@ import full_softmax
 import fuzz
 import item_to_item
 import laboratory
+import leaderboard
 import many_users
 import momentum_memory
 import order_of_time
@@ -109,8 +111,17 @@ def main() -> int:
         "sweep-times": sweep_times.table(),
         "soak": soak.table(),
         "fuzz": fuzz.table(),
+        "ml-1m-short": leaderboard.table("ml-1m", leaderboard.SHORT),
+        "board-ml-1m": leaderboard.table("ml-1m"),
+        "board-ml-100k": leaderboard.recipes(),
     }
+    pictures = {module.PICTURE: module.picture() for module in (estimator_picture, trained_bias)}
     stale = []
+    for path, drawing in pictures.items():
+        if path.read_text(encoding="utf-8") != drawing:
+            stale.append(path.name)
+            if "--check" not in sys.argv:
+                path.write_text(drawing, encoding="utf-8")
     for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
         text = path.read_text(encoding="utf-8")
         new = text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -19,7 +20,7 @@ EXAMPLES = (
     "recbole-logq recommend --model=served --input=users.csv --output=top.parquet --exclude_history=true",
 )
 WAYS = ("users", "history", "items", "input")
-OF_REQUESTS = ("exclude_history", "context", "at", "times")
+OF_REQUESTS = ("exclude_history", "context", "text", "at", "times")
 """Flags about who asks, whom nobody names where items are asked about."""
 
 
@@ -46,6 +47,12 @@ class RecommendFlags(Flags):
     context: Annotated[Text, Allowed("COLUMN=VALUE,...")] | None = Field(
         None, description="what the request knows: --context=hour=12,device=web"
     )
+    text: Annotated[Text, Allowed("COLUMN=TEXT,...")] | None = Field(
+        None, description='texts of a visitor, where the model reads such: --text="query=space opera"'
+    )
+    new_items: File | None = Field(
+        None, description="file of items that the model does not know, with the texts that it reads of items"
+    )
     at: Annotated[Any, Allowed("TIME")] = Field(None, description="time of the request, where the model reads it")
     times: Annotated[Text, Allowed("T1,T2")] | None = Field(None, description="times of a visitor's items, in order")
     index: Index | None = Field(None, description="index to use in place of the folder's")
@@ -61,10 +68,12 @@ def execute(options: dict[str, Any]) -> None:
     """Run the command."""
     flags = take_flags(options, RecommendFlags)
     ways = [key for key in sorted(WAYS) if key in flags.model_fields_set]
+    ways = ways or ["text"] * (flags.text is not None)  # beside --history it says more of the same visitor
     if len(ways) != 1:
         asked = " and ".join(f"--{key}" for key in ways) or "none"
         raise RequestError(
-            f"recommend takes one of --users=a,b, --history=item1,item2, --items=a,b and --input=FILE, found {asked}"
+            "recommend takes one of --users=a,b, --history=item1,item2, --items=a,b, --text=COLUMN=TEXT and "
+            f"--input=FILE, found {asked}"
         )
     if flags.input is None:
         _refuse_file_flags(flags)
@@ -76,6 +85,9 @@ def execute(options: dict[str, Any]) -> None:
         raise RequestError("--times is for --history; those of users are in the folder, and rows of --input have them")
     if flags.input is not None and flags.context is not None:
         raise RequestError("--context is for --users and --history; the rows of --input have columns of it")
+    if flags.text is not None and flags.history is None and ways != ["text"]:
+        raise RequestError("--text is of a visitor: texts of users are in the folder, and rows of --input have them")
+    from recbole_logq.serving.new_items import read_texts_of_items
     from recbole_logq.serving.recommend import check_files, opened, recommend_file, show, show_similar
     from recbole_logq.serving.tokens import split_context, split_tokens
 
@@ -89,7 +101,10 @@ def execute(options: dict[str, Any]) -> None:
     if flags.items is not None and not items:
         raise RequestError("--items is empty: --items=a,b")
     context = None if flags.context is None else split_context(flags.context)
+    text = None if flags.text is None else [split_context(flags.text, "text")]
     with opened(flags.model, flags.index, flags.index_options, flags.plugins) as retriever:
+        if flags.new_items is not None:
+            retriever.add_items(*read_texts_of_items(Path(flags.new_items), retriever.texts_of_items))
         if flags.input is not None:
             shown = flags.show_progress is not False
             target = str(flags.output)
@@ -102,7 +117,9 @@ def execute(options: dict[str, Any]) -> None:
             by = flags.by or "items"
             show_similar(retriever.similar(items, k=flags.k, by=by), items, by, retriever.similarity)
             return
-        who: dict[str, Any] = {"users": rows} if rows else {"histories": [split_tokens(flags.history or "")]}
+        who: dict[str, Any] = {"users": rows} if rows else {"texts": text}
+        if flags.history is not None:
+            who = {"histories": [split_tokens(flags.history)], "texts": text}
         names = rows or ["visitor"]
         who |= {} if flags.times is None else {"times": [split_tokens(flags.times)]}
         contexts = None if context is None else [context] * len(names)

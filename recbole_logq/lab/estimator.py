@@ -130,7 +130,7 @@ class Estimator:
         # Crossed pairs are what a laboratory is for; what cannot be computed is refused.
         if reason := why_not(loss, sampler, self.hits, allow_crossed=True):
             raise RequestError(f"{self.name}: {reason}")
-        if loss.over_catalogue or sampler.kind in ("catalogue", "observed"):
+        if loss.over_catalogue or sampler.kind == "catalogue" or sampler.per_row:
             raise RequestError(f"{self.name}: estimators of the full softmax from drawn negatives are examined here")
         if self.build_sampler(TargetCounts(SOME_COUNTS), 16, 0).learns:
             raise RequestError(

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field
 
 from recbole_logq.allowed_values import Allowed
 from recbole_logq.flags import File, Flags, Folder, Name, Number, NumberOrZero, Plugins, YesNo, whole
-from recbole_logq.settings import read_number
+from recbole_logq.setting_types import read_number
 
 GROUPS = 8
 """Independent groups of pools, from whose spread the error of the bias is taken."""

@@ -37,6 +37,8 @@ class Terms:
         positive_column: int64 `[rows]`, the column of a catalogue that is the row's positive, for losses that pick
             columns themselves and must leave it out; others do not read it.
         shares: Zeros to add to the columns' scores and to the losses, for a source that learns from their gradients.
+        positive_target: `[rows]`, what a pointwise loss takes each positive for, between 0 and 1. Default: 1.
+        negative_target: `[rows, pool]`, the same for the columns. Default: 0.
     """
 
     positive_log_q: Tensor | None = None
@@ -47,6 +49,8 @@ class Terms:
     certain: Tensor | None = None
     positive_column: Tensor | None = None
     shares: ColumnShares | None = None
+    positive_target: Tensor | None = None
+    negative_target: Tensor | None = None
 
     def keys(self) -> list[str]:
         """Names of what is not None; with `[]` it is what `**terms` needs."""
@@ -79,6 +83,8 @@ class Terms:
             excluded_log_q=_prepared(name, "excluded_log_q", self.excluded_log_q, dtype, per_row, per_pair),
             log_n=_prepared(name, "log_n", log_n, dtype, (), per_row) if isinstance(log_n, Tensor) else log_n,
             certain=None if self.certain is None else self.certain.to(dtype),
+            positive_target=_prepared(name, "positive_target", self.positive_target, dtype, per_row),
+            negative_target=_prepared(name, "negative_target", self.negative_target, dtype, per_pair),
         )
 
     def mask(self, name: str, start: int, stop: int, pool: int) -> Tensor | None:
@@ -106,6 +112,8 @@ class Terms:
             certain=cut(self.certain, 1),
             positive_column=cut(self.positive_column, 1),
             shares=self.shares,
+            positive_target=cut(self.positive_target, 1),
+            negative_target=cut(self.negative_target, 2),
         )
 
 

@@ -33,10 +33,12 @@ from recbole_logq.models.unread import check_unread
 from recbole_logq.modules.packing import DIGIT
 from recbole_logq.modules.query import Request, SequenceQuery, TwoTowerQuery
 from recbole_logq.modules.scorer import Scorer
+from recbole_logq.modules.text_items import TextItems
 from recbole_logq.probability import SegmentFrequency, TargetCounts
 from recbole_logq.ranks import gather_rows, rank, world_size
 from recbole_logq.samplers import (
     Exclusion,
+    GradedLists,
     Pool,
     UserItems,
     any_column,
@@ -49,6 +51,7 @@ from recbole_logq.samplers import (
 )
 from recbole_logq.samplers.cross_batch import CrossBatch
 from recbole_logq.samplers.device_numbers import DeviceNumbers
+from recbole_logq.samplers.impression import Impression
 from recbole_logq.samplers.observed import Observed
 
 
@@ -100,6 +103,12 @@ class RetrievalMixin(nn.Module):
     """Whether a batch can be of one segment: not where a row has a user's whole sequence in it."""
     multi_positive: int = 1
     """Targets of a row, at most, where rows have windows."""
+    item_text: Sequence[str] = ()
+    """Columns of items that are read as texts."""
+    user_text: Sequence[str] = ()
+    """Columns of users that are read as texts."""
+    second_columns: Sequence[str] = ()
+    """Columns of rows that hold second histories."""
     _pools: list[Pool] = []
     """Pools of the step, for a source that learns from them."""
     fixed_shapes = False
@@ -120,6 +129,7 @@ class RetrievalMixin(nn.Module):
         items = table[dataset.iid_field]
         self.weight_field: str | None = config["weight_field"]
         self.segment_field: str | None = config["segment_field"]
+        self.impression_field: str | None = config["impression_field"]
         segments = None
         if self.segment_field:
             segments = SegmentFrequency(dataset.interaction_column(self.segment_field), items, n_items)
@@ -136,6 +146,9 @@ class RetrievalMixin(nn.Module):
 
         if isinstance(self.sampler, Observed):
             self.sampler.observe(user_items(dataset.training_negatives))
+        if isinstance(self.sampler, Impression):
+            lists = dataset.impression_lists
+            self.sampler.observe(GradedLists(lists.start, lists.size, lists.grade, lists.items, lists.grades))
         self.gradient_cache: int | None = config["gradient_cache"]
         self.pools: int = config["pools"]
         self.hits = config["hits"] or self.loss.hits
@@ -155,12 +168,17 @@ class RetrievalMixin(nn.Module):
         """Vectors ``[rows, d]`` of items without an id, prepared for the scorer.
 
         Args:
-            columns: Values of ``item_features``, in that order, as the dataset has them; ``read_new_items`` gives them.
+            columns: Values of ``item_features`` and ``item_text``, in that order, as the dataset has them;
+                ``read_new_items`` gives them.
 
         Raises:
             RequestError: The model has no features of items.
         """
         raise NotImplementedError
+
+    def text_items(self) -> TextItems | None:
+        """What makes vectors of items of which texts alone are known; None for a model that reads none."""
+        return None
 
     @property
     def query_columns(self) -> tuple[str, ...]:
@@ -258,10 +276,13 @@ class RetrievalMixin(nn.Module):
 
     def sample_pool(self, rows: Rows) -> Pool:
         """The negatives of a step, out of the rows of all processes: the same on each of them."""
-        known = {"users": rows.users, "segment": rows.segment, "given_row": True}
+        known = {"users": rows.users, "shown": rows.shown, "segment": rows.segment, "given_row": True}
         further = {key: known[key] for key in self.sampler.reads}
         if world_size() == 1 or self.sampler.gathers:
             pool = self.sampler.sample(rows.positives, n_units=_others(rows.n_units), **further)
+            if pool.beside is not None:
+                sampled = self._with_held(_with_groups(pool.beside.pool, rows.positives, rows.windows), rows)
+                return replace(pool, beside=pool.beside._replace(pool=sampled))
             return self._with_held(_with_groups(pool, rows.positives, rows.windows), rows)
         everything = gather_rows(rows.positives)
         units = gather_rows(torch.tensor([rows.n_units], device=rows.positives.device)).rows
@@ -343,19 +364,27 @@ class RetrievalMixin(nn.Module):
 
     def _losses(self, part: _Part) -> tuple[Tensor, Tensor, int]:
         """The loss of each row, which rows count, and how many columns each has."""
-        rows, pool = part.rows, part.pool
-        columns = self.sampler.negatives_of_row(pool)
+        columns = self.sampler.negatives_of_row(part.pool)
         columns = min(getattr(self.loss, "bucket_items", columns), columns)  # of SCE, which looks at a part
+        values, counted = self._losses_on_pool(part)
+        if (beside := part.pool.beside) is not None:
+            further, counted_there = self._losses_on_pool(replace(part, pool=beside.pool))
+            values = (1 - beside.share) * values + beside.share * further
+            counted = counted | counted_there
+        return values, counted, columns
+
+    def _losses_on_pool(self, part: _Part) -> tuple[Tensor, Tensor]:
+        rows, pool = part.rows, part.pool
         query, positives = self.scorer.query(rows.query), rows.positives
         if pool.kind == "catalogue":
             positive = self.item_vectors(positives)
             vectors = self.item_vectors(None)[1:]
             if self.loss.skips_rows:
                 values = self.loss.from_vectors(query, positive, vectors, positive_column=positives - 1)
-                return values, values.detach() > 0, columns
+                return values, values.detach() > 0
             # The mask is a function, asked block by block: never [rows, catalogue].
             values = self.loss.from_vectors(query, positive, vectors, pool.terms(positives, part.excluded, self.hits))
-            return values, torch.ones_like(positives, dtype=torch.bool), columns
+            return values, torch.ones_like(positives, dtype=torch.bool)
         certain = part.certain
         terms = pool.terms(positives, part.excluded, self.hits, rows.windows, part.own, certain)
         mask = terms.valid
@@ -379,8 +408,7 @@ class RetrievalMixin(nn.Module):
         if pool.stored is not None:
             vectors = torch.cat([vectors, pool.stored])
         vectors = vectors.view(*pool.ids.shape, vectors.shape[-1])
-        values = losses_from_vectors(self.loss, self.sampler, pool, query, positive, vectors, terms)
-        return values, counted, columns
+        return losses_from_vectors(self.loss, self.sampler, pool, query, positive, vectors, terms), counted
 
     def _by_kernel(self, mask: Any, query: Tensor, terms: Terms) -> TypeGuard[ColumnMask]:
         """Whether a kernel computes the loss, which compares ids itself and needs no mask of rows and columns."""

@@ -16,6 +16,10 @@ READ_THROUGH = {
     "user_features": (),
     "item_features": (),
     "context_features": (),
+    "user_text": ("feature_embedding", "entity_fields"),
+    "item_text": ("feature_embedding", "entity_fields"),
+    "text_buckets": ("feature_embedding", "entity_fields"),
+    "text_length": ("feature_embedding", "entity_fields"),
     "use_item_id": ("feature_embedding",),
     "id_dropout": ("feature_embedding",),
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,6 +16,18 @@ from recbole_logq.samplers.mask import mask_function
 
 PoolKind = Literal["draws", "inclusion", "catalogue", "observed"]
 Law = Callable[[Tensor], Tensor]
+
+
+class Beside(NamedTuple):
+    """Another pool for the same rows, whose loss is added: the rest of the share is that of the pool it lies beside.
+
+    Attributes:
+        pool: The other pool.
+        share: Its share of the loss, between 0 and 1.
+    """
+
+    pool: Pool
+    share: float
 
 
 @dataclass
@@ -43,6 +55,9 @@ class Pool:
         shares: What a source that learns wants to know of its columns; None for others.
         stored: Vectors of the last columns, `[columns, d]`, as an earlier step had them, in place of the items' current
             ones; None where all columns have these.
+        beside: Another pool of the step, and its share of the loss; None for one pool.
+        target: Floating, shape of `ids`, what a pointwise loss takes each column for, between 0 and 1; None for 0.
+        positive_target: Floating `[rows]`, the same for the positives; None for 1.
 
     Raises:
         ValueError: Types or shapes that do not fit together.
@@ -62,6 +77,9 @@ class Pool:
     held: Exclusion | None = None
     shares: ColumnShares | None = None
     stored: Tensor | None = None
+    beside: Beside | None = None
+    target: Tensor | None = None
+    positive_target: Tensor | None = None
 
     def __post_init__(self) -> None:
         # float32 has no odd integers above 2^24: an id that passed through it names another item.
@@ -128,6 +146,20 @@ class Pool:
         Raises:
             ValueError: A treatment of hits that does not fit the pool.
         """
+        terms = self._terms(positive_ids, exclusion, hits, groups, own, certain)
+        if self.target is None and self.positive_target is None:
+            return terms
+        return replace(terms, positive_target=self.positive_target, negative_target=self.target)
+
+    def _terms(
+        self,
+        positive_ids: Tensor,
+        exclusion: Exclusion | None,
+        hits: str | None,
+        groups: Tensor | None,
+        own: Exclusion | None,
+        certain: Tensor | None,
+    ) -> Terms:
         valid = None if hits is None else mask_function(self, positive_ids, hits, exclusion, groups, own)
         if self.law is None:
             return Terms(valid=valid, certain=certain, shares=self.shares)

@@ -32,6 +32,12 @@ def card(
         further += ", at=0"
     example = [f'found = retriever.recommend(users=["{_quoted(user)}"], {further})']
     example += [f'found = retriever.recommend(histories=[["{_quoted(item)}"]]{when}, {further})'] if visitors else []
+    if described.text_columns:
+        texts = {column.name: "..." for column in described.text_columns}
+        example.append(f"found = retriever.recommend(texts=[{texts!r}], {further})")
+    if manifest["item_texts"] is not None:
+        new = {column["name"]: "..." for column in manifest["item_texts"]["texts"]}
+        example.append(f'retriever.add_items(["new item"], [{new!r}])')
     reads = [f"{column.name} ({column.type})" for column in described.context_columns]
     lines = [
         f"# {in_markdown(manifest['model'])} on {in_markdown(data['dataset'])}",
@@ -46,6 +52,8 @@ def card(
             "A visitor who was not in training is served from a history."
             if visitors
             else "Users are known by their ids: nobody else can be served."
+            if not described.text_columns
+            else "A visitor who was not in training is served from texts."
         )
         + (f" A request has a context: {in_markdown(', '.join(reads))}." if reads else "")
         + _times(described.moments),

@@ -19,6 +19,8 @@ class QueryRows(NamedTuple):
         context: Columns ``[rows]`` by name.
         times: Time of each item, float64; None for a model that reads none.
         asked: Time of each row's request, float64 ``[rows]``; None for a model that does not know.
+        texts: Bags of texts of visitors, int64 ``[rows, longest]`` each; none for users.
+        second: Buckets of second histories, int64 ``[rows, length]`` each.
     """
 
     offsets: Tensor
@@ -27,6 +29,8 @@ class QueryRows(NamedTuple):
     context: dict[str, Tensor]
     times: Tensor | None
     asked: Tensor | None
+    texts: list[Tensor]
+    second: list[Tensor]
 
 
 class Occurrences:

@@ -87,8 +87,9 @@ def recommend_file(
         retriever: Retriever that recommends.
         source: Delimited text, JSON Lines or Parquet with a column ``user``; with a column ``history`` (items between
             commas, or a list) the rows are visitors, and ``user`` is what they are called. What the model reads of a
-            request's context has columns of its own. For a model that reads times, visitors have ``times``, one
-            for each item, and for one that knows when it is asked there may be ``time``.
+            request's context has columns of its own, and so have texts: a file with them has visitors. For a model that
+            reads times, visitors have ``times``, one for each item, and for one that knows when it is asked there may
+            be ``time``.
         target: CSV or Parquet, one row per recommendation: ``user``, ``rank``, ``item``, ``score`` and, if known,
             ``title``. It appears when it is complete.
         k: Items a row.
@@ -108,12 +109,15 @@ def recommend_file(
     retriever.check_k(k)
     moments = retriever.moments
     reads = ["user", "history", *(["times"] if moments.reads_times else [])]
-    asked = AskedFile(source, retriever.context.types, [*reads, *(["time"] if moments.knows_request else [])])
+    reads += ["time"] if moments.knows_request else []
+    asked = AskedFile(source, retriever.context.types, reads, retriever.texts.names)
     n_rows = 0
     for rows in asked.batches(ROWS):
-        if rows.histories is None:
+        if rows.texts is not None:
+            retriever.texts.read(rows.texts)
+        if rows.histories is None and rows.texts is None:
             retriever.check_users(rows.users)
-        else:
+        if rows.histories is not None:
             retriever.check_histories(rows.histories)
             moments.of_histories(rows.times, rows.histories)
         retriever.context.read(rows.contexts, len(rows.users))
@@ -124,9 +128,9 @@ def recommend_file(
         tqdm(total=n_rows, unit=" rows", **bar_options(), disable=not show_progress) as bar,
     ):
         for rows in asked.batches(ROWS):
-            given: dict[str, Any] = {"users": rows.users}
+            given: dict[str, Any] = {"users": rows.users} if rows.texts is None else {"texts": rows.texts}
             if rows.histories is not None:
-                given = {"histories": rows.histories, "times": rows.times}
+                given = {"histories": rows.histories, "times": rows.times, "texts": rows.texts}
             given |= {"contexts": rows.contexts, "at": at if rows.at is None else rows.at}
             write(retriever.recommend(**given, k=k, exclude_history=exclude_history).to_table(rows.users))
             bar.update(len(rows.users))

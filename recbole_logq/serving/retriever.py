@@ -23,19 +23,22 @@ from recbole_logq.serving.encoder import Encoder
 from recbole_logq.serving.exact_index import ExactIndex, Index
 from recbole_logq.serving.folder_tables import read_context, read_items, read_users
 from recbole_logq.serving.index import APPROXIMATE, check_index
+from recbole_logq.serving.item_encoder import ItemEncoder
 from recbole_logq.serving.manifest import Manifest
-from recbole_logq.serving.query_rows import Occurrences, QueryRows
+from recbole_logq.serving.new_items import WithNewItems
+from recbole_logq.serving.query_rows import QueryRows
 from recbole_logq.serving.recommendations import Recommendations
+from recbole_logq.serving.second import Second, SecondHistories, read_second
+from recbole_logq.serving.similar_items import SimilarItems, check_number, room_for
 from recbole_logq.serving.tensors import read_tensors
+from recbole_logq.serving.texts import Texts, UserTexts, columns_of_texts
 from recbole_logq.serving.vectors import LARGEST, in_range, read_vectors
 
 ROWS = 1024
 """Rows that are encoded and searched at once."""
-BY = ("items", "queries")
-"""What stands for an item when items like it are searched."""
 
 
-class Retriever:
+class Retriever(SimilarItems):
     """Recommends from an exported folder; see :meth:`load`.
 
     Attributes:
@@ -46,6 +49,8 @@ class Retriever:
         items: Their vectors, float32 ``[1 + n_items, d]``; row 0 is padding.
         context: Columns of a request that the model reads beside user and history.
         moments: What it reads of times.
+        texts: What it reads of users as texts.
+        second: What it reads of users beside what they had.
         index: Index that is searched.
     """
 
@@ -59,13 +64,17 @@ class Retriever:
         context: ContextColumns,
         encoder: Encoder,
         index: Index,
+        item_encoder: ItemEncoder | None = None,
+        second: Sequence[tuple[Tensor, Tensor]] = (),
     ) -> None:
         self.manifest, self.described = manifest.model_dump(), manifest.encoder
         self.catalogue, self.items, self.encoder, self.index = catalogue, items, encoder, index
-        self.context = context
+        self.context, self.texts = context, UserTexts(manifest.encoder.text_columns)
+        self.second = SecondHistories(self.described.second_columns, second, self.described.items_seen or 0)
+        self._item_encoder, self._n_known = item_encoder, len(catalogue)
         self.users, self._times, self.moments = users[0], times, manifest.encoder.moments
         self._offsets, self._history = torch.from_numpy(users[1]), torch.from_numpy(users[2])
-        self._exact: ExactIndex | None = index if isinstance(index, ExactIndex) else None
+        self._exact: Index | None = index if isinstance(index, ExactIndex) else None
 
     @classmethod
     def load(
@@ -106,6 +115,12 @@ class Retriever:
         sizes = {column.name: column.n_tokens - 1 for column in described.context_columns if column.type == "token"}
         context = ContextColumns(columns, read_context(folder / files.CONTEXT, sizes) if sizes else {})
         encoder = Encoder(described, folder / files.ENCODER, data.users, data.items)
+        second = (
+            read_second(folder / files.SECOND, seconds, data.users) if (seconds := described.second_columns) else []
+        )
+        item_encoder = None
+        if manifest.item_texts is not None:
+            item_encoder = ItemEncoder(manifest.item_texts, folder / files.ITEM_ENCODER)
         searched: Index
         if name == "exact":
             searched = ExactIndex(items)
@@ -116,7 +131,7 @@ class Retriever:
             if options.keys() != {*kind.build_options, *kind.search_options}:
                 raise RequestError(f"{folder / files.MANIFEST} is damaged: index.options; export again")
             searched = kind.load(items, folder / files.INDEX, **{**options, **given})
-        return cls(manifest, catalogue, items, users, times, context, encoder, searched)
+        return cls(manifest, catalogue, items, users, times, context, encoder, searched, item_encoder, second)
 
     def recommend(
         self,
@@ -128,6 +143,8 @@ class Retriever:
         contexts: Sequence[Context] | None = None,
         times: Sequence[Sequence[Any]] | None = None,
         at: Any = None,
+        texts: Sequence[Texts] | None = None,
+        second: Sequence[Second] | None = None,
     ) -> Recommendations:
         """The best items of users who are known, or of visitors who are known by what they had.
 
@@ -142,17 +159,21 @@ class Retriever:
                 data, or dates, one list a row.
             at: Time of each row's request, for a model that knows (``request_time: known``): one of them for all, or a
                 list. Default: now.
+            texts: Texts of visitors, beside histories or alone, for a model that reads texts of users: a text by column
+                of :attr:`texts`, one mapping a row.
+            second: What visitors did beside, for a model that reads second histories: tokens by name, the latest last,
+                one mapping a row. Default: nothing.
 
         Raises:
             RequestError: A user or an item is unknown, k is out of range, a context or a time is missing or makes no
                 sense, or the model cannot encode such rows.
         """
         self.check_k(k)
-        rows = self._rows(users, histories, contexts, times, at)
+        rows = self._rows(users, histories, contexts, times, at, texts, second)
         offsets, items = rows.offsets, rows.items
         index = self._exactly() if exact else self.index
         n_rows = len(offsets) - 1
-        best = _empty(n_rows, k)
+        best = room_for(n_rows, k)
         for first in range(0, n_rows, ROWS):
             last = min(first + ROWS, n_rows)
             query = self._encoded(first, last, rows)
@@ -171,90 +192,72 @@ class Retriever:
         contexts: Sequence[Context] | None = None,
         times: Sequence[Sequence[Any]] | None = None,
         at: Any = None,
+        texts: Sequence[Texts] | None = None,
+        second: Sequence[Second] | None = None,
     ) -> Tensor:
         """Query vectors, float32 ``[rows, d]``, for a search of your own; arguments as for :meth:`recommend`."""
-        rows = self._rows(users, histories, contexts, times, at)
+        rows = self._rows(users, histories, contexts, times, at, texts, second)
         n_rows = len(rows.ids)
         parts = [self._encoded(first, min(first + ROWS, n_rows), rows) for first in range(0, n_rows, ROWS)]
         return torch.cat(parts) if parts else torch.empty(0, self.items.shape[1])
 
-    def similar(self, items: Sequence[str], k: int = 10, by: str = "items", exact: bool = False) -> Recommendations:
-        """The items that are most like each of some items, which is itself left out.
-
-        The score of b beside a is the inner product of b's vector, as it is searched for users, with
-
-        - ``items``: a's own vector; the cosine of the two where the model's :attr:`similarity` is cosine, whose item
-          vectors have length 1.
-        - ``queries``: a's co-query vector, the mean of the queries that the users of the folder had just before they
-          had a; so it is the mean score that b has in those queries, with the model's temperature in it.
-
-        Args:
-            items: Original tokens, one a row.
-            k: Items a row, from 1 to the number of other items.
-            by: What stands for an item, ``items`` or ``queries``.
-            exact: Whether to search exactly, whatever the folder's index is.
-
-        Raises:
-            RequestError: An item is unknown or has no such vector, k is out of range, or the folder does not know what
-                the queries of its users were.
-        """
-        self._check_k(k, len(self.catalogue) - 1, "other items of the catalogue")
-        if by not in BY:
-            raise RequestError(f"by={by!r}{nearest(str(by), set(BY))}: {' or '.join(BY)}")
-        ids = torch.tensor(self.check_items(items), dtype=torch.int64)
-        query = self.co_queries(items) if by == "queries" else self.items[ids]
-        if bool((empty := ~query.any(1)).any()):
-            raise RequestError(
-                f"item {items[int(empty.nonzero()[0])]!r} has a vector of zeros: training knows nothing of it, and "
-                "nothing is like it"
-            )
-        index = self._exactly() if exact else self.index
-        best = _empty(len(ids), k)
-        for rows in torch.arange(len(ids)).split(ROWS):
-            found = index.search(query[rows], k, (torch.arange(len(rows)), ids[rows]))
-            best[0][rows], best[1][rows] = found.items.numpy(), found.scores.numpy()
-        return Recommendations(*best, self.catalogue)
-
-    @torch.no_grad()
-    def co_queries(self, items: Sequence[str]) -> Tensor:
-        """Co-query vectors, float32 ``[rows, d]``: means of the queries just before the folder's users had an item.
-
-        A row of the mean is an occurrence of the item in a user's history, with the latest items before it (for a model
-        that knows users by their ids: with the user); what the folder knows up to the training (``history=train``) is
-        what training had as rows with that target.
-
-        Args:
-            items: Original tokens, one a row.
-
-        Raises:
-            RequestError: An item is unknown or nobody had it, or the model reads of a request what the folder does not
-                keep of histories.
-        """
-        described, moments = self.described, self.moments
-        if not described.keeps_requests:
-            raise RequestError(
-                f"by=queries: {self.manifest['model']} reads of every request what the folder does not keep of its "
-                "histories, so that their queries are not known; set by=items"
-            )
-        ids, place = torch.tensor(self.check_items(items), dtype=torch.int64).unique(return_inverse=True)
-        total, n = torch.zeros(len(ids), self.items.shape[1], dtype=torch.float64), torch.zeros(len(ids))
-        occurrences = Occurrences(self._offsets, self._history, self._times)
-        blocks = occurrences.rows(ids, ROWS, described.items_seen, described.needs_history, moments.knows_request)
-        for owner, rows in blocks:
-            total.index_add_(0, owner, self._encoded(0, len(owner), rows).double())
-            n += torch.bincount(owner, minlength=len(ids))
-        if bool((n == 0).any()):
-            missing = items[int((n[place] == 0).nonzero()[0])]
-            first = " after another item" if described.needs_history else ""
-            raise RequestError(
-                f"no user of the folder had item {missing!r}{first}: it has no co-query vector; set by=items"
-            )
-        return (total / n.unsqueeze(1)).float()[place]
-
     @property
-    def similarity(self) -> str:
-        """What inner products of items' vectors are: ``cosine`` or ``dot``."""
-        return self.described.scorer.similarity
+    def texts_of_items(self) -> list[str]:
+        """Columns of texts that are enough for an item to have a vector.
+
+        Raises:
+            RequestError: The model reads no texts of items.
+        """
+        if self._item_encoder is None:
+            raise RequestError(
+                f"new items: {self.manifest['model']} reads no texts of items; train it with --item_text=[COLUMN], or "
+                "export again with the new items in the .item file"
+            )
+        return [column.name for column in self._item_encoder.columns]
+
+    def item_vectors(self, texts: Sequence[Texts]) -> Tensor:
+        """Vectors of items of which texts alone are known, float32 ``[rows, d]``.
+
+        Args:
+            texts: A text by column of ``item_text``, one mapping a row.
+
+        Raises:
+            RequestError: The model reads no texts of items, or not these.
+        """
+        columns = columns_of_texts(texts, self.texts_of_items, "new items")
+        assert self._item_encoder is not None
+        return self._item_encoder(columns)
+
+    def add_items(self, items: Sequence[str], texts: Sequence[Texts]) -> None:
+        """Have items recommended from now on that the folder does not have.
+
+        They are searched exactly, beside the folder's index. No user has had them: in a history they have no vector.
+
+        Args:
+            items: Their tokens.
+            texts: Texts of each, as for :meth:`item_vectors`.
+
+        Raises:
+            RequestError: An item is in the catalogue already, or is there twice; or as for :meth:`item_vectors`.
+        """
+        if len(items) != len(texts):
+            raise RequestError(f"new items: {len(texts)} texts for {len(items)} items, give one mapping an item")
+        known = set(self.catalogue["item"].to_pylist())
+        for item in items:
+            if item in known or not item:
+                raise RequestError(f"new items: {item!r} is in the catalogue already" if item else "new items: no name")
+            known.add(item)
+        if not len(items):
+            return
+        vectors = self.item_vectors(texts)
+        if not in_range(vectors):
+            raise RequestError("new items: the encoder gives no finite numbers for them; export again")
+        exact = self._exactly()
+        first = len(self.catalogue) + 1
+        self._exact = WithNewItems(exact, vectors, first)
+        self.index = self._exact if self.index is exact else WithNewItems(self.index, vectors, first)
+        new = {name: pa.nulls(len(items), pa.string()) for name in self.catalogue.column_names}
+        self.catalogue = pa.concat_tables([self.catalogue, pa.table({**new, "item": pa.array(items, pa.string())})])
 
     def check_k(self, k: Any) -> None:
         """Refuse a number of items that makes no sense.
@@ -262,11 +265,7 @@ class Retriever:
         Raises:
             RequestError: ``k`` is not a whole number from 1 to the catalogue's size.
         """
-        self._check_k(k, len(self.catalogue), "items of the catalogue")
-
-    def _check_k(self, k: Any, most: int, what: str) -> None:
-        if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= most:
-            raise RequestError(f"k={k!r}: a whole number from 1 to the {most} {what}")
+        check_number(k, len(self.catalogue), "items of the catalogue")
 
     def check_users(self, users: Sequence[str]) -> list[int]:
         """Ids of users.
@@ -318,9 +317,12 @@ class Retriever:
 
     @cached_property
     def _item_ids(self) -> dict[str, int]:
-        return {token: place for place, token in enumerate(self.catalogue["item"].to_pylist(), start=1)}
+        # Those of the folder: items that were added have no vector in a history.
+        return {
+            token: place for place, token in enumerate(self.catalogue["item"][: self._n_known].to_pylist(), start=1)
+        }
 
-    def _exactly(self) -> ExactIndex:
+    def _exactly(self) -> Index:
         self._exact = self._exact or ExactIndex(self.items)
         return self._exact
 
@@ -331,10 +333,19 @@ class Retriever:
         contexts: Sequence[Context] | None,
         times: Sequence[Sequence[Any]] | None,
         at: Any,
+        texts: Sequence[Texts] | None,
+        second: Sequence[Second] | None,
     ) -> QueryRows:
         """Everything that the encoder may read."""
+        bags = [] if texts is None else self.texts.read(texts)
+        if users is not None and texts is not None:
+            raise RequestError("texts: those of users are in the folder; they are given for visitors alone")
+        if users is not None and second is not None:
+            raise RequestError("second: histories of users are in the folder; they are given for visitors alone")
+        if histories is None and texts is not None and not self.described.needs_history:
+            histories = [[] for _ in texts]
         if (users is None) == (histories is None):
-            raise RequestError("recommend takes users or histories, one of the two")
+            raise RequestError("recommend takes users, or what is known of visitors: histories or texts")
         if users is not None:
             ids = torch.tensor(self.check_users(users), dtype=torch.int64)
             start, end = self._offsets[ids - 1], self._offsets[ids]
@@ -345,19 +356,25 @@ class Retriever:
             if times is not None:
                 raise RequestError("times: those of users are in the folder; they are given with histories alone")
             had = None if self._times is None else self._times[place]
+            further = self.second.of_users(ids)
         else:
             assert histories is not None
-            found = self.check_histories(histories)
+            if texts is not None and len(texts) != len(histories):
+                raise RequestError(f"texts: {len(texts)} for {len(histories)} rows, give one mapping a row")
+            alone = texts is not None and not any(histories)  # a tower over ids reads texts, and no history
+            found = [[] for _ in histories] if alone else self.check_histories(histories)
             ids, size = torch.zeros(len(found), dtype=torch.int64), torch.tensor([len(one) for one in found]).long()
             offsets = torch.cat([size.new_zeros(1), size.cumsum(0)])
             items = torch.tensor([item for one in found for item in one], dtype=torch.int64)
-            had = self.moments.of_histories(times, histories)
+            further = self.second.of_visitors(second, len(found))
+            nothing_had = alone and times is None and self.moments.reads_times
+            had = self.moments.of_histories(histories if nothing_had else times, histories)
         if self.described.needs_history and not bool(size.all()):
             row = int((size == 0).nonzero()[0])
             who = "a visitor" if users is None else f"user {users[row]!r}"
             raise RequestError(f"{who} has an empty history: {self.manifest['model']} needs one item at least")
         read = self.context.read(contexts, len(ids))
-        return QueryRows(offsets, items, ids, read, had, self.moments.of_requests(at, len(ids)))
+        return QueryRows(offsets, items, ids, read, had, self.moments.of_requests(at, len(ids)), bags, further)
 
     def _encoded(self, first: int, last: int, rows: QueryRows) -> Tensor:
         """Queries of the rows ``[first, last)``."""
@@ -378,13 +395,9 @@ class Retriever:
                 times = last_times(rows.times[start[0] : end[-1]], before, end - seen - start[0], end - start[0], width)
         columns = [rows.context[column.name][first:last] for column in self.described.context_columns]
         asked = None if rows.asked is None else rows.asked[first:last]
-        query = self.encoder(Request(rows.ids[first:last], history, length, columns, times, asked))
+        texts, second = ([bag[first:last] for bag in bags] for bags in (rows.texts, rows.second))
+        query = self.encoder(Request(rows.ids[first:last], history, length, columns, times, asked, texts, second))
         if not in_range(query):
             row = first + int((~(query.abs() <= LARGEST).all(1)).nonzero()[0])
             raise RequestError(f"row {row + 1}: the encoder gives no finite numbers for it; export again")
         return query
-
-
-def _empty(rows: int, k: int) -> tuple[np.ndarray, np.ndarray]:
-    """Room for the items and scores of rows."""
-    return np.empty((rows, k), dtype=np.int64), np.empty((rows, k), dtype=np.float32)
