@@ -26,6 +26,7 @@ from recbole_logq.setting_types import (
     Similarity,
     TemperatureMode,
     TimeBucketCount,
+    read_number,
 )
 
 DATA_PATH = "datasets"
