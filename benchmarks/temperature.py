@@ -18,7 +18,7 @@ from recbole_logq.lab import temperatures
 from recbole_logq.lab.temperature_report import markdown
 from recbole_logq.markup import markdown_table
 
-TRAINED = ("0.05", "0.1", "0.2", "0.4", "0.8")
+TRAINED = ("0.05", "0.1", "0.2", "0.4")
 SHOWN = "0.2"
 
 
@@ -45,7 +45,7 @@ EXPERIMENT = Experiment(
         "valid_metric": "NDCG@10",
         "learning_rate": 0.003,
         "show_progress": False,
-        "epochs": 200,
+        "epochs": 30,
         "stopping_step": 5,
     },
     looked_at,

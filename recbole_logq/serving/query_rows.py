@@ -75,5 +75,5 @@ class Occurrences:
             had = self._history[flat].long()
             yield (
                 torch.searchsorted(items, self._history[place].long()),
-                QueryRows(offsets, had, user + 1, {}, times, when),
+                QueryRows(offsets, had, user + 1, {}, times, when, [], []),
             )
