@@ -61,7 +61,8 @@ def _filled(entries: list[Any]) -> list[Any]:
         if isinstance(entry, str) and entry.startswith("made: "):
             folder = entry.removeprefix("made: ")
             filled += sorted(
-                (page for page in _PAGES if page.startswith(folder)), key=lambda page: (page != f"{folder}index.md", page)
+                (page for page in _PAGES if page.startswith(folder)),
+                key=lambda page: (page != f"{folder}index.md", page),
             )
         elif isinstance(entry, dict):
             filled.append({title: _filled(of) if isinstance(of, list) else of for title, of in entry.items()})

@@ -23,7 +23,10 @@ _HITS = {
     "kept": "kept: a copy of the positive among the draws is a draw like any other",
     "catalogue": "the columns are all items, the positive among them",
 }
-_KINDS = {"draws": "the probability that a draw is the item", "inclusion": "the probability that the pool holds the item"}
+_KINDS = {
+    "draws": "the probability that a draw is the item",
+    "inclusion": "the probability that the pool holds the item",
+}
 
 
 def registry_pages() -> Iterator[tuple[str, str]]:
@@ -73,7 +76,12 @@ def _page(registry: Registry[Any], name: str, parts: dict[str, str], known: Decl
     sections += [f"## Example\n\n```pycon\n{parts['Example']}\n```"]
     if known.options:
         rows = [
-            [f"`{_prefix(registry)}.{o.name}`", f"`{in_markdown(o.default)}`", in_markdown(o.allowed), _linked(o.description, name)]
+            [
+                f"`{_prefix(registry)}.{o.name}`",
+                f"`{in_markdown(o.default)}`",
+                in_markdown(o.allowed),
+                _linked(o.description, name),
+            ]
             for o in known.options
         ]
         sections += [f"## Options\n\n{markdown_table(['setting', 'default', 'allowed', 'meaning'], rows)}"]

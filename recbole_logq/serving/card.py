@@ -63,6 +63,8 @@ def card(
         + (f" A request has a context: {in_markdown(', '.join(reads))}." if reads else "")
         + _times(described.moments),
         "",
+        *_similar(described),
+        "",
         "## Data",
         "",
         f"- dataset: {in_markdown(data['dataset'])}, {data['users']:,} users, {data['items']:,} items, "
@@ -95,6 +97,15 @@ def card(
         "",
     ]
     return "\n".join(lines)
+
+
+def _similar(described: Description) -> list[str]:
+    cosine = described.scorer.similarity == "cosine"
+    scores = "the cosine of two items' vectors" if cosine else "the inner product of two items' vectors"
+    by_queries = ', or with `by="queries"` by the mean score of an item in the queries that users of this folder had '
+    by_queries += "just before the other"
+    text = f"`retriever.similar([item], k=10)` scores by {scores}{by_queries if described.keeps_requests else ''}."
+    return ["## Similar items", "", text]
 
 
 def _times(moments: Moments) -> str:

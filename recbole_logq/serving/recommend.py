@@ -1,4 +1,4 @@
-"""Recommendations for a few users on the screen, or for a file of them into a file."""
+"""Recommendations for a few users or items on the screen, or for a file of users into a file."""
 
 from __future__ import annotations
 
@@ -145,14 +145,32 @@ def recommend_file(
 
 def show(found: Recommendations, rows: Sequence[str]) -> None:
     """Print recommendations, a table for each row."""
+    _print_tables(found, rows, "score")
+
+
+def show_similar(found: Recommendations, items: Sequence[str], by: str, similarity: str) -> None:
+    """Print items like some items, a table for each of these.
+
+    Args:
+        found: Result of :meth:`Retriever.similar`.
+        items: Original tokens of the rows.
+        by: What stood for them, ``items`` or ``queries``.
+        similarity: ``cosine`` or ``dot``, of the model.
+    """
+    product = "cosine" if similarity == "cosine" else "inner product"
+    heading = product if by == "items" else "mean score"
+    _print_tables(found, [f"{item}, by {by}" for item in items], heading)
+
+
+def _print_tables(found: Recommendations, rows: Sequence[str], score: str) -> None:
     from rich.table import Table
 
     screen = console()
     titles = found.titles or [[] for _ in rows]
     for row, name in enumerate(rows):
         table = Table(title=cell(name), title_justify="left")
-        for heading in ("rank", "item", *(["title"] if found.titles else []), "score"):
-            table.add_column(heading, justify="right" if heading in {"rank", "score"} else "left")
+        for heading in ("rank", "item", *(["title"] if found.titles else []), score):
+            table.add_column(heading, justify="right" if heading in {"rank", score} else "left")
         for place, item in enumerate(found.items[row]):
             title = [cell(titles[row][place] or "")] if found.titles else []
             table.add_row(str(place + 1), cell(item), *title, f"{found.scores[row, place]:.4f}")

@@ -324,6 +324,8 @@ LINES: list[Line] = [
         for key, value in {"memory": 9, "warmup_steps": 4}.items()
     ),
     no("negatives.warmup_steps", 100, "never use its memory", **{"negatives.source": "cross_batch"}),
+    yes("negatives.momentum", 0.5, "losses", **ITEMS, **{"negatives.source": "cross_batch", "negatives.memory": 40}),
+    no("negatives.momentum", 0.5, "the items are a plain table", **{"negatives.source": "cross_batch"}),
     *(
         yes(f"negatives.{key}", value, "losses", **{"negatives.source": "streaming", "train_batch_size": 40, **beside})
         for key, value, beside in [
