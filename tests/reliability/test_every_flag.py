@@ -34,6 +34,7 @@ FLAGS: dict[str, dict[str, str]] = {
         "config_files": TABLE,
         "resume": "training/test_processes.py::test_a_run_in_two_processes_ends_like_a_run_in_one",
         "output": RUN,
+        "page": "report/test_run_page.py::test_from_the_command_line_and_resumed",
         "nproc": "training/test_processes.py::test_a_run_in_two_processes_ends_like_a_run_in_one",
     },
     "evaluate": {
