@@ -39,6 +39,7 @@ import start_up
 import sweep_overhead
 import sweep_times
 import sweeps
+import text_tower
 import time_step
 import trained_bias
 import two_tower_training
@@ -86,6 +87,7 @@ def main() -> int:
         "general-ml-1m": sweeps.table("general-ml-1m", "user-vectors-ml-1m"),
         "preparation": preparation.table(),
         "cold-start": cold_start.table(),
+        "text-tower": text_tower.table(),
         "evaluation": evaluation.table(),
         "sparse-quality": quality_sparse.table(),
         "serving-train": serving_walkthrough.table("train"),
