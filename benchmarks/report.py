@@ -44,6 +44,7 @@ import sweep_overhead
 import sweep_times
 import sweeps
 import temperature
+import text_tower
 import time_step
 import trained_bias
 import two_tower_training
@@ -95,6 +96,7 @@ def main() -> int:
         "momentum-memory": momentum_memory.table(),
         "temperature-model": temperature.one_model(),
         "temperature-trained": temperature.table(),
+        "text-tower": text_tower.table(),
         "evaluation": evaluation.table(),
         "sparse-quality": quality_sparse.table(),
         "serving-train": serving_walkthrough.table("train"),

@@ -120,7 +120,7 @@ JUDGED = {**OBSERVED, "negatives.field": "rating", "negatives.below": 2}
 GRADED = {"grade_field": "grade"}
 SHOWN = {**GRADED, "impression_field": "page", "loss": "bpr", "negatives.source": "impression", "negatives.count": 32}
 ITEMS, USERS = {"item_features": ["length"]}, {"user_features": ["age"]}
-HOURS = {"context_features": ["hour"]}
+HOURS, TEXT = {"context_features": ["hour"]}, {"item_text": ["genre"]}
 AUC = {"metrics": ["GAUC"], "valid_metric": "GAUC"}
 SCHEDULED = {"temperature_mode": "scheduled", "temperature_end": 0.1, "temperature_steps": 3}
 
@@ -395,6 +395,14 @@ LINES: list[Line] = [
     no("user_features", ["age"], "set item_features", "SASRec"),
     yes("context_features", ["hour"], "shapes"),
     no("context_features", ["hour"], "set item_features", "SASRec"),
+    *(yes("item_text", ["genre"], "shapes", model) for model in ENCODERS),
+    no("item_text", ["length"], "takes token, token_seq"),
+    yes("user_text", ["motto"], "shapes"),
+    no("user_text", ["motto"], "set item_text", "SASRec"),
+    yes("text_buckets", 64, "shapes", **TEXT),
+    no("text_buckets", 64, "set item_text or user_text"),
+    yes("text_length", 2, "losses", **TEXT),
+    no("text_length", 2, "set item_text or user_text"),
     yes("use_item_id", False, "shapes", **ITEMS),
     no("use_item_id", False, "needs item_features"),
     yes("id_dropout", 0.5, "losses", **ITEMS),
@@ -413,6 +421,11 @@ LINES: list[Line] = [
     no("time", "gaps", "set user_tower=history"),
     yes("time_buckets", 9, "shapes", time="gaps", **HISTORY),
     no("time_buckets", 9, "set time=gaps"),
+    yes("second_histories", {"search": "query"}, "shapes", **HISTORY),
+    no("second_histories", {"search": "query"}, "set user_tower=history"),
+    no("second_histories", {"clicks": "query"}, "does not exist", **HISTORY),
+    yes("example_age", True, "shapes", eval_args=LAST_OUT),
+    no("example_age", True, "times are rounded", recbole_order=True),
     yes("time_context", ["hour"], "shapes", request_time="known", eval_args=LAST_OUT, data_path="late"),
     no("time_context", ["hour"], "set request_time=known"),
     # SASRec
@@ -483,8 +496,12 @@ def place(tmp_path_factory: pytest.TempPathFactory, tiny: str) -> Path:
     items = "".join(f"i{n}\t{n % 9}\tg{n % 3} g{n % 5}\n" for n in range(38))  # two have no line
     written("item_id:token\tlength:float\tgenre:token_seq\n" + items, folder / "data", "tiny.item")
     written(
-        "user_id:token\tage:float\n" + "".join(f"u{n}\t{n % 40}\n" for n in range(60)), folder / "data", "tiny.user"
+        "user_id:token\tage:float\tmotto:token\n" + "".join(f"u{n}\t{n % 40}\tto {n % 6}\n" for n in range(60)),
+        folder / "data",
+        "tiny.user",
     )
+    searches = "".join(f"{row[0]}\tq{n % 9} q{n % 4}\t{float(row[3]) - 1}\n" for n, row in enumerate(rows))
+    written("user_id:token\tquery:token_seq\ttimestamp:float\n" + searches, folder / "data", "tiny.search")
     fewer = [row for n, row in enumerate(more) if n % 3] + more[:200:3] + more[:30]
     written("\n".join([head, *map("\t".join, fewer)]), folder / "other")
     # By turns, a second apart; the last one far off, so that the others are close on a scale from 0 to 1.
