@@ -21,6 +21,7 @@ import exact_serving
 import flat_in_catalogue
 import full_softmax
 import fuzz
+import impressions
 import laboratory
 import many_users
 import order_of_time
@@ -57,6 +58,9 @@ def main() -> int:
         "sports": quality_sports.table(),
         "audits": audits.table(),
         "recipes": recipes_ml100k.table(),
+        "impressions-shown": impressions.table("shown"),
+        "impressions-sessions": impressions.table("ml-100k-sessions"),
+        "folding": impressions.folding_table(),
         "lab-synthetic": laboratory.table("synthetic"),
         "lab-ml-1m": laboratory.table("ml-1m"),
         "trained-legend": trained_bias.legend(),
