@@ -23,6 +23,7 @@ import flat_in_catalogue
 import full_softmax
 import fuzz
 import item_to_item
+import impressions
 import laboratory
 import leaderboard
 import many_users
@@ -63,6 +64,9 @@ def main() -> int:
         "sports": quality_sports.table(),
         "audits": audits.table(),
         "recipes": recipes_ml100k.table(),
+        "impressions-shown": impressions.table("shown"),
+        "impressions-sessions": impressions.table("ml-100k-sessions"),
+        "folding": impressions.folding_table(),
         "lab-synthetic": laboratory.table("synthetic"),
         "lab-ml-1m": laboratory.table("ml-1m"),
         "trained-legend": trained_bias.legend(),
