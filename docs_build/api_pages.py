@@ -8,7 +8,19 @@ from collections.abc import Iterator
 
 from recbole_logq.markup import in_markdown
 
-FACES = ("", "losses", "samplers", "probability", "modules", "evaluation", "serving", "data", "models", "lab", "registry")
+FACES = (
+    "",
+    "losses",
+    "samplers",
+    "probability",
+    "modules",
+    "evaluation",
+    "serving",
+    "data",
+    "models",
+    "lab",
+    "registry",
+)
 
 
 def api_pages() -> Iterator[tuple[str, str]]:

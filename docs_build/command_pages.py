@@ -11,6 +11,11 @@ _WIDTH = 80
 
 def command_page() -> str:
     """All commands on one page."""
-    parts = ["# Help of each command", "What `recbole-logq COMMAND --help` prints. [Commands](commands.md) says what each is for."]
-    parts += [f"## {name}\n\n{fenced(help_of(name, module, _WIDTH).rstrip(), 'text')}" for name, module in COMMANDS.items()]
+    parts = [
+        "# Help of each command",
+        "What `recbole-logq COMMAND --help` prints. [Commands](commands.md) says what each is for.",
+    ]
+    parts += [
+        f"## {name}\n\n{fenced(help_of(name, module, _WIDTH).rstrip(), 'text')}" for name, module in COMMANDS.items()
+    ]
     return "\n\n".join(parts) + "\n"

@@ -20,7 +20,9 @@ def _cell(cell: Any) -> str:
     if cell.cell_type == "markdown":
         return str(cell.source)
     outputs = "\n\n".join(filter(None, map(_output, cell.get("outputs", []))))
-    return f"```python\n{cell.source}\n```" + (f"\n\n<div class='printed' markdown>\n\n{outputs}\n\n</div>" if outputs else "")
+    return f"```python\n{cell.source}\n```" + (
+        f"\n\n<div class='printed' markdown>\n\n{outputs}\n\n</div>" if outputs else ""
+    )
 
 
 def _output(output: Any) -> str:
