@@ -107,9 +107,9 @@ def _curves() -> str:
 def picture() -> str:
     """The drawing as the text of a file."""
     label = (
-        "Left: a row is trained against its positive and n sampled items, whose scores are corrected by the log of "
-        "their probability. Right: without a correction the bias of the gradient stays; with logQ it falls with n, with "
-        "corrected logQ to half of that."
+        "Left: a row is trained against its positive and n sampled items, whose scores are corrected by the log "
+        "of their probability. Right: without a correction the bias of the gradient stays; with logQ it falls with "
+        "n, with corrected logQ to half of that."
     )
     return (
         f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {WIDTH} {HEIGHT}' role='img' "

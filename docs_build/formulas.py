@@ -13,31 +13,7 @@ from html import escape
 _TOKEN = re.compile(r"\s*(?:(?P<number>\d+(?:\.\d+)?)|(?P<name>[A-Za-z]+)|(?P<mark>.))")
 _FUNCTIONS = {"softplus", "LSE", "log", "logaddexp", "min", "max", "softmax", "exp", "stopgrad", "sum"}
 _GREEK = {"alpha": "α", "beta": "β", "pi": "π"}
-_SYMBOLS = {
-    "s",
-    "n",
-    "k",
-    "C",
-    "Q",
-    "p",
-    "d",
-    "q",
-    "c",
-    "e",
-    "a",
-    "t",
-    "w",
-    "P",
-    "u",
-    "U",
-    "N",
-    "S",
-    "m",
-    "h",
-    "K",
-    "R",
-    "L",
-}
+_SYMBOLS = set("aCcdehKkLmNnPpQqRSstUuwy")
 _WORDS = {"own", "over", "the", "bucket", "catalogue", "units", "b", "u", "loss"}
 _KNOWN = _FUNCTIONS | _GREEK.keys() | _SYMBOLS | _WORDS
 _TEXTS = re.compile(r"over the (?:catalogue|bucket)")
