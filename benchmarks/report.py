@@ -1,4 +1,4 @@
-"""Writes the measured tables from benchmarks/results/ into README.md and docs/, between their markers, and two pictures.
+"""Writes the measured tables from benchmarks/results/ into README.md and docs/, between their markers, and pictures.
 
 uv run benchmarks/report.py            # write
 uv run benchmarks/report.py --check    # exit status 1 if a table or picture there is not the stored one
