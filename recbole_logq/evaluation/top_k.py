@@ -113,19 +113,21 @@ class Catalogue:
         query = query.to(self.items.dtype)
         if not self._streams(len(query), k):
             return self._of_whole_rows(query, k, excluded)
-        found = TopK(query.new_empty(len(query), k), torch.empty(len(query), k, dtype=torch.int64, device=query.device))
+        ranked = TopK(
+            query.new_empty(len(query), k), torch.empty(len(query), k, dtype=torch.int64, device=query.device)
+        )
         rows = torch.arange(len(query), device=query.device)
         for product in list(self._products or ()):
             if not len(rows) or k >= self._groups.n_groups * self._groups.size:
                 break  # nothing is left, or everything is wanted
-            rows = self._stream(product, query, k, excluded, rows, found)
+            rows = self._stream(product, query, k, excluded, rows, ranked)
         if len(rows):
             rest = self._of_whole_rows(query[rows], k, _of_rows(excluded, rows, len(query)))
-            found.scores[rows], found.items[rows] = rest
-        return found
+            ranked.scores[rows], ranked.items[rows] = rest
+        return ranked
 
     def _stream(
-        self, product: FloatProduct, query: Tensor, k: int, excluded: Pairs | None, rows: Tensor, found: TopK
+        self, product: FloatProduct, query: Tensor, k: int, excluded: Pairs | None, rows: Tensor, ranked: TopK
     ) -> Tensor:
         """Search for some rows, and give those for which nothing is proven, in order."""
         blocks = list(rows.split(TILE_ROWS))
@@ -135,7 +137,7 @@ class Catalogue:
         rest, tried, failed = [], 0, 0
         for place, block in enumerate(blocks):
             best, proven = self._search(product, query[block], k, _of_rows(excluded, block, len(query)))
-            found.scores[block[proven]], found.items[block[proven]] = best.scores[proven], best.items[proven]
+            ranked.scores[block[proven]], ranked.items[block[proven]] = best.scores[proven], best.items[proven]
             rest.append(block[~proven])
             tried, failed = tried + len(block), failed + len(rest[-1])
             if failed > tried / 2:
@@ -150,7 +152,7 @@ class Catalogue:
         n_rows, n_items = len(query), len(self.items)
         size = max(SCORES // n_items, min(BUSY_ROWS, MOST_SCORES // n_items), LEAST_ROWS)
         memory = query.new_empty(min(size, n_rows), n_items)  # one for all: fresh memory is slow
-        found = TopK(query.new_empty(n_rows, k), torch.empty(n_rows, k, dtype=torch.int64, device=query.device))
+        ranked = TopK(query.new_empty(n_rows, k), torch.empty(n_rows, k, dtype=torch.int64, device=query.device))
         starts = range(0, n_rows, size)
         if excluded is not None:
             row, order = excluded[0].sort()
@@ -162,9 +164,9 @@ class Catalogue:
             if excluded is not None:
                 here = slice(ends[block], ends[block + 1])
                 scores[row[here] - start, item[here]] = -torch.inf
-            n_tied = _best(scores, k, TopK(*(part[start : start + size] for part in found)), directly=self._tied)
+            n_tied = _best(scores, k, TopK(*(part[start : start + size] for part in ranked)), directly=self._tied)
             self._tied = self._tied or n_tied > len(scores) / 2
-        return found
+        return ranked
 
     def _search(self, product: FloatProduct, query: Tensor, k: int, pairs: Pairs | None) -> tuple[TopK, Tensor]:
         """The best k, and for which rows it is proven that they are."""
@@ -235,18 +237,18 @@ def top_k_of_scores(scores: Tensor, k: int, excluded: Pairs | None = None) -> To
     if excluded is not None:
         scores[excluded] = -torch.inf
     rows = len(scores)
-    found = TopK(scores.new_empty(rows, k), torch.empty(rows, k, dtype=torch.int64, device=scores.device))
-    _best(scores, k, found)
-    return found
+    ranked = TopK(scores.new_empty(rows, k), torch.empty(rows, k, dtype=torch.int64, device=scores.device))
+    _best(scores, k, ranked)
+    return ranked
 
 
-def _best(scores: Tensor, k: int, found: TopK, directly: bool = False) -> int:
+def _best(scores: Tensor, k: int, out: TopK, directly: bool = False) -> int:
     """Write ``scores.topk(k)`` of ``[rows, width]``, in its order too.
 
     Args:
         scores: Scores of all items.
         k: Number of items to find.
-        found: Place for what is best.
+        out: Place for what is best.
         directly: Whether equal scores are everywhere, and not worth looking for another way.
 
     Returns:
@@ -254,14 +256,14 @@ def _best(scores: Tensor, k: int, found: TopK, directly: bool = False) -> int:
     """
     narrow = scores.shape[1] < NARROW or scores.shape[1] // GROUP <= 2 * (k + 1)
     if directly or (narrow and not _can_partition(scores, k + 1)):
-        torch.topk(scores, k, dim=1, out=(found.scores, found.items))
+        torch.topk(scores, k, dim=1, out=(out.scores, out.items))
         return 0
     best = select(scores, k + 1)
-    found.scores.copy_(best.scores[:, :k])
-    found.items.copy_(best.items[:, :k])
+    out.scores.copy_(best.scores[:, :k])
+    out.items.copy_(best.items[:, :k])
     tied = (~(best.scores[:, :-1] > best.scores[:, 1:]).all(1)).nonzero().flatten()
     if len(tied):
-        found.scores[tied], found.items[tied] = scores[tied].topk(k, dim=1)
+        out.scores[tied], out.items[tied] = scores[tied].topk(k, dim=1)
     return len(tied)
 
 
@@ -294,9 +296,9 @@ def _largest(scores: Tensor, k: int) -> TopK:
     unclear = np.count_nonzero(above, axis=1) != k  # several have the k-th score, or one is no number
     above[unclear] = np.arange(width) < k  # something to be replaced
     items = torch.from_numpy((np.flatnonzero(above) % width).reshape(-1, k))  # [rows, k]
-    found = scores.gather(1, items)
-    order = torch.from_numpy(np.argsort(-found.numpy(), axis=1))
-    best = TopK(found.gather(1, order), items.gather(1, order))
+    largest = scores.gather(1, items)
+    order = torch.from_numpy(np.argsort(-largest.numpy(), axis=1))
+    best = TopK(largest.gather(1, order), items.gather(1, order))
     if unclear.any():
         rows = torch.from_numpy(unclear).nonzero().flatten()
         best.scores[rows], best.items[rows] = scores[rows].topk(k, dim=1)
