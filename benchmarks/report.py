@@ -22,9 +22,11 @@ import exact_serving
 import flat_in_catalogue
 import full_softmax
 import fuzz
+import item_to_item
 import laboratory
 import leaderboard
 import many_users
+import momentum_memory
 import order_of_time
 import preparation
 import quality_ml100k
@@ -41,6 +43,7 @@ import start_up
 import sweep_overhead
 import sweep_times
 import sweeps
+import temperature
 import time_step
 import trained_bias
 import two_tower_training
@@ -88,11 +91,16 @@ def main() -> int:
         "general-ml-1m": sweeps.table("general-ml-1m", "user-vectors-ml-1m"),
         "preparation": preparation.table(),
         "cold-start": cold_start.table(),
+        "item-to-item": item_to_item.table(),
+        "momentum-memory": momentum_memory.table(),
+        "temperature-model": temperature.one_model(),
+        "temperature-trained": temperature.table(),
         "evaluation": evaluation.table(),
         "sparse-quality": quality_sparse.table(),
         "serving-train": serving_walkthrough.table("train"),
         "serving-export": serving_walkthrough.table("export"),
         "serving-recommend": serving_walkthrough.table("recommend"),
+        "serving-similar": serving_walkthrough.table("similar"),
         "serving-batch": serving_walkthrough.table("batch"),
         "serving-errors": serving_walkthrough.table("errors"),
         "recommend-start": recommend_start.table(),

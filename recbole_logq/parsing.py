@@ -27,17 +27,17 @@ TEXT_SETTINGS = frozenset(
 )
 # Flags of commands that are text, likewise.
 _TEXT_FLAGS = frozenset(
-    {"checkpoint", "estimators", "stage"}  # of lab
+    {"checkpoint", "estimators", "stage"}  # of lab, whose items are a number and are read as one
     | {"input", "format", "user", "item", "time", "separator", "quote"}  # of convert
     | {"folder", "address", "params_file", "title"}  # of sweep and compare
-    | {"users", "history", "context", "index", "item_title_field"}  # of export and recommend
+    | {"users", "history", "items", "by", "context", "index", "item_title_field"}  # of export and recommend
 )
 
 LARGEST_FILE = 256 * 1024
 """Bytes of a configuration file; the reader takes a second for them."""
 
 # Questions that are asked by name alone: `lab --folding`, `sweep --resume`.
-FLAGS = frozenset({"folding", "sample-weights", "resume"})
+FLAGS = frozenset({"folding", "sample-weights", "temperature", "resume"})
 
 
 # Settings that hold names: YAML would make false of NO, 8 of 010 and 1000.0 of 1e3.

@@ -137,6 +137,10 @@ class Estimator:
                 f"{self.name}: nothing is trained here, and a learned proposal would stay where it starts: write "
                 "corrected_logq+systematic:proposal=popularity"
             )
+        if self.options.get("momentum") is not None:
+            raise RequestError(
+                f"{self.name}: scores here are those of the model as it is, and momentum keeps older ones; leave it out"
+            )
         if self.window_kept and not sampler.from_batch:
             raise RequestError(f"{self.name}: negatives {self.source} have no columns of a window; leave window out")
         if self.own and not loss.takes_certain:

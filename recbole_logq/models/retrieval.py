@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from recbole_logq.data.dataset.feature_columns import check_features
+from recbole_logq.errors import RequestError
 from recbole_logq.losses import limits, mean_over_rows
 from recbole_logq.losses.column_mask import ColumnMask
 from recbole_logq.losses.corrected_logq import CorrectedLogQ
@@ -22,6 +23,7 @@ from recbole_logq.losses.softmax import SampledSoftmaxLoss
 from recbole_logq.losses.terms import Terms
 from recbole_logq.models.combination import build_loss, check_combination, check_training, sampler_settings
 from recbole_logq.models.distinct_rows import distinct_rows
+from recbole_logq.models.key_encoder import KeyEncoder
 from recbole_logq.models.pooled_losses import pooled_losses, takes_pools
 from recbole_logq.models.rows import Rows
 from recbole_logq.models.step import losses_from_vectors
@@ -47,6 +49,7 @@ from recbole_logq.samplers import (
     target_items,
     window_items,
 )
+from recbole_logq.samplers.cross_batch import CrossBatch
 from recbole_logq.samplers.device_numbers import DeviceNumbers
 from recbole_logq.samplers.impression import Impression
 from recbole_logq.samplers.observed import Observed
@@ -156,6 +159,10 @@ class RetrievalMixin(nn.Module):
         schedule = (config["temperature_mode"], config["temperature_end"], config["temperature_steps"])
         self.scorer = Scorer(config["similarity"], config["temperature"], *schedule)
         self.statistics = StepStatistics(self.loss.weight_of if isinstance(self.loss, CorrectedLogQ) else None)
+        self.keys: KeyEncoder | None = None
+        if isinstance(self.sampler, CrossBatch) and self.sampler.momentum is not None:
+            self.keys = KeyEncoder(self.item_encoder(), self.sampler.momentum)
+            self.sampler.hold_vectors(self.keys(torch.zeros(1, dtype=torch.int64)).shape[1])
 
     def vectors_of_new_items(self, columns: Sequence[Tensor]) -> Tensor:
         """Vectors ``[rows, d]`` of items without an id, prepared for the scorer.
@@ -181,6 +188,16 @@ class RetrievalMixin(nn.Module):
     def item_vectors(self, ids: Tensor | None) -> Tensor:
         """Vectors of items ``[..., d]``, prepared for the scorer; the whole table with padding row for None."""
         raise NotImplementedError
+
+    def item_encoder(self) -> nn.Module:
+        """The module that makes vectors of ids, before the scorer: what a key encoder is the average of.
+
+        Raises:
+            RequestError: The encoder names none.
+        """
+        raise RequestError(
+            "negatives.momentum: this encoder has no item_encoder, whose average would be kept; leave momentum out"
+        )
 
     def query_encoder(self) -> TwoTowerQuery | SequenceQuery:
         """What computes queries, made of the model's own modules: an exported folder has the same without the model."""
@@ -384,10 +401,13 @@ class RetrievalMixin(nn.Module):
             terms, counted = replace(terms, valid=whole), whole.any(1)
         if certain is not None:
             counted = counted | (certain.detach() > MASKED_SCORE / 2)
+        looked_up = pool.ids if pool.stored is None else pool.ids[: len(pool.ids) - len(pool.stored)]
         # In one piece: a table's gradient is as large as the table, and so is the sum of two.
-        positive, vectors = self.item_vectors(torch.cat([positives, pool.ids.flatten()])).split(
-            [len(positives), pool.ids.numel()]
+        positive, vectors = self.item_vectors(torch.cat([positives, looked_up.flatten()])).split(
+            [len(positives), looked_up.numel()]
         )
+        if pool.stored is not None:
+            vectors = torch.cat([vectors, pool.stored])
         vectors = vectors.view(*pool.ids.shape, vectors.shape[-1])
         return losses_from_vectors(self.loss, self.sampler, pool, query, positive, vectors, terms), counted
 
@@ -446,6 +466,10 @@ class RetrievalMixin(nn.Module):
     def after_step(self) -> None:
         """Called by the trainer after every applied optimizer step."""
         self.sampler.learn(self._pools)
+        if self.keys is not None and isinstance(self.sampler, CrossBatch) and self.sampler.momentum is not None:
+            self.keys.follow(self.item_encoder())
+            with torch.no_grad():
+                self.sampler.take_vectors(self.scorer.item(self.keys(self.sampler.entering)))
         self.sampler.after_step()
         self.scorer.after_step()
 

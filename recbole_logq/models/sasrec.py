@@ -109,6 +109,10 @@ class SASRec(RetrievalMixin, SequentialRecommender):
         table = self.item_embedding
         return self.scorer.item(table.whole() if isinstance(table, FeatureEmbedding) else table.weight)
 
+    def item_encoder(self) -> nn.Embedding | FeatureEmbedding:
+        """See :meth:`RetrievalMixin.item_encoder`."""
+        return self.item_embedding
+
     def vectors_of_new_items(self, columns: Sequence[Tensor]) -> Tensor:
         """See :meth:`RetrievalMixin.vectors_of_new_items`."""
         return self.scorer.item(fields_alone(self.item_embedding, columns))

@@ -105,6 +105,10 @@ class TwoTower(RetrievalMixin, GeneralRecommender):
             ids = torch.arange(self.n_items, device=next(self.item_tower.parameters()).device)
         return self.scorer.item(self._encoded(self.item_tower, ids))
 
+    def item_encoder(self) -> Tower:
+        """See :meth:`RetrievalMixin.item_encoder`."""
+        return self.item_tower
+
     def vectors_of_new_items(self, columns: Sequence[Tensor]) -> Tensor:
         """See :meth:`RetrievalMixin.vectors_of_new_items`."""
         return self.scorer.item(self.item_tower.mlp(fields_alone(self.item_tower.embedding, columns)))

@@ -56,6 +56,8 @@ class Pool:
         held: What the windows of all rows hold, a set for each; None where it is not looked at.
         shares: What a source that learns wants to know of its columns; None for others.
         padded: Whether shared ids may be 0.
+        stored: Vectors of the last columns, `[columns, d]`, as an earlier step had them, in place of the items' current
+            ones; None where all columns have these.
         beside: Another pool of the step, and its share of the loss; None for one pool.
         target: Floating, shape of `ids`, what a pointwise loss takes each column for, between 0 and 1; None for 0.
         positive_target: Floating `[rows]`, the same for the positives; None for 1.
@@ -78,6 +80,7 @@ class Pool:
     held: Exclusion | None = None
     shares: ColumnShares | None = None
     padded: bool = False
+    stored: Tensor | None = None
     beside: Beside | None = None
     target: Tensor | None = None
     positive_target: Tensor | None = None

@@ -158,6 +158,12 @@ class _Encoder(Plain):
         return Moments(False, False, None)
 
     @property
+    def keeps_requests(self) -> bool:
+        """Whether a folder keeps all that is read of the requests that its users made when they had something."""
+        timely = self.moments.reads_times or not self.moments.knows_request
+        return timely and not self.context_columns and not self.second_columns
+
+    @property
     def items_seen(self) -> int | None:
         """Items of a history that the encoder sees, the latest; None where it reads none."""
         return getattr(self, "max_history", None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -26,8 +26,10 @@ from recbole_logq.serving.index import APPROXIMATE, check_index
 from recbole_logq.serving.item_encoder import ItemEncoder
 from recbole_logq.serving.manifest import Manifest
 from recbole_logq.serving.new_items import WithNewItems
+from recbole_logq.serving.query_rows import QueryRows
 from recbole_logq.serving.recommendations import Recommendations
 from recbole_logq.serving.second import Second, SecondHistories, read_second
+from recbole_logq.serving.similar_items import SimilarItems, check_number, room_for
 from recbole_logq.serving.tensors import read_tensors
 from recbole_logq.serving.texts import Texts, UserTexts, columns_of_texts
 from recbole_logq.serving.vectors import LARGEST, in_range, read_vectors
@@ -36,31 +38,7 @@ ROWS = 1024
 """Rows that are encoded and searched at once."""
 
 
-class _Rows(NamedTuple):
-    """Rows to compute queries of.
-
-    Attributes:
-        offsets: Places where the rows' items begin and end, int64 ``[rows + 1]``.
-        items: Items of all rows, int64.
-        ids: Ids of users, 0 for a visitor; int64 ``[rows]``.
-        context: Columns ``[rows]`` by name.
-        times: Time of each item, float64; None for a model that reads none.
-        asked: Time of each row's request, float64 ``[rows]``; None for a model that does not know.
-        texts: Bags of texts of visitors, int64 ``[rows, longest]`` each; none for users.
-        second: Buckets of second histories, int64 ``[rows, length]`` each.
-    """
-
-    offsets: Tensor
-    items: Tensor
-    ids: Tensor
-    context: dict[str, Tensor]
-    times: Tensor | None
-    asked: Tensor | None
-    texts: list[Tensor]
-    second: list[Tensor]
-
-
-class Retriever:
+class Retriever(SimilarItems):
     """Recommends from an exported folder; see :meth:`load`.
 
     Attributes:
@@ -195,7 +173,7 @@ class Retriever:
         offsets, items = rows.offsets, rows.items
         index = self._exactly() if exact else self.index
         n_rows = len(offsets) - 1
-        best = np.empty((n_rows, k), dtype=np.int64), np.empty((n_rows, k), dtype=np.float32)
+        best = room_for(n_rows, k)
         for first in range(0, n_rows, ROWS):
             last = min(first + ROWS, n_rows)
             query = self._encoded(first, last, rows)
@@ -287,9 +265,7 @@ class Retriever:
         Raises:
             RequestError: ``k`` is not a whole number from 1 to the catalogue's size.
         """
-        n_items = len(self.catalogue)
-        if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= n_items:
-            raise RequestError(f"k={k!r}: a whole number from 1 to the {n_items} items of the catalogue")
+        check_number(k, len(self.catalogue), "items of the catalogue")
 
     def check_users(self, users: Sequence[str]) -> list[int]:
         """Ids of users.
@@ -316,15 +292,20 @@ class Retriever:
                 f"{self.manifest['model']} knows users by their ids, not by histories: train it with "
                 "--user_tower=history, or a SASRec model"
             )
-        found = []
-        for history in histories:
-            ids = [self._item_ids.get(item, 0) for item in history]
-            if 0 in ids:
-                missing = history[ids.index(0)]
-                close = nearest(missing, set(self._item_ids)) if len(self._item_ids) < 50_000 else ""
-                raise RequestError(f"no item {missing!r} in the catalogue{close}")
-            found.append(ids)
-        return found
+        return [self.check_items(history) for history in histories]
+
+    def check_items(self, items: Sequence[str]) -> list[int]:
+        """Ids of items.
+
+        Raises:
+            RequestError: An item is not known.
+        """
+        ids = [self._item_ids.get(item, 0) for item in items]
+        if 0 in ids:
+            missing = items[ids.index(0)]
+            close = nearest(missing, set(self._item_ids)) if len(self._item_ids) < 50_000 else ""
+            raise RequestError(f"no item {missing!r} in the catalogue{close}")
+        return ids
 
     def has_history(self, place: int) -> bool:
         """Whether the folder knows anything that a user had; users count from 0."""
@@ -354,7 +335,7 @@ class Retriever:
         at: Any,
         texts: Sequence[Texts] | None,
         second: Sequence[Second] | None,
-    ) -> _Rows:
+    ) -> QueryRows:
         """Everything that the encoder may read."""
         bags = [] if texts is None else self.texts.read(texts)
         if users is not None and texts is not None:
@@ -393,9 +374,9 @@ class Retriever:
             who = "a visitor" if users is None else f"user {users[row]!r}"
             raise RequestError(f"{who} has an empty history: {self.manifest['model']} needs one item at least")
         read = self.context.read(contexts, len(ids))
-        return _Rows(offsets, items, ids, read, had, self.moments.of_requests(at, len(ids)), bags, further)
+        return QueryRows(offsets, items, ids, read, had, self.moments.of_requests(at, len(ids)), bags, further)
 
-    def _encoded(self, first: int, last: int, rows: _Rows) -> Tensor:
+    def _encoded(self, first: int, last: int, rows: QueryRows) -> Tensor:
         """Queries of the rows ``[first, last)``."""
         items, start, end = rows.items, rows.offsets[first:last], rows.offsets[first + 1 : last + 1]
         history, length, times = None, None, None
