@@ -91,7 +91,7 @@ def execute(options: dict[str, Any]) -> None:
     for name, value in (("text", flags.text), ("second", flags.second)):
         if value is not None and flags.history is None and ways != ["text"]:
             raise RequestError(f"--{name} is of a visitor: the folder has it of users, and rows of --input have it")
-    from recbole_logq.serving.new_items import read_texts_of_items
+    from recbole_logq.serving.added_items import read_texts_of_items
     from recbole_logq.serving.recommend import check_files, opened, recommend_file, show, show_similar
     from recbole_logq.serving.tokens import split_context, split_tokens
 
