@@ -99,7 +99,7 @@ class LaunchCounter(TorchDispatchMode):
 
 
 def _file(frame: FrameType | None) -> str:
-    while frame is not None:
+    while frame is not None and frame.f_code.co_filename != __file__:  # of the step, and not of what called it
         if "/recbole_logq/" in frame.f_code.co_filename:
             return frame.f_code.co_filename.rsplit("/recbole_logq/", 1)[1]
         frame = frame.f_back
