@@ -25,6 +25,7 @@ import fuzz
 import item_to_item
 import impressions
 import laboratory
+import launches
 import leaderboard
 import many_users
 import momentum_memory
@@ -41,6 +42,7 @@ import sequential_training
 import serving_walkthrough
 import soak
 import start_up
+import step_quality
 import sweep_overhead
 import sweep_times
 import sweeps
@@ -61,6 +63,8 @@ def main() -> int:
         "training": sequential_training.table(),
         "two-tower-training": two_tower_training.table(),
         "ranking-sizes": ranking_sizes.table(),
+        "launches": launches.table(),
+        "step-quality": step_quality.table(),
         "sports": quality_sports.table(),
         "audits": audits.table(),
         "recipes": recipes_ml100k.table(),

@@ -225,7 +225,7 @@ class RetrievalMixin(nn.Module):
         self._pools, weights = [], rows.weights
         if self._pools_at_once(rows):
             values, counted = self._pooled_losses(rows)
-            columns = self.sampler.count or 0
+            columns: int | Tensor = self.sampler.count or 0
         else:
             parts, scored = [], []
             for part in self._with_pools(rows):
