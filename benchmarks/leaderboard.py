@@ -81,7 +81,9 @@ def table(dataset: str, columns: tuple[str, ...] = (*QUALITY, *COSTS)) -> str:
         history = "filtered" if protocol["filter_history"] else "not filtered"
         facts = f"split {split}, {protocol['order']} order of time, history {history}"
         facts += f", time of the request {protocol['request_time']}"
-        origin = ", ".join(f"`config/experiment/{title}.yaml`" for title in dict.fromkeys(one["from"] for one in records))
+        origin = ", ".join(
+            f"`config/experiment/{title}.yaml`" for title in dict.fromkeys(one["from"] for one in records)
+        )
         parts.append(f"{text}\n\nTest set `{test}`; {facts}; {protocol['items']:,} items. Runs of {origin}.")
     return "\n\n".join(parts) or "No run is stored yet."
 

@@ -57,6 +57,8 @@ PositiveOrZero = Annotated[float, BeforeValidator(read_number), Field(ge=0, allo
 Interval = Annotated[str, BeforeValidator(_interval), Allowed('interval such as "[5,inf)"')]
 Share = Annotated[float, BeforeValidator(read_number), Field(ge=0, lt=1)]
 Seed = Annotated[int, BeforeValidator(read_number), Field(ge=0, lt=2**32)]
+TextBucketCount = Annotated[int, BeforeValidator(read_number), Field(ge=1, le=2**31 - 2)]
+TextLength = Annotated[int, BeforeValidator(read_number), Field(ge=1, le=2**16)]
 TimeBucketCount = Annotated[int, BeforeValidator(read_number), Field(ge=3, le=1024)]
 Learner = Annotated[Literal["adam", "adamw", "sgd", "adagrad", "rmsprop", "sparse_adam"], BeforeValidator(_lower)]
 LogLevel = Annotated[str | None, BeforeValidator(_level), Allowed(", ".join(LEVELS))]

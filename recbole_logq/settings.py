@@ -25,8 +25,9 @@ from recbole_logq.setting_types import (
     Share,
     Similarity,
     TemperatureMode,
+    TextBucketCount,
+    TextLength,
     TimeBucketCount,
-    read_number,
 )
 
 DATA_PATH = "datasets"
@@ -228,10 +229,10 @@ class RetrievalSettings(CommonSettings):
     item_text: list[str] | None = Field(
         None, description="columns of the .item file that are texts, such as [title]: words and letter trigrams, hashed"
     )
-    text_buckets: Annotated[int, BeforeValidator(read_number), Field(ge=1, le=2**31 - 2)] = Field(
+    text_buckets: TextBucketCount = Field(
         32_768, description="vectors of a text column, into which its words and trigrams are hashed"
     )
-    text_length: Annotated[int, BeforeValidator(read_number), Field(ge=1, le=2**16)] = Field(
+    text_length: TextLength = Field(
         256, description="words and trigrams of a text that count, the first ones; a word of n letters makes n + 1"
     )
     context_features: list[str] | None = Field(

@@ -28,11 +28,10 @@ os.environ["TRITON_INTERPRET"] = "1"
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
-import torch  # noqa: E402
-
 Row = tuple[str, str, float]
 ROOT = Path(__file__).parent
 LONGEST = (
+    "sweeps/test_sweep_on_a_cluster.py",
     "sweeps/test_sweep.py",
     "models/test_recipes.py",
     "lab/test_measure.py",
@@ -56,6 +55,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(autouse=True)
 def _one_thread() -> Iterator[None]:
     # Two cores are shared with other test processes, and one thread gives the same sums every time.
+    import torch  # here, so that the process that hands out the tests goes without
+
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

@@ -23,7 +23,9 @@ class LabFlags(Flags):
     """What the command takes for itself."""
 
     sample_weights: YesNo = Field(False, description="show the positives on which a model is most and least certain")
-    folding: YesNo = Field(False, description="show the two-language toy under three choices of negatives")
+    folding: YesNo = Field(
+        False, description="show the two-language toy under choices of negatives, impressions among them"
+    )
     temperature: YesNo = Field(False, description="show a model's softmax against the temperature, with advice")
     output: ResultFile = None
     page: PageFile | None = Field(

@@ -50,6 +50,9 @@ class RecommendFlags(Flags):
     text: Annotated[Text, Allowed("COLUMN=TEXT,...")] | None = Field(
         None, description='texts of a visitor, where the model reads such: --text="query=space opera"'
     )
+    second: Annotated[Text, Allowed("NAME=TOKENS,...")] | None = Field(
+        None, description="what a visitor did beside, where the model reads second histories: --second=search=jazz"
+    )
     new_items: File | None = Field(
         None, description="file of items that the model does not know, with the texts that it reads of items"
     )
@@ -85,9 +88,10 @@ def execute(options: dict[str, Any]) -> None:
         raise RequestError("--times is for --history; those of users are in the folder, and rows of --input have them")
     if flags.input is not None and flags.context is not None:
         raise RequestError("--context is for --users and --history; the rows of --input have columns of it")
-    if flags.text is not None and flags.history is None and ways != ["text"]:
-        raise RequestError("--text is of a visitor: texts of users are in the folder, and rows of --input have them")
-    from recbole_logq.serving.new_items import read_texts_of_items
+    for name, value in (("text", flags.text), ("second", flags.second)):
+        if value is not None and flags.history is None and ways != ["text"]:
+            raise RequestError(f"--{name} is of a visitor: the folder has it of users, and rows of --input have it")
+    from recbole_logq.serving.added_items import read_texts_of_items
     from recbole_logq.serving.recommend import check_files, opened, recommend_file, show, show_similar
     from recbole_logq.serving.tokens import split_context, split_tokens
 
@@ -102,6 +106,7 @@ def execute(options: dict[str, Any]) -> None:
         raise RequestError("--items is empty: --items=a,b")
     context = None if flags.context is None else split_context(flags.context)
     text = None if flags.text is None else [split_context(flags.text, "text")]
+    second = None if flags.second is None else [split_context(flags.second, "second")]
     with opened(flags.model, flags.index, flags.index_options, flags.plugins) as retriever:
         if flags.new_items is not None:
             retriever.add_items(*read_texts_of_items(Path(flags.new_items), retriever.texts_of_items))
@@ -117,9 +122,9 @@ def execute(options: dict[str, Any]) -> None:
             by = flags.by or "items"
             show_similar(retriever.similar(items, k=flags.k, by=by), items, by, retriever.similarity)
             return
-        who: dict[str, Any] = {"users": rows} if rows else {"texts": text}
+        who: dict[str, Any] = {"users": rows} if rows else {"texts": text, "second": second}
         if flags.history is not None:
-            who = {"histories": [split_tokens(flags.history)], "texts": text}
+            who = {"histories": [split_tokens(flags.history)], "texts": text, "second": second}
         names = rows or ["visitor"]
         who |= {} if flags.times is None else {"times": [split_tokens(flags.times)]}
         contexts = None if context is None else [context] * len(names)

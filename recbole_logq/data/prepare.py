@@ -169,12 +169,7 @@ def _reads_negatives(model_class: type) -> bool:
 
 def _check_named_columns(dataset: Any, config: Any) -> None:
     """Columns that settings of the own models name: they exist, and hold what is asked of them."""
-    kinds = {
-        "weight_field": FeatureType.FLOAT,
-        "segment_field": FeatureType.TOKEN,
-        "impression_field": FeatureType.TOKEN,
-    }
-    for key, wanted in kinds.items():
+    for key, wanted in (("weight_field", FeatureType.FLOAT), ("segment_field", FeatureType.TOKEN)):
         field = config[key]
         if not field:
             continue

@@ -4,7 +4,7 @@
   ``Estimator.parse("CorrectedLogQ")`` is one of them, ``Measured`` what it turned out to do.
 * ``sample_weights`` lists the positives of which a model is most and least certain.
 * ``temperatures`` shows a model's softmax against the temperature.
-* ``fold`` trains the two-language toy.
+* ``fold`` trains the two-language toy, ``fold_impressions`` the same on impressions.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ _NAMES = {
     "Subject": "subject",
     "Folding": "folding",
     "fold": "folding",
+    "fold_impressions": "folding",
 }
 __all__ = [*sorted(_NAMES)]
 __getattr__, __dir__ = face(__name__, _NAMES)

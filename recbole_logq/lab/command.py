@@ -137,18 +137,27 @@ def sample_weights(**options: Any) -> dict[str, Any]:
 
 
 def folding(**options: Any) -> dict[str, Any]:
-    """The two-language toy under three choices of negatives.
+    """The two-language toy under choices of negatives, and under impressions with sampled negatives beside them.
 
     Args:
         **options: ``seed``.
 
     Returns:
-        ``folding``: an entry per choice with ``negatives``, ``foreign`` and ``own_hits``.
+        ``folding``: an entry per choice with ``negatives``, ``foreign``, ``own_hits`` and ``share``, the share of the
+        loss that sampled negatives have beside impressions. ``ends``: for each of their sources the least share from
+        which on folding has ended, None where it has not.
     """
-    from recbole_logq.lab.folding import fold
+    from recbole_logq.lab.folding import SHARES, end_of_folding, fold, fold_impressions
 
     seed = take_flags(dict(options), FoldingOptions).seed
-    return {"seed": seed, "folding": [asdict(fold(negatives, seed=seed)) for negatives in ("own", "global", "mixed")]}
+    outcomes = [fold(negatives, seed=seed) for negatives in ("own", "global", "mixed")]
+    alone = fold_impressions("uniform", 0.0, seed=seed)  # the same whatever would lie beside it
+    mixtures = {
+        beside: [fold_impressions(beside, share, seed=seed) for share in SHARES] for beside in ("uniform", "in_batch")
+    }
+    ends = {beside: end_of_folding([alone, *several]) for beside, several in mixtures.items()}
+    outcomes += [alone, *(outcome for several in mixtures.values() for outcome in several)]
+    return {"seed": seed, "folding": [asdict(outcome) for outcome in outcomes], "ends": ends}
 
 
 def _subject(chosen: GradientOptions) -> Subject:

@@ -21,7 +21,7 @@ from recbole_logq.probability import TargetCounts
 from recbole_logq.samplers import GradedLists, Impression, Pool
 
 TOP = 10
-SHARES = (0.0, 0.01, 0.03, 0.1, 0.3, 0.5)
+SHARES = (0.01, 0.1, 0.3, 0.5, 0.7, 0.9)
 """Shares of the loss that sampled negatives have beside those of impressions."""
 ENDED = 0.05
 """Share of foreign items among the best below which folding has ended, a tenth of what chance gives."""
@@ -124,7 +124,8 @@ def fold_impressions(
             return of_pool(pool).mean()
         return ((1 - share) * of_pool(pool) + share * of_pool(pool.beside.pool)).mean()
 
-    return Folding(f"impression, {beside}", *_trained(world, steps, step_loss), share)
+    name = f"impression, {beside}" if share else "impression"
+    return Folding(name, *_trained(world, steps, step_loss), share)
 
 
 def end_of_folding(outcomes: Sequence[Folding]) -> float | None:

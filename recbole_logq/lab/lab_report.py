@@ -141,15 +141,27 @@ def print_weights(report: dict[str, Any]) -> None:
 def print_folding(report: dict[str, Any]) -> None:
     """Print the toy's outcome."""
     screen = console(WIDTH)
-    lines = [[one["negatives"], f"{one['foreign']:.3f}", f"{one['own_hits']:.3f}"] for one in report["folding"]]
-    head = ("negatives", "foreign items in the top 10", "users with a held-out hit")
+    lines = [
+        [
+            one["negatives"],
+            "" if one["share"] is None else f"{one['share']:g}",
+            f"{one['foreign']:.3f}",
+            f"{one['own_hits']:.3f}",
+        ]
+        for one in report["folding"]
+    ]
+    head = ("negatives", "sampled share", "foreign items in the top 10", "users with a held-out hit")
     screen.print(table(head, lines, "Two languages that never meet"))
     screen.print(
         "own: only what the user refused, all in the own language - the groups fold onto each other. global: uniform "
-        "over the catalogue. mixed: two of each.",
+        "over the catalogue. mixed: two of each. impression: what was shown beside the positive and refused, with a "
+        "share of the loss for sampled negatives.",
         style="dim",
         highlight=False,
     )
+    for beside, share in report["ends"].items():
+        end = "does not end at any of these shares" if share is None else f"ends at a sampled share of {share:g}"
+        screen.print(cell(f"Beside impressions, with {beside} negatives, folding {end}."))
 
 
 def print_advice(report: dict[str, Any]) -> None:

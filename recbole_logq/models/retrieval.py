@@ -362,10 +362,11 @@ class RetrievalMixin(nn.Module):
         query, vectors = self.scorer.query(rows.query), self.item_vectors(positives)
         return _Scored(pairs, None, others, targets.others_logsumexp(query, positives, vectors))
 
-    def _losses(self, part: _Part) -> tuple[Tensor, Tensor, int]:
+    def _losses(self, part: _Part) -> tuple[Tensor, Tensor, int | Tensor]:
         """The loss of each row, which rows count, and how many columns each has."""
         columns = self.sampler.negatives_of_row(part.pool)
-        columns = min(getattr(self.loss, "bucket_items", columns), columns)  # of SCE, which looks at a part
+        if (looked_at := getattr(self.loss, "bucket_items", None)) is not None:  # of SCE, which looks at a part
+            columns = min(looked_at, int(columns))
         values, counted = self._losses_on_pool(part)
         if (beside := part.pool.beside) is not None:
             further, counted_there = self._losses_on_pool(replace(part, pool=beside.pool))

@@ -141,7 +141,7 @@ class TwoTower(RetrievalMixin, GeneralRecommender):
             users=users,
             weights=interaction[self.weight_field] if self.weight_field else None,
             shown=interaction[SHOWN] if self.impression_field else None,
-            segment=int(interaction[self.segment_field][0]) if self.segment_field else None,
+            segment=interaction[self.segment_field][0] if self.segment_field else None,
         )
 
     def query_encoder(self) -> TwoTowerQuery:

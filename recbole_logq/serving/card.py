@@ -38,6 +38,11 @@ def card(
     if manifest["item_texts"] is not None:
         new = {column["name"]: "..." for column in manifest["item_texts"]["texts"]}
         example.append(f'retriever.add_items(["new item"], [{new!r}])')
+    if described.second_columns:
+        second = {column.name: ["..."] for column in described.second_columns}
+        example.append(
+            f'found = retriever.recommend(histories=[["{_quoted(item)}"]]{when}, second=[{second!r}], {further})'
+        )
     reads = [f"{column.name} ({column.type})" for column in described.context_columns]
     lines = [
         f"# {in_markdown(manifest['model'])} on {in_markdown(data['dataset'])}",

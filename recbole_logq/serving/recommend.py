@@ -87,9 +87,9 @@ def recommend_file(
         retriever: Retriever that recommends.
         source: Delimited text, JSON Lines or Parquet with a column ``user``; with a column ``history`` (items between
             commas, or a list) the rows are visitors, and ``user`` is what they are called. What the model reads of a
-            request's context has columns of its own, and so have texts: a file with them has visitors. For a model that
-            reads times, visitors have ``times``, one for each item, and for one that knows when it is asked there may
-            be ``time``.
+            request's context has columns of its own, and so have texts: a file with them has visitors, of whom second
+            histories have columns too. For a model that reads times, visitors have ``times``, one for each item, and
+            for one that knows when it is asked there may be ``time``.
         target: CSV or Parquet, one row per recommendation: ``user``, ``rank``, ``item``, ``score`` and, if known,
             ``title``. It appears when it is complete.
         k: Items a row.
@@ -110,9 +110,11 @@ def recommend_file(
     moments = retriever.moments
     reads = ["user", "history", *(["times"] if moments.reads_times else [])]
     reads += ["time"] if moments.knows_request else []
-    asked = AskedFile(source, retriever.context.types, reads, retriever.texts.names)
+    asked = AskedFile(source, retriever.context.types, reads, retriever.texts.names, retriever.second.names)
     n_rows = 0
     for rows in asked.batches(ROWS):
+        if rows.second is not None:
+            retriever.second.of_visitors(rows.second, len(rows.users))
         if rows.texts is not None:
             retriever.texts.read(rows.texts)
         if rows.histories is None and rows.texts is None:
@@ -128,9 +130,11 @@ def recommend_file(
         tqdm(total=n_rows, unit=" rows", **bar_options(), disable=not show_progress) as bar,
     ):
         for rows in asked.batches(ROWS):
-            given: dict[str, Any] = {"users": rows.users} if rows.texts is None else {"texts": rows.texts}
+            given: dict[str, Any] = (
+                {"users": rows.users} if rows.texts is None else {"texts": rows.texts, "second": rows.second}
+            )
             if rows.histories is not None:
-                given = {"histories": rows.histories, "times": rows.times, "texts": rows.texts}
+                given = {"histories": rows.histories, "times": rows.times, "texts": rows.texts, "second": rows.second}
             given |= {"contexts": rows.contexts, "at": at if rows.at is None else rows.at}
             write(retriever.recommend(**given, k=k, exclude_history=exclude_history).to_table(rows.users))
             bar.update(len(rows.users))

@@ -18,6 +18,7 @@ from recbole_logq.errors import RequestError
 from recbole_logq.modules.query import Request
 from recbole_logq.nearest import nearest
 from recbole_logq.serving import folder as files
+from recbole_logq.serving.added_items import WithNewItems
 from recbole_logq.serving.context import Context, ContextColumns
 from recbole_logq.serving.encoder import Encoder
 from recbole_logq.serving.exact_index import ExactIndex, Index
@@ -25,7 +26,6 @@ from recbole_logq.serving.folder_tables import read_context, read_items, read_us
 from recbole_logq.serving.index import APPROXIMATE, check_index
 from recbole_logq.serving.item_encoder import ItemEncoder
 from recbole_logq.serving.manifest import Manifest
-from recbole_logq.serving.new_items import WithNewItems
 from recbole_logq.serving.query_rows import QueryRows
 from recbole_logq.serving.recommendations import Recommendations
 from recbole_logq.serving.second import Second, SecondHistories, read_second

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,8 @@ def by_hand(network: Any, batch: Any, state: torch.Tensor, form: Callable[..., t
         kept = [
             column
             for column, item in enumerate(sampled.ids.tolist())
-            if item != positive and not (own and rows.windows[sampled.origin[column]] == rows.windows[row])
+            if item != positive
+            and not (own and (at := sampled.origin[column]) >= 0 and rows.windows[at] == rows.windows[row])
         ]
         log_q = sampled.log_q_of(sampled.ids[kept]).double()
         log_q_of_positive = sampled.log_q_of(rows.positives[row : row + 1]).double()
@@ -175,16 +177,10 @@ def test_a_row_without_anything_below_it_has_the_sampled_part_alone(build: Calla
     pool = network.sample_pool(rows)
     part = next(iter(network._with_pools(rows)))
     values, counted, _ = network._losses(part)
-    alone, _ = network._losses_on_pool(_on(part, part.pool.beside.pool))
+    alone, _ = network._losses_on_pool(replace(part, pool=part.pool.beside.pool))
     assert not pool.ids.any()
     assert counted.all()
     torch.testing.assert_close(values, 0.25 * alone)
-
-
-def _on(part: Any, pool: Any) -> Any:
-    from dataclasses import replace
-
-    return replace(part, pool=pool)
 
 
 def test_grade_as_a_weight_and_as_a_target_are_other_losses(build: Callable[..., Any]) -> None:
@@ -210,7 +206,7 @@ def test_a_resumed_run_is_the_uninterrupted_one(data: str, in_tmp: Path, model: 
     }
     settings |= {"negatives": {"source": "impression", "count": 6, "shown": 2}, "checkpoint_dir": str(in_tmp)}
     settings |= {"MAX_ITEM_LIST_LENGTH": 6, "inner_size": 8, "n_layers": 1} if model.startswith("SASRec") else {}
-    whole = run(model, "shown", config_dict={**settings, "epochs": 4}, saved=False)
+    whole = run(model, "shown", config_dict={**settings, "epochs": 4, "checkpoint_dir": "whole"})
     run(model, "shown", config_dict={**settings, "epochs": 2})
     (last,) = in_tmp.glob("*-last.pth")
     resumed = run(model, "shown", config_dict={**settings, "epochs": 4}, resume=str(last))

@@ -115,6 +115,8 @@ UNCORRECTED = {"loss": "sampled_softmax"}
 SCE = {"loss": "sce", "negatives.source": "catalogue", "negatives.count": None}
 OBSERVED = {"loss": "bpr", "load_col": COLUMNS, "negatives.source": "observed", "negatives.count": 4}
 JUDGED = {**OBSERVED, "negatives.field": "rating", "negatives.below": 2}
+GRADED = {"grade_field": "grade"}
+SHOWN = {**GRADED, "impression_field": "page", "loss": "bpr", "negatives.source": "impression", "negatives.count": 32}
 ITEMS, USERS = {"item_features": ["length"]}, {"user_features": ["age"]}
 HOURS = {"context_features": ["hour"]}
 AUC = {"metrics": ["GAUC"], "valid_metric": "GAUC"}
@@ -223,6 +225,10 @@ LINES: list[Line] = [
     no("LABEL_FIELD", "hour", "nothing makes or reads labels"),
     no("LABEL_FIELD", "hour", "known only after", **HOURS),
     yes("threshold", {"rating": 3}, "split or refused", load_col=COLUMNS),
+    yes("grade_field", "grade", "split"),
+    yes("grade_field", "grade", "split", "BPR"),
+    no("grade_field", "rating", "context_features", context_features=["rating"]),
+    no("grade_field", "friend", "declare it as friend:float"),
     yes("rm_dup_inter", "first", "split", data_path="other"),
     yes("val_interval", {"rating": "[3,inf)"}, "split", load_col=COLUMNS),
     yes("user_inter_num_interval", "[13,inf)", "split", data_path="other"),
@@ -336,6 +342,17 @@ LINES: list[Line] = [
     yes("negatives.sampled", 3, "losses", **JUDGED),
     yes("negatives.field", "hour", "losses", **{**JUDGED, "load_col": ALL_COLUMNS}),
     yes("negatives.below", 3, "losses", **JUDGED),
+    yes("impression_field", "friend", "losses", **SHOWN),
+    no("impression_field", "page", "reads no impressions", **GRADED),
+    no("impression_field", "hour", "declare it as hour:token", **SHOWN),
+    yes("negatives.shown", 1, "losses", **SHOWN),
+    yes("negatives.sampled_share", 0.1, "losses", **SHOWN),
+    no("negatives.sampled_share", 0, "nothing is sampled", **SHOWN),
+    yes("negatives.beside", "in_batch", "losses", **SHOWN),
+    yes("negatives.grades", "target", "losses", **{**SHOWN, "loss": "bce"}),
+    no("negatives.grades", "target", "set loss=bce", **SHOWN),
+    no("negatives.count", 129, "at most 128 positives", **SHOWN, **{"negatives.beside": "in_batch"}),
+    no("shuffle", False, "those of random batches", **SHOWN, **{"negatives.beside": "mixed"}),
     yes("hits", "kept", "losses", loss="sampled_softmax", allow_crossed=True),
     no("hits", "kept", "needs accidental hits masked"),
     no("hits", "kept", "the only hit", **UNIQUE, allow_crossed=True),
@@ -449,8 +466,9 @@ def place(tmp_path_factory: pytest.TempPathFactory, tiny: str) -> Path:
     folder = tmp_path_factory.mktemp("settings")
     head, *lines = tiny.splitlines()
     rows = [line.split("\t") for line in lines]
-    more = [[*row, str(n % 7), f"u{n % 65}"] for n, row in enumerate(rows)]
-    head += "\thour:float\tfriend:token"
+    # Pages of five rows, of which two are taken.
+    more = [[*row, str(n % 7), f"u{n % 65}", f"p{n // 5}", str(max(n % 5 - 2, 0))] for n, row in enumerate(rows)]
+    head += "\thour:float\tfriend:token\tpage:token\tgrade:float"
     written("\n".join([head, *map("\t".join, more)]), folder / "data")
     items = "".join(f"i{n}\t{n % 9}\tg{n % 3} g{n % 5}\n" for n in range(38))  # two have no line
     written("item_id:token\tlength:float\tgenre:token_seq\n" + items, folder / "data", "tiny.item")

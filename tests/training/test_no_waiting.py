@@ -20,13 +20,14 @@ from recbole_logq.models.resolve import own_models
 from recbole_logq.training.retrieval_trainer import RetrievalTrainer
 
 META = torch.device("meta")
-WAITS = {
-    "TwoTowerStreamingLogQ": "unique",
-    "SASRecStreamingLogQ": "unique",
-    "TwoTowerStrataCorrectedLogQ": "unique",
-    "TwoTowerStrataLogQ": "unique",
-}
-"""What the host must learn in these: how many distinct items, or pairs of a user and an item, a batch has."""
+MASKED = [
+    *((source, "corrected_logq") for source in ("cross_batch", "in_batch", "in_batch_unique", "mixed", "popularity")),
+    *((source, "corrected_logq") for source in ("streaming", "systematic", "uniform")),
+    ("catalogue", "full_softmax"),
+    ("hard", "corrected_logq"),
+    *((source, "sampled_softmax") for source in ("bir", "xir")),
+]
+"""Sources, each with a loss that it goes with."""
 
 
 class Watch(TorchDispatchMode):
@@ -68,15 +69,33 @@ def train(network: Any, config: Any, loader: Any) -> None:
     assert loss.device == META
 
 
-@pytest.mark.parametrize("model", [model for model in own_models() if model not in WAITS])
+@pytest.mark.parametrize("model", own_models())
 def test_no_recipe_waits(build: Callable[..., Any], in_tmp: Path, model: str) -> None:
     train(*_parts(build, model))
 
 
-@pytest.mark.parametrize("model", WAITS)
-def test_those_that_do(build: Callable[..., Any], in_tmp: Path, model: str) -> None:
-    with pytest.raises(NotImplementedError, match=WAITS[model]):
-        train(*_parts(build, model))
+@pytest.mark.parametrize("mask", ["query", "history"])
+@pytest.mark.parametrize(("source", "loss"), MASKED)
+def test_no_source_waits_with_a_mask(
+    build: Callable[..., Any], in_tmp: Path, source: str, loss: str, mask: str
+) -> None:
+    count = {} if source == "catalogue" else {"negatives.count": 4}
+    settings = {"negatives.source": source, "loss": loss, "mask": mask, **count}
+    train(*_parts(build, "TwoTowerCorrectedLogQ", **settings))
+
+
+@pytest.mark.parametrize("source", ["in_batch", "mixed"])
+def test_batches_of_a_segment_do_not_wait(build: Callable[..., Any], in_tmp: Path, source: str) -> None:
+    settings = {"negatives.source": source, "negatives.count": 4, "segment_field": "user_id"}
+    train(*_parts(build, "TwoTowerCorrectedLogQ", **settings))
+
+
+@pytest.mark.parametrize("source", ["in_batch_unique", "streaming"])
+@pytest.mark.parametrize("settings", [{"negatives.count": 8}, {"negatives.own": "window"}, {"mask": "query"}], ids=str)
+def test_distinct_items_of_sequences_do_not_wait(
+    build: Callable[..., Any], in_tmp: Path, source: str, settings: dict[str, Any]
+) -> None:
+    train(*_parts(build, "SASRecCorrectedLogQ", **{"negatives.source": source, **settings}))
 
 
 @pytest.mark.parametrize(

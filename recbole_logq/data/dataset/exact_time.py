@@ -66,7 +66,7 @@ class ExactTimeMixin(ReadyMadeMixin):
         if not field:
             return super()._remove_duplication()
         # Positives alone: of a skip and a later click of an item the click stays.
-        check_grades(self, field)
+        check_grades(self, field, self.config["impression_field"])
         skips = self._set_skips_aside(field)
         super()._remove_duplication()
         self.inter_feat = pd.concat([self.inter_feat, skips], ignore_index=True)
@@ -143,14 +143,21 @@ class ExactTimeMixin(ReadyMadeMixin):
         if not field:
             return self._filter_positives()
         # Skips count for nobody, and leave with what the filter takes.
-        skips, before = self._set_skips_aside(field), self.inter_feat[self.iid_field].unique()
+        skips, temporal = self._set_skips_aside(field), is_temporal(self.config["eval_args"])
+        before, features = self.inter_feat[self.iid_field].unique(), self.item_feat
+        features = None if features is None else features.copy()
         self._filter_positives()
-        kept = skips[self.uid_field].isin(self.inter_feat[self.uid_field].unique())
-        items, bound = self.inter_feat[self.iid_field].unique(), self.config["item_inter_num_interval"]
-        taken = skips[self.iid_field].isin(items)
-        if not is_temporal(self.config["eval_args"]) and admits_none(bound):
-            taken |= ~skips[self.iid_field].isin(before)  # what nobody took is an item all the same
-        self.inter_feat = pd.concat([self.inter_feat, skips[kept & taken]], ignore_index=True)
+        users, items = (self.inter_feat[name].unique() for name in (self.uid_field, self.iid_field))
+        kept = skips[self.iid_field].isin(items)
+        if admits_none(self.config["item_inter_num_interval"]):
+            nobodys = ~skips[self.iid_field].isin(before)  # what nobody took is an item all the same
+            if temporal:
+                nobodys &= skips[self.time_field].to_numpy(np.float64) < self.temporal_split.valid_from
+            kept |= nobodys
+        kept &= skips[self.uid_field].isin(users)
+        self.inter_feat = pd.concat([self.inter_feat, skips[kept]], ignore_index=True)
+        if temporal and features is not None:
+            self.item_feat = features[features[self.iid_field].isin(self.inter_feat[self.iid_field])].copy()
 
     def _filter_positives(self) -> None:
         arguments = self.config["eval_args"]

@@ -77,17 +77,19 @@ def check_graded(values: dict[str, Any]) -> None:
         )
 
 
-def check_grades(dataset: Any, field: str) -> None:
-    """Refuse grades that say nothing, before anything is filtered by them.
+def check_grades(dataset: Any, field: str, impression_field: str | None) -> None:
+    """Refuse grades that say nothing, before anything is filtered by them, and impressions that are none.
 
     Raises:
-        RequestError: No such column of numbers, a row without one, or grades of one kind alone.
+        RequestError: No such column, one of another type, a row without a grade, or grades of one kind alone.
     """
     rows, where = dataset.inter_feat, f"grade_field={field}: {dataset.dataset_name}"
     if field not in rows:
         raise RequestError(f"{where} has no such column in its .inter file; it has {', '.join(rows.columns)}")
     if dataset.field2type[field] != FeatureType.FLOAT:
         raise RequestError(f"{where} has no numbers in it: declare it as {field}:float in the header")
+    if impression_field is not None:
+        _check_impressions(dataset, impression_field)
     grades = rows[field].to_numpy(np.float64)
     if not np.isfinite(grades).all():
         missing = int((~np.isfinite(grades)).sum())
@@ -98,6 +100,14 @@ def check_grades(dataset: Any, field: str) -> None:
         )
     if grades.max() <= 0:
         raise RequestError(f"{where} has no grade above 0, and rows of 0 or less are skips: nothing is a positive")
+
+
+def _check_impressions(dataset: Any, field: str) -> None:
+    columns, where = dataset.inter_feat.columns, f"impression_field={field}: {dataset.dataset_name}"
+    if field not in columns:
+        raise RequestError(f"{where} has no such column in its .inter file; it has {', '.join(columns)}")
+    if (kind := dataset.field2type[field]) != FeatureType.TOKEN:
+        raise RequestError(f"{where} has it as {kind.value}: declare it as {field}:token in the header")
 
 
 def skipped(rows: pd.DataFrame, field: str) -> np.ndarray:

@@ -71,19 +71,25 @@ def second_names(config: Any) -> dict[str, str]:
 
 
 def check_second_histories(values: dict[str, Any]) -> None:
-    """Refuse second histories that cannot be meant.
+    """Refuse second histories, and ages of examples, that cannot be meant.
 
     Raises:
         RequestError: The settings do not fit each other; one line names what to set instead.
     """
     names = second_names(values)
-    if not names:
+    reader = f"second_histories={names}" if names else "example_age=true"
+    if not names and not values["example_age"]:
         return
-    if values["user_tower"] != "history":
+    if values["recbole_order"]:
+        raise RequestError(f"recbole_order=true with {reader}: RecBole's times are rounded; leave one out")
+    if values["TIME_FIELD"] in (values.get("numerical_features") or []):
+        raise RequestError(
+            f"numerical_features: {reader} reads {values['TIME_FIELD']} as it is in the file, leave it out"
+        )
+    if names and values["user_tower"] != "history":
         raise RequestError(f"second_histories={names}: they are pooled beside the first, set user_tower=history too")
-    if values.get("benchmark_filename") is not None or values["recbole_order"]:
-        key = "recbole_order" if values["recbole_order"] else "benchmark_filename"
-        raise RequestError(f"{key}: second histories need exact times of one .inter file; leave one of them out")
+    if names and values.get("benchmark_filename") is not None:
+        raise RequestError("second_histories: parts of a ready-made split may overlap in time; leave one of them out")
     for name, column in names.items():
         if name in RESERVED or not name.isidentifier():
             raise RequestError(f"second_histories: {name!r} is no suffix of a file of its own, such as search")
