@@ -22,8 +22,8 @@ import exact_serving
 import flat_in_catalogue
 import full_softmax
 import fuzz
-import item_to_item
 import impressions
+import item_to_item
 import laboratory
 import launches
 import leaderboard
