@@ -15,12 +15,15 @@ Which one? Data with timestamps and some history per user: SASRec...; otherwise 
   - items of the tail matter: ...MNSCorrectedLogQ, which draws half of its negatives uniformly
   - small batches: ...CBNSCorrectedLogQ, which remembers earlier ones; nobody counted the items: ...StreamingLogQ
   - dislikes in the data: --negatives.source=observed with bce or bpr
+  - what was shown and skipped: --negatives.source=impression with bpr, bce or corrected_logq
   - for comparison: ...LogQ, ...Uniform, ...GBCE, ...BPR; ...InBatch, ...MNS and ...InfoNCE are uncorrected
 Any recipe can be changed in place: --loss=NAME --negatives.source=NAME --negatives.count=N"""
 _OPTIONS = """\
 Further choices, for any recipe:
   --mask=target|query|history       what is never a negative: the positive, the user's others in the batch, all of them
   --weight_field=COLUMN             interactions weigh unlike; a weight never enters Q
+  --grade_field=COLUMN              rows with a grade of 0 or less were skipped: they are no positives, anywhere
+  --impression_field=COLUMN         what was shown together, for negatives.source=impression
   --segment_field=COLUMN            batches of one segment each, Q per segment (TwoTower)
   --similarity=dot|cosine --temperature=T --temperature_mode=fixed|learned|scheduled
   --hits=masked|kept --allow_crossed=true    accidental hits against the form, for experiments about that bias"""

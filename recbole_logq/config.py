@@ -9,6 +9,7 @@ from logging import getLogger
 from typing import Any
 
 from recbole_logq import compat
+from recbole_logq.data.dataset.impressions import check_graded
 from recbole_logq.data.dataset.labels import check_threshold
 from recbole_logq.data.dataset.loaded_columns import columns_to_load
 from recbole_logq.data.dataset.ready_made import check_ready_made
@@ -225,7 +226,7 @@ def _refusing(error: Exception) -> str:
 
 
 def _needs_time(final: dict[str, Any]) -> bool:
-    if final["MODEL_TYPE"] == ModelType.SEQUENTIAL:
+    if final["MODEL_TYPE"] == ModelType.SEQUENTIAL or final.get("example_age"):
         return True
     if final.get("benchmark_filename") is None:
         return bool(final["eval_args"].get("order") == "TO")
@@ -270,6 +271,7 @@ def _check_combinations(values: dict[str, Any], model_class: type, external: dic
     check_ready_made(values, external)
     check_evaluation(values)
     check_threshold(values, model_class)
+    check_graded(values)
     own = getattr(model_class, "check_settings", None)
     if values["nproc"] > 1 and own is None:
         raise RequestError(f"nproc={values['nproc']}: {values['model']} is RecBole's and runs in one process here")

@@ -111,7 +111,7 @@ GENERAL = [
 
 
 def _no_layer(values: dict[str, Any]) -> bool:
-    features = ("user_features", "item_features", "context_features")
+    features = ("user_features", "item_features", "context_features", "user_text", "item_text")
     return values.get("mlp_sizes") == [] and values["history_pooling"] == "mean" and not any(map(values.get, features))
 
 

@@ -28,7 +28,14 @@ DATA = frozenset(
     | {"alias_of_user_id", "alias_of_item_id", "alias_of_entity_id", "alias_of_relation_id", "preload_weight"}
     | {"threshold", "rm_dup_inter", "val_interval", "filter_inter_by_user_or_item", "benchmark_filename"}
     | {"user_inter_num_interval", "item_inter_num_interval", "entity_kg_num_interval", "relation_kg_num_interval"}
-    | {"normalize_field", "normalize_all", "discretization", "convert_token_to_onehot", "token_num_threshold"}
+    | {
+        "grade_field",
+        "normalize_field",
+        "normalize_all",
+        "discretization",
+        "convert_token_to_onehot",
+        "token_num_threshold",
+    }
 )
 """What the data becomes."""
 
@@ -49,8 +56,9 @@ MODEL = frozenset(
     {"loss", "loss_options", "negatives", "hits", "allow_crossed", "mask", "weight_field", "segment_field"}
     | {"similarity", "temperature", "temperature_mode", "temperature_end", "temperature_steps", "diagnostics"}
     | {"embedding_size", "gradient_cache", "pools", "kernel", "sparse_embeddings", "lr_schedule", "warmup_steps"}
-    | {"train_batch_tokens", "cuda_graph", "multi_positive"}
+    | {"train_batch_tokens", "cuda_graph", "multi_positive", "impression_field"}
     | {"user_features", "item_features", "context_features", "use_item_id", "use_user_id", "id_dropout"}
+    | {"user_text", "item_text", "text_buckets", "text_length", "second_histories", "example_age"}
     | {"mlp_sizes", "dropout", "user_tower", "max_history", "history_pooling"}
     | {"n_layers", "n_heads", "inner_size", "block", "norm", "feed_forward", "positions", "input_norm"}
     | {"scale_embedding", "initializer_range", "time", "time_buckets", "time_context", "bias_weights"}

@@ -9,7 +9,7 @@ from recbole_logq.errors import RequestError
 from recbole_logq.flags import take_flags
 from recbole_logq.lab.estimator import DEFAULT, Estimator
 from recbole_logq.lab.measure import Measured, check_mask, depends_on_row, full_gradient, measure
-from recbole_logq.lab.options import FoldingOptions, GradientOptions, WeightOptions
+from recbole_logq.lab.options import FoldingOptions, GradientOptions, OfCheckpoint, WeightOptions
 from recbole_logq.lab.problem import World
 from recbole_logq.lab.strata import strata, where_it_lies
 from recbole_logq.lab.subject import Subject
@@ -111,7 +111,7 @@ def sample_weights(**options: Any) -> dict[str, Any]:
     from recbole_logq.experiment.restore import restore_own
     from recbole_logq.lab.checkpoint_subject import exact_weights
 
-    restored = restore_own(chosen.checkpoint, **_of_restoring(chosen))
+    restored = restore_own(chosen.checkpoint, **of_restoring(chosen))
     found = exact_weights(restored, chosen.limit, chosen.seed)
     weights, dataset = found["weights"], restored.parts[0]
     order = weights.argsort(stable=True)
@@ -137,18 +137,27 @@ def sample_weights(**options: Any) -> dict[str, Any]:
 
 
 def folding(**options: Any) -> dict[str, Any]:
-    """The two-language toy under three choices of negatives.
+    """The two-language toy under choices of negatives, and under impressions with sampled negatives beside them.
 
     Args:
         **options: ``seed``.
 
     Returns:
-        ``folding``: an entry per choice with ``negatives``, ``foreign`` and ``own_hits``.
+        ``folding``: an entry per choice with ``negatives``, ``foreign``, ``own_hits`` and ``share``, the share of the
+        loss that sampled negatives have beside impressions. ``ends``: for each of their sources the least share from
+        which on folding has ended, None where it has not.
     """
-    from recbole_logq.lab.folding import fold
+    from recbole_logq.lab.folding import SHARES, end_of_folding, fold, fold_impressions
 
     seed = take_flags(dict(options), FoldingOptions).seed
-    return {"seed": seed, "folding": [asdict(fold(negatives, seed=seed)) for negatives in ("own", "global", "mixed")]}
+    outcomes = [fold(negatives, seed=seed) for negatives in ("own", "global", "mixed")]
+    alone = fold_impressions("uniform", 0.0, seed=seed)  # the same whatever would lie beside it
+    mixtures = {
+        beside: [fold_impressions(beside, share, seed=seed) for share in SHARES] for beside in ("uniform", "in_batch")
+    }
+    ends = {beside: end_of_folding([alone, *several]) for beside, several in mixtures.items()}
+    outcomes += [alone, *(outcome for several in mixtures.values() for outcome in several)]
+    return {"seed": seed, "folding": [asdict(outcome) for outcome in outcomes], "ends": ends}
 
 
 def _subject(chosen: GradientOptions) -> Subject:
@@ -156,7 +165,7 @@ def _subject(chosen: GradientOptions) -> Subject:
         from recbole_logq.experiment.restore import restore_own
         from recbole_logq.lab.checkpoint_subject import checkpoint_subject
 
-        return checkpoint_subject(restore_own(chosen.checkpoint, **_of_restoring(chosen)), chosen.rows, chosen.seed)
+        return checkpoint_subject(restore_own(chosen.checkpoint, **of_restoring(chosen)), chosen.rows, chosen.seed)
     if chosen.data_path:
         raise RequestError("data_path goes with --checkpoint=FILE: the synthetic world has no files")
     if chosen.items > 200_000:
@@ -168,7 +177,8 @@ def _subject(chosen: GradientOptions) -> Subject:
     return world.subject(chosen.rows)
 
 
-def _of_restoring(chosen: WeightOptions | GradientOptions) -> dict[str, Any]:
+def of_restoring(chosen: OfCheckpoint) -> dict[str, Any]:
+    """Settings under which a checkpoint is opened to be looked at."""
     # The computer's whole log is nobody's business here.
     changes = {"data_path": chosen.data_path, "plugins": chosen.plugins}
     return {"state": "WARNING", "show_progress": False} | {key: value for key, value in changes.items() if value}

@@ -15,12 +15,16 @@ from recbole_logq.registry import losses
 class BCE(Loss):
     """`(softplus(-s+) + sum softplus(s-)) / (k + 1)` over the k valid negatives (Kang & McAuley, SASRec, ICDM 2018).
 
+    With graded targets y between 0 and 1, `Terms.positive_target` and `Terms.negative_target`, each item has its cross
+    entropy with them, `y softplus(-s) + (1 - y) softplus(s)`; without them positives are 1 and negatives 0.
+
     It estimates no softmax: scores tend to odds against the pool's own law, and with many negatives the model becomes
     overconfident (Petrov & Macdonald, RecSys 2023; see `gbce`).
 
     When to use: as SASRec's classic loss, for comparison, or with observed negatives, whose law nobody knows.
 
-    Goes with: `uniform` and `observed`. No log Q is read, so popular negatives of an in-batch pool are punished.
+    Goes with: `uniform`, `observed` and `impression`. No log Q is read, so popular negatives of an in-batch pool are
+    punished.
 
     Example:
         >>> from recbole_logq.losses import get_loss
@@ -32,10 +36,17 @@ class BCE(Loss):
     name = "bce"
     needs_log_q = False
     hits = "masked"
+    takes_targets = True
 
     def score_form(self, positive: Tensor, negatives: Tensor, terms: Terms) -> Tensor:
-        wrong, counts = summed_over_valid(softplus(negatives), terms.mask(self.name, 0, *negatives.shape))
-        value = (self.positive_weight(counts) * softplus(-positive) + wrong) / (counts + 1)
+        mask = terms.mask(self.name, 0, *negatives.shape)
+        right, wrong = softplus(-positive), softplus(negatives)
+        if (y := terms.positive_target) is not None:
+            right = y * right + (1 - y) * softplus(positive)
+        if (y := terms.negative_target) is not None:
+            wrong = y * softplus(-negatives) + (1 - y) * wrong
+        wrong, counts = summed_over_valid(wrong, mask)
+        value = (self.positive_weight(counts) * right + wrong) / (counts + 1)
         return torch.where(counts > 0, value, torch.zeros_like(value))
 
     def positive_weight(self, counts: Tensor) -> Tensor | float:

@@ -15,11 +15,14 @@ from recbole_logq.registry import losses
 class BPR(Loss):
     """Mean of `softplus(s- - s+)` over the valid negatives (Rendle et al., UAI 2009).
 
-    It estimates the probability of ordering a pair wrongly under the pool's law, not a softmax.
+    It is the pairwise logistic loss, `-log sigmoid(s+ - s-)` of each pair (RankNet, Burges et al., ICML 2005), averaged
+    over a positive's pairs. It estimates the probability of ordering a pair wrongly under the pool's law, not a
+    softmax.
 
-    When to use: as the pairwise baseline, or where only the order of pairs matters.
+    When to use: as the pairwise baseline, or where only the order of pairs matters, as within an impression.
 
-    Goes with: `uniform` and `observed`; with one or a few negatives a row it is the loss of matrix factorisation.
+    Goes with: `uniform`, `observed` and `impression`; with one or a few negatives a row it is the loss of matrix
+    factorisation.
 
     Example:
         >>> from recbole_logq.losses import get_loss

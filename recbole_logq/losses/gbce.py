@@ -34,6 +34,7 @@ class GBCE(BCE):
     """
 
     name = "gbce"
+    takes_targets = False
     needs_catalogue_size = True
 
     def __init__(self, catalogue_size: int, t: float = 0.75) -> None:

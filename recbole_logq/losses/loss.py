@@ -32,6 +32,8 @@ class Loss(ABC):
         over_catalogue: Whether its pool is the whole catalogue.
         takes_counts: Whether adding the log of a count to a column's score makes it count so often.
         takes_certain: Whether it has a place for items that are scored for certain beside the pool, `Terms.certain`.
+        takes_targets: Whether positives and columns can be taken for something between yes and no,
+            `Terms.positive_target` and `Terms.negative_target`.
         skips_rows: Whether a loss of exactly 0 means that the loss left the row out, not that it fits.
         needs_catalogue_size: Whether the constructor takes `catalogue_size`, the number of items.
         takes_kernel: Whether it is made of a logsumexp over the pool or the catalogue, which a kernel can compute.
@@ -44,6 +46,7 @@ class Loss(ABC):
     over_catalogue: ClassVar[bool] = False
     takes_counts: ClassVar[bool] = False
     takes_certain: ClassVar[bool] = False
+    takes_targets: ClassVar[bool] = False
     skips_rows: ClassVar[bool] = False
     needs_catalogue_size: ClassVar[bool] = False
     takes_kernel: ClassVar[bool] = False
@@ -78,14 +81,14 @@ class Loss(ABC):
                 positive - except for a catalogue loss, where it is the whole catalogue.
             terms: What `Pool.terms` gave. Default: nothing is known of the pool.
             **keywords: Fields of `Terms` by name: `positive_log_q`, `negative_log_q`, `valid`, `excluded_log_q`,
-                `log_n`, `certain`, `shares`.
+                `log_n`, `certain`, `shares`, `positive_target`, `negative_target`.
 
         Returns:
             `[rows]`, float32 or float64. No gradient flows into the log-probabilities.
 
         Raises:
             ValueError: A shape does not fit, a log-probability that the loss needs is missing, or it is told of certain
-                items, or asked for shares of a softmax, and has no place for them.
+                items or targets, or asked for shares of a softmax, and has no place for them.
             TypeError: A keyword that `Terms` does not have, or one that is in `terms` too.
         """
         if positive.dim() != 1 or negatives.dim() != 2 or len(positive) != len(negatives):
@@ -142,6 +145,10 @@ class Loss(ABC):
             raise ValueError(f"loss {self.name!r} has no place for items that are scored for certain")
         if told.shares is not None and not self.takes_counts:
             raise ValueError(f"loss {self.name!r} is no sum of exponentials, and its columns have no shares of one")
+        if (told.positive_target is not None or told.negative_target is not None) and not self.takes_targets:
+            raise ValueError(
+                f"loss {self.name!r} takes positives for 1 and negatives for 0, and reads no other targets"
+            )
         return told
 
     def require(self, argument: str, value: Tensor | None) -> Tensor:

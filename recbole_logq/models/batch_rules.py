@@ -26,7 +26,7 @@ def check_data(config: Any, model: Any, loader: Any) -> None:
     given, sampler, steps = config.given(), model.sampler, loader.steps_per_epoch * config["epochs"]
     negatives, options = given.get("negatives") or {}, given.get("loss_options") or {}
     rows, items = min(rows_of_batch(config), loader.n_positives), int((model.target_counts > 0).sum())
-    most, what = (rows, "positives") if sampler.kind != "inclusion" else (min(rows, items), "distinct items")
+    most, what = (min(rows, items), "distinct items") if _takes_distinct(sampler) else (rows, "positives")
     if negatives.get("count") is not None and (sampler.asks_of_batch or 0) > most:
         raise RequestError(
             f"negatives.count={negatives['count']}: {config['dataset']} has at most {most:,} {what} in a batch of "
@@ -54,7 +54,7 @@ def shortfall(sampler: Sampler, statistics: Any) -> str | None:
         sampler: The source.
         statistics: Statistics of an epoch.
     """
-    distinct = sampler.kind == "inclusion"
+    distinct = _takes_distinct(sampler)
     had = statistics.negatives if distinct else statistics.rows
     if sampler.asks_of_batch is None or had >= sampler.asks_of_batch:
         return None
@@ -62,6 +62,11 @@ def shortfall(sampler: Sampler, statistics: Any) -> str | None:
         f"a step has {had:.0f} {'distinct items' if distinct else 'positives'} on average and takes no more from the "
         f"batch; raise train_batch_size to have {sampler.asks_of_batch}"
     )
+
+
+def _takes_distinct(sampler: Sampler) -> bool:
+    """Whether what a pool takes of the batch are distinct items; rows with columns of their own take none."""
+    return sampler.kind == "inclusion" and not sampler.per_row
 
 
 def doubt_about_order(values: Any, sampler: type[Sampler] | Sampler) -> str | None:

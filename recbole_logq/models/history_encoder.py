@@ -10,6 +10,7 @@ from recbole.utils import InputType
 from torch import Tensor
 
 from recbole_logq.data.batches.history_loader import HistoryLoader
+from recbole_logq.data.dataset.impressions import SHOWN
 from recbole_logq.errors import RequestError
 from recbole_logq.models.retrieval import RetrievalMixin
 from recbole_logq.models.rows import Rows, own_inputs
@@ -59,7 +60,13 @@ class HistoryEncoder(RetrievalMixin, SequentialRecommender):
         weights = interaction[self.weight_field] if self.weight_field else None
         own = own_inputs(interaction[self.ITEM_SEQ]) if self.own == "window" else None
         return Rows(
-            self._vectors(interaction), targets, n_units=len(targets), users=users, weights=weights, further_own=own
+            query=self._vectors(interaction),
+            positives=targets,
+            n_units=len(targets),
+            users=users,
+            weights=weights,
+            shown=interaction[SHOWN] if self.impression_field else None,
+            further_own=own,
         )
 
     @property

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from recbole_logq.data.dataset.feature_columns import check_features
+from recbole_logq.errors import RequestError
 from recbole_logq.losses import limits, mean_over_rows
 from recbole_logq.losses.column_mask import ColumnMask
 from recbole_logq.losses.corrected_logq import CorrectedLogQ
@@ -22,6 +23,7 @@ from recbole_logq.losses.softmax import SampledSoftmaxLoss
 from recbole_logq.losses.terms import Terms
 from recbole_logq.models.combination import build_loss, check_combination, check_training, sampler_settings
 from recbole_logq.models.distinct_rows import distinct_rows
+from recbole_logq.models.key_encoder import KeyEncoder
 from recbole_logq.models.pooled_losses import pooled_losses, takes_pools
 from recbole_logq.models.rows import Rows
 from recbole_logq.models.step import losses_from_vectors
@@ -31,10 +33,12 @@ from recbole_logq.models.unread import check_unread
 from recbole_logq.modules.packing import DIGIT
 from recbole_logq.modules.query import Request, SequenceQuery, TwoTowerQuery
 from recbole_logq.modules.scorer import Scorer
+from recbole_logq.modules.text_items import TextItems
 from recbole_logq.probability import SegmentFrequency, TargetCounts
 from recbole_logq.ranks import gather_rows, rank, world_size
 from recbole_logq.samplers import (
     Exclusion,
+    GradedLists,
     Pool,
     UserItems,
     any_column,
@@ -45,7 +49,9 @@ from recbole_logq.samplers import (
     target_items,
     window_items,
 )
+from recbole_logq.samplers.cross_batch import CrossBatch
 from recbole_logq.samplers.device_numbers import DeviceNumbers
+from recbole_logq.samplers.impression import Impression
 from recbole_logq.samplers.observed import Observed
 
 
@@ -97,6 +103,12 @@ class RetrievalMixin(nn.Module):
     """Whether a batch can be of one segment: not where a row has a user's whole sequence in it."""
     multi_positive: int = 1
     """Targets of a row, at most, where rows have windows."""
+    item_text: Sequence[str] = ()
+    """Columns of items that are read as texts."""
+    user_text: Sequence[str] = ()
+    """Columns of users that are read as texts."""
+    second_columns: Sequence[str] = ()
+    """Columns of rows that hold second histories."""
     _pools: list[Pool] = []
     """Pools of the step, for a source that learns from them."""
     fixed_shapes = False
@@ -117,6 +129,7 @@ class RetrievalMixin(nn.Module):
         items = table[dataset.iid_field]
         self.weight_field: str | None = config["weight_field"]
         self.segment_field: str | None = config["segment_field"]
+        self.impression_field: str | None = config["impression_field"]
         segments = None
         if self.segment_field:
             segments = SegmentFrequency(dataset.interaction_column(self.segment_field), items, n_items)
@@ -133,6 +146,9 @@ class RetrievalMixin(nn.Module):
 
         if isinstance(self.sampler, Observed):
             self.sampler.observe(user_items(dataset.training_negatives))
+        if isinstance(self.sampler, Impression):
+            lists = dataset.impression_lists
+            self.sampler.observe(GradedLists(lists.start, lists.size, lists.grade, lists.items, lists.grades))
         self.gradient_cache: int | None = config["gradient_cache"]
         self.pools: int = config["pools"]
         self.hits = config["hits"] or self.loss.hits
@@ -143,17 +159,26 @@ class RetrievalMixin(nn.Module):
         schedule = (config["temperature_mode"], config["temperature_end"], config["temperature_steps"])
         self.scorer = Scorer(config["similarity"], config["temperature"], *schedule)
         self.statistics = StepStatistics(self.loss.weight_of if isinstance(self.loss, CorrectedLogQ) else None)
+        self.keys: KeyEncoder | None = None
+        if isinstance(self.sampler, CrossBatch) and self.sampler.momentum is not None:
+            self.keys = KeyEncoder(self.item_encoder(), self.sampler.momentum)
+            self.sampler.hold_vectors(self.keys(torch.zeros(1, dtype=torch.int64)).shape[1])
 
     def vectors_of_new_items(self, columns: Sequence[Tensor]) -> Tensor:
         """Vectors ``[rows, d]`` of items without an id, prepared for the scorer.
 
         Args:
-            columns: Values of ``item_features``, in that order, as the dataset has them; ``read_new_items`` gives them.
+            columns: Values of ``item_features`` and ``item_text``, in that order, as the dataset has them;
+                ``read_new_items`` gives them.
 
         Raises:
             RequestError: The model has no features of items.
         """
         raise NotImplementedError
+
+    def text_items(self) -> TextItems | None:
+        """What makes vectors of items of which texts alone are known; None for a model that reads none."""
+        return None
 
     @property
     def query_columns(self) -> tuple[str, ...]:
@@ -163,6 +188,16 @@ class RetrievalMixin(nn.Module):
     def item_vectors(self, ids: Tensor | None) -> Tensor:
         """Vectors of items ``[..., d]``, prepared for the scorer; the whole table with padding row for None."""
         raise NotImplementedError
+
+    def item_encoder(self) -> nn.Module:
+        """The module that makes vectors of ids, before the scorer: what a key encoder is the average of.
+
+        Raises:
+            RequestError: The encoder names none.
+        """
+        raise RequestError(
+            "negatives.momentum: this encoder has no item_encoder, whose average would be kept; leave momentum out"
+        )
 
     def query_encoder(self) -> TwoTowerQuery | SequenceQuery:
         """What computes queries, made of the model's own modules: an exported folder has the same without the model."""
@@ -190,7 +225,7 @@ class RetrievalMixin(nn.Module):
         self._pools, weights = [], rows.weights
         if self._pools_at_once(rows):
             values, counted = self._pooled_losses(rows)
-            columns = self.sampler.count or 0
+            columns: int | Tensor = self.sampler.count or 0
         else:
             parts, scored = [], []
             for part in self._with_pools(rows):
@@ -241,10 +276,13 @@ class RetrievalMixin(nn.Module):
 
     def sample_pool(self, rows: Rows) -> Pool:
         """The negatives of a step, out of the rows of all processes: the same on each of them."""
-        known = {"users": rows.users, "segment": rows.segment, "given_row": True}
+        known = {"users": rows.users, "shown": rows.shown, "segment": rows.segment, "given_row": True}
         further = {key: known[key] for key in self.sampler.reads}
         if world_size() == 1 or self.sampler.gathers:
             pool = self.sampler.sample(rows.positives, n_units=_others(rows.n_units), **further)
+            if pool.beside is not None:
+                sampled = self._with_held(_with_groups(pool.beside.pool, rows.positives, rows.windows), rows)
+                return replace(pool, beside=pool.beside._replace(pool=sampled))
             return self._with_held(_with_groups(pool, rows.positives, rows.windows), rows)
         everything = gather_rows(rows.positives)
         units = gather_rows(torch.tensor([rows.n_units], device=rows.positives.device)).rows
@@ -324,21 +362,30 @@ class RetrievalMixin(nn.Module):
         query, vectors = self.scorer.query(rows.query), self.item_vectors(positives)
         return _Scored(pairs, None, others, targets.others_logsumexp(query, positives, vectors))
 
-    def _losses(self, part: _Part) -> tuple[Tensor, Tensor, int]:
+    def _losses(self, part: _Part) -> tuple[Tensor, Tensor, int | Tensor]:
         """The loss of each row, which rows count, and how many columns each has."""
+        columns = self.sampler.negatives_of_row(part.pool)
+        if (looked_at := getattr(self.loss, "bucket_items", None)) is not None:  # of SCE, which looks at a part
+            columns = min(looked_at, int(columns))
+        values, counted = self._losses_on_pool(part)
+        if (beside := part.pool.beside) is not None:
+            further, counted_there = self._losses_on_pool(replace(part, pool=beside.pool))
+            values = (1 - beside.share) * values + beside.share * further
+            counted = counted | counted_there
+        return values, counted, columns
+
+    def _losses_on_pool(self, part: _Part) -> tuple[Tensor, Tensor]:
         rows, pool = part.rows, part.pool
-        columns = self.sampler.negatives_of_row(pool)
-        columns = min(getattr(self.loss, "bucket_items", columns), columns)  # of SCE, which looks at a part
         query, positives = self.scorer.query(rows.query), rows.positives
         if pool.kind == "catalogue":
             positive = self.item_vectors(positives)
             vectors = self.item_vectors(None)[1:]
             if self.loss.skips_rows:
                 values = self.loss.from_vectors(query, positive, vectors, positive_column=positives - 1)
-                return values, values.detach() > 0, columns
+                return values, values.detach() > 0
             # The mask is a function, asked block by block: never [rows, catalogue].
             values = self.loss.from_vectors(query, positive, vectors, pool.terms(positives, part.excluded, self.hits))
-            return values, torch.ones_like(positives, dtype=torch.bool), columns
+            return values, torch.ones_like(positives, dtype=torch.bool)
         certain = part.certain
         terms = pool.terms(positives, part.excluded, self.hits, rows.windows, part.own, certain)
         mask = terms.valid
@@ -354,13 +401,17 @@ class RetrievalMixin(nn.Module):
             terms, counted = replace(terms, valid=whole), whole.any(1)
         if certain is not None:
             counted = counted | (certain.detach() > MASKED_SCORE / 2)
+        looked_up = pool.ids if pool.stored is None else pool.ids[: len(pool.ids) - len(pool.stored)]
         # In one piece: a table's gradient is as large as the table, and so is the sum of two.
-        positive, vectors = self.item_vectors(torch.cat([positives, pool.ids.flatten()])).split(
-            [len(positives), pool.ids.numel()]
+        positive, vectors = self.item_vectors(torch.cat([positives, looked_up.flatten()])).split(
+            [len(positives), looked_up.numel()]
         )
+        if pool.stored is not None:
+            # Stored ones have no gradient: those of the batch, draws of the same law, stand for all of them in theirs.
+            share = len(looked_up) / len(pool.ids)
+            vectors = torch.cat([vectors.detach() + (vectors - vectors.detach()) / share, pool.stored])
         vectors = vectors.view(*pool.ids.shape, vectors.shape[-1])
-        values = losses_from_vectors(self.loss, self.sampler, pool, query, positive, vectors, terms)
-        return values, counted, columns
+        return losses_from_vectors(self.loss, self.sampler, pool, query, positive, vectors, terms), counted
 
     def _by_kernel(self, mask: Any, query: Tensor, terms: Terms) -> TypeGuard[ColumnMask]:
         """Whether a kernel computes the loss, which compares ids itself and needs no mask of rows and columns."""
@@ -417,6 +468,10 @@ class RetrievalMixin(nn.Module):
     def after_step(self) -> None:
         """Called by the trainer after every applied optimizer step."""
         self.sampler.learn(self._pools)
+        if self.keys is not None and isinstance(self.sampler, CrossBatch) and self.sampler.momentum is not None:
+            self.keys.follow(self.item_encoder())
+            with torch.no_grad():
+                self.sampler.take_vectors(self.scorer.item(self.keys(self.sampler.entering)))
         self.sampler.after_step()
         self.scorer.after_step()
 

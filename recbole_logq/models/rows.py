@@ -29,7 +29,8 @@ class Rows:
         further_own: Owners and items, both int64 ``[n]``: items of a window that are no row's positive; where every row
             is a unit by itself, of the row with that index. None where there are none, or they are not asked for.
         real: bool ``[rows]``, rows that are no padding; None where all of them are.
-        segment: The segment that the whole batch comes from; None for a random batch.
+        shown: int64 ``[rows]``, the list of what each row's impression held; None where impressions are not read.
+        segment: The segment that the whole batch comes from, int64 scalar; None for a random batch.
     """
 
     query: Tensor
@@ -38,7 +39,8 @@ class Rows:
     users: Tensor
     weights: Tensor | None = None
     place: Tensor | None = None
-    segment: int | None = None
+    shown: Tensor | None = None
+    segment: int | Tensor | None = None
     windows: Tensor | None = None
     window_sizes: Tensor | None = None
     rows_of_window: Tensor | None = None
@@ -53,7 +55,7 @@ class Rows:
             return None if column is None else column[start:stop]
 
         query, positives, users = (column[start:stop] for column in (self.query, self.positives, self.users))
-        further = {"weights": cut(self.weights), "place": cut(self.place), "windows": cut(self.windows)}
+        further = {name: cut(getattr(self, name)) for name in ("weights", "place", "windows", "shown")}
         return replace(self, query=query, positives=positives, users=users, **further)  # type: ignore[arg-type]
 
 

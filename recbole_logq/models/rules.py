@@ -108,6 +108,32 @@ _OBSERVED: tuple[Rule, ...] = (
         ),
     ),
 )
+_IMPRESSIONS: tuple[Rule, ...] = (
+    _rule(
+        "negatives.source=impression, impression_field, grade_field",
+        lambda r: not (r.values["impression_field"] and r.values["grade_field"]),
+        lambda r: (
+            "negatives.source=impression: set --impression_field=COLUMN, which says what was shown together, and "
+            "--grade_field=COLUMN, which says what came of it"
+        ),
+    ),
+    _rule(
+        "negatives.source=impression, negatives.own",
+        lambda r: r.own is not None,
+        lambda r: (
+            f"negatives.own={r.own} with negatives.source=impression: own items would be scored beside both of its "
+            "pools; leave own out"
+        ),
+    ),
+    _rule(
+        "negatives.grades=target, loss",
+        lambda r: r.options.get("grades") == "target" and not r.loss.takes_targets,
+        lambda r: (
+            f"negatives.grades=target with loss={r.loss.name}: it takes positives for 1 and negatives for 0; set "
+            "loss=bce, or weight_field, which weighs rows by their grade"
+        ),
+    ),
+)
 _OF_RECBOLE: tuple[Rule, ...] = (
     _rule(
         "worker",
@@ -132,11 +158,11 @@ _OF_RECBOLE: tuple[Rule, ...] = (
 )
 _TARGETS: tuple[Rule, ...] = (
     _rule(
-        "multi_positive, negatives.source=observed",
-        lambda r: r.source.kind == "observed",
+        "multi_positive, negatives of each row",
+        lambda r: r.source.per_row,
         lambda r: (
-            f"multi_positive={r.values['multi_positive']}: negatives.source=observed has columns of each row's own, "
-            "for one target; leave multi_positive out"
+            f"multi_positive={r.values['multi_positive']}: negatives.source={r.source.name} has columns of each row's "
+            "own, for one target; leave multi_positive out"
         ),
     ),
     _rule(
@@ -159,7 +185,7 @@ _TARGETS: tuple[Rule, ...] = (
 _POOLS: tuple[Rule, ...] = (
     _rule(
         "pools, negatives.source",
-        lambda r: r.source.kind in ("catalogue", "observed"),
+        lambda r: r.source.kind == "catalogue" or r.source.per_row,
         lambda r: (
             f"pools={r.values['pools']}: negatives.source={r.source.name} is the same for all rows or each row's own; "
             "leave pools out"
@@ -183,7 +209,7 @@ _PROCESSES: tuple[Rule, ...] = (
     _rule(
         "nproc, negatives.source",
         # Their draws are made per row, by the rows a process has; of one process they would be others.
-        lambda r: r.source.resamples or r.source.kind == "observed",
+        lambda r: r.source.resamples or r.source.per_row,
         lambda r: (
             f"nproc={r.values['nproc']}: negatives.source={r.source.name} draws for every row and runs in one process; "
             "leave nproc out"
@@ -217,6 +243,8 @@ def _where(applies: Callable[[Request], Any], rules: Iterable[Rule]) -> tuple[Ru
     return tuple(map(only_then, rules))
 
 
+_OF_ITEM_TOWERS = ("mlp_sizes", "item_features", "item_text")
+"""Settings that make of items more than a row of a table."""
 SETTINGS: tuple[Rule, ...] = (
     *PAIRS,
     _rule(
@@ -225,6 +253,16 @@ SETTINGS: tuple[Rule, ...] = (
         lambda r: f"negatives.count: {r.loss.name} scores the whole catalogue, leave the count out",
     ),
     Rule("negatives, options of the source", _options),
+    _rule(
+        "negatives.momentum, items of a plain table",
+        lambda r: r.options.get("momentum") is not None and not any(r.values.get(key) for key in _OF_ITEM_TOWERS),
+        lambda r: (
+            f"negatives.momentum={r.options['momentum']}: the items are a plain table, whose current vectors cost no "
+            "more than old ones; set "
+            + ("mlp_sizes or item_features" if "mlp_sizes" in r.values else "item_features")
+            + ", or leave momentum out"
+        ),
+    ),
     _rule(
         "negatives.proposal=learned, loss",
         lambda r: r.sampler.learns and not isinstance(r.loss, CorrectedLogQ),
@@ -251,6 +289,15 @@ SETTINGS: tuple[Rule, ...] = (
     ),
     Rule("similarity, temperature, temperature_mode", _scorer),
     *_where(lambda r: r.source.kind == "observed", _OBSERVED),
+    *_where(lambda r: r.source.name == "impression", _IMPRESSIONS),
+    _rule(
+        "impression_field, negatives.source",
+        lambda r: r.values["impression_field"] and r.source.name != "impression",
+        lambda r: (
+            f"impression_field={r.values['impression_field']}: negatives.source={r.source.name} reads no impressions; "
+            "set negatives.source=impression, or leave it out (grade_field alone takes skips out of the positives)"
+        ),
+    ),
     *_OF_RECBOLE,
     Rule("sparse_embeddings, loss, learner, weight_decay", _sparse),
     *_where(lambda r: r.values.get("multi_positive", 1) > 1, _TARGETS),
@@ -321,7 +368,7 @@ def _kernel(r: Request) -> str | None:
     kernel = r.values["kernel"]
     if kernel == "auto":
         return None
-    if not r.loss.takes_kernel or r.source.resamples or r.source.kind == "observed":
+    if not r.loss.takes_kernel or r.source.resamples or r.source.per_row:
         return (
             f"kernel={kernel}: loss={r.loss.name} with negatives.source={r.source.name} has no sum over columns that "
             "all rows share, which is what a kernel computes; leave kernel out"
@@ -339,6 +386,14 @@ TRAINING: tuple[Rule, ...] = (
             f"segment_field={r.values['segment_field']}: the probabilities of negatives.source={r.source.name} are "
             "those of random batches; set in_batch or mixed, which know them per segment, or a source that no batch is "
             "in, such as uniform"
+        ),
+    ),
+    _rule(
+        "negatives.sampled_share=0, negatives.count",
+        lambda r: r.options.get("sampled_share") == 0 and (r.count is not None or "beside" in r.options),
+        lambda r: (
+            f"negatives.sampled_share=0 with negatives.{'beside' if r.count is None else 'count'}: nothing is sampled; "
+            "leave it out, or raise sampled_share"
         ),
     ),
     Rule("shuffle, negatives.source", _order),

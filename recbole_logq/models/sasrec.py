@@ -13,9 +13,10 @@ from recbole_logq.data.batches.token_loader import window_loader
 from recbole_logq.data.batches.window_batch import WindowBatch
 from recbole_logq.data.dataset.event_times import ASKED, TIMES, TOKEN_TIMES, check_times
 from recbole_logq.data.dataset.feature_columns import feature_names
+from recbole_logq.data.dataset.impressions import SHOWN
 from recbole_logq.errors import RequestError
 from recbole_logq.models.encoders import encoder_defaults
-from recbole_logq.models.feature_modules import feature_embedding, fields_alone
+from recbole_logq.models.feature_modules import feature_embedding, fields_alone, text_items
 from recbole_logq.models.retrieval import RetrievalMixin
 from recbole_logq.models.rows import Rows, own_inputs
 from recbole_logq.models.sparse import sparse_rule
@@ -25,6 +26,7 @@ from recbole_logq.modules.fixed_packing import FixedPacking
 from recbole_logq.modules.gradient_cache import in_parts
 from recbole_logq.modules.packing import Packing
 from recbole_logq.modules.query import Request, SequenceQuery, token_times
+from recbole_logq.modules.text_items import TextItems
 from recbole_logq.modules.times import TokenTimes, logarithmic_edges
 from recbole_logq.modules.transformer import SequenceEncoder
 from recbole_logq.ranks import world_size
@@ -48,6 +50,7 @@ class SASRec(RetrievalMixin, SequentialRecommender):
         super().__init__(config, dataset)
         self.size = size = config["embedding_size"]
         self.multi_positive = config["multi_positive"]
+        self.item_text = feature_names(config, "item_text")
         sparse = sparse_rule(config, self.n_items)
         std = config["initializer_range"]
         self.item_embedding: nn.Embedding | FeatureEmbedding = feature_embedding(
@@ -92,11 +95,10 @@ class SASRec(RetrievalMixin, SequentialRecommender):
     def check_settings(cls, values: dict[str, Any], given: dict[str, Any]) -> None:
         """See :meth:`RetrievalMixin.check_settings`."""
         super().check_settings(values, given)
-        for key in ("user_features", "context_features"):
+        for key in ("user_features", "context_features", "user_text"):
             if feature_names(values, key):
-                raise RequestError(
-                    f"{key}: SASRec computes queries from items alone; set item_features, or take TwoTower"
-                )
+                instead = "item_text" if key == "user_text" else "item_features"
+                raise RequestError(f"{key}: SASRec computes queries from items alone; set {instead}, or take TwoTower")
         _check_encoder(values, given)
         check_times(values, given)
 
@@ -107,9 +109,17 @@ class SASRec(RetrievalMixin, SequentialRecommender):
         table = self.item_embedding
         return self.scorer.item(table.whole() if isinstance(table, FeatureEmbedding) else table.weight)
 
+    def item_encoder(self) -> nn.Embedding | FeatureEmbedding:
+        """See :meth:`RetrievalMixin.item_encoder`."""
+        return self.item_embedding
+
     def vectors_of_new_items(self, columns: Sequence[Tensor]) -> Tensor:
         """See :meth:`RetrievalMixin.vectors_of_new_items`."""
         return self.scorer.item(fields_alone(self.item_embedding, columns))
+
+    def text_items(self) -> TextItems | None:
+        """See :meth:`RetrievalMixin.text_items`."""
+        return text_items(self.item_text, self.item_embedding, nn.Sequential(), self.scorer)
 
     def forward(self, tokens: Tensor, packing: Packing | FixedPacking, times: TokenTimes | None = None) -> Tensor:
         """Item ids ``[tokens]`` in the order of a packing to one query each, ``[tokens, d]``.
@@ -132,11 +142,12 @@ class SASRec(RetrievalMixin, SequentialRecommender):
     def rows(self, interaction: Any) -> Rows:
         """Rows of a batch of windows, or of RecBole's rows (a history and one target each)."""
         weights = interaction[self.weight_field] if self.weight_field else None
+        shown = interaction[SHOWN] if SHOWN in interaction else None  # noqa: SIM401 - RecBole's Interaction has no get
         targets, users = interaction[self.ITEM_ID], interaction[self.USER_ID]
         if not isinstance(interaction, WindowBatch):
             states = self._last_states(interaction)
             own = own_inputs(interaction[self.ITEM_SEQ]) if self.own == "window" else None
-            return Rows(states, targets, n_units=len(targets), users=users, weights=weights, further_own=own)
+            return Rows(states, targets, len(targets), users, weights, shown=shown, further_own=own)
         packing, real = interaction.packing, interaction.real
         times = None if self.encoder.buckets is None else TokenTimes(*interaction[TOKEN_TIMES].unbind(1))
         states = self.forward(interaction[self.ITEM_SEQ], packing, times)
@@ -152,7 +163,7 @@ class SASRec(RetrievalMixin, SequentialRecommender):
         if real is not None:
             windows = windows[real]
             states, targets, users = states[real], targets[real], users[real]
-            weights = None if weights is None else weights[real]
+            weights, shown = (None if column is None else column[real] for column in (weights, shown))
             place = None if place is None else place[real]
         return Rows(
             query=states,
@@ -161,6 +172,7 @@ class SASRec(RetrievalMixin, SequentialRecommender):
             users=users,
             weights=weights,
             place=place,
+            shown=shown,
             windows=windows,
             window_sizes=sizes,
             first_items=first_items,

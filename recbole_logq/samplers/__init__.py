@@ -7,21 +7,24 @@ A new sampler is a new file in this folder; the decorator in it is enough::
 
 ``get_sampler`` gives the class of a source by the name of the setting ``negatives.source``; the classes below say in
 their docstrings when to use each and what it goes with. ``Sampler`` is the base of one's own and ``Pool`` what it
-returns; ``valid_columns`` makes the mask of a pool, with ``Exclusion`` and ``UserItems`` for what else is never a
-negative.
+returns, with another ``Beside`` it where a step has two; ``valid_columns`` makes the mask of a pool, with ``Exclusion``
+and ``UserItems`` for what else is never a negative. ``GradedLists`` is what impressions held.
 """
 
 from recbole_logq.faces import face
 from recbole_logq.registry import import_submodules, samplers
 from recbole_logq.samplers.exclusion import MASKS, Exclusion, exclusion_of, shared_items, target_items, window_items
+from recbole_logq.samplers.graded_lists import GradedLists
 from recbole_logq.samplers.mask import any_column, group_of_columns, mask_function, valid_columns
-from recbole_logq.samplers.pool import Pool
+from recbole_logq.samplers.pool import Beside, Pool
 from recbole_logq.samplers.sampler import Sampler
 from recbole_logq.samplers.user_items import UserItems
 
 __all__ = [
     "MASKS",
+    "Beside",
     "Exclusion",
+    "GradedLists",
     "Pool",
     "Sampler",
     "UserItems",

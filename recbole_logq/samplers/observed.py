@@ -47,6 +47,7 @@ class Observed(Sampler):
 
     name = "observed"
     kind = "observed"
+    per_row = True
     reads = ("users",)
     from_batch = random_batches = False
 

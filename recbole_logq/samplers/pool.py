@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -13,9 +13,22 @@ from recbole_logq.losses.shares import ColumnShares
 from recbole_logq.losses.terms import Terms
 from recbole_logq.samplers.exclusion import Exclusion
 from recbole_logq.samplers.mask import mask_function
+from recbole_logq.samplers.table_law import TableLaw
 
 PoolKind = Literal["draws", "inclusion", "catalogue", "observed"]
 Law = Callable[[Tensor], Tensor]
+
+
+class Beside(NamedTuple):
+    """Another pool for the same rows, whose loss is added: the rest of the share is that of the pool it lies beside.
+
+    Attributes:
+        pool: The other pool.
+        share: Its share of the loss, between 0 and 1.
+    """
+
+    pool: Pool
+    share: float
 
 
 @dataclass
@@ -23,7 +36,8 @@ class Pool:
     """Ids with the log-probability of having them.
 
     Args:
-        ids: int64 `[pool]`, item ids that all rows share; or `[rows, pool]`, 0 where a row has fewer.
+        ids: int64 `[pool]`, item ids that all rows share, 0 for a column that is not there where they are padded; or
+            `[rows, pool]`, 0 where a row has fewer.
         kind: What `log_q` means. "draws": every column is one draw, ids may repeat, `log_q` is the probability of one
             draw. "inclusion": ids are distinct, `log_q` is the probability that the pool holds the id.
             "catalogue": every item once, no probabilities. "observed": what the data says, no probabilities.
@@ -41,6 +55,12 @@ class Pool:
         held_law: As `law`, for items that the row's own unit (its window) holds too; None where that is no matter.
         held: What the windows of all rows hold, a set for each; None where it is not looked at.
         shares: What a source that learns wants to know of its columns; None for others.
+        padded: Whether shared ids may be 0.
+        stored: Vectors of the last columns, `[columns, d]`, as an earlier step had them, in place of the items' current
+            ones; None where all columns have these.
+        beside: Another pool of the step, and its share of the loss; None for one pool.
+        target: Floating, shape of `ids`, what a pointwise loss takes each column for, between 0 and 1; None for 0.
+        positive_target: Floating `[rows]`, the same for the positives; None for 1.
 
     Raises:
         ValueError: Types or shapes that do not fit together.
@@ -59,6 +79,11 @@ class Pool:
     held_law: Law | None = None
     held: Exclusion | None = None
     shares: ColumnShares | None = None
+    padded: bool = False
+    stored: Tensor | None = None
+    beside: Beside | None = None
+    target: Tensor | None = None
+    positive_target: Tensor | None = None
 
     def __post_init__(self) -> None:
         # float32 has no odd integers above 2^24: an id that passed through it names another item.
@@ -125,6 +150,20 @@ class Pool:
         Raises:
             ValueError: A treatment of hits that does not fit the pool.
         """
+        terms = self._terms(positive_ids, exclusion, hits, groups, own, certain)
+        if self.target is None and self.positive_target is None:
+            return terms
+        return replace(terms, positive_target=self.positive_target, negative_target=self.target)
+
+    def _terms(
+        self,
+        positive_ids: Tensor,
+        exclusion: Exclusion | None,
+        hits: str | None,
+        groups: Tensor | None,
+        own: Exclusion | None,
+        certain: Tensor | None,
+    ) -> Terms:
         valid = None if hits is None else mask_function(self, positive_ids, hits, exclusion, groups, own)
         if self.law is None:
             return Terms(valid=valid, certain=certain, shares=self.shares)
@@ -137,7 +176,8 @@ class Pool:
                 log_q = torch.where(self.held.columns(self.ids)[groups], self.held_law(self.ids), log_q)  # [rows, pool]
             return Terms(positive, log_q, valid, excluded_log_q=nothing, log_n=0.0, certain=certain, shares=self.shares)
         excluded = self._excluded(positive_ids, own if exclusion is None else exclusion, hits)
-        return Terms(positive, self.log_q, valid, excluded_log_q=excluded, certain=certain, shares=self.shares)
+        log_rest = self.law.rest(positive_ids) if excluded is None and isinstance(self.law, TableLaw) else None
+        return Terms(positive, self.log_q, valid, excluded, log_rest, certain=certain, shares=self.shares)
 
     def _excluded(self, positive_ids: Tensor, sets: Exclusion | None, hits: str | None) -> Tensor | None:
         def mass(law: Law) -> Tensor:

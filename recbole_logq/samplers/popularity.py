@@ -87,7 +87,7 @@ class Popularity(Sampler):
         else:
             uniform = numbers.uniform(pools, self.size)
         ids = torch.searchsorted(self.cumulative, uniform, right=True).clamp_max(self.n_items - 1)
-        return Pools(ids, torch.full_like(ids, -1), self._log_q_of(ids), self._log_q_of)
+        return Pools(ids, torch.full_like(ids, -1), self._log_q_of)
 
     def _log_q_of(self, ids: Tensor) -> Tensor:
         return self.log_share[ids]

@@ -36,9 +36,10 @@ class Sampler(nn.Module, ABC):
     Attributes:
         name: Name in the registry.
         kind: Kind of the pools it builds.
-        reads: Further keyword arguments of `sample`, out of "users" (int64 `[rows]`), "segment" (int, the segment of
-            the data that all rows come from) and "given_row" (whether `n_units` leaves out the unit of the row that the
-            pool is for).
+        per_row: Whether every row has columns of its own, `[rows, pool]`.
+        reads: Further keyword arguments of `sample`, out of "users" (int64 `[rows]`), "shown" (int64 `[rows]`, the list
+            of each row's impression), "segment" (int or scalar, the segment of the data that all rows come from) and
+            "given_row" (whether `n_units` leaves out the unit of the row that the pool is for).
         from_batch: Whether columns are positives of the batch, all or some of them: then `log_q` is right only where
             batches are drawn at random.
         random_batches: Whether it is right only where they are drawn from all training targets, not from a segment's.
@@ -55,9 +56,10 @@ class Sampler(nn.Module, ABC):
 
     name: ClassVar[str]
     kind: ClassVar[PoolKind]
+    per_row: ClassVar[bool] = False
     reads: ClassVar[tuple[str, ...]] = ()
-    from_batch: ClassVar[bool] = True
-    random_batches: ClassVar[bool] = True
+    from_batch: bool = True
+    random_batches: bool = True
     law_options: ClassVar[frozenset[str]] = frozenset()
     resamples: ClassVar[bool] = False
     corrected_by: ClassVar[CorrectedBy | None] = None
@@ -150,9 +152,9 @@ class Sampler(nn.Module, ABC):
         """How many positives of the batch a pool is to have; None for all of them, or where it takes none."""
         return self.count if self.from_batch else None
 
-    def negatives_of_row(self, pool: Pool) -> int:
-        """How many columns of a pool a row is set against, its own positive's among them."""
-        return pool.ids.shape[-1]
+    def negatives_of_row(self, pool: Pool) -> int | Tensor:
+        """Columns of a pool that a row is set against, its own positive's among them; a tensor where it is padded."""
+        return (pool.ids > 0).sum() if pool.padded else pool.ids.shape[-1]
 
     @property
     def learns(self) -> bool:

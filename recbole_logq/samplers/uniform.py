@@ -68,7 +68,7 @@ class Uniform(Sampler):
             ids = to_device(drawn, positives.device)
         else:
             ids = numbers.whole(1, self.n_items, pools, self.size)
-        return Pools(ids, torch.full_like(ids, -1), self._log_q_of(ids), self._log_q_of)
+        return Pools(ids, torch.full_like(ids, -1), self._log_q_of)
 
     def _log_q_of(self, ids: Tensor) -> Tensor:
         return torch.full(ids.shape, self.log_share, dtype=torch.float32, device=ids.device)

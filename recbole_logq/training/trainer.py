@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Callable
-from pathlib import Path
 from time import perf_counter, process_time, strftime
 from typing import Any
 
@@ -22,29 +21,8 @@ from recbole_logq.training.divergence import gone_wrong, not_finite
 from recbole_logq.training.item_metrics import ItemCollector, right
 from recbole_logq.training.memory import peak_device_memory_mb, peak_memory_mb
 from recbole_logq.training.plain_values import encode
+from recbole_logq.training.resumable import best_model_of
 from recbole_logq.training.trackers import Trackers
-
-# What may differ when a run is resumed: how it is watched and how long it goes on, not what is trained.
-CHANGEABLE = frozenset(
-    {"epochs", "stopping_step", "max_train_cpu_seconds", "show_progress", "state", "device", "gpu_id", "use_gpu"}
-    | {
-        "data_path",
-        "checkpoint_dir",
-        "log_wandb",
-        "wandb_project",
-        "log_mlflow",
-        "mlflow_uri",
-        "mlflow_experiment",
-        "run_name",
-        "log_energy",
-        "country_iso_code",
-        "eval_batch_size",
-        "loss_decimal_place",
-        "filter_inter_by_user_or_item",  # whether it has changed anything, the fingerprints of data and split say
-        "diagnostics",
-        "plugins",
-    }
-)
 
 
 class Trainer(RecBoleTrainer):
@@ -318,19 +296,7 @@ class Trainer(RecBoleTrainer):
         if type(self).fit is not Trainer.fit:
             raise RequestError(f"--resume: {self.config['model']} has a training loop of its own, which cannot resume")
         state = checkpoint.load(resume_file, self.device)
-        for key, value in self.config.plain().items():
-            if key not in CHANGEABLE and value != state["config"].get(key):
-                raise RequestError(f"{key}={value!r}: {resume_file} was trained with {state['config'].get(key)!r}")
-        if (state["fingerprint"], state["id_fingerprint"]) != (self.fingerprint, self.id_fingerprint):
-            raise RequestError(f"{resume_file} was trained on another split of {self.config['dataset']}")
-        best = Path(resume_file).parent / state["best_file"]
-        if best.name != state["best_file"]:  # it will be written over: never a file elsewhere
-            raise checkpoint.damaged(resume_file, "best_file is not a file beside it")
-        if not best.is_file():
-            raise RequestError(f"{resume_file} needs {best}, the best model so far, beside it")
-        beside = checkpoint.load(best)  # it will be written over, and tested after training
-        if not _same_run(beside, state):
-            raise RequestError(f"{best}, which {resume_file} names as its best model, is of another run")
+        best = best_model_of(state, resume_file, self.config, self.fingerprint, self.id_fingerprint)
         checkpoint.load_weights(self.model, state, resume_file)
         self.saved_model_file, self._resumed_from = str(best), resume_file
         try:
@@ -367,12 +333,6 @@ class Trainer(RecBoleTrainer):
         except checkpoint.DAMAGE as error:
             raise checkpoint.damaged(self._resumed_from, f"its random state cannot be set, {error}") from error
         self._resumed = None
-
-
-def _same_run(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    first, second = one["config"], other["config"]
-    keys = (first.keys() | second.keys()) - CHANGEABLE  # a setting that came between the two has its default, None
-    return one["fingerprint"] == other["fingerprint"] and all(first.get(key) == second.get(key) for key in keys)
 
 
 def _n_positives(train_data: Any) -> int:

@@ -15,7 +15,7 @@ from recbole_logq.cli import main
 from recbole_logq.experiment.restore import restore_own
 from recbole_logq.lab import folding
 from recbole_logq.lab.checkpoint_subject import checkpoint_subject, exact_weights
-from recbole_logq.lab.folding import fold
+from recbole_logq.lab.folding import Folding, end_of_folding, fold, fold_impressions
 
 
 @pytest.fixture(scope="module")
@@ -184,12 +184,30 @@ def test_folding_of_the_two_languages() -> None:
 def test_folding_as_a_command(
     in_tmp: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(folding, "fold", partial(fold, users=60, items=80, steps=150))  # seconds instead of a minute
+    small = {"users": 60, "items": 80, "steps": 150}  # seconds instead of a minute
+    for function in (fold, fold_impressions):
+        monkeypatch.setattr(folding, function.__name__, partial(function, **small))
+    monkeypatch.setattr(folding, "SHARES", (0.001, 0.5))
     assert main(["lab", "--folding", "--output=f.json"]) == 0
-    assert "Two languages" in capsys.readouterr().out
-    found = {one["negatives"]: one["foreign"] for one in json.loads((in_tmp / "f.json").read_text())["folding"]}
-    assert found["own"] > 0.4
-    assert found["global"] < 0.05 < found["mixed"] < found["own"]
+    printed = capsys.readouterr().out
+    assert "Two languages" in printed
+    assert "Beside impressions, with uniform negatives, folding ends at a sampled share of 0.5." in printed
+    report = json.loads((in_tmp / "f.json").read_text())
+    found = {(one["negatives"], one["share"]): one["foreign"] for one in report["folding"]}
+    assert found[("own", None)] > 0.4
+    assert found[("global", None)] < 0.05 < found[("mixed", None)] < found[("own", None)]
+    assert found[("impression", 0.0)] > 0.4
+    assert found[("impression, in_batch", 0.5)] < 0.05 < found[("impression, in_batch", 0.001)]
+    assert report["ends"] == {"uniform": 0.5, "in_batch": 0.5}
+
+
+def test_folding_ends_where_all_larger_shares_are_free_of_it() -> None:
+    outcomes = [
+        Folding("", foreign, 1.0, share) for share, foreign in ((0.0, 0.8), (0.1, 0.01), (0.3, 0.2), (0.5, 0.05))
+    ]
+    assert end_of_folding(outcomes) == 0.5
+    assert end_of_folding(outcomes[:2]) == 0.1
+    assert end_of_folding(outcomes[:1]) is None
 
 
 def test_a_stranger_may_ask_for_a_synthetic_world(in_tmp: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -228,6 +246,14 @@ def test_a_head_without_negatives_has_no_mass(in_tmp: Path, capsys: pytest.Captu
         (["--sample-weights"], "needs a model"),
         (["--sample-weights", "--folding"], "two questions"),
         (["--folding", "--page=x.html"], "leave it out"),
+        (["--temperature"], "--temperature needs a model: set --checkpoint=FILE"),
+        (["--temperature", "--folding"], "--folding and --temperature are two questions"),
+        (["--temperature", "--temperatures=0"], "temperatures=0: a list of numbers"),
+        (["--temperature", "--temperatures=[0.1,warm]"], "temperatures='warm': a list of numbers"),
+        (["--temperature", "--counts=[64]"], "unknown setting counts"),
+        (["--temperature=0.1"], "temperature=0.1: true or false"),
+        (["--temperatures=[0.1]"], "unknown setting temperatures"),
+        (["--temperature", "--checkpoint=nothing.pth"], "no checkpoint at nothing.pth"),
         (["--checkpoint=nothing.pth"], "no checkpoint at nothing.pth"),
         (["--checkpoint=nothing.pth", "--items=100"], "leave them out"),
         (["--data_path=x"], "goes with --checkpoint"),
@@ -236,6 +262,7 @@ def test_a_head_without_negatives_has_no_mass(in_tmp: Path, capsys: pytest.Captu
         (["--estimators=CorrectedLogQ:mask=history"], "no users with a history"),
         (["--estimators=BIR:draws=2.5", "--counts=16"], "draws must be a whole number"),
         (["--estimators=CBNS:memory=abc", "--counts=16"], "memory must be a whole number"),
+        (["--estimators=CBNS:momentum=0.9"], "momentum keeps older ones; leave it out"),
         (["--counts=[]"], "at least one number"),
         (["--seed=99999999999999999999"], "seed="),
         (["--zipf=abc"], "zipf='abc': a number"),

@@ -87,3 +87,61 @@ def test_gbce_makes_up_for_sampling():
 def test_impossible_options_are_refused(options):
     with pytest.raises(ValueError, match="loss 'gbce'"):
         get_loss("gbce", **options)
+
+
+def test_graded_targets_by_hand():
+    """y = 1/2 at s = 1, y = 1/4 at s = 1/2, y = 0 at s = 2, the last of four columns masked."""
+    told = {
+        "positive_target": torch.tensor([0.5], dtype=torch.float64),
+        "negative_target": torch.tensor([[0.25, 0.0, 0.0]], dtype=torch.float64),
+        "valid": torch.tensor([[True, True, False]]),
+    }
+    positive = torch.tensor([1.0], dtype=torch.float64)
+    value = get_loss("bce")(positive, torch.tensor([[0.5, 2.0, 9.0]], dtype=torch.float64), **told)
+    # 0.5 * 0.313262 + 0.5 * 1.313262 = 0.813262; 0.25 * 0.474077 + 0.75 * 0.974077 = 0.849077; 2.126928; over 3.
+    assert value.tolist() == pytest.approx([(0.813262 + 0.849077 + 2.126928) / 3], abs=1e-6)
+
+
+def test_graded_targets_are_torchs_cross_entropy_with_them(scores):
+    positive, negatives, valid = scores
+    y = torch.rand(5, 9, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
+    value = get_loss("bce")(positive, negatives, valid=valid, positive_target=y[:, 0], negative_target=y[:, 1:])
+    each = functional.binary_cross_entropy_with_logits(
+        torch.cat([positive[:, None], negatives], 1), y, reduction="none"
+    )
+    kept = torch.cat([torch.ones(5, 1, dtype=torch.bool), valid], 1)
+    torch.testing.assert_close(value, (each * kept).sum(1) / kept.sum(1), rtol=1e-12, atol=0)
+
+
+def test_targets_of_1_and_0_are_none_at_all(scores):
+    positive, negatives, valid = scores
+    told = {"positive_target": torch.ones_like(positive), "negative_target": torch.zeros_like(negatives)}
+    assert torch.equal(get_loss("bce")(*scores[:2], valid=valid, **told), get_loss("bce")(*scores[:2], valid=valid))
+
+
+def test_gradients_with_graded_targets_are_the_finite_differences(scores):
+    positive, negatives, valid = scores
+    y = torch.rand(5, 9, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
+
+    def loss(s, t):
+        return get_loss("bce")(s, t, valid=valid, positive_target=y[:, 0], negative_target=y[:, 1:])
+
+    assert torch.autograd.gradcheck(loss, (positive.requires_grad_(), negatives.requires_grad_()))
+
+
+def test_graded_targets_survive_blocks_of_rows():
+    generator = torch.Generator().manual_seed(6)
+    query, positive, pool = (torch.randn(n, 3, generator=generator, dtype=torch.float64) for n in (7, 7, 4))
+    told = {
+        "positive_target": torch.rand(7, generator=generator),
+        "negative_target": torch.rand(7, 4, generator=generator),
+    }
+    whole = get_loss("bce")((query * positive).sum(1), query @ pool.T, **told)
+    torch.testing.assert_close(get_loss("bce").from_vectors(query, positive, pool, block_rows=2, **told), whole)
+
+
+@pytest.mark.parametrize("name", ["bpr", "gbce", "corrected_logq"])
+def test_losses_without_targets_refuse_them(scores, name):
+    options = {"catalogue_size": 9} if name == "gbce" else {}
+    with pytest.raises(ValueError, match="reads no other targets"):
+        get_loss(name, **options)(*scores[:2], positive_target=torch.ones(5))

@@ -36,6 +36,7 @@ UNLOADED = [
     ("BPR", "--val_interval.rating=(3,inf)", "rating"),
     ("BPR", "--threshold.rating=3", "rating"),
     ("TwoTowerLogQ", "--weight_field=rating", "rating"),
+    ("TwoTowerLogQ", "--grade_field=rating", "rating"),
     ("TwoTowerLogQ", OBSERVED, "rating"),
     ("BPR", "", "item_id"),
     ("TwoTowerLogQ", LEAVE_ONE_OUT, "timestamp"),

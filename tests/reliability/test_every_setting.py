@@ -117,8 +117,10 @@ UNCORRECTED = {"loss": "sampled_softmax"}
 SCE = {"loss": "sce", "negatives.source": "catalogue", "negatives.count": None}
 OBSERVED = {"loss": "bpr", "load_col": COLUMNS, "negatives.source": "observed", "negatives.count": 4}
 JUDGED = {**OBSERVED, "negatives.field": "rating", "negatives.below": 2}
+GRADED = {"grade_field": "grade"}
+SHOWN = {**GRADED, "impression_field": "page", "loss": "bpr", "negatives.source": "impression", "negatives.count": 32}
 ITEMS, USERS = {"item_features": ["length"]}, {"user_features": ["age"]}
-HOURS = {"context_features": ["hour"]}
+HOURS, TEXT = {"context_features": ["hour"]}, {"item_text": ["genre"]}
 AUC = {"metrics": ["GAUC"], "valid_metric": "GAUC"}
 SCHEDULED = {"temperature_mode": "scheduled", "temperature_end": 0.1, "temperature_steps": 3}
 
@@ -229,6 +231,10 @@ LINES: list[Line] = [
     no("LABEL_FIELD", "hour", "nothing makes or reads labels"),
     no("LABEL_FIELD", "hour", "known only after", **HOURS),
     yes("threshold", {"rating": 3}, "split or refused", load_col=COLUMNS),
+    yes("grade_field", "grade", "split"),
+    yes("grade_field", "grade", "split", "BPR"),
+    no("grade_field", "rating", "context_features", context_features=["rating"]),
+    no("grade_field", "friend", "declare it as friend:float"),
     yes("rm_dup_inter", "first", "split", data_path="other"),
     yes("val_interval", {"rating": "[3,inf)"}, "split", load_col=COLUMNS),
     yes("user_inter_num_interval", "[13,inf)", "split", data_path="other"),
@@ -324,6 +330,8 @@ LINES: list[Line] = [
         for key, value in {"memory": 9, "warmup_steps": 4}.items()
     ),
     no("negatives.warmup_steps", 100, "never use its memory", **{"negatives.source": "cross_batch"}),
+    yes("negatives.momentum", 0.5, "losses", **ITEMS, **{"negatives.source": "cross_batch", "negatives.memory": 40}),
+    no("negatives.momentum", 0.5, "the items are a plain table", **{"negatives.source": "cross_batch"}),
     *(
         yes(f"negatives.{key}", value, "losses", **{"negatives.source": "streaming", "train_batch_size": 40, **beside})
         for key, value, beside in [
@@ -340,6 +348,17 @@ LINES: list[Line] = [
     yes("negatives.sampled", 3, "losses", **JUDGED),
     yes("negatives.field", "hour", "losses", **{**JUDGED, "load_col": ALL_COLUMNS}),
     yes("negatives.below", 3, "losses", **JUDGED),
+    yes("impression_field", "friend", "losses", **SHOWN),
+    no("impression_field", "page", "reads no impressions", **GRADED),
+    no("impression_field", "hour", "declare it as hour:token", **SHOWN),
+    yes("negatives.shown", 1, "losses", **SHOWN),
+    yes("negatives.sampled_share", 0.1, "losses", **SHOWN),
+    no("negatives.sampled_share", 0, "nothing is sampled", **SHOWN),
+    yes("negatives.beside", "in_batch", "losses", **SHOWN),
+    yes("negatives.grades", "target", "losses", **{**SHOWN, "loss": "bce"}),
+    no("negatives.grades", "target", "set loss=bce", **SHOWN),
+    no("negatives.count", 129, "at most 128 positives", **SHOWN, **{"negatives.beside": "in_batch"}),
+    no("shuffle", False, "those of random batches", **SHOWN, **{"negatives.beside": "mixed"}),
     yes("hits", "kept", "losses", loss="sampled_softmax", allow_crossed=True),
     no("hits", "kept", "needs accidental hits masked"),
     no("hits", "kept", "the only hit", **UNIQUE, allow_crossed=True),
@@ -376,6 +395,14 @@ LINES: list[Line] = [
     no("user_features", ["age"], "set item_features", "SASRec"),
     yes("context_features", ["hour"], "shapes"),
     no("context_features", ["hour"], "set item_features", "SASRec"),
+    *(yes("item_text", ["genre"], "shapes", model) for model in ENCODERS),
+    no("item_text", ["length"], "takes token, token_seq"),
+    yes("user_text", ["motto"], "shapes"),
+    no("user_text", ["motto"], "set item_text", "SASRec"),
+    yes("text_buckets", 64, "shapes", **TEXT),
+    no("text_buckets", 64, "set item_text or user_text"),
+    yes("text_length", 2, "losses", **TEXT),
+    no("text_length", 2, "set item_text or user_text"),
     yes("use_item_id", False, "shapes", **ITEMS),
     no("use_item_id", False, "needs item_features"),
     yes("id_dropout", 0.5, "losses", **ITEMS),
@@ -394,6 +421,11 @@ LINES: list[Line] = [
     no("time", "gaps", "set user_tower=history"),
     yes("time_buckets", 9, "shapes", time="gaps", **HISTORY),
     no("time_buckets", 9, "set time=gaps"),
+    yes("second_histories", {"search": "query"}, "shapes", **HISTORY),
+    no("second_histories", {"search": "query"}, "set user_tower=history"),
+    no("second_histories", {"clicks": "query"}, "does not exist", **HISTORY),
+    yes("example_age", True, "shapes", eval_args=LAST_OUT),
+    no("example_age", True, "times are rounded", recbole_order=True),
     yes("time_context", ["hour"], "shapes", request_time="known", eval_args=LAST_OUT, data_path="late"),
     no("time_context", ["hour"], "set request_time=known"),
     # SASRec
@@ -457,14 +489,19 @@ def place(tmp_path_factory: pytest.TempPathFactory, tiny: str) -> Path:
     folder = tmp_path_factory.mktemp("settings")
     head, *lines = tiny.splitlines()
     rows = [line.split("\t") for line in lines]
-    more = [[*row, str(n % 7), f"u{n % 65}"] for n, row in enumerate(rows)]
-    head += "\thour:float\tfriend:token"
+    # Pages of five rows, of which two are taken.
+    more = [[*row, str(n % 7), f"u{n % 65}", f"p{n // 5}", str(max(n % 5 - 2, 0))] for n, row in enumerate(rows)]
+    head += "\thour:float\tfriend:token\tpage:token\tgrade:float"
     written("\n".join([head, *map("\t".join, more)]), folder / "data")
     items = "".join(f"i{n}\t{n % 9}\tg{n % 3} g{n % 5}\n" for n in range(38))  # two have no line
     written("item_id:token\tlength:float\tgenre:token_seq\n" + items, folder / "data", "tiny.item")
     written(
-        "user_id:token\tage:float\n" + "".join(f"u{n}\t{n % 40}\n" for n in range(60)), folder / "data", "tiny.user"
+        "user_id:token\tage:float\tmotto:token\n" + "".join(f"u{n}\t{n % 40}\tto {n % 6}\n" for n in range(60)),
+        folder / "data",
+        "tiny.user",
     )
+    searches = "".join(f"{row[0]}\tq{n % 9} q{n % 4}\t{float(row[3]) - 1}\n" for n, row in enumerate(rows))
+    written("user_id:token\tquery:token_seq\ttimestamp:float\n" + searches, folder / "data", "tiny.search")
     fewer = [row for n, row in enumerate(more) if n % 3] + more[:200:3] + more[:30]
     written("\n".join([head, *map("\t".join, fewer)]), folder / "other")
     # By turns, a second apart; the last one far off, so that the others are close on a scale from 0 to 1.

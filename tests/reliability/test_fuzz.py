@@ -200,6 +200,8 @@ KEYS = st.sampled_from(
         "seq_len",
         "item_features",
         "weight_field",
+        "grade_field",
+        "impression_field",
         "mask",
         "pools",
         "gradient_cache",

@@ -19,6 +19,7 @@ OBSERVED = {
     "loss": "bce", "negatives": {"source": "observed", "field": "rating", "below": 3, "count": 8},
     "eval_args": LEAVE_ONE_OUT,
 }  # fmt: skip
+SHOWN = {"grade_field": "rating", "impression_field": "page"}
 BROKEN: dict[str, tuple[str, dict[str, Any]]] = {  # rule: model and settings
     "negatives, names of the source's options": ("TwoTowerUniform", {"negatives.alpha": 0.5}),
     "loss, negatives.source=catalogue": ("TwoTowerLogQ", {"negatives.source": "catalogue"}),
@@ -29,6 +30,7 @@ BROKEN: dict[str, tuple[str, dict[str, Any]]] = {  # rule: model and settings
     "loss, negatives.source of distinct ids": ("TwoTowerLogQ", {"negatives.source": "in_batch_unique"}),
     "negatives.count, negatives.source=catalogue": ("TwoTowerFullSoftmax", {"negatives.count": 9}),
     "negatives, options of the source": ("TwoTowerMNS", {"negatives.uniform_share": 1}),
+    "negatives.momentum, items of a plain table": ("TwoTowerCBNS", {"negatives.momentum": 0.999}),
     "negatives.proposal=learned, loss": ("TwoTowerSystematic", {"negatives.proposal": "learned", "loss": "infonce"}),
     "mask, hits": ("TwoTowerLogQ", {"mask": "query"}),
     "mask, loss": ("TwoTowerSCE", {"mask": "history"}),
@@ -54,6 +56,19 @@ BROKEN: dict[str, tuple[str, dict[str, Any]]] = {  # rule: model and settings
         "TwoTowerLogQ",
         {**OBSERVED, "negatives": {"source": "observed", "field": "rating", "below": 3}},
     ),
+    "negatives.source=impression, impression_field, grade_field": (
+        "TwoTowerBPR",
+        {"negatives.source": "impression", "grade_field": "rating"},
+    ),
+    "negatives.source=impression, negatives.own": (
+        "TwoTowerCorrectedLogQ",
+        {**SHOWN, "negatives.source": "impression", "negatives.own": "history"},
+    ),
+    "negatives.grades=target, loss": (
+        "TwoTowerBPR",
+        {**SHOWN, "negatives.source": "impression", "negatives.grades": "target"},
+    ),
+    "impression_field, negatives.source": ("TwoTowerLogQ", SHOWN),
     "worker": ("TwoTowerLogQ", {"worker": 2}),
     "train_neg_sample_args": ("TwoTowerLogQ", {"train_neg_sample_args": {"sample_num": 2}}),
     "transform": ("TwoTowerLogQ", {"transform": "mask_itemseq"}),
@@ -62,7 +77,7 @@ BROKEN: dict[str, tuple[str, dict[str, Any]]] = {  # rule: model and settings
         "TwoTowerLogQ",
         {"sparse_embeddings": True, "weight_decay": 0.1},
     ),
-    "multi_positive, negatives.source=observed": ("SASRecLogQ", {**OBSERVED, "multi_positive": 2}),
+    "multi_positive, negatives of each row": ("SASRecLogQ", {**OBSERVED, "multi_positive": 2}),
     "multi_positive, hits": ("SASRecBCE", {"multi_positive": 2, "hits": "kept", "allow_crossed": True}),
     "multi_positive, request_time": ("SASRecLogQ", {"multi_positive": 2, "time": "gaps", "request_time": "known"}),
     "pools, negatives.source": ("TwoTowerFullSoftmax", {"pools": 2}),
@@ -74,6 +89,10 @@ BROKEN: dict[str, tuple[str, dict[str, Any]]] = {  # rule: model and settings
     "nproc, loss": ("TwoTowerSCE", {"nproc": 2}),
     "segment_field, encoder": ("SASRecLogQ", {"segment_field": "country"}),
     "segment_field, negatives.source": ("TwoTowerStreamingLogQ", {"segment_field": "country"}),
+    "negatives.sampled_share=0, negatives.count": (
+        "TwoTowerBPR",
+        {**SHOWN, "negatives.source": "impression", "negatives.sampled_share": 0, "negatives.count": 8},
+    ),
     "shuffle, negatives.source": ("TwoTowerLogQ", {"shuffle": False}),
     "negatives.count, train_batch_size": ("TwoTowerLogQ", {"negatives.count": 9, "train_batch_size": 8}),
     "pools, train_batch_size": ("TwoTowerUniform", {"pools": 9, "train_batch_size": 8}),

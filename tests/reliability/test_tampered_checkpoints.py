@@ -175,7 +175,7 @@ WRONG: State = {
 FIELDS = list(Content.model_fields)
 SETTINGS_OF = {model: sorted(MODEL & encoder_settings(name).model_fields.keys()) for model, name in
                ((TOWER, "TwoTower"), (SEQUENCE, "SASRec"))}  # fmt: skip
-TEXTS = {"loss", "weight_field", "segment_field"}  # a text is what they ask for
+TEXTS = {"loss", "weight_field", "segment_field", "grade_field", "impression_field"}  # a text is what they ask for
 
 CASES = [
     # The file

@@ -4,11 +4,11 @@ import pytest
 import torch
 
 from recbole_logq.probability import TargetCounts
-from recbole_logq.samplers import UserItems, get_sampler
+from recbole_logq.samplers import GradedLists, UserItems, get_sampler
 
 N_ITEMS = 31
 
-OPTIONS = {"catalogue": {"count": None}}
+OPTIONS = {"catalogue": {"count": None}, "impression": {"shown": 12}}
 """Constructor options of samplers that do not take the usual ones."""
 
 
@@ -22,13 +22,16 @@ def counts():
 
 @pytest.fixture
 def build(counts):
-    """Factory: sampler by name, with a pool of 12; everybody dislikes items 1 to 5."""
+    """Factory: sampler by name, with a pool of 12; everybody dislikes items 1 to 5, and was shown 3 and 7 to 29."""
 
     def make(name, seed=0, **options):
         sampler = get_sampler(name)(counts, **({"count": 12, "seed": seed} | OPTIONS.get(name, {}) | options))
         if name == "observed":
             disliked = torch.arange(1, 6)
             sampler.observe(UserItems(torch.arange(1000).repeat_interleave(5), disliked.repeat(1000), 1000))
+        if name == "impression":
+            whole = torch.tensor([0]), torch.tensor([24]), torch.tensor([1.0])
+            sampler.observe(GradedLists(*whole, torch.tensor([3, *range(7, 30)]), torch.zeros(24)))
         return sampler
 
     return make
@@ -40,6 +43,7 @@ def take():
 
     def make(sampler, positives, users=None):
         known = {"users": torch.arange(len(positives)) if users is None else users, "segment": None, "given_row": False}
+        known["shown"] = torch.zeros_like(positives)
         return sampler.sample(positives, **{key: known[key] for key in sampler.reads})
 
     return make

@@ -38,12 +38,12 @@ def test_pools_are_well_formed(name, take, build, draw, counts):
     assert pool.ids.dtype == pool.origin.dtype == torch.int64
     columns = {"catalogue": counts.n_items - 1, "xir": 2 * 12}  # the batch's and the cache's
     assert pool.ids.shape[-1] == columns.get(name, 12)
-    assert pool.ids.shape[:-1] == ((len(positives),) if pool.kind == "observed" else ())
+    assert pool.ids.shape[:-1] == ((len(positives),) if sampler.per_row else ())
     assert ((pool.ids >= 1) & (pool.ids < counts.n_items)).all()
     own = pool.origin >= 0
     assert torch.equal(pool.ids[own], positives[pool.origin[own]])
     if pool.kind in ("inclusion", "catalogue"):
-        assert len(pool.ids.unique()) == len(pool.ids)
+        assert all(len(row.unique()) == len(row) for row in pool.ids.view(-1, pool.ids.shape[-1]))
 
 
 def test_log_q_describes_columns_and_positives_alike(name, take, build, draw):
@@ -57,7 +57,9 @@ def test_log_q_describes_columns_and_positives_alike(name, take, build, draw):
     assert pool.log_q.isfinite().all()
     assert (pool.log_q <= 0).all()
     assert torch.equal(pool.log_q_of(pool.ids), pool.log_q)
-    assert pool.log_q_of(pool.ids.view(3, -1)).shape == (3, len(pool.ids) // 3)
+    # Of a pool that each row has for itself, ids belong to rows.
+    ids = pool.ids.unsqueeze(2) if pool.ids.dim() == 2 else pool.ids.view(3, -1)
+    assert pool.log_q_of(ids).shape == ids.shape
 
 
 def fitting(sampler):

@@ -8,6 +8,7 @@ import torch
 from recbole.data.interaction import Interaction
 
 from recbole_logq.data.batches.loaders import TensorLoader
+from recbole_logq.data.dataset.impressions import SHOWN
 
 
 class HistoryLoader(TensorLoader):
@@ -15,10 +16,12 @@ class HistoryLoader(TensorLoader):
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
-        self._weights = config["weight_field"]
+        self._weights, self._lists = config["weight_field"], dataset.impression_lists
 
     def batch(self, rows: torch.Tensor) -> Interaction:
-        found: Interaction = self.dataset[rows]
+        batch: Interaction = self.dataset[rows]
         if self._weights:
-            found.update(Interaction({self._weights: self.dataset.interaction_column(self._weights)[rows]}))
-        return found
+            batch.update(Interaction({self._weights: self.dataset.interaction_column(self._weights)[rows]}))
+        if self._lists is not None:
+            batch.update(Interaction({SHOWN: self._lists.list_of_row[rows]}))
+        return batch

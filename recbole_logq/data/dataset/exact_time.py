@@ -16,14 +16,17 @@ import torch
 from recbole.data.interaction import Interaction
 from recbole.utils import FeatureType, ModelType
 
-from recbole_logq.data.dataset.event_times import needs_times, times_before, training_gaps
+from recbole_logq.data.dataset.event_times import keeps_times, times_before, training_gaps
 from recbole_logq.data.dataset.feature_columns import SUFFIX, feature_names
 from recbole_logq.data.dataset.group_splits import order_by, stable_order
+from recbole_logq.data.dataset.impressions import ImpressionLists, Impressions, check_grades, skipped
 from recbole_logq.data.dataset.item_counts import depends_on_times
 from recbole_logq.data.dataset.loaded_columns import how_to_load
 from recbole_logq.data.dataset.observed_negatives import ObservedNegatives, observed_field, refused
 from recbole_logq.data.dataset.parts import ReadyMadeMixin
+from recbole_logq.data.dataset.second_histories import SecondHistory, read_second_history, second_names
 from recbole_logq.data.dataset.temporal_split import TemporalSplit, is_temporal
+from recbole_logq.data.dataset.value_intervals import admits_none
 from recbole_logq.data.source.header import declared, interaction_files
 from recbole_logq.errors import RequestError
 
@@ -39,19 +42,40 @@ class ExactTimeMixin(ReadyMadeMixin):
             split goes by time, together with a column ``HISTORY_END`` of ``inter_feat``: the row's own position in
             them, before which its user's history ends.
         flat_parts: Numbers of their parts in a ready-made split, int64 ``[interactions]``; None elsewhere.
+        impression_lists: Of a training part, what its rows were shown beside; None without ``impression_field``.
         flat_times: Their times, float64 ``[interactions]``, where a sequential model's split depends on them or the
             model reads them; None elsewhere.
+        second_histories: What the files of second histories hold, by suffix.
     """
 
     flat_users: torch.Tensor
     flat_items: torch.Tensor
     flat_parts: torch.Tensor | None = None
     flat_times: torch.Tensor | None = None
+    second_histories: dict[str, SecondHistory] = {}
     observed: ObservedNegatives | None = None
+    impressions: Impressions | None = None
+    impression_lists: ImpressionLists | None = None
     training_negatives: tuple[torch.Tensor, torch.Tensor]
     inter_feat: Any
     user_feat: Any
     item_feat: Any
+
+    def _remove_duplication(self) -> None:
+        field = self.config["grade_field"]
+        if not field:
+            return super()._remove_duplication()
+        # Positives alone: of a skip and a later click of an item the click stays.
+        check_grades(self, field, self.config["impression_field"])
+        skips = self._set_skips_aside(field)
+        super()._remove_duplication()
+        self.inter_feat = pd.concat([self.inter_feat, skips], ignore_index=True)
+
+    def _set_skips_aside(self, field: str) -> pd.DataFrame:
+        rows = self.inter_feat
+        are_skips = skipped(rows, field)
+        self.inter_feat = rows[~are_skips].copy()
+        return rows[are_skips]
 
     def _drop_repeats(self) -> None:
         keep = self.config["rm_dup_inter"]
@@ -64,12 +88,15 @@ class ExactTimeMixin(ReadyMadeMixin):
     def _fill_nan(self) -> None:
         # RecBole puts the mean in place of a missing time, which moves the interaction into the middle.
         ordered = self._order_matters() and self.time_field in self.inter_feat
-        if self._time_matters() or ordered or needs_times(self.config):
+        if self._time_matters() or ordered or keeps_times(self.config):
             self._check_time()
         if field := observed_field(self.config):
             # Before floats are normalised: the threshold is meant as the file has it.
             self.observed = ObservedNegatives(self, field)
             self.inter_feat = self.observed.positives
+        if field := self.config["grade_field"]:
+            self.impressions = Impressions(self, field, self.config["impression_field"])
+            self.inter_feat = self.impressions.positives
         if self.config["weight_field"]:
             self._check_weights()
         self._check_features()
@@ -79,7 +106,7 @@ class ExactTimeMixin(ReadyMadeMixin):
         # normalize_all (which RecBole's settings of ml-100k turn on) would squeeze time into [0, 1] too, and weights.
         # Features are standardised in the model, in the units of the file, which those of new items have too.
         names = [self.time_field] if self._time_stays_wide() else []
-        names += [self.config["weight_field"]] if self.config["weight_field"] else []
+        names += [self.config[key] for key in ("weight_field", "grade_field") if self.config[key]]
         names += [name for key in SUFFIX for name in feature_names(self.config, key)]
         tables = [table for table in (self.inter_feat, self.user_feat, self.item_feat) if table is not None]
         kept = [(table, name, table[name].copy()) for table in tables for name in names if name in table]
@@ -112,6 +139,27 @@ class ExactTimeMixin(ReadyMadeMixin):
             return
 
     def _filter_by_counts(self) -> None:
+        field = self.config["grade_field"]
+        if not field:
+            return self._filter_positives()
+        # Skips count for nobody, and leave with what the filter takes.
+        skips, temporal = self._set_skips_aside(field), is_temporal(self.config["eval_args"])
+        before, features = self.inter_feat[self.iid_field].unique(), self.item_feat
+        features = None if features is None else features.copy()
+        self._filter_positives()
+        users, items = (self.inter_feat[name].unique() for name in (self.uid_field, self.iid_field))
+        kept = skips[self.iid_field].isin(items)
+        if admits_none(self.config["item_inter_num_interval"]):
+            nobodys = ~skips[self.iid_field].isin(before)  # what nobody took is an item all the same
+            if temporal:
+                nobodys &= skips[self.time_field].to_numpy(np.float64) < self.temporal_split.valid_from
+            kept |= nobodys
+        kept &= skips[self.uid_field].isin(users)
+        self.inter_feat = pd.concat([self.inter_feat, skips[kept]], ignore_index=True)
+        if temporal and features is not None:
+            self.item_feat = features[features[self.iid_field].isin(self.inter_feat[self.iid_field])].copy()
+
+    def _filter_positives(self) -> None:
         arguments = self.config["eval_args"]
         if not is_temporal(arguments):
             return super()._filter_by_counts()
@@ -152,6 +200,8 @@ class ExactTimeMixin(ReadyMadeMixin):
         parts = self._parts()
         if self.observed is not None:
             parts[0].training_negatives = self.observed.before(self, parts[1:])
+        if self.impressions is not None:
+            parts[0].impression_lists = self.impressions.lists(self, parts[0], parts[1:])
         return parts
 
     def _parts(self) -> list[Any]:
@@ -237,7 +287,10 @@ class ExactTimeMixin(ReadyMadeMixin):
             self.flat_parts = self.part_of_row[order]
         elif self.config["MODEL_TYPE"] == ModelType.SEQUENTIAL and depends_on_times(self.config["eval_args"]):
             self.flat_times = self.inter_feat[self.time_field][order]
-        if needs_times(self.config):
+        self.second_histories = {
+            name: read_second_history(self.config, name, self) for name in second_names(self.config)
+        }
+        if keeps_times(self.config):
             self.flat_times = self.inter_feat[self.time_field][order]
 
     def _target_positions(self) -> torch.Tensor:

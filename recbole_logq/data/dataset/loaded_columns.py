@@ -43,7 +43,7 @@ def columns_to_load(values: dict[str, Any], given: dict[str, Any], needs_time: b
 
 def _named(values: dict[str, Any]) -> dict[str, str]:
     """Columns of interactions that settings name beside ids, and the settings, as they are given."""
-    named = {key: values.get(key) for key in ("weight_field", "segment_field")}
+    named = {key: values.get(key) for key in ("weight_field", "segment_field", "impression_field", "grade_field")}
     named |= {f"threshold.{column}": column for column in values.get("threshold") or {}}
     named |= {f"context_features: {column}": column for column in feature_names(values, "context_features")}
     named["negatives.field"] = observed_field(values)

@@ -82,7 +82,8 @@ class ObservedNegatives:
         Raises:
             RequestError: No observed negative lies before its user's first held-out target.
         """
-        users, items = self._known(dataset, held_out)
+        known = before_held_out(dataset, held_out, self._users, self._times)
+        users, items = self._users[known], self._items[known]
         getLogger().info(f"training knows {len(users):,} of them")
         if not len(users):
             raise RequestError(
@@ -91,15 +92,24 @@ class ObservedNegatives:
             )
         return users, items
 
-    def _known(self, dataset: Any, held_out: list[Any]) -> tuple[torch.Tensor, torch.Tensor]:
-        if self._times is None:
-            return self._users, self._items
-        if is_temporal(dataset.config["eval_args"]):
-            known = self._times < dataset.temporal_split.valid_from
-        else:
-            first = torch.full((dataset.user_num,), torch.inf, dtype=torch.float64)
-            for part in held_out:
-                times = part.inter_feat[dataset.time_field].double()
-                first.scatter_reduce_(0, part.inter_feat[dataset.uid_field], times, "amin")
-            known = self._times < first[self._users]
-        return self._users[known], self._items[known]
+
+def before_held_out(dataset: Any, held_out: list[Any], users: torch.Tensor, times: torch.Tensor | None) -> torch.Tensor:
+    """Which events training may know: those before the user's first interaction that is held out, bool ``[events]``.
+
+    Args:
+        dataset: The whole, split.
+        held_out: Validation and test part.
+        users: int64 ``[events]``.
+        times: float64 ``[events]``; None where nothing comes before anything, and all are known.
+    """
+    if times is None:
+        return torch.ones_like(users, dtype=torch.bool)
+    if is_temporal(dataset.config["eval_args"]):
+        known: torch.Tensor = times < dataset.temporal_split.valid_from
+        return known
+    first = torch.full((dataset.user_num,), torch.inf, dtype=torch.float64)
+    for part in held_out:
+        first.scatter_reduce_(
+            0, part.inter_feat[dataset.uid_field], part.inter_feat[dataset.time_field].double(), "amin"
+        )
+    return times < first[users]

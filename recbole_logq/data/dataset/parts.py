@@ -19,7 +19,7 @@ from recbole_logq.data.dataset.group_splits import order_by, take
 from recbole_logq.data.dataset.histories import max_history
 from recbole_logq.data.dataset.part_facts import facts_of_parts, overlap_in_time
 from recbole_logq.data.dataset.ready_made import PARTS, holds_prefixes
-from recbole_logq.data.dataset.value_intervals import no_bound, parse_intervals, within
+from recbole_logq.data.dataset.value_intervals import admits_none, no_bound
 from recbole_logq.data.source.header import declared, interaction_files
 from recbole_logq.data.source.lines import count_rows
 from recbole_logq.errors import RequestError
@@ -98,7 +98,7 @@ class ReadyMadeMixin(FilterMixin):
         later = rows[~training]
         for field, bound in bounds.items():
             kept = later[field].isin(self.inter_feat[field].unique())
-            if no_bound(bound) or within([0], parse_intervals(bound)).all():
+            if admits_none(bound):
                 kept |= ~later[field].isin(before[field].unique())
             later = later[kept]
         self.inter_feat = pd.concat([self.inter_feat, later])

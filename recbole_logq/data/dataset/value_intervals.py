@@ -59,3 +59,8 @@ def within(values: Any, intervals: list[Interval]) -> np.ndarray:
 def no_bound(interval: Any) -> bool:
     """Whether an interval of numbers of interactions keeps everybody, those without any included."""
     return interval is None or bool(within([0, 1, 2.0**53], parse_intervals(interval)).all())
+
+
+def admits_none(interval: Any) -> bool:
+    """Whether an interval of numbers of interactions keeps those without any."""
+    return interval is None or bool(within([0], parse_intervals(interval)).all())
