@@ -46,7 +46,7 @@ SHARED: dict[str, Any] = {
     "topk": [10],
     "valid_metric": "NDCG@10",
     "show_progress": False,
-    "epochs": 8,
+    "epochs": 5,
     "stopping_step": 3,
     "learning_rate": 0.003,
 }

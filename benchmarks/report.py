@@ -1,4 +1,4 @@
-"""Writes the measured tables from benchmarks/results/ into README.md and docs/, between their markers, and two pictures.
+"""Writes the measured tables from benchmarks/results/ into README.md and docs/, between their markers, and pictures.
 
 uv run benchmarks/report.py            # write
 uv run benchmarks/report.py --check    # exit status 1 if a table or picture there is not the stored one
@@ -22,6 +22,7 @@ import exact_serving
 import flat_in_catalogue
 import full_softmax
 import fuzz
+import impressions
 import item_to_item
 import laboratory
 import launches
@@ -46,6 +47,7 @@ import sweep_overhead
 import sweep_times
 import sweeps
 import temperature
+import text_tower
 import time_step
 import trained_bias
 import two_tower_training
@@ -66,6 +68,9 @@ def main() -> int:
         "sports": quality_sports.table(),
         "audits": audits.table(),
         "recipes": recipes_ml100k.table(),
+        "impressions-shown": impressions.table("shown"),
+        "impressions-sessions": impressions.table("ml-100k-sessions"),
+        "folding": impressions.folding_table(),
         "lab-synthetic": laboratory.table("synthetic"),
         "lab-ml-1m": laboratory.table("ml-1m"),
         "trained-legend": trained_bias.legend(),
@@ -99,6 +104,7 @@ def main() -> int:
         "momentum-memory": momentum_memory.table(),
         "temperature-model": temperature.one_model(),
         "temperature-trained": temperature.table(),
+        "text-tower": text_tower.table(),
         "evaluation": evaluation.table(),
         "sparse-quality": quality_sparse.table(),
         "serving-train": serving_walkthrough.table("train"),

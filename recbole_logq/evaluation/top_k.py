@@ -116,19 +116,21 @@ class Catalogue:
         query = query.to(self.items.dtype)
         if not self._streams(len(query), k):
             return self._of_whole_rows(query, k, excluded)
-        found = TopK(query.new_empty(len(query), k), torch.empty(len(query), k, dtype=torch.int64, device=query.device))
+        ranked = TopK(
+            query.new_empty(len(query), k), torch.empty(len(query), k, dtype=torch.int64, device=query.device)
+        )
         rows = torch.arange(len(query), device=query.device)
         for product in list(self._products or ()):
             if not len(rows) or k >= self._groups.n_groups * self._groups.size:
                 break  # nothing is left, or everything is wanted
-            rows = self._stream(product, query, k, excluded, rows, found)
+            rows = self._stream(product, query, k, excluded, rows, ranked)
         if len(rows):
             rest = self._of_whole_rows(query[rows], k, _of_rows(excluded, rows, len(query)))
-            found.scores[rows], found.items[rows] = rest
-        return found
+            ranked.scores[rows], ranked.items[rows] = rest
+        return ranked
 
     def _stream(
-        self, product: FloatProduct, query: Tensor, k: int, excluded: Pairs | None, rows: Tensor, found: TopK
+        self, product: FloatProduct, query: Tensor, k: int, excluded: Pairs | None, rows: Tensor, ranked: TopK
     ) -> Tensor:
         """Search for some rows, and give those for which nothing is proven, in order."""
         blocks = list(rows.split(TILE_ROWS))
@@ -138,7 +140,7 @@ class Catalogue:
         rest, tried, failed = [], 0, 0
         for place, block in enumerate(blocks):
             best, proven = self._search(product, query[block], k, _of_rows(excluded, block, len(query)))
-            found.scores[block[proven]], found.items[block[proven]] = best.scores[proven], best.items[proven]
+            ranked.scores[block[proven]], ranked.items[block[proven]] = best.scores[proven], best.items[proven]
             rest.append(block[~proven])
             tried, failed = tried + len(block), failed + len(rest[-1])
             if failed > tried / 2:
@@ -155,7 +157,7 @@ class Catalogue:
             return self._best_of(query @ self.items.T, k, excluded)
         size = max(SCORES // n_items, min(BUSY_ROWS, MOST_SCORES // n_items), LEAST_ROWS)
         memory = query.new_empty(min(size, n_rows), n_items)  # one for all: fresh memory is slow
-        found = TopK(query.new_empty(n_rows, k), torch.empty(n_rows, k, dtype=torch.int64, device=query.device))
+        ranked = TopK(query.new_empty(n_rows, k), torch.empty(n_rows, k, dtype=torch.int64, device=query.device))
         starts = range(0, n_rows, size)
         if excluded is not None:
             row, order = excluded[0].sort()
@@ -167,15 +169,15 @@ class Catalogue:
             if excluded is not None:
                 here = slice(ends[block], ends[block + 1])
                 pairs = row[here] - start, item[here]
-            self._best_of(scores, k, pairs, TopK(*(part[start : start + size] for part in found)))
-        return found
+            self._best_of(scores, k, pairs, TopK(*(part[start : start + size] for part in ranked)))
+        return ranked
 
-    def _best_of(self, scores: Tensor, k: int, pairs: Pairs | None, found: TopK | None = None) -> TopK:
+    def _best_of(self, scores: Tensor, k: int, pairs: Pairs | None, out: TopK | None = None) -> TopK:
         """The best k of whole rows, without padding and some pairs; written to their place where that is known."""
         scores[:, 0] = -torch.inf
         if pairs is not None:
             scores[pairs] = -torch.inf
-        best, n_tied = _best(scores, k, found, directly=self._tied)
+        best, n_tied = _best(scores, k, out, directly=self._tied)
         self._tied = self._tied or n_tied > len(scores) / 2
         return best
 
@@ -250,13 +252,13 @@ def top_k_of_scores(scores: Tensor, k: int, excluded: Pairs | None = None) -> To
     return _best(scores, k)[0]
 
 
-def _best(scores: Tensor, k: int, found: TopK | None = None, directly: bool = False) -> tuple[TopK, int]:
+def _best(scores: Tensor, k: int, out: TopK | None = None, directly: bool = False) -> tuple[TopK, int]:
     """What ``scores.topk(k)`` of ``[rows, width]`` is, in its order too.
 
     Args:
         scores: Scores of all items.
         k: Number of items to find.
-        found: Place for what is best. Default: a new one.
+        out: Place for what is best. Default: a new one.
         directly: Whether equal scores are everywhere, and not worth looking for another way.
 
     Returns:
@@ -264,11 +266,11 @@ def _best(scores: Tensor, k: int, found: TopK | None = None, directly: bool = Fa
     """
     narrow = scores.shape[1] < NARROW or scores.shape[1] // GROUP <= 2 * (k + 1)
     if directly or (narrow and not _can_partition(scores, k + 1)):
-        return TopK(*torch.topk(scores, k, dim=1, out=found)), 0
+        return TopK(*torch.topk(scores, k, dim=1, out=out)), 0
     more = select(scores, k + 1)
     best = TopK(more.scores[:, :k], more.items[:, :k])
-    if found is not None:
-        best = TopK(*(place.copy_(part) for place, part in zip(found, best, strict=True)))
+    if out is not None:
+        best = TopK(*(place.copy_(part) for place, part in zip(out, best, strict=True)))
     tied = (~(more.scores[:, :-1] > more.scores[:, 1:]).all(1)).nonzero().flatten()
     if len(tied):
         best.scores[tied], best.items[tied] = scores[tied].topk(k, dim=1)
@@ -310,9 +312,9 @@ def _largest(scores: Tensor, k: int) -> TopK:
         above[unclear] = np.arange(width) < k  # something to be replaced
         item = np.flatnonzero(above) % width
     items = torch.from_numpy(item.reshape(rows, k))
-    found = scores.gather(1, items)
-    order = torch.from_numpy(np.argsort(-found.numpy(), axis=1))
-    best = TopK(found.gather(1, order), items.gather(1, order))
+    largest = scores.gather(1, items)
+    order = torch.from_numpy(np.argsort(-largest.numpy(), axis=1))
+    best = TopK(largest.gather(1, order), items.gather(1, order))
     if len(unclear):
         tied = torch.from_numpy(unclear)
         best.scores[tied], best.items[tied] = scores[tied].topk(k, dim=1)

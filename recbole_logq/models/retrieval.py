@@ -407,7 +407,9 @@ class RetrievalMixin(nn.Module):
             [len(positives), looked_up.numel()]
         )
         if pool.stored is not None:
-            vectors = torch.cat([vectors, pool.stored])
+            # Stored ones have no gradient: those of the batch, draws of the same law, stand for all of them in theirs.
+            share = len(looked_up) / len(pool.ids)
+            vectors = torch.cat([vectors.detach() + (vectors - vectors.detach()) / share, pool.stored])
         vectors = vectors.view(*pool.ids.shape, vectors.shape[-1])
         return losses_from_vectors(self.loss, self.sampler, pool, query, positive, vectors, terms), counted
 

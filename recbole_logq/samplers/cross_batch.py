@@ -20,9 +20,10 @@ class CrossBatch(Sampler):
 
     The queue holds ids, and their vectors are computed afresh, with a gradient. With `momentum` it holds vectors too,
     as they were when they entered, computed by a key encoder whose weights are a moving average of the item tower's
-    (He et al., "Momentum Contrast", CVPR 2020, equation 2); they cost nothing and have no gradient. A momentum of 0 is
-    the paper's queue: vectors of the tower itself, as old as they are. Either way every column was a draw from the
-    training targets, so `Q(d) = p_d`. A step enters the queue after it was applied.
+    (He et al., "Momentum Contrast", CVPR 2020, equation 2). They cost nothing and have no gradient, so that of the
+    batch's columns counts for them too. A momentum of 0 keeps vectors of the tower itself, as old as they are, as Wang
+    et al. do. Either way every column was a draw from the training targets, so `Q(d) = p_d`. A step enters the queue
+    after it was applied.
 
     When to use: for many negatives from small batches.
 

@@ -39,7 +39,7 @@ class Occurrences:
     Args:
         offsets: Places where each user's history begins and ends, int64 ``[users + 1]``; the first user has id 1.
         history: Items of all users, from 1 on, integers.
-        times: When each was had, float64; None for a model that reads no times.
+        times: Time of each of them, float64; None for a model that reads no times.
     """
 
     def __init__(self, offsets: Tensor, history: Tensor, times: Tensor | None) -> None:
@@ -58,7 +58,7 @@ class Occurrences:
             asked: Whether rows ask at the time of the occurrence.
 
         Yields:
-            For each block the place in ``items`` of what its rows had next, int64 ``[rows]``, and the rows.
+            Places in ``items`` of what the rows of a block had next, int64 ``[rows]``, and the rows.
         """
         places = torch.isin(self._history, items.to(self._history.dtype)).nonzero().flatten()
         users = torch.searchsorted(self._offsets, places, right=True) - 1

@@ -80,7 +80,10 @@ def test_a_step_by_hand(build: Callable[..., Any], model: str, momentum: float) 
     rows = network.rows(batch)
     query, n = network.scorer.query(rows.query), len(rows.positives)
     vectors = network.item_vectors(torch.cat([rows.positives, rows.positives]))
-    positive, columns = vectors[:n], torch.cat([vectors[n:], memory])
+    positive, own = vectors[:n], vectors[n:]
+    if own.requires_grad:  # the batch's columns stand for the memory's too, which have no gradient
+        own.register_hook(lambda grad: grad * (n + len(memory)) / n)
+    columns = torch.cat([own, memory])
     ids = torch.cat([rows.positives, memory_ids])
     q = (network.target_counts.double() / network.target_counts.sum()).float()  # stored in float32
     scores = query @ columns.T - q[ids].log() + torch.log1p(-q[rows.positives]).unsqueeze(1)
@@ -93,6 +96,25 @@ def test_a_step_by_hand(build: Callable[..., Any], model: str, momentum: float) 
     losses.mean().backward()
     for name, expected in gradient.items():
         torch.testing.assert_close(dict(network.named_parameters())[name].grad, expected, rtol=1e-5, atol=1e-9)
+
+
+def test_a_memory_of_the_same_batch_has_the_gradient_of_ids(build: Callable[..., Any]) -> None:
+    """Where the queue holds the batch's own ids and nothing has moved, vectors and ids are the same negatives."""
+    gradients = []
+    for momentum in ({}, {"negatives.momentum": 0.0}):
+        settings = {**TOWERS, **MEMORY, "dropout": 0.0, "id_dropout": 0.0, "negatives.memory": 40, **momentum}
+        network, _, loaders = build("TwoTowerCBNSCorrectedLogQ", **settings)
+        network.train().double()
+        batch = next(iter(loaders[0]))
+        network.calculate_loss(batch)
+        network.after_step()
+        network.zero_grad()
+        network.calculate_loss(batch).backward()
+        gradients.append({name: one.grad for name, one in network.named_parameters() if one.grad is not None})
+    of_ids, of_vectors = gradients
+    assert of_ids.keys() == of_vectors.keys()
+    for name, expected in of_ids.items():
+        torch.testing.assert_close(of_vectors[name], expected, rtol=1e-6, atol=1e-12)
 
 
 def test_features_are_shared_and_nothing_is_dropped(build: Callable[..., Any]) -> None:
