@@ -254,12 +254,12 @@ def launches(name: str) -> dict[str, int]:
     batch = next(candidate.batches)
     model, counts = candidate.model, {}
     model.fixed_shapes = True
-    with LaunchCounter() as forward:
+    with LaunchCounter(DEVICE) as forward:
         loss = model.calculate_loss(batch.make(batch.plan))
-    with LaunchCounter() as backward:
+    with LaunchCounter(DEVICE) as backward:
         loss.backward()
     model.fixed_shapes = False
-    with LaunchCounter() as optimizer:
+    with LaunchCounter(DEVICE) as optimizer:
         candidate.trainer.optimizer.step()
     for part, counter in (("forward", forward), ("backward", backward), ("optimizer", optimizer)):
         counts[part] = counter.total

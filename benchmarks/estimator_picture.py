@@ -1,4 +1,4 @@
-"""The picture of the README: what a row is trained against, and how far each estimator's gradient is from the softmax's.
+"""The picture of the README: what a row is trained against, and how far an estimator's gradient is from the softmax's.
 
     uv run benchmarks/estimator_picture.py    # writes docs/estimators.svg
 
@@ -35,8 +35,8 @@ def _style() -> str:
     dark = "".join(f".s{n}{{--c:{colour}}}" for n, (_, _, colour) in enumerate(ESTIMATORS.values()))
     return (
         ":root{--ink:#1f2328;--soft:#59636e;--paper:#fff;--fill:#eef2f7;--good:#1a7a4a;--bad:#c22f3c}"
-        f"{light}@media (prefers-color-scheme:dark){{:root{{--ink:#e6e8eb;--soft:#a4adb8;--paper:#1b1e24;--fill:#2a2f38;"
-        f"--good:#62cf94;--bad:#ff8b8f}}{dark}}}"
+        f"{light}@media (prefers-color-scheme:dark){{:root{{--ink:#e6e8eb;--soft:#a4adb8;--paper:#1b1e24;"
+        f"--fill:#2a2f38;--good:#62cf94;--bad:#ff8b8f}}{dark}}}"
         "svg{font:12px system-ui,sans-serif}text{fill:var(--ink)}.soft{fill:var(--soft)}.head{font-weight:600;"
         "font-size:13px}.grid{stroke:#8884}.paper{fill:var(--paper)}.box{fill:var(--fill);stroke:#8886}"
         ".up{fill:none;stroke:var(--good);stroke-width:2}.down{fill:none;stroke:var(--bad);stroke-width:1.6}"
@@ -107,12 +107,13 @@ def _curves() -> str:
 def picture() -> str:
     """The drawing as the text of a file."""
     label = (
-        "Left: a row is trained against its positive and n sampled items, whose scores are corrected by the log of their "
-        "probability. Right: without a correction the bias of the gradient stays; with logQ it falls with n, with "
-        "corrected logQ to half of that."
+        "Left: a row is trained against its positive and n sampled items, whose scores are corrected by the log "
+        "of their probability. Right: without a correction the bias of the gradient stays; with logQ it falls with "
+        "n, with corrected logQ to half of that."
     )
     return (
-        f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {WIDTH} {HEIGHT}' role='img' aria-label='{escape(label)}'>"
+        f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {WIDTH} {HEIGHT}' role='img' "
+        f"aria-label='{escape(label)}'>"
         f"<style>{_style()}</style><rect class='paper' width='{WIDTH}' height='{HEIGHT}' rx='8'/>"
         f"{_scheme()}{_curves()}</svg>\n"
     )

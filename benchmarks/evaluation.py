@@ -37,9 +37,10 @@ from recbole.utils import init_seed
 
 from recbole_logq.config import Config
 from recbole_logq.data.prepare import create_dataset, create_loaders, split_dataset
-from recbole_logq.experiment.machine_facts import peak_memory_mb, versions
+from recbole_logq.experiment.machine_facts import versions
 from recbole_logq.markup import markdown_table
 from recbole_logq.training.create import create_trainer
+from recbole_logq.training.memory import peak_memory_mb
 
 RESULT = Path(__file__).parent / "results" / "evaluation.json"
 WIDE = {"n_users": 4_000, "n_items": 100_000, "per_user": 25}

@@ -3,13 +3,14 @@
     uv run benchmarks/impressions.py                   # runs that are missing, then the tables: 10 CPU-minutes
     uv run benchmarks/impressions.py --only=softmax    # runs whose name contains "softmax"
     uv run benchmarks/impressions.py --table           # only the tables of what is stored
+    uv run benchmarks/impressions.py --folding         # the laboratory's two languages instead, three seeds
     uv run benchmarks/impressions.py --data            # only write the datasets, for runs of one's own
 
 **shown**, the generated world. A user's chance to want an item is sigmoid(1.5 u.v + q - 3), u and v tastes of 6
 dimensions, whose product is divided by the square root of 6, q the item's quality, all standard normal. The logging
-policy shows ten items a request, drawn without replacement by a softmax of half of the taste and the quality, and sorts
-them by that score. The user looks at position k with probability k^-0.7 (position bias), clicks what is looked at and
-wanted (grade 1), and likes a click with the same chance again (grade 2). All else is grade 0, looked at or not.
+policy shows a user ten items a request, all different, drawn by a softmax of half of the taste and the quality, and
+sorts a request by that score. The user looks at position k with probability k^-0.7 (position bias), clicks what is
+looked at and wanted (grade 1), and likes a click with the same chance again (grade 2). All else is grade 0.
 
 **ml-100k-sessions**, ratings as grades. A session is a user's ratings without a gap of more than 30 minutes; it stands
 in for an impression, and a rating of 3 or less for a skip, though nobody has seen the two together: 4 is grade 1, 5 is
@@ -24,6 +25,7 @@ order of their chances.
 
 from __future__ import annotations
 
+import json
 import statistics
 import sys
 from pathlib import Path
@@ -36,11 +38,14 @@ from stored_runs import Experiment, prints
 
 from recbole_logq import load
 from recbole_logq.compat import recbole_folder
+from recbole_logq.experiment.machine_facts import versions
+from recbole_logq.files import write_json
+from recbole_logq.lab.command import folding
 from recbole_logq.markup import markdown_table
 
 DATA = Path("saved/impressions/data")
 SEEDS = [1, 2, 3]
-USERS, ITEMS, DIMENSIONS, REQUESTS, SHOWN = 1000, 800, 6, 14, 10
+USERS, ITEMS, DIMENSIONS, REQUESTS, SHOWN = 600, 400, 6, 14, 10
 SESSION_GAP = 30 * 60
 CUTOFF = 10
 
@@ -68,9 +73,9 @@ def world(seed: int = 0) -> World:
     quality = draw.normal(size=ITEMS)
     wanted = 1 / (1 + np.exp(-(1.5 * taste + quality - 3)))
     policy = 0.75 * taste + quality
-    # The ten largest of scores with Gumbel noise are draws without replacement by their softmax.
-    noise = draw.gumbel(size=(USERS, REQUESTS + 1, ITEMS))
-    shown = np.argsort(-(policy[:, None] + noise), axis=2)[:, :, :SHOWN]
+    # The largest of scores with Gumbel noise are draws without replacement by their softmax.
+    drawn = np.argsort(-(policy + draw.gumbel(size=policy.shape)), axis=1)[:, : (REQUESTS + 1) * SHOWN]
+    shown = draw.permuted(drawn, axis=1).reshape(USERS, REQUESTS + 1, SHOWN)
     scores = np.take_along_axis(policy[:, None].repeat(REQUESTS + 1, 1), shown, 2)
     shown = np.take_along_axis(shown, np.argsort(-scores, axis=2), 2)
     chance = np.take_along_axis(wanted[:, None].repeat(REQUESTS + 1, 1), shown, 2)
@@ -175,10 +180,10 @@ SHARED: dict[str, Any] = {
     "valid_metric": "NDCG@10",
     "embedding_size": 32,
     "learning_rate": 0.003,
-    "train_batch_size": 1024,
+    "train_batch_size": 512,
     "epochs": 60,
-    "eval_step": 3,
-    "stopping_step": 3,
+    "eval_step": 5,
+    "stopping_step": 2,
     "diagnostics": False,
     "show_progress": False,
     "state": "WARNING",
@@ -221,10 +226,53 @@ def table(name: str) -> str:
     return "\n".join([markdown_table(head, experiment.rows(cells)), "", f"Test set: {prints(stored)}."])
 
 
+FOLDING = Path(__file__).parent / "results" / "impressions" / "folding"
+
+
+def fold(seed: int) -> None:
+    """The two-language toy of the laboratory under one seed."""
+    FOLDING.mkdir(parents=True, exist_ok=True)
+    write_json(FOLDING / f"{seed}.json", folding(seed=seed) | {"versions": versions()})
+
+
+def folding_table() -> str:
+    """Foreign items among the best ten, mean and range over seeds, and where folding ends."""
+    files = [FOLDING / f"{seed}.json" for seed in SEEDS if (FOLDING / f"{seed}.json").is_file()]
+    if not files:
+        return "Not measured yet."
+    reports = [json.loads(file.read_text(encoding="utf-8")) for file in files]
+    lines = []
+    for outcomes in zip(*(report["folding"] for report in reports), strict=True):
+        share = "" if outcomes[0]["share"] is None else f"{outcomes[0]['share']:g}"
+        foreign, hits = ([outcome[key] for outcome in outcomes] for key in ("foreign", "own_hits"))
+        between = f"{min(foreign):.3f} to {max(foreign):.3f}"
+        lines.append(
+            [
+                outcomes[0]["negatives"],
+                share,
+                f"{statistics.mean(foreign):.3f}",
+                between,
+                f"{statistics.mean(hits):.3f}",
+            ]
+        )
+    head = ["negatives", "sampled share", "foreign in the top 10", "over seeds", "users with a held-out hit"]
+    ends = []
+    for beside in reports[0]["ends"]:
+        shares = sorted({f"{report['ends'][beside]:g}" if report["ends"][beside] else "none" for report in reports})
+        ends.append(f"with `{beside}` at {' or '.join(shares)}")
+    seeds = ", ".join(str(report["seed"]) for report in reports)
+    return f"{markdown_table(head, lines)}\n\nSeeds {seeds}. Folding ends {', '.join(ends)}."
+
+
 if __name__ == "__main__":
     for known, write in (("shown", write_world), ("ml-100k-sessions", write_sessions)):
         if "--table" not in sys.argv and not (DATA / known / f"{known}.inter").exists():
             write()
-    if "--data" not in sys.argv:
+    if "--folding" in sys.argv:
+        for number in SEEDS:
+            if not (FOLDING / f"{number}.json").exists():
+                fold(number)
+        print(folding_table())
+    elif "--data" not in sys.argv:
         WORLDS.main(__doc__ or "", lambda: table("shown"))
         SESSIONS.main(__doc__ or "", lambda: table("ml-100k-sessions"))

@@ -2,8 +2,8 @@
 
     uv run benchmarks/leaderboard.py
 
-Reads what `compare` has stored under benchmarks/results/ (see comparisons.py), runs nothing. Speed and memory are those of
-the training run itself; a table says on what device each model was trained, and those of different devices do not compare.
+Reads what `compare` has stored under benchmarks/results/ (see comparisons.py), runs nothing. Speed and memory are those
+of the training run itself; a table says on what device each model was trained, and different devices do not compare.
 """
 
 from __future__ import annotations

@@ -30,11 +30,12 @@ def measure(n_items: int, repeats: int) -> dict[str, Any]:
     """CPU seconds of a step and of its parts, one figure per repeat; called in a fresh process."""
     import torch
 
-    from recbole_logq.experiment.run import peak_memory_mb, versions
+    from recbole_logq.experiment.machine_facts import versions
     from recbole_logq.losses import get_loss, mean_over_rows
     from recbole_logq.probability import TargetCounts
     from recbole_logq.samplers import get_sampler
     from recbole_logq.training.lazy_adam import LazyAdam
+    from recbole_logq.training.memory import peak_memory_mb
 
     torch.set_num_threads(1)
     torch.manual_seed(0)

@@ -1,4 +1,4 @@
-"""Writes the measured tables from benchmarks/results/ into README.md and docs/, between their markers, and two pictures.
+"""Writes the measured tables from benchmarks/results/ into README.md and docs/, between their markers, and pictures.
 
 uv run benchmarks/report.py            # write
 uv run benchmarks/report.py --check    # exit status 1 if a table or picture there is not the stored one
@@ -22,8 +22,10 @@ import exact_serving
 import flat_in_catalogue
 import full_softmax
 import fuzz
+import impressions
 import item_to_item
 import laboratory
+import launches
 import leaderboard
 import many_users
 import momentum_memory
@@ -40,10 +42,12 @@ import sequential_training
 import serving_walkthrough
 import soak
 import start_up
+import step_quality
 import sweep_overhead
 import sweep_times
 import sweeps
 import temperature
+import text_tower
 import time_step
 import trained_bias
 import two_tower_training
@@ -59,9 +63,14 @@ def main() -> int:
         "training": sequential_training.table(),
         "two-tower-training": two_tower_training.table(),
         "ranking-sizes": ranking_sizes.table(),
+        "launches": launches.table(),
+        "step-quality": step_quality.table(),
         "sports": quality_sports.table(),
         "audits": audits.table(),
         "recipes": recipes_ml100k.table(),
+        "impressions-shown": impressions.table("shown"),
+        "impressions-sessions": impressions.table("ml-100k-sessions"),
+        "folding": impressions.folding_table(),
         "lab-synthetic": laboratory.table("synthetic"),
         "lab-ml-1m": laboratory.table("ml-1m"),
         "trained-legend": trained_bias.legend(),
@@ -95,6 +104,7 @@ def main() -> int:
         "momentum-memory": momentum_memory.table(),
         "temperature-model": temperature.one_model(),
         "temperature-trained": temperature.table(),
+        "text-tower": text_tower.table(),
         "evaluation": evaluation.table(),
         "sparse-quality": quality_sparse.table(),
         "serving-train": serving_walkthrough.table("train"),

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from recommend_start import ROOT, revision, started
+from stored_runs import prints
 
 from recbole_logq.evaluation.statistics import interval, paired_over_seeds
 from recbole_logq.experiment.machine_facts import versions
@@ -29,6 +30,7 @@ MODELS = {"TwoTowerCorrectedLogQ": ["--epochs=10", "--eval_step=5"], "SASRecMNSL
 SETTINGS = ["--dataset=ml-1m", "--embedding_size=64", "--use_gpu=false", "--show_progress=false", "--state=ERROR"]
 SETTINGS += ["--eval_args={split: {LS: valid_and_test}, order: TO}", "--metrics=[NDCG]", "--topk=[10]"]
 SETTINGS += ["--valid_metric=NDCG@10", "--metric_decimal_place=6", "--stopping_step=100"]
+WHO = ("before", "now")
 KINDS = {"validation": "best_valid_result", "test": "test_result"}
 
 
@@ -37,7 +39,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--before", type=Path, help="checkout of the earlier revision")
     parser.add_argument("--data_path", type=Path, default=ROOT / "datasets", help="folder with ml-1m")
-    parser.add_argument("--only", choices=("before", "now"), help="runs of one revision")
+    parser.add_argument("--only", choices=WHO, help="runs of one revision")
     parser.add_argument("--table", action="store_true", help="train nothing")
     parser.add_argument("--output", type=Path, default=RESULT)
     asked = parser.parse_args()
@@ -82,7 +84,7 @@ def table(path: Path = RESULT) -> str:
     runs = _read(path)["runs"]
     rows = []
     for model in MODELS:
-        pairs = [[runs.get(f"{model}, seed {seed}, {who}") for seed in SEEDS] for who in ("before", "now")]
+        pairs = [[runs.get(f"{model}, seed {seed}, {who}") for seed in SEEDS] for who in WHO]
         if not all(run for side in pairs for run in side):
             continue
         before, now = pairs
@@ -96,12 +98,11 @@ def table(path: Path = RESULT) -> str:
     if not rows:
         return "Not measured yet."
     heads = ["model", "NDCG@10", "before", "now", "now less before (95 % interval)"]
-    revisions = {who: sorted({run["revision"] for name, run in runs.items() if name.endswith(who)}) for who in WHO}
-    prints = sorted({run["fingerprint"]["parts"]["test"] for run in runs.values()})
-    return f"{markdown_table(heads, rows)}\n\n{revisions} {prints}"
+    by_side = ((who, {run["revision"] for name, run in runs.items() if name.endswith(who)}) for who in WHO)
+    revisions = " and ".join(f"`{', '.join(sorted(found))}` ({who})" for who, found in by_side)
+    text = f"Seeds {', '.join(map(str, SEEDS))}; mean and difference with Student's t interval. Revisions {revisions}."
+    return f"{markdown_table(heads, rows)}\n\n{text} Test set: {prints(runs.values())}."
 
-
-WHO = ("before", "now")
 
 if __name__ == "__main__":
     main()

@@ -1,7 +1,7 @@
 """Formulas of docstrings as MathML, which browsers draw without a script.
 
-Docstrings write formulas in plain text, so that `help` shows them: `softplus(LSE(s - log Q') - log n - s+)`. What reads as
-such a formula is set as one; everything else stays code.
+Docstrings write formulas in plain text, so that `help` shows them: `softplus(LSE(s - log Q') - log n - s+)`. What reads
+as such a formula is set as one; everything else stays code.
 """
 
 from __future__ import annotations
@@ -13,31 +13,7 @@ from html import escape
 _TOKEN = re.compile(r"\s*(?:(?P<number>\d+(?:\.\d+)?)|(?P<name>[A-Za-z]+)|(?P<mark>.))")
 _FUNCTIONS = {"softplus", "LSE", "log", "logaddexp", "min", "max", "softmax", "exp", "stopgrad", "sum"}
 _GREEK = {"alpha": "α", "beta": "β", "pi": "π"}
-_SYMBOLS = {
-    "s",
-    "n",
-    "k",
-    "C",
-    "Q",
-    "p",
-    "d",
-    "q",
-    "c",
-    "e",
-    "a",
-    "t",
-    "w",
-    "P",
-    "u",
-    "U",
-    "N",
-    "S",
-    "m",
-    "h",
-    "K",
-    "R",
-    "L",
-}
+_SYMBOLS = set("aCcdehKkLmNnPpQqRSstUuwy")
 _WORDS = {"own", "over", "the", "bucket", "catalogue", "units", "b", "u", "loss"}
 _KNOWN = _FUNCTIONS | _GREEK.keys() | _SYMBOLS | _WORDS
 _TEXTS = re.compile(r"over the (?:catalogue|bucket)")
@@ -47,10 +23,11 @@ def mathml(text: str, block: bool = False) -> str | None:
     """A formula as MathML, or None where the text is none.
 
     Args:
-        text: Plain text: ``s+`` and ``Q'`` carry their marks, ``x_y`` an index, and binary signs have blanks around them.
+        text: Plain text: ``s+`` and ``Q'`` carry their marks, ``x_y`` an index, and signs between terms have blanks
+            around them.
         block: Whether it stands on a line of its own.
     """
-    if not re.search(r"[(\s'+]|^[A-Z]$|\w_\w", text) or not _known(text):
+    if not re.search(r"[(\s'+]|^[A-Z]$|^[A-Za-z]+_[A-Za-z]+$", text) or re.match(r"log_", text) or not _known(text):
         return None
     try:
         parser = _Parser(_tokens(text))
@@ -124,7 +101,7 @@ class _Parser:
                 self._take()
                 if not factors:
                     raise _NoFormulaError
-                below, bare = self._factor()
+                _, bare = self._factor()
                 above = plain[0] if len(factors) == 1 else "".join(factors)
                 fraction = f"<mfrac><mrow>{above}</mrow><mrow>{bare}</mrow></mfrac>"
                 factors, plain = [fraction], [fraction]
@@ -143,7 +120,7 @@ class _Parser:
         token = self._take()
         if token.text == "(":
             inner = self._inside()
-            return f"<mo>(</mo>{inner}<mo>)</mo>", inner
+            return _bracketed(inner), inner
         if token.kind == "number":
             return (f"<mn>{token.text}</mn>",) * 2
         if token.kind == "text":
@@ -156,7 +133,7 @@ class _Parser:
             arguments = [self._inside(",")]
             while self._tokens[self._place - 1].text == ",":
                 arguments.append(self._inside(","))
-            drawn += f"<mo>(</mo>{'<mo>,</mo>'.join(arguments)}<mo>)</mo>"
+            drawn += _bracketed("<mo>,</mo>".join(arguments))
         elif token.text in _FUNCTIONS and self.left() and not self._is(")", ",", "+", "-", "/", "|", "="):
             argument, _ = self._factor()
             drawn = f"{drawn}<mspace width='0.17em'/>{argument}"
@@ -172,18 +149,19 @@ class _Parser:
     def _marked(self, token: _Token) -> str:
         """A name with its prime, its index and its sign."""
         name = _GREEK.get(token.text, token.text)
-        upright = " mathvariant='normal'" if len(name) > 1 else ""
-        base = f"<mi{upright}>{name}</mi>"
-        above = "′" if self._attached("'") and self._take() else ""
-        below = ""
+        style = ""
+        if self._attached("'"):  # with its letter: a prime set as an exponent stands too high
+            self._take()
+            name, style = f"{name}′", " style='font-style:italic'"
+        base, above, below = f"<mi{style}>{name}</mi>", "", ""
         if self._attached("_"):
             self._take()
             index = self._take()
             if index.kind not in ("name", "number"):
                 raise _NoFormulaError
-            below = f"<mtext>{index.text}</mtext>" if len(index.text) > 1 else f"<mi>{index.text}</mi>"
+            below = f"<mi>{index.text}</mi>"
         if self._attached("+", "-") and not self._followed_closely():
-            above += {"+": "+", "-": "−"}[self._take().text]
+            above = {"+": "+", "-": "−"}[self._take().text]
         if self._attached("^"):
             self._take()
             sign = _sign(self._take().text) if self._is("-") else ""
@@ -209,6 +187,11 @@ class _Parser:
             raise _NoFormulaError
         self._place += 1
         return self._tokens[self._place - 1]
+
+
+def _bracketed(inner: str) -> str:
+    # As high as a line: without a font for formulas, browsers stretch brackets around every index.
+    return f"<mo stretchy='false'>(</mo>{inner}<mo stretchy='false'>)</mo>"
 
 
 def _sign(text: str) -> str:

@@ -1,8 +1,8 @@
 """Events of MkDocs: pages made of the code and of notebooks, and links as they are written in the repository.
 
-Everything under docs/ reads well where the repository is read, with links between files. The site takes these files as they
-are; what it adds is made here from the same source: README.md as its first page, notebooks, a page for each loss and
-sampler, the API of the public faces and the help of the commands.
+Everything under docs/ reads well where the repository is read, with links between files. The site takes these files as
+they are; what it adds is made here from the same source: README.md as its first page, notebooks, a page for each loss
+and sampler, the API of the public faces and the help of the commands.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ FROM_ROOT = {
 }
 """Pages of the site that are files outside docs/."""
 FIRST, OF_LOSSES, OF_SAMPLERS, OF_API = "FIRST", "LOSSES", "SAMPLERS", "API"
-_ROLE = re.compile(r":(?:class|func|meth|data|mod|attr):(?=<code>)")
 
 
 def _made() -> Iterator[tuple[str, str]]:
@@ -60,10 +59,8 @@ def _filled(entries: list[Any]) -> list[Any]:
     for entry in entries:
         if isinstance(entry, str) and entry.startswith("made: "):
             folder = entry.removeprefix("made: ")
-            filled += sorted(
-                (page for page in _PAGES if page.startswith(folder)),
-                key=lambda page: (page != f"{folder}index.md", page),
-            )
+            pages = (page for page in _PAGES if page.startswith(folder))
+            filled += sorted(pages, key=lambda page: (not page.endswith("/index.md"), page))
         elif isinstance(entry, dict):
             filled.append({title: _filled(of) if isinstance(of, list) else of for title, of in entry.items()})
         else:
@@ -90,7 +87,7 @@ def on_page_markdown(markdown: str, page: Any, config: Any, files: Files) -> str
 
 
 def on_page_content(html: str, page: Any, config: Any, files: Files) -> str:
-    """Tables scroll in boxes of their own, and references of docstrings lose their marks."""
-    html = _ROLE.sub("", html)
-    html = re.sub(r"<table(?![^>]*class=)", "<div class='wide' tabindex='0'><table", html)
-    return re.sub(r"</table>(?!</div>)", "</table></div>", html) if "class='wide'" in html else html
+    """Tables scroll in boxes of their own."""
+    return re.sub(
+        r"<table>(.*?)</table>", r"<div class='wide' tabindex='0'><table>\1</table></div>", html, flags=re.DOTALL
+    )

@@ -46,16 +46,17 @@ def registry_pages() -> Iterator[tuple[str, str]]:
 _INTRODUCTIONS = {
     "losses": """# Losses
 
-A loss turns scores and log-probabilities into one number a row. `--loss=NAME` sets it, `recbole_logq.losses.get_loss(NAME)`
-gives it to any PyTorch project. In the formulas s+ is the positive's score, s the scores of the pool, n the number of its
-columns, Q the law that they were drawn by, and LSE the log of the sum of exponentials. `models` prints
+A loss turns scores and log-probabilities into one number a row. `--loss=NAME` sets it, and
+`recbole_logq.losses.get_loss(NAME)` gives it to any PyTorch project. In the formulas s+ is the positive's score, s the
+scores of the pool, n the number of its columns, Q the law that they were drawn by, and LSE the log of the sum of
+exponentials. `models` prints
 [what goes with what](../negatives.md).
 """,
     "samplers": """# Samplers
 
 A sampler builds the pool of negatives of a step and states its log Q. `--negatives.source=NAME` sets it,
-`--negatives.count=N` says how many columns. In the formulas p is an item's share of the training targets and C the number of
-items. [Negatives](../negatives.md) compares them, with masks and the user's own items.
+`--negatives.count=N` says how many columns. In the formulas p is an item's share of the training targets and C the
+number of items. [Negatives](../negatives.md) compares them, with masks and the user's own items.
 """,
 }
 
@@ -88,11 +89,12 @@ def _page(registry: Registry[Any], name: str, parts: dict[str, str], known: Decl
     if "Raises" in parts:
         errors = [f"- {_linked(line, name)}" for line in re.split(r"\n(?! )", parts["Raises"])]
         sections += ["## Errors\n\n" + "\n".join(errors)]
-    face = "losses" if registry is losses else "samplers"
+    face, setting = ("losses", "loss") if registry is losses else ("samplers", "negatives.source")
+    module = entry.__module__
     sections += [
-        f"## In code\n\nSetting `{'loss' if registry is losses else 'negatives.source'}: {name}`; class "
-        f"[`recbole_logq.{face}.{entry.__name__}`](../api/{face}.md#{entry.__module__}.{entry.__qualname__}), in the file "
-        f"`{entry.__module__.replace('.', '/')}.py`."
+        f"## In code\n\nSetting `{setting}: {name}`; class "
+        f"[`recbole_logq.{face}.{entry.__name__}`](../api/{face}.md#{module}.{entry.__qualname__}), in the file "
+        f"`{module.replace('.', '/')}.py`."
     ]
     return "\n\n".join(filter(None, sections)) + "\n"
 

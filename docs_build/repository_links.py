@@ -19,8 +19,8 @@ def rewritten(markdown: str, path: str, address: str, places: Mapping[str, str],
         path: Place of its file in the repository.
         address: Place of its page in the site.
         places: Address of a page or file of the site by its path in the repository.
-        root: Folder of the repository. A file there that the site does not have keeps its name and loses its link; one that
-            is not there stays as it is, so that the build refuses it.
+        root: Folder of the repository. A file there that the site does not have keeps its name and loses its link; one
+            that is not there stays as it is, so that the build refuses it.
     """
 
     def link(match: re.Match[str]) -> str:
@@ -31,7 +31,8 @@ def rewritten(markdown: str, path: str, address: str, places: Mapping[str, str],
         wanted = posixpath.normpath(posixpath.join(posixpath.dirname(path), file))
         if wanted in places:
             # A page from its own folder, whatever folder the file in the repository is in.
-            return f"{picture}[{text}]({posixpath.relpath(places[wanted], posixpath.dirname(address) or '.')}{mark}{anchor})"
+            relative = posixpath.relpath(places[wanted], posixpath.dirname(address) or ".")
+            return f"{picture}[{text}]({relative}{mark}{anchor})"
         return text if (root / wanted).exists() else match[0]
 
     parts, end = [], 0

@@ -24,6 +24,7 @@ TEXT_SETTINGS = frozenset(
     | {"USER_ID_FIELD", "ITEM_ID_FIELD", "RATING_FIELD", "TIME_FIELD", "LABEL_FIELD", "POSITION_FIELD"}
     | {"ITEM_LIST_LENGTH_FIELD", "HEAD_ENTITY_ID_FIELD", "TAIL_ENTITY_ID_FIELD", "RELATION_ID_FIELD"}
     | {"ENTITY_ID_FIELD", "impression_field", "grade_field"}
+    | {"mlflow_uri", "mlflow_experiment", "run_name", "country_iso_code"}
 )
 # Flags of commands that are text, likewise.
 _TEXT_FLAGS = frozenset(

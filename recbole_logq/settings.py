@@ -146,7 +146,24 @@ class CommonSettings(BaseModel):
         "DEBUG"
     )
     show_progress: bool = Field(description="whether to draw progress bars")
-    log_wandb: bool = Field(description="whether to send metrics to Weights & Biases")
+    log_wandb: bool = Field(description="whether to send metrics to Weights & Biases (extra wandb)")
+    wandb_project: str = Field(description="project of W&B that the run is one of")
+    log_mlflow: bool = Field(False, description="whether to send metrics to MLflow (extra mlflow)")
+    mlflow_uri: str | None = Field(
+        None,
+        description="where MLflow keeps runs, such as https://HOST or sqlite:///mlflow.db; None: what the environment "
+        "variable MLFLOW_TRACKING_URI says, else a file mlflow.db here",
+    )
+    mlflow_experiment: str = Field("recbole_logq", description="experiment of MLflow that the run is one of")
+    run_name: str | None = Field(
+        None, description="name of the run in W&B and MLflow; None: model, dataset and seed, in compare its label"
+    )
+    log_energy: bool = Field(
+        False, description="whether to estimate the energy that a run takes, with CodeCarbon, offline (extra energy)"
+    )
+    country_iso_code: str | None = Field(
+        None, description="country of this machine, such as DEU, whose electricity's CO2 counts; None: energy alone"
+    )
     plugins: list[str] | None = Field(
         None, description="files (./my_loss.py) and modules of your own that register losses, encoders or metrics"
     )

@@ -32,9 +32,9 @@ Row = tuple[str, str, float]
 ROOT = Path(__file__).parent
 LONGEST = (
     "sweeps/test_sweep_on_a_cluster.py",
-    "sweeps/test_sweep.py",
     "models/test_recipes.py",
     "lab/test_measure.py",
+    "sweeps/test_sweep.py",
     "comparisons/test_comparison.py",
     "reliability/test_signals.py",
     "reliability/test_kills.py",
@@ -44,7 +44,10 @@ LONGEST = (
     "losses/test_contract.py",
     "reliability/test_every_setting.py",
 )
-"""Files that are begun first, so that no process is left with a long one at the end; the others are seconds each."""
+"""Files that are begun first, so that no process is left with a long one at the end; the others are seconds each.
+
+The two with a Ray of their own, which waits as much as it works, stand apart: beside each something else computes.
+"""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -65,7 +65,10 @@ MODEL = frozenset(
 )
 """What makes a model of this package."""
 
-SURROUNDINGS = frozenset({"data_path", "checkpoint_dir", "state", "use_gpu", "log_wandb", "worker", "nproc", "plugins"})
+SURROUNDINGS = frozenset(
+    {"data_path", "checkpoint_dir", "state", "use_gpu", "worker", "nproc", "plugins", "log_wandb", "wandb_project"}
+    | {"log_mlflow", "mlflow_uri", "mlflow_experiment", "run_name", "log_energy", "country_iso_code"}
+)
 """Settings with a schema that are never taken (``data_path``: see :func:`folder_of_data`)."""
 
 _OF_THE_COMPUTER = re.compile(

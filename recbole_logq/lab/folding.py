@@ -25,7 +25,7 @@ SHARES = (0.01, 0.1, 0.3, 0.5, 0.7, 0.9)
 """Shares of the loss that sampled negatives have beside those of impressions."""
 ENDED = 0.05
 """Share of foreign items among the best below which folding has ended, a tenth of what chance gives."""
-_SHOWN, _SAMPLED, _BATCH = 8, 64, 1024
+_SHOWN, _SAMPLED, _BATCH = 8, 64, 256
 Beside = Literal["uniform", "in_batch"]
 StepLoss = Callable[[Tensor, Tensor, nn.Embedding], Tensor]
 """Loss of a batch: numbers of pairs int64 ``[rows]``, queries ``[rows, d]`` and the items' table."""

@@ -32,7 +32,7 @@ def entity_fields(keys: Sequence[str], config: Any, dataset: Any, std: float) ->
     named = [(key, name) for key in keys for name in feature_names(config, key)]
     if not named:
         return None
-    columns = [column for key in keys for column in columns_of(dataset, key, feature_names(config, key))]
+    columns = [column for key in keys for column in columns_of(dataset, key, feature_names(config, key), config)]
     users, items = seen_ids(dataset)
     seen = users if SUFFIX[keys[0]] == "user" else items
     fields = EntityFields.learned(columns, seen, config["embedding_size"], std, partial(sparse_rule, config))
@@ -79,7 +79,10 @@ def context_fields(config: Any, dataset: Any, std: float) -> Fields | None:
     names = feature_names(config, "context_features")
     if not names:
         return None
-    columns, everywhere = columns_of(dataset, "context_features", names), torch.ones(len(dataset), dtype=torch.bool)
+    columns, everywhere = (
+        columns_of(dataset, "context_features", names, config),
+        torch.ones(len(dataset), dtype=torch.bool),
+    )
     return Fields.learned(columns, everywhere, config["embedding_size"], std, partial(sparse_rule, config))
 
 

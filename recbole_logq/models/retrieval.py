@@ -225,7 +225,7 @@ class RetrievalMixin(nn.Module):
         self._pools, weights = [], rows.weights
         if self._pools_at_once(rows):
             values, counted = self._pooled_losses(rows)
-            columns = self.sampler.count or 0
+            columns: int | Tensor = self.sampler.count or 0
         else:
             parts, scored = [], []
             for part in self._with_pools(rows):
@@ -407,7 +407,7 @@ class RetrievalMixin(nn.Module):
             [len(positives), looked_up.numel()]
         )
         if pool.stored is not None:
-            # Stored ones have no gradient: those of the batch, which are draws of the same law, stand for all in theirs.
+            # Stored ones have no gradient: those of the batch, draws of the same law, stand for all of them in theirs.
             share = len(looked_up) / len(pool.ids)
             vectors = torch.cat([vectors.detach() + (vectors - vectors.detach()) / share, pool.stored])
         vectors = vectors.view(*pool.ids.shape, vectors.shape[-1])

@@ -40,9 +40,9 @@ def check_unread(encoder: type, given: dict[str, Any]) -> None:
     if {"recbole_logq.models.two_tower", "recbole_logq.models.sasrec"} & modules.keys():
         return
     outside = {name for name in modules if not name.startswith(("recbole.", "recbole_logq.", "torch", "builtins"))}
-    own = [base for base in encoder.__mro__ if base.__module__ in outside]
+    bases = [base for base in encoder.__mro__ if base.__module__ in outside]
     try:
-        text = "\n".join(inspect.getsource(inspect.getmodule(base) or base) for base in own)
+        text = "\n".join(inspect.getsource(inspect.getmodule(base) or base) for base in bases)
     except (OSError, TypeError):  # typed at a prompt
         return
     schema = getattr(encoder, "settings", RetrievalSettings)

@@ -112,7 +112,8 @@ class _Rotate(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
-        return _turned(grad, *ctx.saved_tensors, -1), None, None
+        cosine, sine = ctx.saved_tensors
+        return _turned(grad, cosine, sine, -1), None, None
 
 
 def _turned(heads: Tensor, cosine: Tensor, sine: Tensor, sign: int) -> Tensor:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from recbole_logq.samplers.distinct import distinct
+from recbole_logq.samplers.distinct import Distinct, distinct
 from recbole_logq.samplers.user_items import UserItems
 
 MASKS = ("target", "query", "history")
@@ -113,7 +113,7 @@ def exclusion_of(
         return shared_items(users, positives)
     owners = distinct(users)
     owner, known, n_sets = history.of_distinct(owners)
-    return _exclusion(owners.place, torch.cat([owner, owners.place]), torch.cat([known, positives]), n_sets)
+    return _exclusion(owners, torch.cat([owner, owners.place]), torch.cat([known, positives]), n_sets)
 
 
 def shared_items(
@@ -127,13 +127,13 @@ def shared_items(
         further_group: int64 `[n]`, groups of rows that have further items, and beside it
         further: int64 `[n]`, such an item.
     """
-    groups, row_set, _ = distinct(group)
-    sets, items = row_set, positives
+    groups = distinct(group)
+    sets, items, n_sets = groups.place, positives, len(groups.values)
     if further_group is not None and further is not None:
-        place = torch.searchsorted(groups, further_group).clamp_max(max(len(groups) - 1, 0))
-        known = groups[place] == further_group if len(groups) else torch.zeros_like(further_group, dtype=torch.bool)
-        sets, items = torch.cat([row_set, place[known]]), torch.cat([positives, further[known]])
-    return _exclusion(row_set, sets, items, len(groups))
+        place = torch.searchsorted(groups.values, further_group).clamp_max(max(n_sets - 1, 0))
+        known = groups.values[place] == further_group if n_sets else torch.zeros_like(further_group, dtype=torch.bool)
+        sets, items = torch.cat([sets, place[known]]), torch.cat([positives, further[known]])
+    return _exclusion(groups, sets, items, n_sets)
 
 
 def window_items(windows: Tensor, positives: Tensor, first_items: Tensor, n_items: int) -> Exclusion:
@@ -168,8 +168,9 @@ def _with_repeats(row_set: Tensor, pairs: Tensor, n_sets: int, n_items: int) -> 
     return Exclusion(row_set, torch.div(pairs, n_items, rounding_mode="floor"), pairs % n_items, n_sets, repeated)
 
 
-def _exclusion(row_set: Tensor, sets: Tensor, items: Tensor, n_sets: int) -> Exclusion:
-    if row_set.device.type != "cpu":  # the number of distinct pairs would have to be waited for
-        return _with_repeats(row_set, sets * DIGIT + items, n_sets, DIGIT)
-    pairs = torch.unique(sets * DIGIT + items)
-    return Exclusion(row_set, torch.div(pairs, DIGIT, rounding_mode="floor"), pairs % DIGIT, n_sets)
+def _exclusion(groups: Distinct, sets: Tensor, items: Tensor, n_sets: int) -> Exclusion:
+    pairs = sets * DIGIT + items
+    if groups.padded:  # so are pairs: the number of distinct ones would have to be waited for
+        return _with_repeats(groups.place, pairs, n_sets, DIGIT)
+    pairs = torch.unique(pairs)
+    return Exclusion(groups.place, torch.div(pairs, DIGIT, rounding_mode="floor"), pairs % DIGIT, n_sets)

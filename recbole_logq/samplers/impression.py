@@ -85,7 +85,7 @@ class Impression(Sampler):
                 f"sampler 'impression': sampled_share must be from 0 up and below 1, got {sampled_share}; for sampled "
                 "negatives alone set their source"
             )
-        if beside not in _SAMPLED:
+        if not isinstance(beside, str) or beside not in _SAMPLED:
             raise ValueError(f"sampler 'impression': beside must be one of {', '.join(_SAMPLED)}, got {beside!r}")
         if grades not in ("order", "target"):
             raise ValueError(f"sampler 'impression': grades must be order or target, got {grades!r}")
@@ -117,7 +117,7 @@ class Impression(Sampler):
         *,
         n_units: int | None = None,
         shown: Tensor | None = None,
-        segment: int | None = None,
+        segment: int | Tensor | None = None,
     ) -> Pool:
         """As `Sampler.sample`; `shown` is the number of each row's list, int64 `[rows]`.
 
@@ -130,7 +130,9 @@ class Impression(Sampler):
         ids, grades, log_share = self.lists.draw(shown, self.shown, to_device(uniform, shown.device))
         target, positive_target = None, None
         if self.gives_targets:
-            target, positive_target = grades / self.lists.top, self.lists.grade[shown] / self.lists.top
+            # A dislike, graded below 0, is no less wanted than a skip.
+            target = grades.clamp_min(0) / self.lists.top
+            positive_target = self.lists.grade[shown] / self.lists.top
         beside = None
         if self.sampled is not None:
             further = {"segment": segment} if "segment" in self.sampled.reads else {}

@@ -58,7 +58,8 @@ class InBatchUnique(Sampler):
         Raises:
             ValueError: `n_units` is smaller than 1, or a row's positive is in no unit according to the counts.
         """
-        ids, log_kept = drawn_of(distinct(positives), self.count, self.generator)
+        items = distinct(positives)
+        ids, log_kept = drawn_of(items, self.count, self.generator)
         units = len(positives) if n_units is None else n_units
 
         def law(wanted: Tensor) -> Tensor:
@@ -67,8 +68,8 @@ class InBatchUnique(Sampler):
         def held_law(wanted: Tensor) -> Tensor:
             return self._table(units, True, True, wanted.device)[wanted] + log_kept
 
-        log_q, padded = law(ids), ids.device.type != "cpu"
-        if padded:
+        log_q = law(ids)
+        if items.padded:
             log_q = log_q.masked_fill(ids == 0, 0.0)
         elif bool(torch.isneginf(log_q).any()):  # an accelerator would have to be waited for
             item = int(ids[torch.isneginf(log_q)][0])
@@ -83,7 +84,7 @@ class InBatchUnique(Sampler):
             law=law,
             from_batch=True,
             held_law=held_law if given_row else None,
-            padded=padded,
+            padded=items.padded,
         )
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *arguments: Any) -> None:

@@ -144,7 +144,7 @@ def group_of_columns(pool: Columns, positive_ids: Tensor, groups: Tensor) -> Ten
     if pool.kind != "inclusion":
         row = pool.origin.clamp_min(0)
         return torch.where(pool.origin >= 0, groups[row], -1) if len(groups) else torch.full_like(pool.origin, -1)
-    items, place, _ = distinct(positive_ids)
+    items, place, *_ = distinct(positive_ids)
     low, high = (
         torch.zeros_like(items).scatter_reduce(0, place, groups, how, include_self=False) for how in ("amin", "amax")
     )

@@ -153,7 +153,7 @@ class Sampler(nn.Module, ABC):
         return self.count if self.from_batch else None
 
     def negatives_of_row(self, pool: Pool) -> int | Tensor:
-        """How many columns of a pool a row is set against, its own positive's among them; a scalar where it is padded."""
+        """Columns of a pool that a row is set against, its own positive's among them; a tensor where it is padded."""
         return (pool.ids > 0).sum() if pool.padded else pool.ids.shape[-1]
 
     @property

@@ -72,16 +72,17 @@ class Streaming(Sampler):
         if not self.gaps.started:
             self.gaps.update(positives)
             self._current = None
-        ids, log_kept = drawn_of(distinct(positives), self.count, self.generator)
+        items = distinct(positives)
+        ids, log_kept = drawn_of(items, self.count, self.generator)
 
         def law(wanted: Tensor) -> Tensor:
             return self.gaps.log_inclusion(wanted) + log_kept
 
-        log_q, padded = law(ids), ids.device.type != "cpu"
-        if padded:
+        log_q = law(ids)
+        if items.padded:
             log_q = log_q.masked_fill(ids == 0, 0.0)
         origin = torch.full_like(ids, -1)
-        return Pool(ids, self.kind, origin, log_q, law, from_batch=True, padded=padded)
+        return Pool(ids, self.kind, origin, log_q, law, from_batch=True, padded=items.padded)
 
     def after_step(self) -> None:
         """The applied step's items enter the estimate."""

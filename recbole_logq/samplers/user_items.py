@@ -61,14 +61,14 @@ class UserItems(nn.Module):
     def of_distinct(self, users: Distinct) -> tuple[Tensor, Tensor, int]:
         """All items of distinct users, as `of`.
 
-        On an accelerator, where nobody waits for their number, as many as that many users can have: those that are left
-        over are of one more user, who has item 0.
+        Padded, as many as that many users can have, so that nobody waits for their number: those that are left over are
+        of one more user, who has item 0.
 
         Returns:
             Places and items, both int64 `[items]`, and how many users there are to have them.
         """
         n, device = len(users.values), users.values.device
-        if device.type == "cpu":
+        if not users.padded:
             return *self.of(users.values), n
         most = int(self._most[min(n, len(self._most)) - 1]) if n else 0
         real = torch.arange(n, device=device) < users.number

@@ -40,8 +40,8 @@ def write_encoder(query: Query, file: Path) -> None:
 @torch.no_grad()
 def plainly(query: nn.Module) -> nn.Module:
     """The same without dropout, and with a table for ids with features: once a model is trained, theirs are fixed."""
-    own = {id(tensor): tensor for tensor in chain(query.parameters(), query.buffers())}
-    query = copy.deepcopy(query, own)  # tensors are shared with the model
+    memo = {id(tensor): tensor for tensor in chain(query.parameters(), query.buffers())}
+    query = copy.deepcopy(query, memo)  # tensors are shared with the model
     if isinstance(query, TwoTowerQuery):
         query.age = None  # an input of training alone
     for parent in list(query.modules()):
@@ -124,7 +124,7 @@ def _made(description: Description, n_users: int, n_items: int) -> Query:
             bias_weights=description.bias_weights,
         )
         return SequenceQuery(nn.Embedding(n_items, size, padding_idx=0), encoder, scorer)
-    context = Fields(_column(one, size) for one in description.context) if description.context else None
+    context = Fields(_column(column, size) for column in description.context) if description.context else None
     when = None
     if description.time_context and description.time_unit is not None:
         when = TimeContext(description.time_context, UNITS[description.time_unit], size)

@@ -40,14 +40,14 @@ def check_encoder(retriever: Retriever, network: Any, data: Any) -> float:
     length = retriever.described.items_seen
     generator = torch.Generator().manual_seed(1)
     n_rows = max(min(N_CHECKED, MAX_CHECKED // length), 8) if length else min(N_CHECKED, len(retriever.users))
-    context, given = some_contexts(data, retriever.context.columns, n_rows, generator)
+    context, contexts = some_contexts(data, retriever.context.columns, n_rows, generator)
     if length is None:
         ids = torch.randperm(len(retriever.users), generator=generator)[:n_rows] + 1
         users = [retriever.users[int(place) - 1].as_py() for place in ids]
         columns = {network.USER_ID: ids}
         asked = _some_moments(retriever, data, torch.zeros_like(ids), generator)[1]
         ask = None if asked is None else asked.tolist()
-        found = retriever.queries(users=users, contexts=given, at=ask)
+        queries = retriever.queries(users=users, contexts=contexts, at=ask)
         columns |= {} if asked is None else {ASKED: asked}
     else:
         # None, fewer, as many and more than the model sees: what is cut off are the earliest.
@@ -55,31 +55,33 @@ def check_encoder(retriever: Retriever, network: Any, data: Any) -> float:
         sizes[:4] = torch.tensor([1 if retriever.described.needs_history else 0, length, length + 1, 3 * length])
         some = [torch.randint(1, len(retriever.catalogue) + 1, (size,), generator=generator) for size in sizes.tolist()]
         tokens = retriever.catalogue["item"].to_pylist()
-        histories = [[tokens[item - 1] for item in one.tolist()] for one in some]
+        histories = [[tokens[item - 1] for item in history.tolist()] for history in some]
         known, asked = _some_moments(retriever, data, sizes, generator)
         second, tokens_of_second = _some_second(retriever, data, n_rows, generator)
-        found = retriever.queries(
+        queries = retriever.queries(
             histories=histories,
-            contexts=given,
+            contexts=contexts,
             second=second,
-            times=None if known is None else [one.tolist() for one in known],
+            times=None if known is None else [row_times.tolist() for row_times in known],
             at=None if asked is None else asked.tolist(),
         )
         seen = torch.zeros(n_rows, length, dtype=torch.int64)
-        for row, one in zip(seen, some, strict=True):
-            row[: min(len(one), length)] = one[-length:]
+        for row, history in zip(seen, some, strict=True):
+            row[: min(len(history), length)] = history[-length:]
         columns = {network.USER_ID: torch.zeros_like(sizes), HISTORY: seen, **tokens_of_second}
         if retriever.described.needs_history:
             columns |= {network.ITEM_SEQ: seen, network.ITEM_SEQ_LEN: sizes.clamp_max(length)}
         if known is not None:
             times = torch.zeros(n_rows, length + 1, dtype=torch.float64)
-            for row, one in zip(times, known, strict=True):
-                row[: min(len(one), length) + 1] = torch.cat((one.new_full((1,), torch.nan), one))[-length - 1 :]
+            for row, row_times in zip(times, known, strict=True):
+                row[: min(len(row_times), length) + 1] = torch.cat((row_times.new_full((1,), torch.nan), row_times))[
+                    -length - 1 :
+                ]
             columns[TIMES] = times
         columns |= {} if asked is None else {ASKED: asked}
-    pairs = [(found, network.queries({**columns, **context}))]
+    pairs = [(queries, network.queries({**columns, **context}))]
     if retriever.texts.names:
-        pairs.append(_visitors_with_texts(retriever, network, data, columns, context, given))
+        pairs.append(_visitors_with_texts(retriever, network, data, columns, context, contexts))
     if network.item_text:
         texts = _some_texts(data, "item_text", network.item_text)
         bags = [text_hasher(data.config)([text[name] for text in texts]) for name in network.item_text]
@@ -98,22 +100,22 @@ def _visitors_with_texts(
     data: Any,
     columns: dict[str, torch.Tensor],
     context: dict[str, torch.Tensor],
-    given: list[Any] | None,
+    contexts: list[Any] | None,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Queries of the folder and of the model, of visitors who had nothing and of whom texts are known."""
     texts = _some_texts(data, "user_text", retriever.texts.names)
     n_rows = len(texts)
     asked = columns.get(ASKED)
     at = None if asked is None else asked[:1].expand(n_rows)
-    found = retriever.queries(
-        texts=texts, contexts=given and [given[0]] * n_rows, at=None if at is None else at.tolist()
+    queries = retriever.queries(
+        texts=texts, contexts=contexts and [contexts[0]] * n_rows, at=None if at is None else at.tolist()
     )
     rows = {name: torch.zeros_like(values[:1]).expand(n_rows, *values.shape[1:]) for name, values in columns.items()}
     rows |= {name: values[:1].expand(n_rows) for name, values in context.items()}
     rows |= {} if at is None else {ASKED: at}
     hasher = text_hasher(data.config)
     bags = [hasher([text[name] for text in texts]) for name in retriever.texts.names]
-    return found, network.query_encoder()(network.request(rows)._replace(texts=bags))
+    return queries, network.query_encoder()(network.request(rows)._replace(texts=bags))
 
 
 def _some_second(
@@ -152,5 +154,7 @@ def _some_moments(
         return None, None
     draws = [torch.randint(0, len(data.flat_times), (size + 1,), generator=generator) for size in sizes.tolist()]
     times = [data.flat_times[places].sort().values for places in draws]
-    asked = torch.stack([one[-1] for one in times])
-    return [one[:-1] for one in times] if moments.reads_times else None, asked if moments.knows_request else None
+    asked = torch.stack([row_times[-1] for row_times in times])
+    return [
+        row_times[:-1] for row_times in times
+    ] if moments.reads_times else None, asked if moments.knows_request else None

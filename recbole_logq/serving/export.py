@@ -187,7 +187,7 @@ def check_history(history: Any) -> None:
 
 def _build(scratch: Path, retriever: Retriever, name: str, options: dict[str, int], data: Any) -> dict[str, Any]:
     """Build and measure the index of a folder, with contexts of the training part."""
-    from recbole_logq.experiment.machine_facts import peak_memory_mb
+    from recbole_logq.training.memory import peak_memory_mb
 
     exact = retriever.index  # nothing else is in the folder yet
     assert isinstance(exact, ExactIndex)

@@ -116,7 +116,7 @@ def recommend_file(
         if rows.second is not None:
             retriever.second.of_visitors(rows.second, len(rows.users))
         if rows.texts is not None:
-            retriever.texts.read(rows.texts)
+            retriever.texts.read(rows.texts, rows.histories)
         if rows.histories is None and rows.texts is None:
             retriever.check_users(rows.users)
         if rows.histories is not None:

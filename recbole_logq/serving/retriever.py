@@ -337,7 +337,7 @@ class Retriever(SimilarItems):
         second: Sequence[Second] | None,
     ) -> QueryRows:
         """Everything that the encoder may read."""
-        bags = [] if texts is None else self.texts.read(texts)
+        bags = [] if texts is None else self.texts.read(texts, histories)
         if users is not None and texts is not None:
             raise RequestError("texts: those of users are in the folder; they are given for visitors alone")
         if users is not None and second is not None:
@@ -359,8 +359,6 @@ class Retriever(SimilarItems):
             further = self.second.of_users(ids)
         else:
             assert histories is not None
-            if texts is not None and len(texts) != len(histories):
-                raise RequestError(f"texts: {len(texts)} for {len(histories)} rows, give one mapping a row")
             alone = texts is not None and not any(histories)  # a tower over ids reads texts, and no history
             found = [[] for _ in histories] if alone else self.check_histories(histories)
             ids, size = torch.zeros(len(found), dtype=torch.int64), torch.tensor([len(one) for one in found]).long()

@@ -16,21 +16,24 @@ Texts = Mapping[str, Any]
 """Texts by column; None or no text where there is none."""
 
 
-def columns_of_texts(rows: Sequence[Texts], names: Sequence[str], what: str) -> list[list[str]]:
+def columns_of_texts(
+    rows: Sequence[Texts], names: Sequence[str], what: str, beside: Sequence[Any] | None = None
+) -> list[list[str]]:
     """Rows to columns.
 
     Args:
         rows: Texts of each row.
         names: Columns that the model reads.
         what: Whose they are, for messages.
+        beside: What else is known of each row; empty or None for nothing.
 
     Raises:
-        RequestError: A row has another column, lacks one, or has no text in any.
+        RequestError: A row has another column, lacks one, or has no text in any and nothing else.
     """
     if isinstance(rows, Mapping) or not all(isinstance(row, Mapping) for row in rows):
         raise RequestError(f"{what}: one mapping of columns to texts a row, in a list")
     read = ", ".join(names)
-    for row in rows:
+    for place, row in enumerate(rows):
         if strange := sorted(map(str, row.keys() - set(names))):
             raise RequestError(f"{what}: the model reads {read}, and no {strange[0]}{nearest(strange[0], set(names))}")
         if lacking := [name for name in names if name not in row]:
@@ -38,7 +41,7 @@ def columns_of_texts(rows: Sequence[Texts], names: Sequence[str], what: str) -> 
         for name, text in row.items():
             if text is not None and not isinstance(text, str):
                 raise RequestError(f"{what}: {name}={text!r} is no text")
-        if not any(row.values()):
+        if not any(row.values()) and not (beside and beside[place]):
             raise RequestError(f"{what}: a row has no text in {read}, and nothing else is known of it")
     return [[row[name] or "" for row in rows] for name in names]
 
@@ -54,16 +57,19 @@ class UserTexts:
         self.names = [column.name for column in columns]
         self._hashers = [TextHasher(column.buckets, column.parts) for column in columns]
 
-    def read(self, rows: Sequence[Texts]) -> list[Tensor]:
+    def read(self, rows: Sequence[Texts], histories: Sequence[Any] | None = None) -> list[Tensor]:
         """Bags of the columns, int64 ``[rows, longest]`` each.
 
         Args:
             rows: Texts of each row, a value for every column.
+            histories: What each had, if that is known.
 
         Raises:
             RequestError: The model reads no texts, or not these.
         """
         if not self.names:
             raise RequestError("text: the model reads no texts of users, leave it out")
-        columns = columns_of_texts(rows, self.names, "text")
+        if histories is not None and len(histories) != len(rows):
+            raise RequestError(f"texts: {len(rows)} for {len(histories)} rows, give one mapping a row")
+        columns = columns_of_texts(rows, self.names, "text", histories)
         return [hasher(texts) for hasher, texts in zip(self._hashers, columns, strict=True)]

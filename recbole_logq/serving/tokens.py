@@ -29,10 +29,10 @@ def split_context(text: str, what: str = "context") -> Context:
     Raises:
         RequestError: The text is not of this form, or has a name twice.
     """
-    found: dict[str, str] = {}
+    context: dict[str, str] = {}
     for pair in split_tokens(text):
-        name, given, value = pair.partition("=")
-        if not given or name in found:
+        name, equals, value = pair.partition("=")
+        if not equals or name in context:
             raise RequestError(f'{what}: {pair!r} among {text!r}, once name=value for each: "hour=12,device=web"')
-        found[name] = value
-    return found
+        context[name] = value
+    return context

@@ -16,6 +16,12 @@ CHANGEABLE = frozenset(
         "checkpoint_dir",
         "log_wandb",
         "wandb_project",
+        "log_mlflow",
+        "mlflow_uri",
+        "mlflow_experiment",
+        "run_name",
+        "log_energy",
+        "country_iso_code",
         "eval_batch_size",
         "loss_decimal_place",
         "filter_inter_by_user_or_item",  # whether it has changed anything, the fingerprints of data and split say

@@ -19,8 +19,10 @@ from recbole_logq.training import checkpoint, ranking
 from recbole_logq.training.clock import Clock
 from recbole_logq.training.divergence import gone_wrong, not_finite
 from recbole_logq.training.item_metrics import ItemCollector, right
+from recbole_logq.training.memory import peak_device_memory_mb, peak_memory_mb
 from recbole_logq.training.plain_values import encode
 from recbole_logq.training.resumable import best_model_of
+from recbole_logq.training.trackers import Trackers
 
 
 class Trainer(RecBoleTrainer):
@@ -43,7 +45,13 @@ class Trainer(RecBoleTrainer):
     cur_step: int
 
     def __init__(self, config: Any, model: torch.nn.Module) -> None:
+        # RecBole's logger would begin a W&B run here; trackers begin theirs once there is something to tell of.
+        wanted, config["log_wandb"] = config["log_wandb"], False
         super().__init__(config, model)
+        config["log_wandb"] = wanted
+        self.trackers = self.wandblogger = Trackers(self.tensorboard)
+        # What measures energy while a run trains: `read` gives what has been used so far.
+        self.meter: Any = None
         self.eval_collector = ItemCollector(config)
         right(self.evaluator, config)
         # RecBole's names have one-second resolution: two runs started together would share a file.
@@ -105,7 +113,10 @@ class Trainer(RecBoleTrainer):
             improved = not valid_data or eval_step <= 0  # nothing to compare with: the latest epoch counts
             if valid_data and due:
                 stop, improved = self._validate(valid_data, epoch, record, verbose, show_progress)
+            if self.meter is not None:
+                record |= self.meter.read()
             self.history.append(record)
+            self.trackers.log_epoch(record)
             self._stopped = stop
             if saved and (improved or due):
                 self._save_both(epoch, train_data, improved, verbose)
@@ -133,17 +144,21 @@ class Trainer(RecBoleTrainer):
         # Of all processes together: a budget ends for all of them at once.
         spent = torch.tensor(process_time() - cpu, dtype=torch.float64, device=self.device)
         self.train_cpu_seconds += float(sum_over_ranks(spent))
-        self.positives += getattr(train_data, "n_positives", len(train_data.dataset))
+        self.positives += _n_positives(train_data)
         self.train_loss_dict[epoch] = sum(loss) if isinstance(loss, tuple) else loss
         if verbose:
             self.logger.info(self._generate_train_loss_output(epoch, start, end, loss))
-        self._add_train_loss_to_tensorboard(epoch, loss)
-        self.wandblogger.log_metrics({"epoch": epoch, "train_loss": loss, "train_step": epoch}, head="train")
+        parts = {f"train_loss_{number}": part for number, part in enumerate(loss)} if isinstance(loss, tuple) else {}
+        device_memory = peak_device_memory_mb(self.device)
         return {
             "epoch": epoch,
             "train_loss": self.train_loss_dict[epoch],
+            **parts,
             "train_seconds": round(self.train_seconds, 3),
             "train_cpu_seconds": round(self.train_cpu_seconds, 3),
+            "steps": self._steps,
+            "peak_memory_mb": peak_memory_mb(),
+            **({} if device_memory is None else {"peak_device_memory_mb": device_memory}),
         }
 
     def _validate(
@@ -166,8 +181,6 @@ class Trainer(RecBoleTrainer):
                 f"{set_color('valid_score', 'blue')}: {score:f}]"
             )
             self.logger.info(set_color("valid result", "blue") + ": \n" + dict2str(result))
-        self.tensorboard.add_scalar("Valid_score", score, epoch)
-        self.wandblogger.log_metrics({**result, "valid_step": epoch}, head="valid")
         return stop, improved
 
     def _valid_epoch(self, valid_data: Any, show_progress: bool = False) -> tuple[float, dict[str, float]]:
@@ -202,9 +215,7 @@ class Trainer(RecBoleTrainer):
         found = ranking.Ranking(*(gather_rows(matrix.to(self.device)).rows.cpu() for matrix in found))
         if self.watch_ranking is not None:
             self.watch_ranking(eval_data, found)
-        result = ranking.metrics(found, self.eval_collector, self.evaluator)
-        self.wandblogger.log_eval_metrics(result, head="eval")
-        return result
+        return ranking.metrics(found, self.eval_collector, self.evaluator)
 
     def _why_over(self) -> str | None:
         """Why a resumed run has no epoch left under the settings of now; None where it goes on."""
@@ -322,6 +333,13 @@ class Trainer(RecBoleTrainer):
         except checkpoint.DAMAGE as error:
             raise checkpoint.damaged(self._resumed_from, f"its random state cannot be set, {error}") from error
         self._resumed = None
+
+
+def _n_positives(train_data: Any) -> int:
+    if hasattr(train_data, "n_positives"):
+        return int(train_data.n_positives)
+    # RecBole's loader for knowledge graphs is made of two, and has no dataset itself.
+    return len(getattr(train_data, "general_dataloader", train_data).dataset)
 
 
 def _generators(train_data: Any) -> list[torch.Generator]:

@@ -34,6 +34,7 @@ FLAGS: dict[str, dict[str, str]] = {
         "config_files": TABLE,
         "resume": "training/test_processes.py::test_a_run_in_two_processes_ends_like_a_run_in_one",
         "output": RUN,
+        "page": "report/test_run_page.py::test_from_the_command_line_and_resumed",
         "nproc": "training/test_processes.py::test_a_run_in_two_processes_ends_like_a_run_in_one",
     },
     "evaluate": {
@@ -157,6 +158,9 @@ FLAGS: dict[str, dict[str, str]] = {
         "input": "serving/test_context.py::test_on_the_screen_and_from_a_file",
         "output": "serving/test_context.py::test_on_the_screen_and_from_a_file",
         "context": "serving/test_context.py::test_on_the_screen_and_from_a_file",
+        "text": "serving/test_texts.py::test_commands_and_files",
+        "new_items": "serving/test_texts.py::test_commands_and_files",
+        "second": "models/test_second_histories.py::test_the_folder_serves_what_the_evaluator_ranks",
         "at": "serving/test_moments.py::test_a_folder_asked_at_the_targets_time_is_the_test",
         "times": "serving/test_moments.py::test_a_folder_asked_at_the_targets_time_is_the_test",
         "k": f"{RECOMMEND}::test_users_and_a_visitor_on_the_screen",

@@ -119,6 +119,7 @@ def test_grades_are_targets_over_the_highest() -> None:
         ({"sampled_share": -0.1}, "from 0 up"),
         ({"sampled_share": True}, "must be a number"),
         ({"shown": 0}, "shown must be a whole number"),
+        ({"beside": ["uniform"]}, "beside must be one of"),
         ({"beside": "bir"}, "beside must be one of uniform, in_batch, mixed"),
         ({"grades": "weight"}, "grades must be order or target"),
         ({"count": None}, "needs a count"),

@@ -128,6 +128,10 @@ def test_texts_go_with_histories_and_not_with_users(served: Callable[..., Path])
     both = retriever.queries(histories=[["50"]], texts=text)
     assert not torch.allclose(both, retriever.queries(histories=[["50"]]))
     assert not torch.allclose(both, retriever.queries(texts=text))
+    nothing = [{"occupation": ""}]
+    assert torch.equal(retriever.queries(histories=[["50"]], texts=nothing), retriever.queries(histories=[["50"]]))
+    with pytest.raises(RequestError, match="text: a row has no text in occupation"):
+        retriever.queries(texts=nothing)
     with pytest.raises(RequestError, match="texts: those of users are in the folder"):
         retriever.queries(users=[retriever.users[0].as_py()], texts=text)
     with pytest.raises(RequestError, match="texts: 1 for 2 rows"):

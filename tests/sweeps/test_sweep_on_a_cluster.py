@@ -20,6 +20,7 @@ import pytest
 import yaml
 
 from recbole_logq import run
+from recbole_logq.experiment import ray_cluster
 from recbole_logq.experiment.plan_layers import PROTOCOL
 
 pytest.importorskip("ray")
@@ -30,8 +31,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
     """A head that runs nothing and two workers of one core each."""
-    os.environ["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] = "0"
-    os.environ["RAY_worker_niceness"] = "0"  # else trials give way to every other test
+    os.environ.update(ray_cluster._QUIET)  # else trials give way to whatever else runs on the machine
     os.environ["RAY_CLIENT_SERVER_CHECK_CHANNEL_TIMEOUT_S"] = "60"  # a busy machine is no failure
     os.environ.pop("CUDA_VISIBLE_DEVICES", None)  # a configuration of another test has set it
     from ray.cluster_utils import Cluster

@@ -48,9 +48,9 @@ def test_launches_of_a_step(
     batch = next(batch for batch in loader if isinstance(batch, PlannedBatch))
     made = batch.make(batch.plan)
     network.calculate_loss(made)  # tables of a law are made once
-    with LaunchCounter() as of_forward:
+    with LaunchCounter(META) as of_forward:
         loss = network.calculate_loss(made)
-    with LaunchCounter() as of_backward:
+    with LaunchCounter(META) as of_backward:
         loss.backward()
     assert of_forward.total <= forward, of_forward.counts
     assert of_backward.total <= backward, of_backward.counts

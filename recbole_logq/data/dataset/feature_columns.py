@@ -165,16 +165,17 @@ def _ids(config: Any) -> tuple[str, str]:
     return config["USER_ID_FIELD"], config["ITEM_ID_FIELD"]
 
 
-def columns_of(dataset: Any, key: str, names: Sequence[str]) -> list[Column]:
+def columns_of(dataset: Any, key: str, names: Sequence[str], config: Any) -> list[Column]:
     """The values of features.
 
     Args:
         dataset: Any part of it; built.
         key: Key of :data:`SUFFIX`.
         names: Columns of that file.
+        config: Settings of the model; a prepared dataset may have those of another.
     """
     if key in TEXT.values():
-        return [_bag(dataset, key, name) for name in names]
+        return [_bag(dataset, key, name, text_hasher(config)) for name in names]
     table = {"user": dataset.user_feat, "item": dataset.item_feat, "inter": dataset.inter_feat}[SUFFIX[key]]
     tokens = (FeatureType.TOKEN, FeatureType.TOKEN_SEQ)
     return [Column(table[name], dataset.num(name) if dataset.field2type[name] in tokens else 0) for name in names]
@@ -201,8 +202,8 @@ def texts_of(dataset: Any, key: str, name: str) -> list[str]:
     return [" ".join(tokens[value] for value in row if value) for row in values]
 
 
-def _bag(dataset: Any, key: str, name: str) -> Column:
-    texts, hasher = texts_of(dataset, key, name), text_hasher(dataset.config)
+def _bag(dataset: Any, key: str, name: str, hasher: TextHasher) -> Column:
+    texts = texts_of(dataset, key, name)
     values = hasher(texts)
     without, rows = int((values[1:] == 0).all(1).sum()), len(texts) - 1  # row 0 is padding
     if not values.any():

@@ -70,11 +70,11 @@ def _values(texts: pd.Series, name: str, dataset: Any) -> Tensor:
     if kind == FeatureType.TOKEN_SEQ:
         number = dataset.field2token_id[name]
         filled = torch.zeros(len(rows), max(map(len, rows), default=0), dtype=torch.int64)
-        found: list[Tensor] = [torch.tensor([number.get(part, 0) for part in row]) for row in rows]
+        values_of_rows: list[Tensor] = [torch.tensor([number.get(part, 0) for part in row]) for row in rows]
     else:
         length = dataset.item_feat[name].shape[1]
         filled = torch.zeros(len(rows), length)
-        found = [torch.tensor([float(part) for part in row[:length]]) for row in rows]
-    for row, values in zip(filled, found, strict=True):
+        values_of_rows = [torch.tensor([float(part) for part in row[:length]]) for row in rows]
+    for row, values in zip(filled, values_of_rows, strict=True):
         row[: len(values)] = values
     return filled

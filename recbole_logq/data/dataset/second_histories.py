@@ -21,7 +21,8 @@ from recbole_logq.data.source.header import declared
 from recbole_logq.errors import RequestError
 from recbole_logq.modules.text import TextHasher
 
-RESERVED = ("inter", "user", "item", "kg", "link", "net", "train", "valid", "test")
+RESERVED = ("inter", "user", "item", "kg", "link", "net")
+"""Suffixes of RecBole's files."""
 
 
 def column_of(name: str) -> str:

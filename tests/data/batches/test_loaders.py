@@ -9,6 +9,7 @@ import pytest
 import torch
 from recbole.data.utils import create_samplers
 
+from recbole_logq.config import Config
 from recbole_logq.data import prepare
 from recbole_logq.errors import RequestError
 
@@ -37,6 +38,56 @@ def test_batches_of_one_segment_hold_every_row_once(build: Callable[..., Any]) -
     own = table["item_id"][loaders[0].dataset.interaction_column("gender") == rows.segment]
     share = torch.bincount(own, minlength=network.n_items) / len(own)
     torch.testing.assert_close(pool.log_q.exp(), share[pool.ids])
+
+
+ON_DEVICES = """a 1 phone 1, a 1 desk 2, a 2 phone 3, a 5 phone 8, a 6 desk 9
+b 1 phone 1, b 3 phone 2, b 4 desk 3, b 5 desk 8, b 6 phone 9"""
+"""User, item, device, time; the last two of each user are validation and test."""
+
+
+@pytest.mark.parametrize(
+    ("source", "law"),
+    [
+        ("in_batch", {"phone": {"1": 1 / 2, "2": 1 / 4, "3": 1 / 4}, "desk": {"1": 1 / 2, "4": 1 / 2}}),
+        # Half in-batch and half uniform over the six items.
+        (
+            "mixed",
+            {
+                "phone": {"1": 1 / 4 + 1 / 12, "2": 1 / 8 + 1 / 12, "3": 1 / 8 + 1 / 12, "4": 1 / 12, "6": 1 / 12},
+                "desk": {"1": 1 / 4 + 1 / 12, "2": 1 / 12, "4": 1 / 4 + 1 / 12, "6": 1 / 12},
+            },
+        ),
+    ],
+)
+def test_a_user_has_several_segments(tmp_path: Any, source: str, law: dict[str, dict[str, float]]) -> None:
+    """The segment is the request's: a's two rows of item 1 stand in batches with different laws."""
+    folder = tmp_path / "asked"
+    folder.mkdir()
+    rows = [row.split() for line in ON_DEVICES.splitlines() for row in line.split(", ")]
+    lines = ["user_id:token\titem_id:token\tdevice:token\ttimestamp:float", *("\t".join(row) for row in rows)]
+    (folder / "asked.inter").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    settings = {"data_path": str(tmp_path), "topk": [1], "valid_metric": "MRR@1", "segment_field": "device"}
+    settings |= {"context_features": ["device"], "eval_args": {"split": {"LS": "valid_and_test"}, "order": "TO"}}
+    settings |= {"negatives": {"source": source, "count": 2}, "train_batch_size": 4}
+    config = Config("TwoTowerCorrectedLogQ", "asked", None, settings)
+    dataset = prepare.create_dataset(config)
+    parts = prepare.split_dataset(config, dataset)
+    network = config.model_class(config, parts[0])
+    seen = {}
+    for batch in prepare.create_loaders(config, dataset, parts)[0]:
+        made = network.rows(batch)
+        (device,) = set(dataset.id2token("device", batch["device"]).tolist())
+        seen[device] = set(dataset.id2token("user_id", made.users).tolist())
+        pool = network.sample_pool(made)
+        stated = {
+            name: pool.log_q_of(torch.tensor([dataset.token2id("item_id", name)])).exp().item() for name in law[device]
+        }
+        assert stated == pytest.approx(law[device])
+        assert pool.log_q.exp().tolist() == pytest.approx(
+            [law[device].get(name, 1 / 12) for name in dataset.id2token("item_id", pool.ids).tolist()]
+        )
+        assert network.calculate_loss(batch).isfinite()
+    assert seen == {"phone": {"a", "b"}, "desk": {"a", "b"}}
 
 
 def test_without_shuffling_segments_come_one_after_the_other(build: Callable[..., Any]) -> None:

@@ -101,22 +101,22 @@ def feature_rows(
     if not len(rows):
         raise RequestError(f"{source} has no row with an id")
     names = Names(target, report)
-    header, found = [f"{target}:token"], {target: names.of([ids[row] or "" for row in rows])}
+    header, values = [f"{target}:token"], {target: names.of([ids[row] or "" for row in rows])}
     names.close()
     report.columns[target] = f"{key}"
     for name, cells in columns.items():
         column = atomic_name(name)
-        if column in found:
+        if column in values:
             report.note(f"column {name} is left out: the atomic file has a column {column} already")
             continue
         kind = keep.get(name) or _kind(name, cells, separator)
-        found[column] = _cells(cells.take(pa.array(rows)), kind, separator, column, f"{name} of {source}", report)
+        values[column] = _cells(cells.take(pa.array(rows)), kind, separator, column, f"{name} of {source}", report)
         header.append(f"{column}:{kind}")
         report.columns[column] = f"{name} ({kind}, {'given' if name in keep else 'by what it holds'})"
     report.left_out = [name for name in table.names if name != key and name not in columns]
     report.notes += table.notes
     report.written = len(rows)
-    return header, [found]
+    return header, [values]
 
 
 def _read(
@@ -189,9 +189,9 @@ def _cells(cells: Any, kind: str, separator: str, column: str, where: str, repor
     if kind == "token":
         if holds_lists(cells):
             raise RequestError(f"{where} holds lists: keep it as token_seq")
-        found = names.of([text or "" for text in texts(cells, where)])
+        tokens = names.of([text or "" for text in texts(cells, where)])
         names.close()
-        return found
+        return tokens
     if holds_lists(cells):
         lists = lists_of_texts(cells, where)
     else:
