@@ -110,7 +110,7 @@ def main() -> int:
         "serving-train": serving_walkthrough.table("train"),
         "serving-export": serving_walkthrough.table("export"),
         "serving-recommend": serving_walkthrough.table("recommend"),
-        "serving-similar": serving_walkthrough.table("similar"),
+        "serving-similar": item_to_item.commands(),
         "serving-batch": serving_walkthrough.table("batch"),
         "serving-errors": serving_walkthrough.table("errors"),
         "recommend-start": recommend_start.table(),
