@@ -22,8 +22,10 @@ import flat_in_catalogue
 import full_softmax
 import fuzz
 import laboratory
+import learned_proposal
 import many_users
 import order_of_time
+import own_stratum
 import preparation
 import quality_ml100k
 import quality_sparse
@@ -40,6 +42,7 @@ import sweep_overhead
 import sweep_times
 import sweeps
 import time_step
+import top_stratum
 import trained_bias
 import two_tower_training
 
@@ -68,6 +71,9 @@ def main() -> int:
         "trained-ml-1m-seen": trained_bias.table("ml-1m", "seen"),
         "trained-two-tower-lies": trained_bias.table("two-tower", "lies"),
         "trained-two-tower": trained_bias.table("two-tower"),
+        "learned-proposal": learned_proposal.table(),
+        "own-stratum": own_stratum.table(),
+        "top-stratum": top_stratum.table(),
         "order": order_of_time.table(),
         "many-users": many_users.table(),
         "flat": flat_in_catalogue.table(),
