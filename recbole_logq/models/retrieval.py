@@ -161,6 +161,10 @@ class RetrievalMixin(nn.Module):
         # A weight is read off the loss over one pool, not off the sum of two.
         weighted = isinstance(self.loss, CorrectedLogQ) and not isinstance(self.sampler, Impression)
         self.statistics = StepStatistics(self.loss.weight_of if weighted else None)
+        self.keys: KeyEncoder | None = None
+        if isinstance(self.sampler, CrossBatch) and self.sampler.momentum is not None:
+            self.keys = KeyEncoder(self.item_encoder(), self.sampler.momentum)
+            self.sampler.hold_vectors(self.keys(torch.zeros(1, dtype=torch.int64)).shape[1])
 
     def vectors_of_new_items(self, columns: Sequence[Tensor]) -> Tensor:
         """Vectors ``[rows, d]`` of items without an id, prepared for the scorer.
