@@ -15,6 +15,7 @@ import pytest
 from recbole_logq import run
 from recbole_logq.cli import main
 from recbole_logq.errors import RequestError
+from recbole_logq.experiment.mlflow_tracker import reach
 from recbole_logq.experiment.tracking import _parameters
 from recbole_logq.tracking_settings import check_tracking, local_uri, tracking_uri
 from recbole_logq.training.trackers import Trackers, numbers_of
@@ -25,10 +26,8 @@ SETTINGS = {"epochs": 2, "train_batch_size": 64, "show_progress": False, "embedd
 @pytest.fixture(scope="module")
 def new_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store without runs: MLflow takes seconds to make its tables."""
-    from mlflow.tracking import MlflowClient
-
     file = tmp_path_factory.mktemp("store") / "mlflow.db"
-    MlflowClient(tracking_uri=f"sqlite:///{file}").search_experiments()
+    reach({"mlflow_uri": f"sqlite:///{file}", "mlflow_experiment": "recbole_logq"})
     return file
 
 
