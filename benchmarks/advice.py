@@ -23,6 +23,7 @@ from scipy.stats import spearmanr
 from recbole_logq import run
 from recbole_logq.experiment.run import versions
 from recbole_logq.lab.advise import advise
+from recbole_logq.markup import markdown_table
 
 FOLDER = Path(__file__).parent / "results" / "advice"
 MINUTES, MEMORY_MB, LEAST = 2.0, 2000.0, 12
@@ -54,10 +55,7 @@ def score(name: str, seed: int) -> None:
 
 def table() -> str:
     """A line for each dataset and seed: settings, rank correlation, and what the first of the advice came to."""
-    lines = [
-        "| dataset | seed | settings | Spearman | validation of the first | of the best |",
-        "|---|---|---|---|---|---|",
-    ]
+    rows = []
     for file in sorted(FOLDER.glob("*.json")):
         runs = [one for one in json.loads(file.read_text(encoding="utf-8"))["advice"] if "valid" in one]
         if len(runs) < LEAST:
@@ -65,8 +63,9 @@ def table() -> str:
         correlation = spearmanr([one["score"] for one in runs], [one["valid"] for one in runs]).statistic
         name, _, seed = file.stem.rpartition("-")
         first, best = runs[0]["valid"], max(one["valid"] for one in runs)
-        lines.append(f"| {name} | {seed} | {len(runs)} | {correlation:.2f} | {first:.4f} | {best:.4f} |")
-    return "\n".join(lines) if len(lines) > 2 else "Not measured yet."
+        rows.append([name, seed, len(runs), f"{correlation:.2f}", f"{first:.4f}", f"{best:.4f}"])
+    head = ["dataset", "seed", "settings", "Spearman", "validation of the first", "of the best"]
+    return markdown_table(head, rows) if rows else "Not measured yet."
 
 
 def main() -> None:

@@ -22,7 +22,6 @@ from typing import Any
 
 import torch
 
-from recbole_logq.experiment.machine_facts import peak_memory_mb
 from recbole_logq.losses import get_loss, limits, mean_over_rows
 from recbole_logq.markup import markdown_table
 from recbole_logq.modules.gradient_cache import in_parts
@@ -30,6 +29,7 @@ from recbole_logq.modules.packing import Packing
 from recbole_logq.modules.transformer import SequenceEncoder
 from recbole_logq.probability import TargetCounts
 from recbole_logq.samplers import any_column, get_sampler, mask_function
+from recbole_logq.training.memory import peak_memory_mb
 
 RESULT = Path(__file__).parent / "results" / "big_pools.json"
 ITEMS, SIZE, LENGTH, PART = 20_000, 64, 50, 64

@@ -38,6 +38,7 @@ from torch import Tensor
 
 from recbole_logq.config import Config
 from recbole_logq.data.batches.planned_batch import PlannedBatch
+from recbole_logq.markup import markdown_table
 from recbole_logq.models.retrieval import RetrievalMixin
 from recbole_logq.samplers.device_numbers import DeviceNumbers
 from recbole_logq.samplers.pool import Pool
@@ -253,12 +254,12 @@ def launches(name: str) -> dict[str, int]:
     batch = next(candidate.batches)
     model, counts = candidate.model, {}
     model.fixed_shapes = True
-    with LaunchCounter() as forward:
+    with LaunchCounter(DEVICE) as forward:
         loss = model.calculate_loss(batch.make(batch.plan))
-    with LaunchCounter() as backward:
+    with LaunchCounter(DEVICE) as backward:
         loss.backward()
     model.fixed_shapes = False
-    with LaunchCounter() as optimizer:
+    with LaunchCounter(DEVICE) as optimizer:
         candidate.trainer.optimizer.step()
     for part, counter in (("forward", forward), ("backward", backward), ("optimizer", optimizer)):
         counts[part] = counter.total
@@ -349,48 +350,41 @@ def table() -> str:
 def _table(stored: dict[str, Any]) -> str:
     """Rates of each model and way, with what bounds them."""
     title = f"{stored['device']}, torch {stored['torch']}, {stored['items']:,} items"
-    lines = [
-        f"{title}, {stored['positions']:,} positions or {stored['interactions']:,} interactions a step:",
-        "",
-        "| model | precision | step | positives / s, median | lowest - highest | ms | memory |",
-        "|---|---|---|---|---|---|---|",
-    ]
+    steps = f"{title}, {stored['positions']:,} positions or {stored['interactions']:,} interactions a step:"
+    rates, launches = [], []
     for model in MODELS:
         for precision, way in LINES:
             row = stored.get(f"{model}; {precision}; {way}")
             if not row or "error" in row:
                 continue
             memory = f"{row['memory_gb']:.1f} GB" if row["memory_gb"] else "-"
-            rates = f"{row['positives_per_second']:,.0f} | {row['lowest']:,.0f} - {row['highest']:,.0f}"
-            lines.append(f"| {model} | {precision} | {way} | {rates} | {row['ms']:.2f} | {memory} |")
-    lines += ["", "| model | launches: forward, backward, optimizer | GFLOP | GB |", "|---|---|---|---|"]
+            span = f"{row['lowest']:,.0f} - {row['highest']:,.0f}"
+            rate = f"{row['positives_per_second']:,.0f}"
+            rates.append([model, precision, way, rate, span, f"{row['ms']:.2f}", memory])
     for model in MODELS:
         counts, needed = stored.get(f"launches, {model}"), stored.get(f"bounds, {model}")
         if counts and needed and "error" not in counts:
             shown = ", ".join(str(counts[part]) for part in ("forward", "backward", "optimizer"))
-            lines.append(f"| {model} | {shown} | {needed['gflop']:,.0f} | {needed['gb']:.2f} |")
-    return "\n".join(lines)
+            launches.append([model, shown, f"{needed['gflop']:,.0f}", f"{needed['gb']:.2f}"])
+    heads = ["model", "precision", "step", "positives / s, median", "lowest - highest", "ms", "memory"]
+    bounds = ["model", "launches: forward, backward, optimizer", "GFLOP", "GB"]
+    return "\n\n".join([steps, markdown_table(heads, rates), markdown_table(bounds, launches)])
 
 
 def _first_table(stored: dict[str, Any]) -> str:
     """What the first form of this benchmark has stored: compiled or not, of a step written out for it."""
     unit = "CPU s" if stored["device"] == "cpu" else "s"
     title = f"{stored['device']}, torch {stored['torch']}, {stored['windows']} windows, {stored['items']:,} items"
-    lines = [
-        f"{title}{'; ' + note if (note := stored.get('note')) else ''}:",
-        "",
-        f"| loss | precision | | positives / {unit}, median | lowest - highest | memory |",
-        "|---|---|---|---|---|---|",
-    ]
+    lines = []
     for row in stored["rows"]:
         rates = row["rates"]
         memory = "-" if row["memory_mb"] is None else f"{row['memory_mb'] / 1000:.1f} GB"
         precision, compiled = row["precision"], "compiled" if row["compiled"] else "as written"
         span = f"{min(rates):,.0f} - {max(rates):,.0f}"
-        lines.append(
-            f"| {row['loss']} | {precision} | {compiled} | {statistics.median(rates):,.0f} | {span} | {memory} |"
-        )
-    return "\n".join(lines)
+        lines.append([row["loss"], precision, compiled, f"{statistics.median(rates):,.0f}", span, memory])
+    heads = ["loss", "precision", "", f"positives / {unit}, median", "lowest - highest", "memory"]
+    note = f"; {stored['note']}" if stored.get("note") else ""
+    return f"{title}{note}:\n\n{markdown_table(heads, lines)}"
 
 
 if __name__ == "__main__":

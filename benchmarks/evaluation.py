@@ -37,8 +37,10 @@ from recbole.utils import init_seed
 
 from recbole_logq.config import Config
 from recbole_logq.data.prepare import create_dataset, create_loaders, split_dataset
-from recbole_logq.experiment.machine_facts import peak_memory_mb, versions
+from recbole_logq.experiment.machine_facts import versions
+from recbole_logq.markup import markdown_table
 from recbole_logq.training.create import create_trainer
+from recbole_logq.training.memory import peak_memory_mb
 
 RESULT = Path(__file__).parent / "results" / "evaluation.json"
 WIDE = {"n_users": 4_000, "n_items": 100_000, "per_user": 25}
@@ -165,18 +167,18 @@ def main() -> None:
 def table() -> str:
     """The stored measurements."""
     stored = json.loads(RESULT.read_text(encoding="utf-8"))
-    lines = ["| who | users / CPU s, median | lowest - highest | x RecBole |", "|---|---|---|---|"]
+    rows = []
     for row in stored["rows"]:
         span = f"{row['lowest']:,} - {row['highest']:,}"
-        lines.append(f"| {row['who']} | {row['users_per_cpu_second']:,} | {span} | {row['ratio_to_recbole']} |")
+        rows.append([row["who"], f"{row['users_per_cpu_second']:,}", span, row["ratio_to_recbole"]])
+    rates = markdown_table(["who", "users / CPU s, median", "lowest - highest", "x RecBole"], rows)
     large = stored["large"]
-    lines += [
-        "",
+    return (
+        f"{rates}\n\n"
         f"{large['users']:,} users, {large['items']:,} items: {large['cpu_seconds']} CPU seconds ({large['lowest']} - "
         f"{large['highest']}), peak memory {large['peak_mb']:,} MB ({large['peak_mb_before']:,} MB before the "
-        "evaluation).",
-    ]
-    return "\n".join(lines)
+        "evaluation)."
+    )
 
 
 if __name__ == "__main__":

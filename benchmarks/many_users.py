@@ -32,7 +32,7 @@ from torch import nn
 
 from recbole_logq.data.batches.sequence_batches import SequenceBatches
 from recbole_logq.data.batches.sequence_cache import SequenceCache
-from recbole_logq.experiment.machine_facts import peak_memory_mb, versions
+from recbole_logq.experiment.machine_facts import versions
 from recbole_logq.losses import get_loss, mean_over_rows
 from recbole_logq.markup import markdown_table
 from recbole_logq.modules.scorer import Scorer
@@ -40,6 +40,7 @@ from recbole_logq.modules.towers import HistoryTower
 from recbole_logq.probability import TargetCounts
 from recbole_logq.samplers import get_sampler, valid_columns
 from recbole_logq.training.lazy_adam import LazyAdam
+from recbole_logq.training.memory import peak_memory_mb
 
 RESULT = Path(__file__).parent / "results" / "many_users.json"
 WIDTH, BATCH, NEGATIVES, MAX_HISTORY, SEED = 64, 4096, 1024, 20, 1

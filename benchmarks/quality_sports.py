@@ -34,6 +34,21 @@ EXPERIMENT = Experiment(
             "settings": {"negatives.count": 1024},
         },
         "SASRecFullSoftmax": {"model": "SASRecFullSoftmax", "seeds": [1, 2, 3], "settings": {}},
+        "SASRecStrataLogQ-256": {
+            "model": "SASRecStrataLogQ",
+            "seeds": [1, 2, 3],
+            "settings": {"negatives.count": 256, "pools": 8},
+        },
+        "SASRecMNSLogQ-256": {
+            "model": "SASRecMNSLogQ",
+            "seeds": [1, 2, 3],
+            "settings": {"negatives.count": 256, "pools": 8},
+        },
+        "SASRecStrataCorrectedLogQ-256": {
+            "model": "SASRecStrataCorrectedLogQ",
+            "seeds": [1, 2, 3],
+            "settings": {"negatives.count": 256, "pools": 8},
+        },
     },
     {
         "valid_metric": "NDCG@10",

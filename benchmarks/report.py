@@ -1,7 +1,7 @@
-"""Writes the measured tables from benchmarks/results/ into README.md and docs/, between their markers.
+"""Writes the measured tables from benchmarks/results/ into README.md and docs/, between their markers, and pictures.
 
 uv run benchmarks/report.py            # write
-uv run benchmarks/report.py --check    # exit status 1 if a table there is not the stored one
+uv run benchmarks/report.py --check    # exit status 1 if a table or picture there is not the stored one
 """
 
 from __future__ import annotations
@@ -16,15 +16,22 @@ import cold_start
 import comparisons
 import device_step
 import encoder_ml1m
+import estimator_picture
 import evaluation
 import exact_serving
 import flat_in_catalogue
 import full_softmax
 import fuzz
 import impressions
+import item_to_item
 import laboratory
+import launches
+import leaderboard
+import learned_proposal
 import many_users
+import momentum_memory
 import order_of_time
+import own_stratum
 import preparation
 import quality_ml100k
 import quality_sparse
@@ -37,10 +44,14 @@ import sequential_training
 import serving_walkthrough
 import soak
 import start_up
+import step_quality
 import sweep_overhead
 import sweep_times
 import sweeps
+import temperature
+import text_tower
 import time_step
+import top_stratum
 import trained_bias
 import two_tower_training
 
@@ -55,6 +66,8 @@ def main() -> int:
         "training": sequential_training.table(),
         "two-tower-training": two_tower_training.table(),
         "ranking-sizes": ranking_sizes.table(),
+        "launches": launches.table(),
+        "step-quality": step_quality.table(),
         "sports": quality_sports.table(),
         "audits": audits.table(),
         "recipes": recipes_ml100k.table(),
@@ -72,6 +85,9 @@ def main() -> int:
         "trained-ml-1m-seen": trained_bias.table("ml-1m", "seen"),
         "trained-two-tower-lies": trained_bias.table("two-tower", "lies"),
         "trained-two-tower": trained_bias.table("two-tower"),
+        "learned-proposal": learned_proposal.table(),
+        "own-stratum": own_stratum.table(),
+        "top-stratum": top_stratum.table(),
         "order": order_of_time.table(),
         "many-users": many_users.table(),
         "flat": flat_in_catalogue.table(),
@@ -90,11 +106,17 @@ def main() -> int:
         "general-ml-1m": sweeps.table("general-ml-1m", "user-vectors-ml-1m"),
         "preparation": preparation.table(),
         "cold-start": cold_start.table(),
+        "item-to-item": item_to_item.table(),
+        "momentum-memory": momentum_memory.table(),
+        "temperature-model": temperature.one_model(),
+        "temperature-trained": temperature.table(),
+        "text-tower": text_tower.table(),
         "evaluation": evaluation.table(),
         "sparse-quality": quality_sparse.table(),
         "serving-train": serving_walkthrough.table("train"),
         "serving-export": serving_walkthrough.table("export"),
         "serving-recommend": serving_walkthrough.table("recommend"),
+        "serving-similar": item_to_item.commands(),
         "serving-batch": serving_walkthrough.table("batch"),
         "serving-errors": serving_walkthrough.table("errors"),
         "recommend-start": recommend_start.table(),
@@ -105,8 +127,17 @@ def main() -> int:
         "sweep-times": sweep_times.table(),
         "soak": soak.table(),
         "fuzz": fuzz.table(),
+        "ml-1m-short": leaderboard.table("ml-1m", leaderboard.SHORT),
+        "board-ml-1m": leaderboard.table("ml-1m"),
+        "board-ml-100k": leaderboard.recipes(),
     }
+    pictures = {module.PICTURE: module.picture() for module in (estimator_picture, trained_bias)}
     stale = []
+    for path, drawing in pictures.items():
+        if path.read_text(encoding="utf-8") != drawing:
+            stale.append(path.name)
+            if "--check" not in sys.argv:
+                path.write_text(drawing, encoding="utf-8")
     for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))):
         text = path.read_text(encoding="utf-8")
         new = text

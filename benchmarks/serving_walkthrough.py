@@ -41,6 +41,10 @@ COMMANDS: dict[str, list[tuple[str, int]]] = {
         (f"{START} recommend --model={FOLDER} --users=1m_1,1m_2 --k=3 --exclude_history=true", 99),
         (f"{START} recommend --model={FOLDER} {VISITOR} --k=5 --exclude_history=true", 99),
     ],
+    "similar": [
+        (f'{START} recommend --model={FOLDER} --items="Alien (1979)" --k=5', 99),
+        (f'{START} recommend --model={FOLDER} --items="Alien (1979)" --by=queries --k=5', 99),
+    ],
     "batch": [
         (f"printf 'user\\n1m_3\\n1m_4\\n' > {ASKED}", 99),
         (f"{START} recommend --model={FOLDER} --input={ASKED} --output=output/top.csv --k=2 --show_progress=false", 99),
@@ -51,6 +55,7 @@ COMMANDS: dict[str, list[tuple[str, int]]] = {
         (f'{START} recommend --model={FOLDER} --history="Allien (1979)"', 1),
         (f"{START} recommend --model={FOLDER} --users=1m_1 --k=0", 1),
         (f"{START} recommend --model={FOLDER} --users=1m_1 --context=hour=12", 1),
+        (f'{START} recommend --model={FOLDER} --items="Alien (1979)" --k=3706', 1),
         (f"{START} export --checkpoint=CHECKPOINT --folder={FOLDER}", 1),
         (f"truncate -s 100 {FOLDER}/encoder.safetensors", 99),
         (f"{START} recommend --model={FOLDER} --users=1m_1", 1),

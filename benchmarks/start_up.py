@@ -30,6 +30,7 @@ from typing import Any
 from recommend_start import ROOT, revision, started
 
 from recbole_logq.experiment.machine_facts import versions
+from recbole_logq.markup import markdown_table
 
 RESULT = Path(__file__).parent / "results" / "start_up.json"
 MODULE = ["-m", "recbole_logq"]
@@ -77,6 +78,7 @@ JOBS: dict[str, dict[str, list[str]]] = {
 }
 ROUNDS = {"requests": 3, "steps": 3, "threads": 1, "compare": 1}
 BUSY = "busy"
+UNITS = {"wall_seconds": "wall s", "training_seconds": "of these training, wall s", "cpu_seconds": "CPU s"}
 
 
 def main() -> None:
@@ -137,7 +139,15 @@ def timed(checkout: Path, folder: Path, words: list[str], threads: int) -> dict[
         history = json.loads(output.read_text(encoding="utf-8"))["history"]
         spent = [epoch["train_cpu_seconds"] for epoch in history]
         return {"cpu_seconds": round(statistics.median(b - a for a, b in pairwise(spent)), 3)}
+    if records := list(folder.glob("comparisons/*/runs/*.json")):
+        found["training_seconds"] = round(sum(map(training_seconds, records)), 2)
     return found
+
+
+def training_seconds(record: Path) -> float:
+    """Wall seconds of a compared run's epochs, without evaluation: what no other way to start can save."""
+    history = json.loads(record.read_text(encoding="utf-8"))["result"]["history"]
+    return float(history[-1]["train_seconds"])
 
 
 @contextmanager
@@ -160,17 +170,15 @@ def table(path: Path = RESULT) -> str:
     if not path.is_file():
         return "Not measured yet."
     content = json.loads(path.read_text(encoding="utf-8"))
-    lines = ["| process | measured | before | now | load |", "|---|---|---|---|---|"]
+    rows = []
     for group in (group for group in JOBS if group in content):
-        one = content[group]
-        key, unit = ("wall_seconds", "wall s") if group == "compare" else ("cpu_seconds", "CPU s")
-        for job, of in one["median"].items():
-            cells = [f"{of[who][key]:.2f}" if who in of else "" for who in ("before", "now")]
-            lines.append(f"| {job} | {unit} | {' | '.join(cells)} | {one['load_before']} - {one['load_after']} |")
-            if group == "compare":
-                cells = [f"{of[who]['cpu_seconds']:.2f}" if who in of else "" for who in ("before", "now")]
-                lines.append(f"| {job} | CPU s | {' | '.join(cells)} | {one['load_before']} - {one['load_after']} |")
-    return "\n".join(lines)
+        measured = content[group]
+        load = f"{measured['load_before']} - {measured['load_after']}"
+        for job, medians in measured["median"].items():
+            for key, unit in UNITS.items() if group == "compare" else [("cpu_seconds", "CPU s")]:
+                cells = [f"{medians[state][key]:.2f}" if state in medians else "" for state in ("before", "now")]
+                rows.append([job, unit, *cells, load])
+    return markdown_table(["process", "measured", "before", "now", "load"], rows)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ class SyntheticSequences:
     """
 
     uid_field, iid_field, item_list_field, item_list_length_field = "user_id", "item_id", "item_id_list", "item_length"
-    flat_weights, reads_times = None, False
+    flat_weights, reads_times, impression_lists = None, False, None
     field2type: dict[str, Any] = {}
 
     def __init__(self, users: int, items: int, length: int, shortest: int, longest: int) -> None:

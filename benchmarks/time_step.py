@@ -23,6 +23,7 @@ from recbole.utils import init_seed
 from recbole_logq.config import Config
 from recbole_logq.data.prepare import create_dataset, create_loaders, split_dataset
 from recbole_logq.experiment.machine_facts import versions
+from recbole_logq.markup import markdown_table
 
 RESULT = Path(__file__).parent / "results" / "time_step.json"
 BASE = "none"
@@ -113,11 +114,12 @@ def table() -> str:
     if not RESULT.is_file():
         return "Not measured yet."
     content = json.loads(RESULT.read_text(encoding="utf-8"))
-    lines = ["| variant | CPU ms for 1,000 positives | times none | lowest - highest |", "|---|---|---|---|"]
+    rows = []
     for name, row in content["rows"].items():
         span = f"{row['lowest']:.2f} - {row['highest']:.2f}"
-        lines.append(f"| {name} | {row['ms_per_1000']:.0f} | {row['ratio']:.2f} | {span} |")
-    return "\n".join(lines) + f"\n\nMedians of {content['repeats']} rounds of {content['steps']} steps each."
+        rows.append([name, f"{row['ms_per_1000']:.0f}", f"{row['ratio']:.2f}", span])
+    times = markdown_table(["variant", "CPU ms for 1,000 positives", "times none", "lowest - highest"], rows)
+    return f"{times}\n\nMedians of {content['repeats']} rounds of {content['steps']} steps each."
 
 
 if __name__ == "__main__":

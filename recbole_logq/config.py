@@ -42,6 +42,7 @@ from recbole_logq.models.resolve import (  # noqa: E402
 )
 from recbole_logq.own_metrics import put_into_tables  # noqa: E402
 from recbole_logq.setting_texts import read_texts  # noqa: E402
+from recbole_logq.tracking_settings import check_tracking  # noqa: E402
 
 # A user who sets one key of these keeps the other defaults.
 MERGED_KEYS = ("eval_args", "negatives")
@@ -148,6 +149,7 @@ class Config(RecBoleConfig):
             final["eval_args"]["order"] = "TO"  # a split by time has no other
         final["load_col"] = columns_to_load(final, external, _needs_time(final))
         check_worked_out(external, final)
+        check_tracking(final)
         _check_combinations(final, self.model_class, external)
         if self.for_training:
             own_check = getattr(self.model_class, "check_training", None)
@@ -224,7 +226,7 @@ def _refusing(error: Exception) -> str:
 
 
 def _needs_time(final: dict[str, Any]) -> bool:
-    if final["MODEL_TYPE"] == ModelType.SEQUENTIAL:
+    if final["MODEL_TYPE"] == ModelType.SEQUENTIAL or final.get("example_age"):
         return True
     if final.get("benchmark_filename") is None:
         return bool(final["eval_args"].get("order") == "TO")

@@ -82,6 +82,24 @@ GENERAL = [
         lambda values: not values["log_wandb"],
         "nothing is sent to W&B; set log_wandb=true, or leave it out",
     ),
+    *(
+        Rule(
+            key,
+            lambda values: not values["log_mlflow"],
+            "nothing is sent to MLflow; set log_mlflow=true, or leave it out",
+        )
+        for key in ("mlflow_uri", "mlflow_experiment")
+    ),
+    Rule(
+        "run_name",
+        lambda values: not (values["log_wandb"] or values["log_mlflow"]),
+        "it is for W&B and MLflow; set log_wandb=true or log_mlflow=true, or leave it out",
+    ),
+    Rule(
+        "country_iso_code",
+        lambda values: not values["log_energy"],
+        "no energy is measured; set log_energy=true, or leave it out",
+    ),
     Rule("stopping_step", _no_validation, "it counts validations, and there is none; leave it out or set eval_step"),
     Rule(
         "shuffle",
@@ -93,7 +111,7 @@ GENERAL = [
 
 
 def _no_layer(values: dict[str, Any]) -> bool:
-    features = ("user_features", "item_features", "context_features")
+    features = ("user_features", "item_features", "context_features", "user_text", "item_text")
     return values.get("mlp_sizes") == [] and values["history_pooling"] == "mean" and not any(map(values.get, features))
 
 

@@ -89,7 +89,7 @@ def checked(flags: type[F], given: dict[str, Any]) -> F:
         problem = error.errors()[0]
         key = str(problem["loc"][0])
         field = flags.model_fields[key]
-        value = problem["input"] if isinstance(given[key], list) else given[key]
+        value = whole(problem["input"] if isinstance(given[key], list) else given[key])
         if given[key] is True:
             raise RequestError(f"--{key} has no value: write --{key}={placeholder(field)}") from error
         words = allowed_values(field).removesuffix("; or None")

@@ -24,25 +24,27 @@ TEXT_SETTINGS = frozenset(
     | {"USER_ID_FIELD", "ITEM_ID_FIELD", "RATING_FIELD", "TIME_FIELD", "LABEL_FIELD", "POSITION_FIELD"}
     | {"ITEM_LIST_LENGTH_FIELD", "HEAD_ENTITY_ID_FIELD", "TAIL_ENTITY_ID_FIELD", "RELATION_ID_FIELD"}
     | {"ENTITY_ID_FIELD", "impression_field", "grade_field"}
+    | {"mlflow_uri", "mlflow_experiment", "run_name", "country_iso_code"}
 )
 # Flags of commands that are text, likewise.
 _TEXT_FLAGS = frozenset(
-    {"checkpoint", "estimators", "stage"}  # of lab
+    {"checkpoint", "estimators", "stage"}  # of lab, whose items are a number and are read as one
     | {"input", "format", "user", "item", "time", "separator", "quote"}  # of convert
     | {"folder", "address", "params_file", "title"}  # of sweep and compare
-    | {"users", "history", "context", "index", "item_title_field"}  # of export and recommend
+    | {"users", "history", "items", "by", "context", "index", "item_title_field"}  # of export and recommend
 )
 
 LARGEST_FILE = 256 * 1024
 """Bytes of a configuration file; the reader takes a second for them."""
 
 # Questions that are asked by name alone: `lab --folding`, `sweep --resume`.
-FLAGS = frozenset({"folding", "sample-weights", "resume"})
+FLAGS = frozenset({"folding", "sample-weights", "temperature", "resume"})
 
 
 # Settings that hold names: YAML would make false of NO, 8 of 010 and 1000.0 of 1e3.
 AS_WRITTEN = frozenset(
-    {"val_interval", "user_features", "item_features", "context_features", "numerical_features", "benchmark_filename"}
+    {"val_interval", "user_features", "item_features", "context_features", "user_text", "item_text", "second_histories"}
+    | {"numerical_features", "benchmark_filename"}
 )
 # A text that may be missing: the word None, which RecBole's documentation writes for that, is no name there.
 _MAY_BE_NONE = frozenset({"segment_field", "weight_field", "impression_field", "grade_field"})

@@ -4,69 +4,34 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from recbole_logq.allowed_values import Allowed
-from recbole_logq.data.dataset.value_intervals import parse_intervals
-from recbole_logq.numerals import as_number
+from recbole_logq.setting_types import (
+    Block,
+    Count,
+    CountOrZero,
+    FeedForward,
+    Interval,
+    Learner,
+    LogLevel,
+    Norm,
+    OwnItems,
+    Parts,
+    Positions,
+    Positive,
+    PositiveOrZero,
+    Seed,
+    Share,
+    Similarity,
+    TemperatureMode,
+    TextBucketCount,
+    TextLength,
+    TimeBucketCount,
+)
 
 DATA_PATH = "datasets"
 """Where datasets lie, one folder each, unless ``data_path`` says another place."""
-
-
-def read_number(value: Any) -> Any:
-    """A number, however it is written; true and false, which are numbers to Python, are none: `epochs: yes`."""
-    if isinstance(value, bool):
-        raise ValueError("expected a number, not true/false")
-    return as_number(value)
-
-
-def _none(value: Any) -> Any:
-    # The word and YAML's null are the same wish.
-    return None if value == "none" else value
-
-
-def _lower(value: Any) -> Any:
-    return value.lower() if isinstance(value, str) else value
-
-
-def _interval(value: Any) -> Any:
-    parse_intervals(value)
-    return value
-
-
-def _three_parts(names: list[str]) -> list[str]:
-    if len(names) != 3:
-        raise ValueError(
-            "three names, of the training, the validation and the test part (a part's file may hold no rows)"
-        )
-    return names
-
-
-def _level(value: Any) -> Any:
-    if value is not None and str(value).upper() not in LEVELS:
-        raise ValueError(f"one of {', '.join(LEVELS)}")
-    return value
-
-
-LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
-"""What ``state`` may be, in any case; another word would be taken for INFO."""
-
-# Beyond 2^53 no size of anything is meant, and torch would say so in the middle of the work.
-Count = Annotated[int, BeforeValidator(read_number), Field(ge=1, le=2**53)]
-CountOrZero = Annotated[int, BeforeValidator(read_number), Field(ge=0, le=2**53)]
-Positive = Annotated[float, BeforeValidator(read_number), Field(gt=0, allow_inf_nan=False)]
-PositiveOrZero = Annotated[float, BeforeValidator(read_number), Field(ge=0, allow_inf_nan=False)]
-Interval = Annotated[str, BeforeValidator(_interval), Allowed('interval such as "[5,inf)"')]
-Share = Annotated[float, BeforeValidator(read_number), Field(ge=0, lt=1)]
-# Choices that an exported folder states too (serving/description.py).
-Similarity = Literal["dot", "cosine"]
-TemperatureMode = Literal["fixed", "learned", "scheduled"]
-Block = Literal["classic", "ligr", "hstu"]
-Norm = Literal["pre", "post"]
-FeedForward = Literal["gelu", "relu", "swiglu"]
-Positions = Literal["learned", "rotary", "relative", "none"]
-Parts = Annotated[list[str], AfterValidator(_three_parts), Allowed("list of three names")]
 
 
 class ClipSettings(BaseModel):
@@ -90,9 +55,7 @@ class CommonSettings(BaseModel):
         description="rows of a step: interactions; for an own sequential model windows, about users, in which every "
         "position is a row"
     )
-    learner: Annotated[
-        Literal["adam", "adamw", "sgd", "adagrad", "rmsprop", "sparse_adam"], BeforeValidator(_lower)
-    ] = Field(description="optimizer; sparse_adam is for RecBole's models")
+    learner: Learner = Field(description="optimizer; sparse_adam is for RecBole's models")
     learning_rate: Positive = Field(description="step size of the optimizer")
     weight_decay: PositiveOrZero = Field(description="L2 penalty that the optimizer adds to gradients")
     clip_grad_norm: ClipSettings | None = Field(None, description="limit to the norm of the gradient; None: no limit")
@@ -104,9 +67,7 @@ class CommonSettings(BaseModel):
     train_neg_sample_args: dict[str, Any] | None = Field(
         None, description="RecBole's sampling of negatives, for its own models; own models have `negatives`"
     )
-    seed: Annotated[int, BeforeValidator(read_number), Field(ge=0, lt=2**32)] = Field(
-        description="seed of weights, batches, samplers and random splits"
-    )
+    seed: Seed = Field(description="seed of weights, batches, samplers and random splits")
     reproducibility: bool = Field(description="whether an accelerator uses deterministic algorithms alone")
 
     # --- validation and test ---
@@ -180,12 +141,29 @@ class CommonSettings(BaseModel):
     nproc: Count = Field(1, description="processes of one run, each with a share of every batch; own models alone")
     worker: CountOrZero = Field(description="processes that make batches; of RecBole's models alone")
     checkpoint_dir: str = Field(description="folder of checkpoints")
-    state: Annotated[str | None, BeforeValidator(_level), Allowed(", ".join(LEVELS))] = Field(
+    state: LogLevel = Field(
         description="least level of what is logged; the log file has all settings and the network too, the terminal at "
         "DEBUG"
     )
     show_progress: bool = Field(description="whether to draw progress bars")
-    log_wandb: bool = Field(description="whether to send metrics to Weights & Biases")
+    log_wandb: bool = Field(description="whether to send metrics to Weights & Biases (extra wandb)")
+    wandb_project: str = Field(description="project of W&B that the run is one of")
+    log_mlflow: bool = Field(False, description="whether to send metrics to MLflow (extra mlflow)")
+    mlflow_uri: str | None = Field(
+        None,
+        description="where MLflow keeps runs, such as https://HOST or sqlite:///mlflow.db; None: what the environment "
+        "variable MLFLOW_TRACKING_URI says, else a file mlflow.db here",
+    )
+    mlflow_experiment: str = Field("recbole_logq", description="experiment of MLflow that the run is one of")
+    run_name: str | None = Field(
+        None, description="name of the run in W&B and MLflow; None: model, dataset and seed, in compare its label"
+    )
+    log_energy: bool = Field(
+        False, description="whether to estimate the energy that a run takes, with CodeCarbon, offline (extra energy)"
+    )
+    country_iso_code: str | None = Field(
+        None, description="country of this machine, such as DEU, whose electricity's CO2 counts; None: energy alone"
+    )
     plugins: list[str] | None = Field(
         None, description="files (./my_loss.py) and modules of your own that register losses, encoders or metrics"
     )
@@ -206,7 +184,7 @@ class NegativesSettings(BaseModel):
     count: Count | None = Field(
         None, description="negatives of a pool; None: all that the source has, such as every positive of the batch"
     )
-    own: Annotated[Literal["window", "history"] | None, BeforeValidator(_none)] = Field(
+    own: OwnItems = Field(
         None,
         description="which of the user's other items are scored exactly, while the pool estimates the rest: those of "
         "the row's window, or of the whole history; None: none are",
@@ -262,10 +240,22 @@ class RetrievalSettings(CommonSettings):
     item_features: list[str] | None = Field(
         None, description="columns of the .item file, such as [genre], added to the item's vector"
     )
+    user_text: list[str] | None = Field(
+        None, description="columns of the .user file that are texts, such as [query]: words and letter trigrams, hashed"
+    )
+    item_text: list[str] | None = Field(
+        None, description="columns of the .item file that are texts, such as [title]: words and letter trigrams, hashed"
+    )
+    text_buckets: TextBucketCount = Field(
+        32_768, description="vectors of a text column, into which its words and trigrams are hashed"
+    )
+    text_length: TextLength = Field(
+        256, description="words and trigrams of a text that count, the first ones; a word of n letters makes n + 1"
+    )
     context_features: list[str] | None = Field(
         None, description="columns of the .inter file that a request knows, such as [hour], added to the query"
     )
-    use_item_id: bool = Field(True, description="whether an item has a vector of its own beside its features")
+    use_item_id: bool = Field(True, description="whether an item has a vector of its own beside its features and texts")
     id_dropout: Share = Field(0.0, description="share of ids left out in training, so that features can stand alone")
     gradient_cache: Count | None = Field(
         None, description="rows encoded at a time where a batch does not fit into memory; None: all at once"
@@ -286,9 +276,6 @@ class RetrievalSettings(CommonSettings):
     diagnostics: bool = Field(
         True, description="whether an epoch ends with measures of the vectors, for catalogues that are not too large"
     )
-
-
-TimeBucketCount = Annotated[int, BeforeValidator(read_number), Field(ge=3, le=1024)]
 
 
 class TwoTowerSettings(RetrievalSettings):
@@ -314,6 +301,14 @@ class TwoTowerSettings(RetrievalSettings):
     time_buckets: TimeBucketCount = Field(64, description="buckets of times, whose widths grow with the time")
     time_context: list[Literal["hour", "weekday"]] | None = Field(
         None, description="what the time of a request adds to the query, in UTC: [hour, weekday]; request_time=known"
+    )
+    second_histories: Annotated[dict[str, str] | None, Allowed("columns by file suffix")] = Field(
+        None,
+        description="of user_tower=history: what else users did, pooled beside it: {search: query} is the column query "
+        "of the file NAME.search, before the target",
+    )
+    example_age: bool = Field(
+        False, description="whether training tells the query how old the example is; everywhere else it is 0"
     )
     use_user_id: bool = Field(True, description="whether a user has a vector of its own beside its features")
 

@@ -28,24 +28,27 @@ os.environ["TRITON_INTERPRET"] = "1"
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 
-import torch  # noqa: E402
-
 Row = tuple[str, str, float]
 ROOT = Path(__file__).parent
 LONGEST = (
-    "sweeps/test_sweep.py",
+    "sweeps/test_sweep_on_a_cluster.py",
     "models/test_recipes.py",
     "lab/test_measure.py",
+    "sweeps/test_sweep.py",
     "comparisons/test_comparison.py",
     "reliability/test_signals.py",
     "reliability/test_kills.py",
     "training/test_processes.py",
     "test_notebook.py",
+    "test_site.py",
     "test_quality.py",
     "losses/test_contract.py",
     "reliability/test_every_setting.py",
 )
-"""Files that are begun first, so that no process is left with a long one at the end; the others are seconds each."""
+"""Files that are begun first, so that no process is left with a long one at the end; the others are seconds each.
+
+The two with a Ray of their own, which waits as much as it works, stand apart: beside each something else computes.
+"""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -56,6 +59,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(autouse=True)
 def _one_thread() -> Iterator[None]:
     # Two cores are shared with other test processes, and one thread gives the same sums every time.
+    import torch  # here, so that the process that hands out the tests goes without
+
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

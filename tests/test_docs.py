@@ -85,7 +85,7 @@ def test_the_example_of_a_mapped_file(tmp_path: Path) -> None:
 
 
 def test_the_readme_names_every_encoder_and_recipe() -> None:
-    section = README.partition("\n## Models\n")[2].partition("\n## ")[0]
+    section = README.partition("\n## Choose a recipe\n")[2].partition("\n## ")[0]
     described = re.findall(r"^- `(\w+?)(?:\.\.\.)?`: ", section, re.MULTILINE)
     assert sorted(described) == [name for name in encoders.names() if encoders.packaged(name)]
     table = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]

@@ -51,7 +51,7 @@ for name in modules:
             importlib.import_module(name)
         except Exception as error:
             failed[name] = repr(error)
-from recbole_logq.experiment.machine_facts import peak_memory_mb
+from recbole_logq.training.memory import peak_memory_mb
 print(json.dumps({"modules": len(modules), "failed": failed, "memory": peak_memory_mb()}))
 """
 

@@ -24,6 +24,8 @@ def declared() -> dict[str, tuple[str, str]]:
     for where, entries in lists.items():
         for entry in entries:
             wanted = Requirement(entry)
+            if wanted.name == PROJECT["project"]["name"]:  # the extra `all` names the others
+                continue
             name = wanted.name + (f"[{','.join(sorted(wanted.extras))}]" if wanted.extras else "")
             bounds, places = found.setdefault(name, (set(), []))
             bounds.add(",".join(sorted(str(wanted.specifier).split(","), reverse=True)))
@@ -37,6 +39,12 @@ def test_every_direct_dependency_has_its_reason() -> None:
     listed = {name: (",".join(sorted(bounds.split(","), reverse=True)), where) for name, bounds, where, _ in rows}
     assert listed == declared()
     assert all(len(reason) > 8 or reason == "its kernel" for *_, reason in rows)
+
+
+def test_all_is_every_other_extra() -> None:
+    extras = dict(PROJECT["project"]["optional-dependencies"])
+    (everything,) = extras.pop("all")
+    assert Requirement(everything).extras == extras.keys()
 
 
 @pytest.fixture(scope="module")

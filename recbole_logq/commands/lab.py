@@ -10,7 +10,7 @@ from recbole_logq.commands.outputs import LAB, check_json, check_page
 from recbole_logq.commands.results import write_page, write_result
 from recbole_logq.errors import RequestError
 from recbole_logq.flags import Flags, PageFile, ResultFile, YesNo, take_flags
-from recbole_logq.lab.options import FoldingOptions, GradientOptions, WeightOptions
+from recbole_logq.lab.options import FoldingOptions, GradientOptions, TemperatureOptions, WeightOptions
 
 SUMMARY = "what an estimator does to the gradient, against the full softmax"
 EXAMPLES = (
@@ -26,11 +26,20 @@ class LabFlags(Flags):
     folding: YesNo = Field(
         False, description="show the two-language toy under choices of negatives, impressions among them"
     )
+    temperature: YesNo = Field(False, description="show a model's softmax against the temperature, with advice")
     output: ResultFile = None
-    page: PageFile | None = Field(None, description="page with figures of the estimators, which opens offline")
+    page: PageFile | None = Field(
+        None, description="page with figures of estimators or temperatures, which opens offline"
+    )
 
 
-FLAGS = (LabFlags, GradientOptions, WeightOptions, FoldingOptions)
+FLAGS = (LabFlags, GradientOptions, WeightOptions, TemperatureOptions, FoldingOptions)
+QUESTIONS: dict[str, type[Flags]] = {
+    "sample_weights": WeightOptions,
+    "folding": FoldingOptions,
+    "temperature": TemperatureOptions,
+}
+"""Questions beside that about estimators, with their options."""
 
 
 def execute(options: dict[str, Any]) -> None:
@@ -38,24 +47,41 @@ def execute(options: dict[str, Any]) -> None:
     flags = take_flags(options, LabFlags, settings=True)
     check_json("output", flags.output, LAB)
     check_page("page", flags.page)
-    if flags.sample_weights and flags.folding:
-        raise RequestError("--sample-weights and --folding are two questions: ask one")
-    if flags.page is not None and (flags.folding or flags.sample_weights):
-        raise RequestError("--page shows estimators: leave it out here")
-    question = WeightOptions if flags.sample_weights else FoldingOptions if flags.folding else GradientOptions
+    asked = [name for name in QUESTIONS if getattr(flags, name)]
+    if len(asked) > 1:
+        words = " and ".join(f"--{name.replace('_', '-')}" for name in asked[:2])
+        raise RequestError(f"{words} are two questions: ask one")
+    if flags.page is not None and asked in (["folding"], ["sample_weights"]):
+        raise RequestError("--page shows estimators or temperatures: leave it out here")
+    question = QUESTIONS[asked[0]] if asked else GradientOptions
     take_flags(dict(options), question)  # what is wrong is said before torch is imported
+    report, text = _answer(asked[0] if asked else None, options, flags.page is not None)
+    write_result(flags.output, report)
+    write_page(flags.page, text)
+
+
+def _answer(question: str | None, options: dict[str, Any], with_page: bool) -> tuple[dict[str, Any], str]:
+    """Ask the laboratory and print what it reports; gives the report and its page."""
     from recbole_logq.lab import command
-    from recbole_logq.lab.lab_page import lab_page
     from recbole_logq.lab.lab_report import print_folding, print_gradients, print_weights
 
-    if flags.sample_weights:
+    if question == "sample_weights":
         report = command.sample_weights(**options)
         print_weights(report)
-    elif flags.folding:
+        return report, ""
+    if question == "folding":
         report = command.folding(**options)
         print_folding(report)
-    else:
-        report = command.gradients(**options)
-        print_gradients(report)
-    write_result(flags.output, report)
-    write_page(flags.page, lab_page(report) if flags.page else "")
+        return report, ""
+    if question == "temperature":
+        from recbole_logq.lab.checkpoint_temperature import temperatures
+        from recbole_logq.lab.temperature_report import print_temperatures, temperature_page
+
+        report = temperatures(**options)
+        print_temperatures(report)
+        return report, temperature_page(report) if with_page else ""
+    from recbole_logq.lab.lab_page import lab_page
+
+    report = command.gradients(**options)
+    print_gradients(report)
+    return report, lab_page(report) if with_page else ""

@@ -21,6 +21,7 @@ LAB: Keys = (
     frozenset({"subject", "estimators"}),
     frozenset({"subject", "most_certain"}),
     frozenset({"seed", "folding"}),
+    frozenset({"subject", "at", "advice"}),
 )
 ADVICE: Keys = (frozenset({"advice", "left_out"}),)
 RECOMMENDATIONS = ["user", "rank", "item", "score"]

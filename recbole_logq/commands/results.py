@@ -37,5 +37,8 @@ def print_result(result: dict[str, Any]) -> None:
     for metric, value in result["test_result"].items():
         table.add_row(cell(metric), *([cell(best.get(metric, "-"))] if best else []), cell(value))
     console().print(table)
+    if energy := result.get("energy"):
+        emitted = "" if energy["co2_kg"] is None else f", {1000 * energy['co2_kg']:.3g} g of CO2 ({energy['country']})"
+        say(f"energy: {1000 * energy['kwh']:.3g} Wh{emitted}, an estimate of the {energy['measured']}'s")
     if result.get("checkpoint"):
         say(f"checkpoint: {result['checkpoint']}")

@@ -19,6 +19,7 @@ from recbole_logq.experiment.plan import Plan, PlannedRun, make_plan
 from recbole_logq.experiment.processes import of_one_process
 from recbole_logq.experiment.ray_cluster import check_address, require_ray
 from recbole_logq.experiment.run_store import Record
+from recbole_logq.experiment.tracking import check_reachable
 from recbole_logq.files import folder_name
 from recbole_logq.report import write_report
 from recbole_logq.terminal import tell
@@ -156,6 +157,7 @@ def _check(plan: Plan) -> dict[str, list[tuple[str, Any]]]:
         except RequestError as error:
             raise RequestError(f"{run.name}: {error}") from error
         if run.dataset not in protocols:
+            check_reachable(config)
             fetch(config)
         configs.setdefault(run.dataset, []).append((run.name, config))
         protocol = {

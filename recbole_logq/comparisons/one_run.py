@@ -30,7 +30,7 @@ def execute(spec: dict[str, Any]) -> dict[str, Any]:
 
     Args:
         spec: ``name``, ``model``, ``dataset``, ``seed``, ``settings``, ``sources``, ``command`` of a planned run, and
-            ``data_path``: where the data lies on this machine.
+            ``data_path``: where the data lies on this machine; ``mlflow_uri``, where MLflow keeps runs in a file here.
     """
     from recbole_logq.experiment.run import run
 
@@ -42,16 +42,25 @@ def execute(spec: dict[str, Any]) -> dict[str, Any]:
         trainer.watch_ranking = lambda loader, ranked: watched.update(ranked=ranked) if loader is loaders[2] else None
 
     interrupted = sorted(Path("saved").glob("*-last.pth"))
-    settings = {"show_progress": False, **spec["settings"], "data_path": spec["data_path"]}
+    places = {key: spec[key] for key in ("data_path", "mlflow_uri") if key in spec}
+    settings = {"show_progress": False, **_name(spec), **spec["settings"], **places}
     resume = str(interrupted[-1]) if interrupted else None
     result = run(spec["model"], spec["dataset"], config_dict=settings, resume=resume, callback=watch)
     # A record goes to others: it says where the data was as the plan does, not where this machine has it.
     asked = str(spec["settings"].get("data_path", DATA_PATH))
     result["parameters"]["data_path"], result["given"]["data_path"] = str(Path(asked) / spec["dataset"]), asked
+    if "mlflow_uri" in places:
+        result["parameters"]["mlflow_uri"] = result["given"]["mlflow_uri"] = spec["settings"].get("mlflow_uri")
     for file in Path("saved").glob("*-last.pth"):
         file.unlink()  # the run is over, and its best epoch is kept
     record = {key: spec[key] for key in ("name", "model", "dataset", "seed", "command")}
     return {**record, "status": "done", "error": None, "result": result, **_measured(**watched)}
+
+
+def _name(spec: dict[str, Any]) -> dict[str, str]:
+    """Name of the run for trackers, where there are some."""
+    told = spec["settings"].get("log_mlflow") or spec["settings"].get("log_wandb")
+    return {"run_name": f"{spec['name']} on {spec['dataset']}, seed {spec['seed']}"} if told else {}
 
 
 def _measured(trainer: Any, training: Any, test: Any, ranked: Any = None) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from recbole_logq.experiment.run_store import Record
 from recbole_logq.files import write_json
 from recbole_logq.prepared import PreparedProcess, PreparedProcesses
 from recbole_logq.settings import DATA_PATH
+from recbole_logq.tracking_settings import local_uri
 
 Report = Callable[[PlannedRun, Record], None]
 
@@ -88,7 +89,8 @@ class Process:
         folder.mkdir(parents=True, exist_ok=True)
         spec = folder / "spec.json"
         data = Path(run.settings.get("data_path", DATA_PATH)).absolute()  # the process stands in another folder
-        write_json(spec, {**asdict(run), "data_path": str(data), "command": run.command})
+        places = {"data_path": str(data), **local_uri(run.settings)}
+        write_json(spec, {**asdict(run), **places, "command": run.command})
         self.log = folder / "output.log"
         words = ["recbole_logq.comparisons.one_run", str(spec), str(store.file(run))]
         environment = {**children.environment(), "OMP_NUM_THREADS": str(threads)}

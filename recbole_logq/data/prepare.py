@@ -23,6 +23,7 @@ from recbole_logq.data.dataset.labels import say_unread_labels
 from recbole_logq.data.dataset.loaded_columns import how_to_load
 from recbole_logq.data.dataset.mentioned import check_mentioned
 from recbole_logq.data.dataset.ready_made import check_parts
+from recbole_logq.data.dataset.second_histories import check_second_files
 from recbole_logq.data.dataset.temporal_split import is_temporal
 from recbole_logq.data.dataset.value_filter import check_filters
 from recbole_logq.data.source.header import declared, interaction_files, not_text
@@ -55,6 +56,7 @@ def create_dataset(config: Any, dataset_class: type[Dataset] | None = None) -> D
     fetch(config)
     check_parts(config)
     check_files(config)
+    check_second_files(config)
     check_filters(config)
     own_class = getattr(config.model_class, "dataset_class", None)
     try:

@@ -95,7 +95,7 @@ def diagnose(query: Tensor, positives: Tensor, items: Tensor, counts: Tensor) ->
     query, positives = query[:rows].float(), positives[:rows] - 1
     scores = query @ catalogue.T
     some = torch.linspace(0, len(catalogue) - 1, min(len(catalogue), MAX_ITEMS), device=items.device).long()
-    found = {
+    measured = {
         "alignment": alignment(query, catalogue[positives]),
         "uniformity_queries": uniformity(query),
         "uniformity_items": uniformity(catalogue[some]),
@@ -104,4 +104,6 @@ def diagnose(query: Tensor, positives: Tensor, items: Tensor, counts: Tensor) ->
         "entropy": softmax_entropy(scores),
         "effective_rank": effective_rank(catalogue),
     }
-    return {name: round(value, 4) if math.isfinite(value := float(tensor)) else None for name, tensor in found.items()}
+    return {
+        name: round(value, 4) if math.isfinite(value := float(tensor)) else None for name, tensor in measured.items()
+    }

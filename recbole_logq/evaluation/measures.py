@@ -47,23 +47,24 @@ def measures(
     information = self_information(counts)
     decile = popularity_deciles(counts)
     targets = torch.bincount(decile[target_items - 1], minlength=DECILES)
-    found: dict[str, float | list[float | None]] = {}
+    result: dict[str, float | list[float | None]] = {}
     for k in ks:
         best = items[:, :k]
         shown = torch.bincount(best.flatten(), minlength=len(counts))[1:].double()
         if not shown.any():
             raise ValueError("nothing is recommended: all rows hold the padding item alone")
-        found[f"recall@{k}"] = float(per_user(items, hits, k)["recall"].double().mean())
-        found[f"coverage@{k}"] = float((shown > 0).double().mean())
-        found[f"gini@{k}"] = gini(shown)
-        found[f"popularity@{k}"] = float(shown @ catalogue / shown.sum())
-        found[f"novelty@{k}"] = float(shown @ information / shown.sum())
+        result[f"recall@{k}"] = float(per_user(items, hits, k)["recall"].double().mean())
+        result[f"coverage@{k}"] = float((shown > 0).double().mean())
+        result[f"gini@{k}"] = gini(shown)
+        result[f"popularity@{k}"] = float(shown @ catalogue / shown.sum())
+        result[f"novelty@{k}"] = float(shown @ information / shown.sum())
         hit = torch.bincount(decile[best[hits[:, :k] > 0] - 1], minlength=DECILES)
-        found[f"recall@{k}_by_decile"] = [
-            one / all_ if all_ else None for one, all_ in zip(hit.tolist(), targets.tolist(), strict=True)
+        result[f"recall@{k}_by_decile"] = [
+            n_hits / n_targets if n_targets else None
+            for n_hits, n_targets in zip(hit.tolist(), targets.tolist(), strict=True)
         ]
-    found["targets_by_decile"] = targets.tolist()
-    return found
+    result["targets_by_decile"] = targets.tolist()
+    return result
 
 
 def per_user(items: Tensor, hits: Tensor, k: int) -> dict[str, Tensor]:

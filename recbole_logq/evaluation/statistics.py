@@ -88,12 +88,12 @@ def interval(values: Any, level: float = LEVEL) -> Interval:
     return Interval(float(values.mean()), float(_quantile(1 - level, len(values)) * error))
 
 
-def paired_over_users(one: Any, two: Any) -> Paired | None:
+def paired_over_users(first: Any, second: Any) -> Paired | None:
     """Whether two models differ on other users, taken as they are trained.
 
     Args:
-        one: A metric by user, ``[users]``, or ``[seeds, users]``, of which the mean over seeds is taken.
-        two: Values of the other model, with the same users in the same order.
+        first: A metric by user, ``[users]``, or ``[seeds, users]``, of which the mean over seeds is taken.
+        second: Values of the other model, with the same users in the same order.
 
     Returns:
         The test; None for one user.
@@ -101,16 +101,16 @@ def paired_over_users(one: Any, two: Any) -> Paired | None:
     Raises:
         ValueError: Users differ in number, or a value is no finite number.
     """
-    one, two = (np.atleast_2d(_numbers(values, 1, 2)).mean(axis=0) for values in (one, two))
-    return _paired(one, two, "users", 2)
+    first, second = (np.atleast_2d(_numbers(values, 1, 2)).mean(axis=0) for values in (first, second))
+    return _paired(first, second, "users", 2)
 
 
-def paired_over_seeds(one: Any, two: Any) -> Paired | None:
+def paired_over_seeds(first: Any, second: Any) -> Paired | None:
     """Whether two models differ when they are trained anew, on these test users.
 
     Args:
-        one: A metric of the whole test part by seed, ``[seeds]``.
-        two: Values of the other model, in the same order; under a random split a seed's models share its test part.
+        first: A metric of the whole test part by seed, ``[seeds]``.
+        second: Values of the other model, in the same order; under a random split a seed's models share its test part.
 
     Returns:
         The test; None for fewer than 3 seeds.
@@ -118,7 +118,7 @@ def paired_over_seeds(one: Any, two: Any) -> Paired | None:
     Raises:
         ValueError: Seeds differ in number, or a value is no finite number.
     """
-    return _paired(_numbers(one, 1), _numbers(two, 1), "seeds", MIN_SEEDS)
+    return _paired(_numbers(first, 1), _numbers(second, 1), "seeds", MIN_SEEDS)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -176,37 +176,37 @@ def compare_with(reference: Any, others: Mapping[str, Any]) -> dict[str, Compari
         seeds = paired_over_seeds(model.mean(axis=1), base.mean(axis=1))
         if seeds is not None:
             over_seeds.append(seeds)
-    p_users = holm([one.p_value for one in over_users])
+    p_users = holm([test.p_value for test in over_users])
     if len(base) < MIN_SEEDS:
         return {
             name: Comparison(users.difference, users.half_width, p, None, p, f"{_verdict(users, p)} ({USERS_ONLY})")
             for name, users, p in zip(others, over_users, p_users, strict=True)
         }
-    p_seeds = holm([one.p_value for one in over_seeds])
+    p_seeds = holm([test.p_value for test in over_seeds])
     both = list(zip(over_users, over_seeds, strict=True))
     p_both = holm([_p_over_both(*pair) for pair in both])
     return {
-        name: Comparison(pair[0].difference, _width(ALPHA, *pair), one, two, p, _verdict(pair[0], p))
-        for name, pair, one, two, p in zip(others, both, p_users, p_seeds, p_both, strict=True)
+        name: Comparison(pair[0].difference, _width(ALPHA, *pair), p_of_users, p_of_seeds, p, _verdict(pair[0], p))
+        for name, pair, p_of_users, p_of_seeds, p in zip(others, both, p_users, p_seeds, p_both, strict=True)
     }
 
 
 def _numbers(values: Any, *dimensions: int) -> Values:
-    found = np.asarray(values, dtype=np.float64)
-    if found.ndim not in dimensions or not found.size:
-        raise ValueError(f"values of shape {found.shape}: expected {' or '.join(map(str, dimensions))} dimensions")
-    if not np.isfinite(found).all():
+    numbers = np.asarray(values, dtype=np.float64)
+    if numbers.ndim not in dimensions or not numbers.size:
+        raise ValueError(f"values of shape {numbers.shape}: expected {' or '.join(map(str, dimensions))} dimensions")
+    if not np.isfinite(numbers).all():
         raise ValueError("a value is NaN or infinite: there is nothing to compare")
-    return found
+    return numbers
 
 
-def _paired(one: Values, two: Values, what: str, least: int) -> Paired | None:
-    if len(one) != len(two):
-        raise ValueError(f"{len(one)} {what} and {len(two)}: pairs need the same on both sides")
-    n = len(one)
+def _paired(first: Values, second: Values, what: str, least: int) -> Paired | None:
+    if len(first) != len(second):
+        raise ValueError(f"{len(first)} {what} and {len(second)}: pairs need the same on both sides")
+    n = len(first)
     if n < least:
         return None
-    differences = one - two
+    differences = first - second
     difference, error = float(differences.mean()), float(differences.std(ddof=1)) / math.sqrt(n)
     # The t-test is what is reported: the interval belongs to it, and on metrics of hundreds of users it keeps its level
     # and loses no power, though they are not normal (Urbano, Lima & Hanjalic, SIGIR 2019). Of 3 seeds, no permutation
@@ -243,7 +243,7 @@ def _p_over_both(users: Paired, seeds: Paired) -> float:
 
 
 def _width(p: float, *pairs: Paired) -> float:
-    return math.hypot(*(_quantile(p, one.pairs) * one.error for one in pairs))
+    return math.hypot(*(_quantile(p, pair.pairs) * pair.error for pair in pairs))
 
 
 def _verdict(users: Paired, p_value: float) -> str:

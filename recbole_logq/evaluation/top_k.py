@@ -33,9 +33,12 @@ STREAMED_FROM_ROWS = 64
 NARROW = 8192
 """Scores of a row below which `torch.topk` is faster by itself than after a look at maxima."""
 PARTITIONED_FROM = 64
-"""Items from which numpy's partition is faster than ``torch.topk``."""
-SCORES = 1 << 20
-"""Scores that are made at once, 4 MB; for more items those of as many rows as keep a product busy."""
+"""Items to find from which numpy's partition is faster than ``torch.topk``,"""
+PARTITIONED_SHARE = 1 / 64
+"""and the share of all items above which it is, too."""
+SCORES = 1 << 18
+"""Scores that are made at once, 1 MB, which is still in the cache when the best are looked for; for more items those of
+as many rows as keep a product busy."""
 BUSY_ROWS = 128
 MOST_SCORES = 1 << 26
 """Scores above which a block has fewer rows than that, 256 MB,"""
@@ -113,19 +116,21 @@ class Catalogue:
         query = query.to(self.items.dtype)
         if not self._streams(len(query), k):
             return self._of_whole_rows(query, k, excluded)
-        found = TopK(query.new_empty(len(query), k), torch.empty(len(query), k, dtype=torch.int64, device=query.device))
+        ranked = TopK(
+            query.new_empty(len(query), k), torch.empty(len(query), k, dtype=torch.int64, device=query.device)
+        )
         rows = torch.arange(len(query), device=query.device)
         for product in list(self._products or ()):
             if not len(rows) or k >= self._groups.n_groups * self._groups.size:
                 break  # nothing is left, or everything is wanted
-            rows = self._stream(product, query, k, excluded, rows, found)
+            rows = self._stream(product, query, k, excluded, rows, ranked)
         if len(rows):
             rest = self._of_whole_rows(query[rows], k, _of_rows(excluded, rows, len(query)))
-            found.scores[rows], found.items[rows] = rest
-        return found
+            ranked.scores[rows], ranked.items[rows] = rest
+        return ranked
 
     def _stream(
-        self, product: FloatProduct, query: Tensor, k: int, excluded: Pairs | None, rows: Tensor, found: TopK
+        self, product: FloatProduct, query: Tensor, k: int, excluded: Pairs | None, rows: Tensor, ranked: TopK
     ) -> Tensor:
         """Search for some rows, and give those for which nothing is proven, in order."""
         blocks = list(rows.split(TILE_ROWS))
@@ -135,7 +140,7 @@ class Catalogue:
         rest, tried, failed = [], 0, 0
         for place, block in enumerate(blocks):
             best, proven = self._search(product, query[block], k, _of_rows(excluded, block, len(query)))
-            found.scores[block[proven]], found.items[block[proven]] = best.scores[proven], best.items[proven]
+            ranked.scores[block[proven]], ranked.items[block[proven]] = best.scores[proven], best.items[proven]
             rest.append(block[~proven])
             tried, failed = tried + len(block), failed + len(rest[-1])
             if failed > tried / 2:
@@ -148,9 +153,11 @@ class Catalogue:
     def _of_whole_rows(self, query: Tensor, k: int, excluded: Pairs | None) -> TopK:
         """The best k out of the scores of whole rows, a block at a time."""
         n_rows, n_items = len(query), len(self.items)
+        if n_rows * n_items <= SCORES:
+            return self._best_of(query @ self.items.T, k, excluded)
         size = max(SCORES // n_items, min(BUSY_ROWS, MOST_SCORES // n_items), LEAST_ROWS)
         memory = query.new_empty(min(size, n_rows), n_items)  # one for all: fresh memory is slow
-        found = TopK(query.new_empty(n_rows, k), torch.empty(n_rows, k, dtype=torch.int64, device=query.device))
+        ranked = TopK(query.new_empty(n_rows, k), torch.empty(n_rows, k, dtype=torch.int64, device=query.device))
         starts = range(0, n_rows, size)
         if excluded is not None:
             row, order = excluded[0].sort()
@@ -158,13 +165,21 @@ class Catalogue:
             ends = torch.searchsorted(row, torch.tensor([*starts, n_rows], device=row.device)).tolist()
         for block, start in enumerate(starts):
             scores = torch.mm(query[start : start + size], self.items.T, out=memory[: n_rows - start])
-            scores[:, 0] = -torch.inf
+            pairs = None
             if excluded is not None:
                 here = slice(ends[block], ends[block + 1])
-                scores[row[here] - start, item[here]] = -torch.inf
-            n_tied = _best(scores, k, TopK(*(part[start : start + size] for part in found)), directly=self._tied)
-            self._tied = self._tied or n_tied > len(scores) / 2
-        return found
+                pairs = row[here] - start, item[here]
+            self._best_of(scores, k, pairs, TopK(*(part[start : start + size] for part in ranked)))
+        return ranked
+
+    def _best_of(self, scores: Tensor, k: int, pairs: Pairs | None, out: TopK | None = None) -> TopK:
+        """The best k of whole rows, without padding and some pairs; written to their place where that is known."""
+        scores[:, 0] = -torch.inf
+        if pairs is not None:
+            scores[pairs] = -torch.inf
+        best, n_tied = _best(scores, k, out, directly=self._tied)
+        self._tied = self._tied or n_tied > len(scores) / 2
+        return best
 
     def _search(self, product: FloatProduct, query: Tensor, k: int, pairs: Pairs | None) -> tuple[TopK, Tensor]:
         """The best k, and for which rows it is proven that they are."""
@@ -234,35 +249,32 @@ def top_k_of_scores(scores: Tensor, k: int, excluded: Pairs | None = None) -> To
     scores[:, 0] = -torch.inf
     if excluded is not None:
         scores[excluded] = -torch.inf
-    rows = len(scores)
-    found = TopK(scores.new_empty(rows, k), torch.empty(rows, k, dtype=torch.int64, device=scores.device))
-    _best(scores, k, found)
-    return found
+    return _best(scores, k)[0]
 
 
-def _best(scores: Tensor, k: int, found: TopK, directly: bool = False) -> int:
-    """Write ``scores.topk(k)`` of ``[rows, width]``, in its order too.
+def _best(scores: Tensor, k: int, out: TopK | None = None, directly: bool = False) -> tuple[TopK, int]:
+    """What ``scores.topk(k)`` of ``[rows, width]`` is, in its order too.
 
     Args:
         scores: Scores of all items.
         k: Number of items to find.
-        found: Place for what is best.
+        out: Place for what is best. Default: a new one.
         directly: Whether equal scores are everywhere, and not worth looking for another way.
 
     Returns:
-        The number of rows where equal scores were in the way.
+        What is best, and the number of rows where equal scores were in the way.
     """
     narrow = scores.shape[1] < NARROW or scores.shape[1] // GROUP <= 2 * (k + 1)
     if directly or (narrow and not _can_partition(scores, k + 1)):
-        torch.topk(scores, k, dim=1, out=(found.scores, found.items))
-        return 0
-    best = select(scores, k + 1)
-    found.scores.copy_(best.scores[:, :k])
-    found.items.copy_(best.items[:, :k])
-    tied = (~(best.scores[:, :-1] > best.scores[:, 1:]).all(1)).nonzero().flatten()
+        return TopK(*torch.topk(scores, k, dim=1, out=out)), 0
+    more = select(scores, k + 1)
+    best = TopK(more.scores[:, :k], more.items[:, :k])
+    if out is not None:
+        best = TopK(*(place.copy_(part) for place, part in zip(out, best, strict=True)))
+    tied = (~(more.scores[:, :-1] > more.scores[:, 1:]).all(1)).nonzero().flatten()
     if len(tied):
-        found.scores[tied], found.items[tied] = scores[tied].topk(k, dim=1)
-    return len(tied)
+        best.scores[tied], best.items[tied] = scores[tied].topk(k, dim=1)
+    return best, len(tied)
 
 
 def select(scores: Tensor, k: int) -> TopK:
@@ -282,24 +294,30 @@ def select(scores: Tensor, k: int) -> TopK:
 
 
 def _can_partition(scores: Tensor, k: int) -> bool:
-    return PARTITIONED_FROM <= k < scores.shape[1] and scores.device.type == "cpu" and scores.dtype in _NUMPYS
+    many = k >= PARTITIONED_FROM or k > PARTITIONED_SHARE * scores.shape[1]
+    return many and k < scores.shape[1] and scores.device.type == "cpu" and scores.dtype in _NUMPYS
 
 
 def _largest(scores: Tensor, k: int) -> TopK:
     """``scores.topk(k)``, in any order where scores are equal: numpy partitions and sorts with vector instructions."""
     if not _can_partition(scores, k):
         return TopK(*scores.topk(k, dim=1))
-    array, width = scores.numpy(), scores.shape[1]
+    array, (rows, width) = scores.numpy(), scores.shape
     above = array >= np.partition(array, width - k, axis=1)[:, width - k, None]  # [rows, width]
-    unclear = np.count_nonzero(above, axis=1) != k  # several have the k-th score, or one is no number
-    above[unclear] = np.arange(width) < k  # something to be replaced
-    items = torch.from_numpy((np.flatnonzero(above) % width).reshape(-1, k))  # [rows, k]
-    found = scores.gather(1, items)
-    order = torch.from_numpy(np.argsort(-found.numpy(), axis=1))
-    best = TopK(found.gather(1, order), items.gather(1, order))
-    if unclear.any():
-        rows = torch.from_numpy(unclear).nonzero().flatten()
-        best.scores[rows], best.items[rows] = scores[rows].topk(k, dim=1)
+    row, item = np.divmod(np.flatnonzero(above), width)
+    every = np.arange(rows)
+    unclear = np.empty(0, dtype=np.int64)
+    if len(row) != rows * k or (row.reshape(rows, k) != every[:, None]).any():
+        unclear = every[np.count_nonzero(above, axis=1) != k]  # several have the k-th score, or one is no number
+        above[unclear] = np.arange(width) < k  # something to be replaced
+        item = np.flatnonzero(above) % width
+    items = torch.from_numpy(item.reshape(rows, k))
+    largest = scores.gather(1, items)
+    order = torch.from_numpy(np.argsort(-largest.numpy(), axis=1))
+    best = TopK(largest.gather(1, order), items.gather(1, order))
+    if len(unclear):
+        tied = torch.from_numpy(unclear)
+        best.scores[tied], best.items[tied] = scores[tied].topk(k, dim=1)
     return best
 
 

@@ -28,7 +28,7 @@ def join(config: Any) -> None:
     if rank() > 0:
         import recbole.trainer.trainer as recbole_trainer
 
-        config["show_progress"] = config["log_wandb"] = False
+        config["show_progress"] = False
         recbole_trainer.get_tensorboard = lambda logger: _NoWriter()
 
 

@@ -12,13 +12,15 @@ from recbole_logq import compat
 from recbole_logq.errors import PeerLostError, RequestError, WorkError
 from recbole_logq.experiment.beginning import Begun, Phases, begin
 from recbole_logq.experiment.locks import sole_writer
-from recbole_logq.experiment.machine_facts import device_facts, peak_memory_mb, versions
+from recbole_logq.experiment.machine_facts import device_facts, versions
 from recbole_logq.experiment.processes import join
 from recbole_logq.experiment.stored_plugins import say_missing_plugins
+from recbole_logq.experiment.tracking import check_reachable, tracked
 from recbole_logq.files import write_failure
 from recbole_logq.plugins import checksums
 from recbole_logq.ranks import lost_peer, rank
 from recbole_logq.training import checkpoint
+from recbole_logq.training.memory import peak_memory_mb
 
 
 def run(
@@ -45,8 +47,8 @@ def run(
         RecBole's ``best_valid_score``, ``valid_score_bigger``, ``best_valid_result``, ``test_result``, and ``model``,
         ``dataset``, ``parameters``, ``seed``, ``versions``, ``fingerprint``, ``protocol``, ``seconds``, ``plugins``
         (checksums of their files), ``model_class`` (where it was given as one), ``peak_memory_mb``, ``device``,
-        ``positives_per_second``, ``checkpoint``, ``history``, and ``negatives_per_step``: what a row was set against on
-        average, in the last epoch (None for RecBole's models).
+        ``positives_per_second``, ``checkpoint``, ``history``, ``negatives_per_step``: what a row was set against on
+        average, in the last epoch (None for RecBole's models); and ``energy``, where ``log_energy`` asks for it.
 
     Raises:
         RequestError: The request cannot be done as stated.
@@ -64,6 +66,7 @@ def run(
     join(config)
     if resume is not None:
         _check_resumable(resume, config)
+    check_reachable(config)
     phases, trainer = Phases(), None
     try:
         begun = begin(config, phases)
@@ -76,7 +79,10 @@ def run(
             if resume is not None and rank() == 0:  # nobody else is writing them now
                 for file in (trainer.saved_model_file, trainer.last_file):
                     checkpoint.remove_half_written(file)
-            return _train_and_test(config, begun, phases, saved)
+            with tracked(config, trainer) as told:
+                result = _train_and_test(config, begun, phases, saved)
+                told.conclude(result)
+                return result
     except KeyboardInterrupt as error:
         raise WorkError(f"interrupted; {_kept(trainer)}") from error
     except (OSError, RuntimeError) as error:

@@ -58,13 +58,17 @@ MODEL = frozenset(
     | {"embedding_size", "gradient_cache", "pools", "kernel", "sparse_embeddings", "lr_schedule", "warmup_steps"}
     | {"train_batch_tokens", "cuda_graph", "multi_positive", "impression_field"}
     | {"user_features", "item_features", "context_features", "use_item_id", "use_user_id", "id_dropout"}
+    | {"user_text", "item_text", "text_buckets", "text_length", "second_histories", "example_age"}
     | {"mlp_sizes", "dropout", "user_tower", "max_history", "history_pooling"}
     | {"n_layers", "n_heads", "inner_size", "block", "norm", "feed_forward", "positions", "input_norm"}
     | {"scale_embedding", "initializer_range", "time", "time_buckets", "time_context", "bias_weights"}
 )
 """What makes a model of this package."""
 
-SURROUNDINGS = frozenset({"data_path", "checkpoint_dir", "state", "use_gpu", "log_wandb", "worker", "nproc", "plugins"})
+SURROUNDINGS = frozenset(
+    {"data_path", "checkpoint_dir", "state", "use_gpu", "worker", "nproc", "plugins", "log_wandb", "wandb_project"}
+    | {"log_mlflow", "mlflow_uri", "mlflow_experiment", "run_name", "log_energy", "country_iso_code"}
+)
 """Settings with a schema that are never taken (``data_path``: see :func:`folder_of_data`)."""
 
 _OF_THE_COMPUTER = re.compile(

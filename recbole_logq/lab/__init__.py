@@ -3,6 +3,7 @@
 * ``gradients`` measures bias, spread and head mass of estimators, on a synthetic ``World`` or on a checkpoint;
   ``Estimator.parse("CorrectedLogQ")`` is one of them, ``Measured`` what it turned out to do.
 * ``sample_weights`` lists the positives of which a model is most and least certain.
+* ``temperatures`` shows a model's softmax against the temperature.
 * ``fold`` trains the two-language toy, ``fold_impressions`` the same on impressions.
 """
 
@@ -13,6 +14,7 @@ from recbole_logq.faces import face
 _NAMES = {
     "gradients": "command",
     "sample_weights": "command",
+    "temperatures": "checkpoint_temperature",
     "Estimator": "estimator",
     "Measured": "measure",
     "World": "problem",

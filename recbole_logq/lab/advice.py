@@ -129,9 +129,9 @@ def compare(
         score = score_of(bias, spread, epochs)
         advice.append(Advice(recipe, own, n, size, bias, spread, 1000 * seconds, needed, epochs, score))
     loader.batch_size = batch
-    return sorted(advice, key=lambda one: (-round(one.score, 2), one.step_ms)), left_out
+    return sorted(advice, key=lambda entry: (-round(entry.score, 2), entry.step_ms)), left_out
 
 
 def as_records(advice: list[Advice]) -> list[dict[str, Any]]:
     """Entries of a report, with the settings of each."""
-    return [{**asdict(one), "settings": one.settings} for one in advice]
+    return [{**asdict(entry), "settings": entry.settings} for entry in advice]

@@ -123,16 +123,16 @@ def _reasons(advice: list[Advice]) -> list[str]:
 
     def other(**changes: Any) -> Advice | None:
         shape = {"recipe": best.recipe, "own": best.own, "n": best.n, "batch": best.batch} | changes
-        alike = [one for one in advice if all(getattr(one, key) == value for key, value in shape.items())]
+        alike = [entry for entry in advice if all(getattr(entry, key) == value for key, value in shape.items())]
         return alike[0] if alike else None
 
     if best.recipe == FULL:
-        rest = next((one for one in advice if one.recipe != FULL), None)
+        rest = next((entry for entry in advice if entry.recipe != FULL), None)
         told = "" if rest is None else f"; the best sample has a bias of {rest.bias:.2f} and {rest.epochs:,.0f} epochs"
         return [f"Full softmax: it has no bias, and {best.epochs:,.0f} epochs fit into the time{told}."]
     reasons = []
-    sources = {one.recipe: one for one in reversed(advice) if (one.own, one.n, one.batch) == _shape(best)}
-    told = ", ".join(f"{name} {one.bias:.2f} and {one.spread:.2f}" for name, one in sorted(sources.items()))
+    sources = {entry.recipe: entry for entry in reversed(advice) if (entry.own, entry.n, entry.batch) == _shape(best)}
+    told = ", ".join(f"{name} {entry.bias:.2f} and {entry.spread:.2f}" for name, entry in sorted(sources.items()))
     reasons.append(f"Source: bias and spread with {best.n:,} negatives are {told}.")
     without = other(own=None if best.own else "window")
     if without is not None:
@@ -141,11 +141,11 @@ def _reasons(advice: list[Advice]) -> list[str]:
             f"Own items {'exactly' if best.own else 'left to the pool'}: bias {kept.bias:.2f} with them scored "
             f"exactly, {left.bias:.2f} without, for {kept.step_ms / left.step_ms:.2f} of the step."
         )
-    alike = [one for one in advice if (one.recipe, one.own, one.batch) == (best.recipe, best.own, best.batch)]
-    counts = sorted(alike, key=lambda one: one.n)
-    told = ", ".join(f"{one.n:,}: {one.bias:.2f}, {one.step_ms:.0f} ms" for one in counts)
+    alike = [entry for entry in advice if (entry.recipe, entry.own, entry.batch) == (best.recipe, best.own, best.batch)]
+    counts = sorted(alike, key=lambda entry: entry.n)
+    told = ", ".join(f"{entry.n:,}: {entry.bias:.2f}, {entry.step_ms:.0f} ms" for entry in counts)
     reasons.append(f"Negatives: bias and step of {told}.")
-    full = next((one for one in advice if one.recipe == FULL), None)
+    full = next((entry for entry in advice if entry.recipe == FULL), None)
     if full is not None:
         reasons.append(
             f"Not the full softmax: {full.epochs:,.1f} of its epochs fit into the time, {best.epochs:,.1f} of these."
@@ -153,5 +153,5 @@ def _reasons(advice: list[Advice]) -> list[str]:
     return reasons
 
 
-def _shape(one: Advice) -> tuple[str | None, int, int]:
-    return one.own, one.n, one.batch
+def _shape(entry: Advice) -> tuple[str | None, int, int]:
+    return entry.own, entry.n, entry.batch

@@ -9,7 +9,7 @@ from recbole_logq.errors import RequestError
 from recbole_logq.flags import take_flags
 from recbole_logq.lab.estimator import DEFAULT, Estimator
 from recbole_logq.lab.measure import Measured, check_mask, depends_on_row, full_gradient, measure
-from recbole_logq.lab.options import FoldingOptions, GradientOptions, WeightOptions
+from recbole_logq.lab.options import FoldingOptions, GradientOptions, OfCheckpoint, WeightOptions
 from recbole_logq.lab.problem import World
 from recbole_logq.lab.strata import strata, where_it_lies
 from recbole_logq.lab.subject import Subject
@@ -111,7 +111,7 @@ def sample_weights(**options: Any) -> dict[str, Any]:
     from recbole_logq.experiment.restore import restore_own
     from recbole_logq.lab.checkpoint_subject import exact_weights
 
-    restored = restore_own(chosen.checkpoint, **_of_restoring(chosen))
+    restored = restore_own(chosen.checkpoint, **of_restoring(chosen))
     found = exact_weights(restored, chosen.limit, chosen.seed)
     weights, dataset = found["weights"], restored.parts[0]
     order = weights.argsort(stable=True)
@@ -165,7 +165,7 @@ def _subject(chosen: GradientOptions) -> Subject:
         from recbole_logq.experiment.restore import restore_own
         from recbole_logq.lab.checkpoint_subject import checkpoint_subject
 
-        return checkpoint_subject(restore_own(chosen.checkpoint, **_of_restoring(chosen)), chosen.rows, chosen.seed)
+        return checkpoint_subject(restore_own(chosen.checkpoint, **of_restoring(chosen)), chosen.rows, chosen.seed)
     if chosen.data_path:
         raise RequestError("data_path goes with --checkpoint=FILE: the synthetic world has no files")
     if chosen.items > 200_000:
@@ -177,7 +177,8 @@ def _subject(chosen: GradientOptions) -> Subject:
     return world.subject(chosen.rows)
 
 
-def _of_restoring(chosen: WeightOptions | GradientOptions) -> dict[str, Any]:
+def of_restoring(chosen: OfCheckpoint) -> dict[str, Any]:
+    """Settings under which a checkpoint is opened to be looked at."""
     # The computer's whole log is nobody's business here.
     changes = {"data_path": chosen.data_path, "plugins": chosen.plugins}
     return {"state": "WARNING", "show_progress": False} | {key: value for key, value in changes.items() if value}

@@ -32,13 +32,25 @@ def print_gradients(report: dict[str, Any]) -> None:
     screen = console(WIDTH)
     screen.print(cell(heading(report)))
     if report.get("strata"):
-        screen.print(_table(LIES_HEAD, lies_lines(report), "Where the gradient lies"))
-    screen.print(_table(head_of(report), [cells(one, has_inside(report)) for one in report["estimators"]]))
-    screen.print(READING + (READING_INSIDE if has_inside(report) else ""), style="dim", highlight=False)
+        screen.print(table(LIES_HEAD, lies_lines(report), "Where the gradient lies"))
+    screen.print(table(head_of(report), [cells(one, has_inside(report)) for one in report["estimators"]]))
+    screen.print(reading(report), style="dim", highlight=False)
     if report.get("strata"):
         head, lines = seen_table(report)
-        screen.print(_table(head, lines, "What each estimator sees of it"))
+        screen.print(table(head, lines, "What each estimator sees of it"))
         screen.print(READING_STRATA, style="dim", highlight=False)
+
+
+def reading(report: dict[str, Any]) -> str:
+    """How the table of estimators is to be read."""
+    learned = {f"{one['n']:,}": one["lessons"] for one in report["estimators"] if one.get("lessons")}
+    told = ", ".join(f"{lessons:,} pools with {n} columns" for n, lessons in learned.items())
+    more = (
+        f" Learned proposals saw {told} before they were examined, on other rows of the same model, and learn no more."
+        if learned
+        else ""
+    )
+    return READING + (READING_INSIDE if has_inside(report) else "") + more
 
 
 def heading(report: dict[str, Any]) -> str:
@@ -135,7 +147,7 @@ def print_weights(report: dict[str, Any]) -> None:
     )
     for name, title in (("most_certain", "Most certain (small w)"), ("least_certain", "Least certain (w near 1)")):
         lines = [[one["user"], one["item"], f"{one['w']:.6f}", f"{one['targets']:,}"] for one in report[name]]
-        screen.print(_table(("user", "item", "w", "training targets of the item"), lines, title))
+        screen.print(table(("user", "item", "w", "training targets of the item"), lines, title))
 
 
 def print_folding(report: dict[str, Any]) -> None:
@@ -151,7 +163,7 @@ def print_folding(report: dict[str, Any]) -> None:
         for one in report["folding"]
     ]
     head = ("negatives", "sampled share", "foreign items in the top 10", "users with a held-out hit")
-    screen.print(_table(head, lines, "Two languages that never meet"))
+    screen.print(table(head, lines, "Two languages that never meet"))
     screen.print(
         "own: only what the user refused, all in the own language - the groups fold onto each other. global: uniform "
         "over the catalogue. mixed: two of each. impression: what was shown beside the positive and refused, with a "
@@ -169,7 +181,7 @@ def print_advice(report: dict[str, Any]) -> None:
     screen = console(WIDTH)
     given = f"{report['memory_mb']:,.0f} MB and {report['minutes']:,.0f} minutes"
     screen.print(cell(f"{report['encoder']}, {report['subject']}: {given}"))
-    screen.print(_table(ADVICE_HEAD, advice_lines(report)))
+    screen.print(table(ADVICE_HEAD, advice_lines(report)))
     for line in report["reasons"]:
         screen.print(cell(line))
     for line in report["left_out"]:
@@ -206,7 +218,7 @@ def advice_lines(report: dict[str, Any]) -> list[list[str]]:
     ]
 
 
-def _table(head: Sequence[str], lines: Sequence[Sequence[str]], title: str | None = None) -> Any:
+def table(head: Sequence[str], lines: Sequence[Sequence[str]], title: str | None = None) -> Any:
     from rich.table import Table
 
     table = Table(title=None if title is None else cell(title), title_justify="left")

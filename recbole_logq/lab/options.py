@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field
 
 from recbole_logq.allowed_values import Allowed
 from recbole_logq.flags import File, Flags, Folder, Name, Number, NumberOrZero, Plugins, YesNo, whole
-from recbole_logq.settings import read_number
+from recbole_logq.setting_types import read_number
 
 GROUPS = 8
 """Independent groups of pools, from whose spread the error of the bias is taken."""
@@ -31,20 +31,32 @@ class FoldingOptions(Flags):
     seed: NumberOrZero = Field(0, description="seed of all random numbers")
 
 
-class _OfCheckpoint(FoldingOptions):
+class OfCheckpoint(FoldingOptions):
+    """Options of what looks at a trained model."""
+
     checkpoint: File | None = Field(None, description="trained model to look at")
     data_path: Folder | None = Field(None, description="folder of the datasets, where they have moved since training")
     plugins: Plugins | None = Field(None, description="files and modules of your own, by name")
 
 
-class WeightOptions(_OfCheckpoint):
+class WeightOptions(OfCheckpoint):
     """Options of the sample weights of a trained model."""
 
     limit: Number = Field(50_000, description="training positives to look at")
     top: Number = Field(15, description="entries of the lists of most and least certain positives")
 
 
-class GradientOptions(_OfCheckpoint):
+class TemperatureOptions(OfCheckpoint):
+    """Options of the softmax of a trained model against the temperature."""
+
+    temperatures: Annotated[
+        list[Annotated[float, BeforeValidator(read_number), Field(strict=True, ge=1e-6, lt=1e6)]],
+        BeforeValidator(_list),
+    ] = Field([], description="temperatures to try; seven around the model's own by default")
+    rows: Number = Field(512, description="rows that are looked at")
+
+
+class GradientOptions(OfCheckpoint):
     """Options of bias and spread of estimators."""
 
     estimators: Annotated[list[str], BeforeValidator(_names), Allowed('"NAME LOSS+SOURCE:key=value"')] = Field(
@@ -69,7 +81,7 @@ class GradientOptions(_OfCheckpoint):
     show_progress: YesNo = Field(True, description="whether to draw a progress bar")
 
 
-class AdviceOptions(_OfCheckpoint):
+class AdviceOptions(OfCheckpoint):
     """Options of advice."""
 
     dataset: Name | None = Field(None, description="dataset to train on; its model is guessed from the data alone")

@@ -90,13 +90,13 @@ def peak_megabytes(network: Any, loader: Any, n: int) -> float:
     config = network_sizes(network)
     activations = rows * config["layers"] * (12 * width + 2 * config["inner"]) + 4 * rows * width
     scores = min(rows * n, limits.WHOLE_MATRIX) * 2.25  # the mask is a byte each
-    own = rows * loader.dataset.windows.length if network.own and isinstance(loader, WindowLoader) else 0
-    return 4e-6 * (4 * weights + activations + scores + 3 * n * width + 2 * own)
+    own_scores = rows * loader.dataset.windows.length if network.own and isinstance(loader, WindowLoader) else 0
+    return 4e-6 * (4 * weights + activations + scores + 3 * n * width + 2 * own_scores)
 
 
 def network_sizes(network: Any) -> dict[str, int]:
     """Blocks of the encoder and the largest width inside them; of a two-tower model its matrices."""
-    matrices = [one for one in network.modules() if isinstance(one, torch.nn.Linear)]
-    inner = max((one.out_features for one in matrices), default=0)
+    matrices = [layer for layer in network.modules() if isinstance(layer, torch.nn.Linear)]
+    inner = max((layer.out_features for layer in matrices), default=0)
     blocks = getattr(getattr(network, "encoder", None), "blocks", matrices)
     return {"layers": len(blocks), "inner": inner}

@@ -76,9 +76,9 @@ class Units:
         while True:
             order = torch.randperm(total, generator=generator)
             batches = []
-            for number, own in enumerate(unit):
+            for number, target in enumerate(unit):
                 # Each row has a stretch of the order, so that rows share as little of their noise as they can.
                 others = order[(number * size + step) % total]
-                others = others[others != own][: size - 1]
-                batches.append(self.batch(torch.cat([own.unsqueeze(0), others]), place[number]))
+                others = others[others != target][: size - 1]
+                batches.append(self.batch(torch.cat([target.unsqueeze(0), others]), place[number]))
             yield batches

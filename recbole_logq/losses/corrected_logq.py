@@ -61,6 +61,8 @@ class CorrectedLogQ(SampledSoftmaxLoss):
             log_n = log_n.nan_to_num(neginf=0.0)
         excluded = terms.excluded_log_q
         if excluded is None:
+            if terms.log_rest is not None:
+                return terms.log_rest - log_n
             excluded = self.require("positive_log_q (or excluded_log_q)", terms.positive_log_q)
         return -log_n if excluded.dim() == 2 else log1mexp(excluded) - log_n
 

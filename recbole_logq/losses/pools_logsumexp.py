@@ -1,8 +1,8 @@
 """logsumexp of many pools of one size at once, each for its own rows: one batched product for all of them.
 
-As in `pool_logsumexp`, the forward pass keeps the unnormalised softmax and the backward pass is two products with it.
-That one walks over blocks of rows that stay in a processor's cache; this one takes all of them, which is what an
-accelerator wants: as many launches for 32 pools as for one.
+As in `pool_logsumexp`, the forward pass keeps the softmax and the backward pass is two products with it. That one walks
+over blocks of rows that stay in a processor's cache; this one takes all of them, which is what an accelerator wants: as
+many launches for 32 pools as for one.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ def pools_logsumexp(
         invalid: bool `[pools, rows, n]`, columns that are no negatives of a row.
 
     Returns:
-        `[pools, rows]`, about `MASKED_SCORE` for a row without valid columns; and the number of valid columns, int32
-        `[pools, rows]`. First derivatives only.
+        `[pools, rows]`, about `MASKED_SCORE` for a row without valid columns; and the number of valid columns, of the
+        vectors' type, `[pools, rows]`. First derivatives only.
     """
-    counts = pool_vectors.shape[1] - invalid.sum(dim=2, dtype=torch.int32)
+    counts = pool_vectors.shape[1] - invalid.sum(dim=2, dtype=query.dtype)
     lse: Tensor = _PoolsLogSumExp.apply(query, pool_vectors, offset, invalid)
     return lse, counts
 
@@ -43,18 +43,17 @@ class _PoolsLogSumExp(torch.autograd.Function):
         if offset is None:
             weights = torch.bmm(query, pool_vectors.mT)
         else:
-            weights = torch.baddbmm(-offset.unsqueeze(1), query, pool_vectors.mT)  # [pools, rows, n]
-        weights.masked_fill_(invalid, MASKED_SCORE)
-        peak = weights.amax(dim=2, keepdim=True)
-        sums = weights.sub_(peak).exp_().sum(dim=2, keepdim=True)
-        ctx.save_for_backward(query, pool_vectors, weights, sums)
-        return (peak + sums.log()).squeeze(2)
+            weights = torch.baddbmm(offset.unsqueeze(1), query, pool_vectors.mT, beta=-1)  # [pools, rows, n]
+        peak = weights.masked_fill_(invalid, MASKED_SCORE).amax(dim=2)
+        weights = weights.softmax(dim=2)  # one pass; the largest weight and its score say what was divided by
+        ctx.save_for_backward(query, pool_vectors, weights)
+        return peak - weights.amax(dim=2).log()
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        query, pool_vectors, weights, sums = ctx.saved_tensors
-        factor = grad.unsqueeze(2) / sums
+        query, pool_vectors, weights = ctx.saved_tensors
+        factor = grad.unsqueeze(2)
         grad_query = grad_pool = None
         with no_autocast(query):
             if ctx.needs_input_grad[0]:

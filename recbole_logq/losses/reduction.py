@@ -23,13 +23,13 @@ def mean_over_rows(values: Tensor, counted: Tensor | None = None, weights: Tenso
     Returns:
         A scalar; 0 where nothing counts.
     """
-    share = torch.ones_like(values) if weights is None else weights.to(values.dtype)
-    if counted is not None:
-        share = share * counted
-    total = sum_over_ranks(share.sum().detach())
-    scale = torch.where(
-        total > 0, world_size() / total.clamp_min(torch.finfo(total.dtype).tiny), torch.zeros_like(total)
-    )
     if weights is None:
-        return values.sum() * scale  # rows that do not count are 0
-    return (values * share).sum() * scale
+        counted = torch.ones_like(values, dtype=torch.bool) if counted is None else counted
+        scale = sum_over_ranks(counted.sum()).reciprocal().nan_to_num_(posinf=0.0)
+        mean = values.sum() * scale  # rows that do not count are 0
+        return mean if world_size() == 1 else mean * world_size()
+    share = weights.to(values.dtype)
+    share = share if counted is None else share * counted
+    total = sum_over_ranks(share.sum().detach())
+    scale = world_size() / total.clamp_min(torch.finfo(total.dtype).tiny)
+    return (values * share).sum() * torch.where(total > 0, scale, 0.0)

@@ -73,17 +73,17 @@ class SampledSoftmaxLoss(Loss):
             query: `[pools, rows, d]`, already divided by the temperature.
             positive: `[pools, rows, d]`, vector of each row's positive item.
             pool_vectors: `[pools, n, d]`.
-            terms: `positive_log_q` of all rows, `[pools * rows]`, `negative_log_q`, `[pools, n]`, and as `valid` a
-                `ColumnMask` of all pools.
+            terms: `positive_log_q` and, where it is at hand, `log_rest`, `[pools * rows]`, `negative_log_q`,
+                `[pools, n]`, and as `valid` a `ColumnMask` of all pools.
 
         Returns:
-            The losses, and the number of valid columns, both `[pools * rows]`.
+            The losses, and the number of valid columns, both `[pools * rows]` and of one floating type.
         """
         dtype = working_dtype(query, positive, pool_vectors)
-        mask, log_q = terms.valid, (terms.positive_log_q, terms.negative_log_q)
+        mask, law = terms.valid, (terms.positive_log_q, terms.negative_log_q, terms.log_rest)
         assert isinstance(mask, ColumnMask)
-        positive_log_q, negative_log_q = (None if values is None else values.detach().to(dtype) for values in log_q)
-        terms = Terms(positive_log_q, negative_log_q, mask)
+        positive_log_q, negative_log_q, log_rest = (None if part is None else part.detach().to(dtype) for part in law)
+        terms = Terms(positive_log_q, negative_log_q, mask, log_rest=log_rest)
         with no_autocast(query):
             query, positive, pool_vectors = query.to(dtype), positive.to(dtype), pool_vectors.to(dtype)
             offset = self.column_offset(terms)
@@ -91,7 +91,7 @@ class SampledSoftmaxLoss(Loss):
                 lse, counts = fused_logsumexp(query.flatten(0, 1), pool_vectors, offset, mask)
             else:
                 lse, counts = pools_logsumexp(query, pool_vectors, offset, mask.invalid_by_pool())
-            score, counts = torch.linalg.vecdot(query, positive).flatten(), counts.flatten()
+            score, counts = torch.linalg.vecdot(query, positive).flatten(), counts.flatten().to(dtype)
             return self._combined(lse.flatten(), counts, score, terms, pool_vectors.shape[1]), counts
 
     def _combined(self, lse: Tensor, counts: Tensor | None, positive: Tensor, terms: Terms, pool: int) -> Tensor:

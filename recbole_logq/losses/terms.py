@@ -29,6 +29,8 @@ class Terms:
             same. Default: all.
         excluded_log_q: `[rows]` or `[rows, pool]`, log of the mass that masking takes out of the pool's law. Default:
             `positive_log_q`; -inf for none.
+        log_rest: `[rows]`, log(1 - Q) of the positive, where it is at hand; not read beside `excluded_log_q`. Default:
+            worked out of `positive_log_q`.
         log_n: Scalar or `[rows]`, log of the number of draws. Default: log of the row's valid columns; 0 for inclusion
             probabilities.
         certain: `[rows]`, logsumexp of the scores of items that a row is scored against for certain beside the pool,
@@ -45,6 +47,7 @@ class Terms:
     negative_log_q: Tensor | None = None
     valid: Tensor | MaskFunction | None = None
     excluded_log_q: Tensor | None = None
+    log_rest: Tensor | None = None
     log_n: Tensor | float | None = None
     certain: Tensor | None = None
     positive_column: Tensor | None = None
@@ -81,6 +84,7 @@ class Terms:
             positive_log_q=_prepared(name, "positive_log_q", self.positive_log_q, dtype, per_row),
             negative_log_q=_prepared(name, "negative_log_q", self.negative_log_q, dtype, per_column, per_pair),
             excluded_log_q=_prepared(name, "excluded_log_q", self.excluded_log_q, dtype, per_row, per_pair),
+            log_rest=_prepared(name, "log_rest", self.log_rest, dtype, per_row),
             log_n=_prepared(name, "log_n", log_n, dtype, (), per_row) if isinstance(log_n, Tensor) else log_n,
             certain=None if self.certain is None else self.certain.to(dtype),
             positive_target=_prepared(name, "positive_target", self.positive_target, dtype, per_row),
@@ -108,6 +112,7 @@ class Terms:
             negative_log_q=cut(self.negative_log_q, 2),
             valid=self.mask(name, start, stop, pool),
             excluded_log_q=cut(self.excluded_log_q, 1),
+            log_rest=cut(self.log_rest, 1),
             log_n=cut(log_n, 1) if isinstance(log_n, Tensor) else log_n,
             certain=cut(self.certain, 1),
             positive_column=cut(self.positive_column, 1),

@@ -33,14 +33,14 @@ def build_loss(name: str, catalogue_size: int, options: dict[str, Any] | None, s
     Raises:
         ValueError: No such loss or option.
     """
-    given, known = dict(options or {}), inspect.signature(losses.get(name)).parameters
-    for key in sorted(given.keys() - (known.keys() - {"catalogue_size"})):
+    chosen, known = dict(options or {}), inspect.signature(losses.get(name)).parameters
+    for key in sorted(chosen.keys() - (known.keys() - {"catalogue_size"})):
         raise ValueError(f"loss_options.{key}: {name} has no such option, leave it out")
     if losses.get(name).needs_catalogue_size:
-        given["catalogue_size"] = catalogue_size
+        chosen["catalogue_size"] = catalogue_size
     if "seed" in known:
-        given.setdefault("seed", seed + 2)
-    return get_loss(name, **given)
+        chosen.setdefault("seed", seed + 2)
+    return get_loss(name, **chosen)
 
 
 def why_not(loss: Loss, sampler: type[Sampler], hits: str | None = None, allow_crossed: bool = False) -> str | None:

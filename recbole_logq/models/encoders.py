@@ -53,8 +53,8 @@ def encoder_class(name: str) -> type:
     """
     entry = encoders.get(name)
     if isinstance(entry, Encoder):
-        found: type = getattr(import_module(entry.module), name)
-        return found
+        packaged: type = getattr(import_module(entry.module), name)
+        return packaged
     check_encoder_class(name, entry)
     return entry
 
@@ -82,8 +82,8 @@ def encoder_defaults(name: str) -> dict[str, Any]:
 def _base_of(entry: Any) -> Encoder | None:
     """The encoder of this package that a class is derived from: it has the settings of that one, unless it says so."""
     made_from = {(base.__module__, base.__name__) for base in getattr(entry, "__mro__", ())}
-    packaged = {name: found for name in encoders.names() if isinstance(found := encoders.get(name), Encoder)}
-    return next((found for name, found in packaged.items() if (found.module, name) in made_from), None)
+    packaged = {name: encoder for name in encoders.names() if isinstance(encoder := encoders.get(name), Encoder)}
+    return next((encoder for name, encoder in packaged.items() if (encoder.module, name) in made_from), None)
 
 
 def check_encoder_class(name: str, entry: Any) -> None:

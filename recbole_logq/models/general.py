@@ -24,8 +24,8 @@ class DeclaredModel(NamedTuple):
 
     def load(self) -> type:
         """The class."""
-        found: type = getattr(import_module(self.module), self.name)
-        return found
+        model_class: type = getattr(import_module(self.module), self.name)
+        return model_class
 
 
 models.add(

@@ -14,6 +14,7 @@ from recbole_logq.losses.softmax import SampledSoftmaxLoss
 from recbole_logq.losses.terms import Terms
 from recbole_logq.samplers.pools import Pools
 from recbole_logq.samplers.sampler import Sampler
+from recbole_logq.samplers.table_law import TableLaw
 
 
 def takes_pools(loss: Loss, sampler: Sampler) -> bool:
@@ -51,19 +52,22 @@ def pooled_losses(
     n_pools, rows = len(pools.ids), len(positives)
     share = -(-rows // n_pools)
     missing = n_pools * share - rows
-    # One look-up for positives and pools: its gradient is one operation too.
-    vectors = vectors_of(torch.cat([positives, pools.ids.flatten()]))
-    positive, columns = vectors[:rows], vectors[rows:].unflatten(0, (n_pools, -1))  # [rows, d], [pools, n, d]
-    ids = positives
     if missing:
-        query, positive = (functional.pad(matrix, (0, 0, 0, missing)) for matrix in (query, positive))
-        ids = functional.pad(positives, (0, missing))
+        query, positives = functional.pad(query, (0, 0, 0, missing)), functional.pad(positives, (0, missing))
         windows = None if windows is None else functional.pad(windows, (0, missing), value=-2)
     shape = (n_pools, share)
-    terms = Terms(valid=pools.mask(ids, hits, windows))
+    # One look-up for positives and pools: its gradient is one operation too.
+    ids = torch.cat([positives, pools.ids.flatten()])
+    vectors = vectors_of(ids)
+    positive, columns = vectors[: len(positives)], vectors[len(positives) :]
+    terms = Terms(valid=pools.mask(positives, hits, windows))
     if loss.needs_log_q:
-        terms = replace(terms, positive_log_q=pools.law(ids), negative_log_q=pools.log_q)
-    values, counts = loss.from_pools(query.unflatten(0, shape), positive.unflatten(0, shape), columns, terms)
+        log_q = pools.law(ids)
+        of_positives, of_columns = log_q[: len(positives)], log_q[len(positives) :].view_as(pools.ids)
+        log_rest = pools.law.rest(positives) if isinstance(pools.law, TableLaw) else None
+        terms = replace(terms, positive_log_q=of_positives, negative_log_q=of_columns, log_rest=log_rest)
+    positive, columns = positive.unflatten(0, shape), columns.unflatten(0, (n_pools, -1))  # [pools, rows or n, d]
+    values, counts = loss.from_pools(query.unflatten(0, shape), positive, columns, terms)
     values, counted = values[:rows], counts[:rows] > 0
     if real is None:
         return values, counted

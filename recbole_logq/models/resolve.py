@@ -79,13 +79,20 @@ def _readings(model: str, encoder_names: list[str], recipe_names: list[str]) -> 
     return [
         (encoder, model.removeprefix(encoder))
         for encoder in encoder_names
-        if model.startswith(encoder) and model.removeprefix(encoder) in recipe_names
+        if model.startswith(encoder)
+        and (recipe := model.removeprefix(encoder)) in recipe_names
+        and _goes_with(encoder, recipe)
     ]
 
 
+def _goes_with(encoder: str, recipe: str) -> bool:
+    """Whether a recipe is one of an encoder: of all, unless it names one."""
+    return recipe not in registered_recipes or registered_recipes.get(recipe).get("encoder", encoder) == encoder
+
+
 def own_models() -> list[str]:
-    """Every encoder x recipe."""
-    return [encoder + recipe for encoder in encoders.names() for recipe in recipes()]
+    """Every encoder x recipe that goes with it."""
+    return [encoder + recipe for encoder in encoders.names() for recipe in recipes() if _goes_with(encoder, recipe)]
 
 
 def model_defaults(model: str) -> dict[str, Any]:
@@ -94,7 +101,8 @@ def model_defaults(model: str) -> dict[str, Any]:
     if parts is None:
         return {}
     encoder, recipe = parts
-    return {**encoder_defaults(encoder), **registered_recipes.get(recipe)}
+    values = {**encoder_defaults(encoder), **registered_recipes.get(recipe)}
+    return {key: value for key, value in values.items() if key != "encoder"}
 
 
 def settings_of(model: str) -> type[BaseModel]:

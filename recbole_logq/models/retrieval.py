@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from recbole_logq.data.dataset.feature_columns import check_features
+from recbole_logq.errors import RequestError
 from recbole_logq.losses import limits, mean_over_rows
 from recbole_logq.losses.column_mask import ColumnMask
 from recbole_logq.losses.corrected_logq import CorrectedLogQ
@@ -22,6 +23,7 @@ from recbole_logq.losses.softmax import SampledSoftmaxLoss
 from recbole_logq.losses.terms import Terms
 from recbole_logq.models.combination import build_loss, check_combination, check_training, sampler_settings
 from recbole_logq.models.distinct_rows import distinct_rows
+from recbole_logq.models.key_encoder import KeyEncoder
 from recbole_logq.models.pooled_losses import pooled_losses, takes_pools
 from recbole_logq.models.rows import Rows
 from recbole_logq.models.step import losses_from_vectors
@@ -31,6 +33,7 @@ from recbole_logq.models.unread import check_unread
 from recbole_logq.modules.packing import DIGIT
 from recbole_logq.modules.query import Request, SequenceQuery, TwoTowerQuery
 from recbole_logq.modules.scorer import Scorer
+from recbole_logq.modules.text_items import TextItems
 from recbole_logq.probability import SegmentFrequency, TargetCounts
 from recbole_logq.ranks import gather_rows, rank, world_size
 from recbole_logq.samplers import (
@@ -46,6 +49,7 @@ from recbole_logq.samplers import (
     target_items,
     window_items,
 )
+from recbole_logq.samplers.cross_batch import CrossBatch
 from recbole_logq.samplers.device_numbers import DeviceNumbers
 from recbole_logq.samplers.impression import Impression
 from recbole_logq.samplers.observed import Observed
@@ -99,6 +103,12 @@ class RetrievalMixin(nn.Module):
     """Whether a batch can be of one segment: not where a row has a user's whole sequence in it."""
     multi_positive: int = 1
     """Targets of a row, at most, where rows have windows."""
+    item_text: Sequence[str] = ()
+    """Columns of items that are read as texts."""
+    user_text: Sequence[str] = ()
+    """Columns of users that are read as texts."""
+    second_columns: Sequence[str] = ()
+    """Columns of rows that hold second histories."""
     _pools: list[Pool] = []
     """Pools of the step, for a source that learns from them."""
     fixed_shapes = False
@@ -151,17 +161,26 @@ class RetrievalMixin(nn.Module):
         one_pool = not isinstance(self.sampler, Impression)  # off a sum of two no weight can be read
         weight_of = self.loss.weight_of if one_pool and isinstance(self.loss, CorrectedLogQ) else None
         self.statistics = StepStatistics(weight_of)
+        self.keys: KeyEncoder | None = None
+        if isinstance(self.sampler, CrossBatch) and self.sampler.momentum is not None:
+            self.keys = KeyEncoder(self.item_encoder(), self.sampler.momentum)
+            self.sampler.hold_vectors(self.keys(torch.zeros(1, dtype=torch.int64)).shape[1])
 
     def vectors_of_new_items(self, columns: Sequence[Tensor]) -> Tensor:
         """Vectors ``[rows, d]`` of items without an id, prepared for the scorer.
 
         Args:
-            columns: Values of ``item_features``, in that order, as the dataset has them; ``read_new_items`` gives them.
+            columns: Values of ``item_features`` and ``item_text``, in that order, as the dataset has them;
+                ``read_new_items`` gives them.
 
         Raises:
             RequestError: The model has no features of items.
         """
         raise NotImplementedError
+
+    def text_items(self) -> TextItems | None:
+        """What makes vectors of items of which texts alone are known; None for a model that reads none."""
+        return None
 
     @property
     def query_columns(self) -> tuple[str, ...]:
@@ -171,6 +190,16 @@ class RetrievalMixin(nn.Module):
     def item_vectors(self, ids: Tensor | None) -> Tensor:
         """Vectors of items ``[..., d]``, prepared for the scorer; the whole table with padding row for None."""
         raise NotImplementedError
+
+    def item_encoder(self) -> nn.Module:
+        """The module that makes vectors of ids, before the scorer: what a key encoder is the average of.
+
+        Raises:
+            RequestError: The encoder names none.
+        """
+        raise RequestError(
+            "negatives.momentum: this encoder has no item_encoder, whose average would be kept; leave momentum out"
+        )
 
     def query_encoder(self) -> TwoTowerQuery | SequenceQuery:
         """What computes queries, made of the model's own modules: an exported folder has the same without the model."""
@@ -198,7 +227,7 @@ class RetrievalMixin(nn.Module):
         self._pools, weights = [], rows.weights
         if self._pools_at_once(rows):
             values, counted = self._pooled_losses(rows)
-            columns = self.sampler.count or 0
+            columns: int | Tensor = self.sampler.count or 0
         else:
             parts, scored = [], []
             for part in self._with_pools(rows):
@@ -335,10 +364,11 @@ class RetrievalMixin(nn.Module):
         query, vectors = self.scorer.query(rows.query), self.item_vectors(positives)
         return _Scored(pairs, None, others, targets.others_logsumexp(query, positives, vectors))
 
-    def _losses(self, part: _Part) -> tuple[Tensor, Tensor, int]:
+    def _losses(self, part: _Part) -> tuple[Tensor, Tensor, int | Tensor]:
         """The loss of each row, which rows count, and how many columns each has."""
         columns = self.sampler.negatives_of_row(part.pool)
-        columns = min(getattr(self.loss, "bucket_items", columns), columns)  # of SCE, which looks at a part
+        if (looked_at := getattr(self.loss, "bucket_items", None)) is not None:  # of SCE, which looks at a part
+            columns = min(looked_at, int(columns))
         values, counted = self._losses_on_pool(part)
         if (beside := part.pool.beside) is not None:
             further, counted_there = self._losses_on_pool(replace(part, pool=beside.pool))
@@ -373,10 +403,15 @@ class RetrievalMixin(nn.Module):
             terms, counted = replace(terms, valid=whole), whole.any(1)
         if certain is not None:
             counted = counted | (certain.detach() > MASKED_SCORE / 2)
+        looked_up = pool.ids if pool.stored is None else pool.ids[: len(pool.ids) - len(pool.stored)]
         # In one piece: a table's gradient is as large as the table, and so is the sum of two.
-        positive, vectors = self.item_vectors(torch.cat([positives, pool.ids.flatten()])).split(
-            [len(positives), pool.ids.numel()]
+        positive, vectors = self.item_vectors(torch.cat([positives, looked_up.flatten()])).split(
+            [len(positives), looked_up.numel()]
         )
+        if pool.stored is not None:
+            # Stored ones have no gradient: those of the batch, draws of the same law, stand for all of them in theirs.
+            share = len(looked_up) / len(pool.ids)
+            vectors = torch.cat([vectors.detach() + (vectors - vectors.detach()) / share, pool.stored])
         vectors = vectors.view(*pool.ids.shape, vectors.shape[-1])
         return losses_from_vectors(self.loss, self.sampler, pool, query, positive, vectors, terms), counted
 
@@ -435,6 +470,10 @@ class RetrievalMixin(nn.Module):
     def after_step(self) -> None:
         """Called by the trainer after every applied optimizer step."""
         self.sampler.learn(self._pools)
+        if self.keys is not None and isinstance(self.sampler, CrossBatch) and self.sampler.momentum is not None:
+            self.keys.follow(self.item_encoder())
+            with torch.no_grad():
+                self.sampler.take_vectors(self.scorer.item(self.keys(self.sampler.entering)))
         self.sampler.after_step()
         self.scorer.after_step()
 

@@ -30,7 +30,7 @@ class Rows:
             is a unit by itself, of the row with that index. None where there are none, or they are not asked for.
         real: bool ``[rows]``, rows that are no padding; None where all of them are.
         shown: int64 ``[rows]``, the list of what each row's impression held; None where impressions are not read.
-        segment: The segment that the whole batch comes from; None for a random batch.
+        segment: The segment that the whole batch comes from, int64 scalar; None for a random batch.
     """
 
     query: Tensor
@@ -40,7 +40,7 @@ class Rows:
     weights: Tensor | None = None
     place: Tensor | None = None
     shown: Tensor | None = None
-    segment: int | None = None
+    segment: int | Tensor | None = None
     windows: Tensor | None = None
     window_sizes: Tensor | None = None
     rows_of_window: Tensor | None = None

@@ -243,6 +243,8 @@ def _where(applies: Callable[[Request], Any], rules: Iterable[Rule]) -> tuple[Ru
     return tuple(map(only_then, rules))
 
 
+_OF_ITEM_TOWERS = ("mlp_sizes", "item_features", "item_text")
+"""Settings that make of items more than a row of a table."""
 SETTINGS: tuple[Rule, ...] = (
     *PAIRS,
     _rule(
@@ -251,6 +253,16 @@ SETTINGS: tuple[Rule, ...] = (
         lambda r: f"negatives.count: {r.loss.name} scores the whole catalogue, leave the count out",
     ),
     Rule("negatives, options of the source", _options),
+    _rule(
+        "negatives.momentum, items of a plain table",
+        lambda r: r.options.get("momentum") is not None and not any(r.values.get(key) for key in _OF_ITEM_TOWERS),
+        lambda r: (
+            f"negatives.momentum={r.options['momentum']}: the items are a plain table, whose current vectors cost no "
+            "more than old ones; set "
+            + ("mlp_sizes or item_features" if "mlp_sizes" in r.values else "item_features")
+            + ", or leave momentum out"
+        ),
+    ),
     _rule(
         "negatives.proposal=learned, loss",
         lambda r: r.sampler.learns and not isinstance(r.loss, CorrectedLogQ),

@@ -16,7 +16,7 @@ from recbole_logq.data.dataset.feature_columns import feature_names
 from recbole_logq.data.dataset.impressions import SHOWN
 from recbole_logq.errors import RequestError
 from recbole_logq.models.encoders import encoder_defaults
-from recbole_logq.models.feature_modules import feature_embedding, fields_alone
+from recbole_logq.models.feature_modules import feature_embedding, fields_alone, text_items
 from recbole_logq.models.retrieval import RetrievalMixin
 from recbole_logq.models.rows import Rows, own_inputs
 from recbole_logq.models.sparse import sparse_rule
@@ -26,6 +26,7 @@ from recbole_logq.modules.fixed_packing import FixedPacking
 from recbole_logq.modules.gradient_cache import in_parts
 from recbole_logq.modules.packing import Packing
 from recbole_logq.modules.query import Request, SequenceQuery, token_times
+from recbole_logq.modules.text_items import TextItems
 from recbole_logq.modules.times import TokenTimes, logarithmic_edges
 from recbole_logq.modules.transformer import SequenceEncoder
 from recbole_logq.ranks import world_size
@@ -49,6 +50,7 @@ class SASRec(RetrievalMixin, SequentialRecommender):
         super().__init__(config, dataset)
         self.size = size = config["embedding_size"]
         self.multi_positive = config["multi_positive"]
+        self.item_text = feature_names(config, "item_text")
         sparse = sparse_rule(config, self.n_items)
         std = config["initializer_range"]
         self.item_embedding: nn.Embedding | FeatureEmbedding = feature_embedding(
@@ -93,11 +95,10 @@ class SASRec(RetrievalMixin, SequentialRecommender):
     def check_settings(cls, values: dict[str, Any], given: dict[str, Any]) -> None:
         """See :meth:`RetrievalMixin.check_settings`."""
         super().check_settings(values, given)
-        for key in ("user_features", "context_features"):
+        for key in ("user_features", "context_features", "user_text"):
             if feature_names(values, key):
-                raise RequestError(
-                    f"{key}: SASRec computes queries from items alone; set item_features, or take TwoTower"
-                )
+                instead = "item_text" if key == "user_text" else "item_features"
+                raise RequestError(f"{key}: SASRec computes queries from items alone; set {instead}, or take TwoTower")
         _check_encoder(values, given)
         check_times(values, given)
 
@@ -108,9 +109,17 @@ class SASRec(RetrievalMixin, SequentialRecommender):
         table = self.item_embedding
         return self.scorer.item(table.whole() if isinstance(table, FeatureEmbedding) else table.weight)
 
+    def item_encoder(self) -> nn.Embedding | FeatureEmbedding:
+        """See :meth:`RetrievalMixin.item_encoder`."""
+        return self.item_embedding
+
     def vectors_of_new_items(self, columns: Sequence[Tensor]) -> Tensor:
         """See :meth:`RetrievalMixin.vectors_of_new_items`."""
         return self.scorer.item(fields_alone(self.item_embedding, columns))
+
+    def text_items(self) -> TextItems | None:
+        """See :meth:`RetrievalMixin.text_items`."""
+        return text_items(self.item_text, self.item_embedding, nn.Sequential(), self.scorer)
 
     def forward(self, tokens: Tensor, packing: Packing | FixedPacking, times: TokenTimes | None = None) -> Tensor:
         """Item ids ``[tokens]`` in the order of a packing to one query each, ``[tokens, d]``.

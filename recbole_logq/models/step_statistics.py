@@ -40,18 +40,18 @@ class StepStatistics:
         """Start an epoch."""
         self.positives = 0
         self.dropped = torch.zeros((), dtype=torch.int64)
-        self._columns = 0
+        self._columns: int | Tensor = 0
         self._steps = 0
         self._kept: tuple[Tensor, Tensor, Tensor | None] | None = None
         self._histogram = torch.zeros(_BINS, dtype=torch.int64)
         self._sum = torch.zeros((), dtype=torch.int64)
         self._losses: Tensor | None = None
 
-    def add(self, rows: int, dropped: Tensor, negatives: int) -> None:
+    def add(self, rows: int, dropped: Tensor, negatives: int | Tensor) -> None:
         """Count one step."""
         self.positives += rows
         self.dropped = dropped + self.dropped if self._steps else dropped
-        self._columns += negatives
+        self._columns = self._columns + negatives
         self._steps += 1
 
     def keep(self, values: Tensor, counted: Tensor, weights: Tensor | None = None) -> None:
@@ -111,7 +111,7 @@ class StepStatistics:
     @property
     def negatives(self) -> float:
         """Pool columns of a step, on average."""
-        return self._columns / max(self._steps, 1)
+        return float(self._columns) / max(self._steps, 1)
 
     def add_weights(self, weights: Tensor, counted: Tensor) -> None:
         """Count one step's sample weights, ``[rows]`` in [0, 1], of the rows that count, bool ``[rows]``."""

@@ -11,18 +11,29 @@ from recbole.utils import InputType
 from torch import Tensor
 
 from recbole_logq.data.batches.loaders import InteractionLoader
-from recbole_logq.data.dataset.event_times import ASKED, TIMES, asks_when, check_times, reads_times
+from recbole_logq.data.dataset.event_times import AGE, ASKED, TIMES, asks_when, check_times, reads_times
 from recbole_logq.data.dataset.feature_columns import feature_names
 from recbole_logq.data.dataset.histories import HISTORY, check_histories, max_history
 from recbole_logq.data.dataset.impressions import SHOWN
-from recbole_logq.models.feature_modules import context_fields, entity_fields, feature_embedding, fields_alone
+from recbole_logq.data.dataset.second_histories import check_second_histories, column_of, second_names
+from recbole_logq.models.feature_modules import (
+    context_fields,
+    entity_fields,
+    feature_embedding,
+    fields_alone,
+    second_fields,
+    text_fields,
+    text_items,
+)
 from recbole_logq.models.retrieval import RetrievalMixin
 from recbole_logq.models.rows import Rows
 from recbole_logq.models.sparse import sparse_rule
 from recbole_logq.models.time_modules import check_time_context, history_times, time_context
+from recbole_logq.modules.example_age import ExampleAge
 from recbole_logq.modules.fields import EntityFields, Fields
 from recbole_logq.modules.gradient_cache import in_parts
 from recbole_logq.modules.query import Request, TwoTowerQuery
+from recbole_logq.modules.text_items import TextItems
 from recbole_logq.modules.tower import Tower
 from recbole_logq.modules.towers import HistoryTower
 
@@ -49,18 +60,24 @@ class TwoTower(RetrievalMixin, GeneralRecommender):
         std = config["embedding_size"] ** -0.5
         self.user_tower: HistoryTower | Tower
         self.user_fields: EntityFields | None = None
+        self.user_texts: EntityFields | None = None
         if longest:
             attention = longest if config["history_pooling"] == "attention" else None
             self.user_tower = HistoryTower(*shape, attention, history_times(config, dataset))
-            self.user_fields = entity_fields("user_features", config, dataset, std)
+            self.user_fields = entity_fields(["user_features"], config, dataset, std)
+            self.user_texts = entity_fields(["user_text"], config, dataset, std)
         else:
             users = feature_embedding("user_features", config, dataset, std)
             self.user_tower = Tower(self.n_users, *shape, sparse, users)
         items = feature_embedding("item_features", config, dataset, std)
         self.item_tower = Tower(self.n_items, *shape, sparse, items)
         self.context_features = feature_names(config, "context_features")
+        self.user_text, self.item_text = (feature_names(config, key) for key in ("user_text", "item_text"))
         self.context: Fields | None = context_fields(config, dataset, std)
         self.time_context = time_context(config, dataset, std)
+        self.second = second_fields(config, dataset, std)
+        self.second_columns = [column_of(name) for name in second_names(config)]
+        self.example_age = ExampleAge(config["embedding_size"], std) if config["example_age"] else None
         self.time_columns = (TIMES,) * reads_times(config) + (ASKED,) * asks_when(config)
         self.build_retrieval(config, dataset)
 
@@ -71,13 +88,16 @@ class TwoTower(RetrievalMixin, GeneralRecommender):
         check_histories(values)
         check_times(values, given)
         check_time_context(values)
+        check_second_histories(values)
 
     @property
     def query_columns(self) -> tuple[str, ...]:
         """See :attr:`RetrievalMixin.query_columns`."""
         histories = isinstance(self.user_tower, HistoryTower)
-        user = (self.USER_ID,) if not histories or self.user_fields is not None else ()
-        return (*((HISTORY,) if histories else ()), *user, *self.context_features, *self.time_columns)
+        known = self.user_fields is not None or self.user_texts is not None
+        user = (self.USER_ID,) if not histories or known else ()
+        first = (HISTORY, *self.second_columns) if histories else ()
+        return (*first, *user, *self.context_features, *self.time_columns)
 
     def item_vectors(self, ids: Tensor | None) -> Tensor:
         """See :meth:`RetrievalMixin.item_vectors`."""
@@ -85,16 +105,25 @@ class TwoTower(RetrievalMixin, GeneralRecommender):
             ids = torch.arange(self.n_items, device=next(self.item_tower.parameters()).device)
         return self.scorer.item(self._encoded(self.item_tower, ids))
 
+    def item_encoder(self) -> Tower:
+        """See :meth:`RetrievalMixin.item_encoder`."""
+        return self.item_tower
+
     def vectors_of_new_items(self, columns: Sequence[Tensor]) -> Tensor:
         """See :meth:`RetrievalMixin.vectors_of_new_items`."""
         return self.scorer.item(self.item_tower.mlp(fields_alone(self.item_tower.embedding, columns)))
 
     def _user_vectors(self, interaction: Any) -> Tensor:
-        return self._encoded(self._encode_users, *(interaction[column] for column in self.query_columns))
+        return self._encoded(self._encode_users, *(interaction[column] for column in self._training_columns))
 
     def _encode_users(self, *columns: Tensor) -> Tensor:
-        """Vectors of users, from columns in the order of ``query_columns``."""
-        return self.query_encoder().vectors(self.request(dict(zip(self.query_columns, columns, strict=True))))
+        """Vectors of users, from the columns of training."""
+        known = dict(zip(self._training_columns, columns, strict=True))
+        return self.query_encoder().vectors(self.request(known)._replace(age=known.get(AGE)))
+
+    @property
+    def _training_columns(self) -> tuple[str, ...]:
+        return (*self.query_columns, *((AGE,) if self.example_age is not None else ()))
 
     def _encoded(self, tower: Callable[..., Tensor], *columns: Tensor) -> Tensor:
         """A tower's vectors, part by part in training where ``gradient_cache`` asks for it."""
@@ -112,13 +141,22 @@ class TwoTower(RetrievalMixin, GeneralRecommender):
             users=users,
             weights=interaction[self.weight_field] if self.weight_field else None,
             shown=interaction[SHOWN] if self.impression_field else None,
-            segment=int(interaction[self.segment_field][0]) if self.segment_field else None,
+            segment=interaction[self.segment_field][0] if self.segment_field else None,
         )
 
     def query_encoder(self) -> TwoTowerQuery:
         """See :meth:`RetrievalMixin.query_encoder`."""
-        items = self.item_tower.embedding if isinstance(self.user_tower, HistoryTower) else None
-        return TwoTowerQuery(self.user_tower, self.scorer, items, self.user_fields, self.context, self.time_context)
+        tower, items, texts = self.user_tower, None, None
+        if isinstance(tower, HistoryTower):
+            items, texts = self.item_tower.embedding, self.user_texts
+        else:
+            texts = text_fields(self.user_text, tower.embedding)
+        known = (self.user_fields, self.context, self.time_context, texts, self.second, self.example_age)
+        return TwoTowerQuery(tower, self.scorer, items, *known)
+
+    def text_items(self) -> TextItems | None:
+        """See :meth:`RetrievalMixin.text_items`."""
+        return text_items(self.item_text, self.item_tower.embedding, self.item_tower.mlp, self.scorer)
 
     def request(self, interaction: Any) -> Request:
         """See :meth:`RetrievalMixin.request`."""
@@ -130,4 +168,5 @@ class TwoTower(RetrievalMixin, GeneralRecommender):
             context=context,
             times=known.get(TIMES),
             asked=known.get(ASKED),
+            second=[known[column] for column in self.second_columns],
         )

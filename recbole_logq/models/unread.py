@@ -16,6 +16,10 @@ READ_THROUGH = {
     "user_features": (),
     "item_features": (),
     "context_features": (),
+    "user_text": ("feature_embedding", "entity_fields"),
+    "item_text": ("feature_embedding", "entity_fields"),
+    "text_buckets": ("feature_embedding", "entity_fields"),
+    "text_length": ("feature_embedding", "entity_fields"),
     "use_item_id": ("feature_embedding",),
     "id_dropout": ("feature_embedding",),
 }
@@ -36,9 +40,9 @@ def check_unread(encoder: type, given: dict[str, Any]) -> None:
     if {"recbole_logq.models.two_tower", "recbole_logq.models.sasrec"} & modules.keys():
         return
     outside = {name for name in modules if not name.startswith(("recbole.", "recbole_logq.", "torch", "builtins"))}
-    own = [base for base in encoder.__mro__ if base.__module__ in outside]
+    bases = [base for base in encoder.__mro__ if base.__module__ in outside]
     try:
-        text = "\n".join(inspect.getsource(inspect.getmodule(base) or base) for base in own)
+        text = "\n".join(inspect.getsource(inspect.getmodule(base) or base) for base in bases)
     except (OSError, TypeError):  # typed at a prompt
         return
     schema = getattr(encoder, "settings", RetrievalSettings)

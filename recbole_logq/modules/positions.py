@@ -5,8 +5,11 @@ Positions count from the first item of a window.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 
 class NoPositions(nn.Module):
@@ -59,32 +62,32 @@ class RotaryPositions(NoPositions):
         ValueError: The width of a head is odd.
 
     Attributes:
-        angles: Angles of every position and pair, float64 ``[max_length, d / 2]``; not stored, since they follow from
-            sizes.
+        turns: Cosines and sines of the angles of every position and pair, float64 ``[2, max_length, d / 2]``; not
+            stored, since they follow from sizes.
     """
 
-    angles: Tensor
+    turns: Tensor
 
     def __init__(self, max_length: int, size: int, n_heads: int) -> None:
         super().__init__(max_length, size, n_heads)
         width = size // n_heads
         if width % 2:
             raise ValueError(f"a head of {width} dimensions has no pairs to turn")
-        angles = torch.empty(max_length, width // 2, dtype=torch.float64)
-        self.register_buffer("angles", angles, persistent=False)
-        if not angles.is_meta:  # there are no values on that device, only sizes
+        turns = torch.empty(2, max_length, width // 2, dtype=torch.float64)
+        self.register_buffer("turns", turns, persistent=False)
+        if not turns.is_meta:  # there are no values on that device, only sizes
             self.work_out()
 
     def work_out(self) -> None:
-        """Compute the angles; to be called by whoever has made the module on torch's meta device."""
-        max_length, pairs = self.angles.shape
+        """Compute the turns; to be called by whoever has made the module on torch's meta device."""
+        _, max_length, pairs = self.turns.shape
         speed = 10000.0 ** (-torch.arange(0, 2 * pairs, 2, dtype=torch.float64) / (2 * pairs))
-        self.angles = torch.outer(torch.arange(max_length), speed)
+        angles = torch.outer(torch.arange(max_length), speed)
+        self.turns = torch.stack((angles.cos(), angles.sin()))
 
     def rotation(self, position: Tensor, dtype: torch.dtype) -> Tensor:
         """See :meth:`NoPositions.rotation`; cosines and sines ``[2, tokens, 1, 1, d / 2]``."""
-        turns = torch.stack((self.angles.cos(), self.angles.sin())).to(dtype)
-        return turns[:, position][:, :, None, None]
+        return self.turns.to(dtype)[:, position][:, :, None, None]
 
 
 def rotate(heads: Tensor, rotation: Tensor) -> Tensor:
@@ -94,10 +97,33 @@ def rotate(heads: Tensor, rotation: Tensor) -> Tensor:
         heads: Query, key and value.
         rotation: Cosines and sines ``[2, tokens, 1, 1, d / 2]``.
     """
-    cosine, sine = rotation
+    turned: Tensor = _Rotate.apply(heads, *rotation)
+    return turned
+
+
+class _Rotate(torch.autograd.Function):
+    """Autograd would take a dozen passes over memory; the way back is the turn by the opposite angle."""
+
+    @staticmethod
+    def forward(ctx: Any, heads: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
+        ctx.save_for_backward(cosine, sine)
+        return _turned(heads, cosine, sine, 1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        cosine, sine = ctx.saved_tensors
+        return _turned(grad, cosine, sine, -1), None, None
+
+
+def _turned(heads: Tensor, cosine: Tensor, sine: Tensor, sign: int) -> Tensor:
+    turned = heads.to(cosine.dtype, copy=True)
+    halves = turned[:, :2].unflatten(-1, (2, -1))  # [tokens, 2, heads, 2, d / 2]
+    halves.mul_(cosine.unsqueeze(-2))
     real, imaginary = heads[:, :2].chunk(2, -1)
-    turned = torch.cat((real * cosine - imaginary * sine, imaginary * cosine + real * sine), -1)
-    return torch.cat((turned.to(heads.dtype), heads[:, 2:]), 1)
+    halves[..., 0, :].addcmul_(imaginary, sine, value=-sign)
+    halves[..., 1, :].addcmul_(real, sine, value=sign)
+    return turned.to(heads.dtype)
 
 
 POSITIONS: dict[str, type[NoPositions] | type[LearnedPositions]] = {

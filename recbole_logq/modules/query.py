@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
+from recbole_logq.modules.example_age import ExampleAge
 from recbole_logq.modules.feature_embedding import FeatureEmbedding
 from recbole_logq.modules.fields import EntityFields, Fields
 from recbole_logq.modules.fixed_packing import FixedPacking
@@ -30,6 +31,10 @@ class Request(NamedTuple):
         times: Times of those items, after the time of the item before the first of them (NaN where there is
             none); float64 ``[rows, length + 1]``.
         asked: Time of the request, float64 ``[rows]``.
+        texts: Texts of visitors, a bag each as :class:`~recbole_logq.modules.text.TextHasher` gives it, int64
+            ``[rows, longest]``; those of users are known.
+        second: Latest tokens of each second history, their buckets, int64 ``[rows, length]`` each.
+        age: Age of a training example, ``[rows]``; None everywhere else, which is an age of 0.
     """
 
     user: Tensor | None = None
@@ -38,6 +43,9 @@ class Request(NamedTuple):
     context: Sequence[Tensor] = ()
     times: Tensor | None = None
     asked: Tensor | None = None
+    texts: Sequence[Tensor] = ()
+    second: Sequence[Tensor] = ()
+    age: Tensor | None = None
 
 
 class TwoTowerQuery(nn.Module):
@@ -51,6 +59,10 @@ class TwoTowerQuery(nn.Module):
         user_fields: What else is known of users, for a tower over histories.
         context: What a request knows.
         time_context: What the time of a request says.
+        user_texts: Texts of users: with those of all users for a tower over histories; without, for those of visitors
+            alone, where a tower over ids has them.
+        second: Second histories, each the mean of its tokens, or nothing.
+        age: What training says of the age of an example.
     """
 
     def __init__(
@@ -61,10 +73,14 @@ class TwoTowerQuery(nn.Module):
         user_fields: EntityFields | None = None,
         context: Fields | None = None,
         time_context: TimeContext | None = None,
+        user_texts: Fields | None = None,
+        second: Fields | None = None,
+        age: ExampleAge | None = None,
     ) -> None:
         super().__init__()
         self.user_tower, self.scorer, self.item_embedding = user_tower, scorer, item_embedding
         self.user_fields, self.context, self.time_context = user_fields, context, time_context
+        self.user_texts, self.second, self.age = user_texts, second, age
 
     def vectors(self, request: Request) -> Tensor:
         """Vectors of users, ``[rows, d]``."""
@@ -72,9 +88,17 @@ class TwoTowerQuery(nn.Module):
         if self.time_context is not None:
             assert request.asked is not None
             known.append(self.time_context(request.asked))
-        if self.user_fields is not None:
-            assert request.user is not None
-            known.append(self.user_fields.of(request.user))
+        for fields in (self.user_fields, self.user_texts):
+            if isinstance(fields, EntityFields):
+                assert request.user is not None
+                known.append(fields.of(request.user))
+        if request.texts:
+            assert self.user_texts is not None
+            known.append(self.user_texts(request.texts))
+        if self.second is not None:
+            known.append(self.second(request.second))
+        if self.age is not None and request.age is not None:
+            known.append(self.age(request.age))
         added = None
         for vectors in known:
             added = vectors if added is None else added + vectors

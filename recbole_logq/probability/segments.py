@@ -36,7 +36,7 @@ class SegmentFrequency(nn.Module):
         self.register_buffer("keys", keys, persistent=False)
         self.register_buffer("log_share", (counts.double() / totals[owner]).log().float(), persistent=False)
 
-    def log_share_of(self, ids: Tensor, segment: int) -> Tensor:
+    def log_share_of(self, ids: Tensor, segment: int | Tensor) -> Tensor:
         """log of the items' shares in a segment: float32, shape of `ids`; -inf where it has no such target."""
         wanted = segment * self.n_items + ids
         place = torch.searchsorted(self.keys, wanted).clamp_max(len(self.keys) - 1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -28,6 +30,9 @@ class StreamingGaps(nn.Module):
         last: int64 `[hashes, buckets]`, A.
         gap: float64 `[hashes, buckets]`, B; 0 before the first batch.
         step: int64 scalar, t.
+
+    Attributes:
+        started: Whether there was a batch.
     """
 
     last: Tensor
@@ -47,6 +52,7 @@ class StreamingGaps(nn.Module):
         self.register_buffer("last", torch.zeros(max(hashes, 1), buckets, dtype=torch.int64))
         self.register_buffer("gap", torch.zeros(max(hashes, 1), buckets, dtype=torch.float64))
         self.register_buffer("step", torch.zeros((), dtype=torch.int64))
+        self.started = False
 
     def update(self, ids: Tensor) -> None:
         """Count one batch.
@@ -54,13 +60,15 @@ class StreamingGaps(nn.Module):
         Args:
             ids: int64 `[any]`, the batch's items; repeats do not matter.
         """
-        ids = ids.unique()
         self.step += 1
-        if int(self.step) == 1:
+        if not self.started:
             # As if all items were alike: an item of the first batch comes by once in (items / distinct) batches.
-            self.gap.fill_(max(self.gap.shape[1] / max(len(ids), 1), 1.0))
+            ordered = ids.sort().values
+            n_distinct = (ordered[1:] != ordered[:-1]).sum() + min(len(ids), 1)
+            self.gap.fill_((self.gap.shape[1] / n_distinct.clamp_min(1)).clamp_min(1.0))
+            self.started = True
         for row, bucket in enumerate(self._buckets(ids)):
-            bucket = bucket.unique()
+            # Repeats are written several times, with the same numbers.
             since = (self.step - self.last[row, bucket]).double()
             self.gap[row, bucket] = (1 - self.rate) * self.gap[row, bucket] + self.rate * since
             self.last[row, bucket] = self.step
@@ -77,3 +85,7 @@ class StreamingGaps(nn.Module):
         low, high = ids % _PRIME, torch.div(ids, _PRIME, rounding_mode="floor")
         mixed = [((a * low) % _PRIME + (b * (high % _PRIME + 1)) % _PRIME) % _PRIME for a, b in self.factors.T]
         return [value % self.last.shape[1] for value in mixed]
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *arguments: Any) -> None:
+        super()._load_from_state_dict(state_dict, prefix, *arguments)
+        self.started = int(self.step) > 0

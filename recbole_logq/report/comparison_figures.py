@@ -9,14 +9,12 @@ from recbole_logq.report.curves import Points, by_decile, quality_over, weights_
 from recbole_logq.report.page import Block, Figure, Figures, Text
 from recbole_logq.report.summary import Record, Summary, limits
 from recbole_logq.report.svg import Plot, Scale
+from recbole_logq.report.weight_figure import WEIGHTS, weight_plot
 
 _ROW = 36
 _LOG_FROM = 30
 """Models whose times differ by more than this are shown on a logarithmic axis."""
-_WEIGHTS = (
-    "w = 1 - P(positive | user), the weight that corrected logQ gives a row. From light to dark: 10 to 90 %, "
-    "20 to 80 %, 30 to 70 %, 40 to 60 %; the line is the mean. Epochs that every seed reached, mean over seeds."
-)
+_OF_SEEDS = f"{WEIGHTS} Epochs that every seed reached, mean over seeds."
 
 
 def figures(summary: Summary) -> list[Block]:
@@ -27,7 +25,7 @@ def figures(summary: Summary) -> list[Block]:
     if drawn := [*_intervals(summary, series), *curves, *_deciles(summary, series)]:
         blocks += [Text("Figures", problem), Figures(drawn, "Runs to show", series)]
     if weights := _weights(summary):
-        blocks += [Text("Sample weights in training", _WEIGHTS), Figures(weights)]
+        blocks += [Text("Sample weights in training", _OF_SEEDS), Figures(weights)]
     return blocks
 
 
@@ -99,12 +97,6 @@ def _weights(summary: Summary) -> list[Figure]:
         epochs = weights_by_epoch(entry.runs)
         if not epochs:
             continue
-        label = f"{entry.name}: sample weight by epoch"
-        x = Scale([epoch["epoch"] for epoch in epochs], limits=(0, float("inf")), room=0.02)
-        plot = Plot(label, x, Scale([0.0, 1.0], limits=(0, 1)), "epoch", "w")
-        for low in (10, 20, 30, 40):
-            corners = [(epoch["epoch"], epoch[f"d{low}"], epoch[f"d{100 - low}"]) for epoch in epochs]
-            plot.band(corners, f"{low} to {100 - low} %")
-        plot.line([(epoch["epoch"], epoch["mean"]) for epoch in epochs], position, "mean")
+        plot = weight_plot(f"{entry.name}: sample weight by epoch", epochs, position)
         drawn.append(Figure(entry.name, "", plot.svg()))
     return drawn

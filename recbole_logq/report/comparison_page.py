@@ -25,7 +25,9 @@ def _blocks(summary: Summary) -> list[Block]:
         blocks.append(Text(text=message, failed=True))
     if summary.runs:
         note = "Means over seeds with 95 % t intervals; one seed has none. A click on a heading sorts."
-        blocks += [Text(text=note), Table("Results", *comparison_tables.results(summary), by=summary.primary)]
+        blocks.append(Text(text=note))
+        for heading, head, lines in comparison_tables.results_in_parts(summary):
+            blocks += [Text(heading), Table(heading, head, lines, by=summary.primary)]
     if summary.comparisons:
         blocks += [Text("Against the reference"), Table("Verdicts", *comparison_tables.verdicts(summary))]
     blocks += figures(summary)

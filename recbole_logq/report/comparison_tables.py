@@ -13,17 +13,64 @@ from recbole_logq.report.summary import COSTS, Entry, Summary, measured
 
 
 def results(summary: Summary) -> tuple[list[str], list[list[Cell]]]:
-    """Head and lines: an entry each, the best first, the metric that decides in front."""
+    """Head and lines: an entry each, the best first, the metric that decides in front, then all that was measured."""
     first = [summary.primary] if summary.primary else []
     columns = [*first, *(metric for metric in summary.metrics if metric not in first), *(COSTS if first else ())]
-    verdicts = _verdicts(summary)
-    extra = ["verdict"] if verdicts else []
+    return _lines(summary, columns)
+
+
+def results_in_parts(summary: Summary) -> list[tuple[str, list[str], list[list[Cell]]]]:
+    """The same in tables that are narrow enough for a screen, each with a heading.
+
+    The first has the metric that decides, the verdict, and what else was measured at its cut-off; a table for each
+    other cut-off follows, one of what the lists hold, and one of what the runs took.
+    """
+    if summary.primary is None:
+        return [("Results", *_lines(summary, []))]
+    results, lists, cutoffs = [summary.primary], [], dict[str, list[str]]()
+    for metric in summary.metrics:
+        name, _, cutoff = metric.rpartition("@")
+        if name.lower().replace("_", "") in _OF_LISTS:
+            lists.append(metric)
+        elif cutoff == summary.primary.rpartition("@")[2] or not name:
+            results += [metric] if metric != summary.primary else []
+        else:
+            cutoffs.setdefault(f"At {cutoff}", []).append(metric)
+    parts = [("Results", *_lines(summary, results[: _WIDTH - 2]))]  # beside verdicts and seeds
+    rest = {
+        "Further results": results[_WIDTH - 2 :],
+        **cutoffs,
+        "What the lists hold": lists,
+        "What it took": list(COSTS),
+    }
+    for heading, columns in rest.items():
+        for start in range(0, len(columns), _WIDTH):
+            parts.append((heading, *_lines(summary, columns[start : start + _WIDTH], whole=False)))
+    return parts
+
+
+_OF_LISTS = {"coverage", "itemcoverage", "gini", "giniindex", "averagepopularity", "novelty", "shannonentropy"}
+_OF_LISTS |= {"tailpercentage"}
+_WIDTH = 8
+"""Columns of numbers with intervals that fit on a screen beside a name."""
+
+
+def _lines(summary: Summary, columns: Sequence[str], whole: bool = True) -> tuple[list[str], list[list[Cell]]]:
+    """Head and lines with some columns.
+
+    Args:
+        summary: Summary of a data set.
+        columns: Names of the values.
+        whole: Whether verdicts and seeds stand behind the first of them.
+    """
+    verdicts = _verdicts(summary) if whole else {}
     lines = []
     for entry in summary.entries:
         cells = [_cell(entry.values.get(column)) for column in columns]
-        verdict = [Cell(verdicts.get(entry.name, ""))] if verdicts else []
-        lines.append([Cell(entry.name), *cells[:1], *verdict, _seeds(entry), *cells[1:]])
-    return ["run", *first, *extra, "seeds", *columns[1:]], lines
+        between = [*([Cell(verdicts.get(entry.name, ""))] if verdicts else []), *([_seeds(entry)] if whole else [])]
+        lines.append([Cell(entry.name), *cells[:1], *between, *cells[1:]])
+    between_names = [*(["verdict"] if verdicts else []), *(["seeds"] if whole else [])]
+    return ["run", *columns[:1], *between_names, *columns[1:]], lines
 
 
 def _verdicts(summary: Summary) -> dict[str, str]:

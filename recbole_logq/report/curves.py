@@ -1,7 +1,8 @@
-"""What the figures of a report show, as numbers: means over the seeds of an entry."""
+"""What the figures of a report show, as numbers: curves of one run, and means over the seeds of an entry."""
 
 from __future__ import annotations
 
+import math
 from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any
@@ -50,6 +51,31 @@ def _best_so_far(result: dict[str, Any], clock: str) -> Points:
 
 def _at(curve: Points, time: float) -> float:
     return curve[bisect_right(curve, time, key=lambda point: point[0]) - 1][1]
+
+
+def of_epochs(history: Sequence[dict[str, Any]], key: str) -> Points:
+    """(epoch, value) of one run; an epoch without a finite value has no point.
+
+    Args:
+        history: Records of epochs, as in the result of :func:`recbole_logq.run`.
+        key: Name of the value.
+    """
+    values = [(float(epoch["epoch"]), epoch.get(key)) for epoch in history]
+    return [(epoch, float(value)) for epoch, value in values if value is not None and math.isfinite(value)]
+
+
+def steps_per_second(history: Sequence[dict[str, Any]]) -> Points:
+    """(epoch, steps of training in a second of the wall clock, without validation) of one run.
+
+    Epochs of a version that counted no steps have no point, nor have those that were too short for the clock.
+    """
+    points: Points = []
+    before = 0.0
+    for epoch in history:
+        seconds, before = epoch["train_seconds"] - before, epoch["train_seconds"]
+        if epoch.get("steps") and seconds > 0:
+            points.append((float(epoch["epoch"]), epoch["steps"] / seconds))
+    return points
 
 
 def by_decile(runs: Sequence[dict[str, Any]], metric: str = "recall@10_by_decile") -> Points:

@@ -35,7 +35,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Table:
-    """A table in a box of its own to scroll; the page's script makes its headings into buttons that sort.
+    """A table whose headings the page's script makes into buttons that sort; on a narrow screen a line is a card.
 
     Attributes:
         label: What the table holds, for readers who do not see it.
@@ -49,6 +49,11 @@ class Table:
     head: Sequence[str]
     lines: Sequence[Sequence[Cell]]
     by: str | None = None
+
+    def words(self) -> list[bool]:
+        """Whether each column is one of words, which stand to the left; the others are numbers."""
+        columns = zip(*self.lines, strict=True) if self.lines else [()] * len(self.head)
+        return [all(cell.sort_key is None for cell in column) for column in columns]
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from recbole_logq.markup import escape
 from recbole_logq.report.svg import classes
 
-_STEP, _LEFT, _RIGHT, _TOP, _HEIGHT, _BOTTOM = 150, 96, 24, 40, 250, 36
+_STEP, _LEFT, _RIGHT, _TOP, _HEIGHT, _BOTTOM = 150, 96, 64, 40, 250, 36
 ABSENT = -0.09
 """Height of a point that has no value on an axis: below it."""
 
@@ -63,12 +63,13 @@ def _y(height: float) -> float:
 def _axis(place: int, axis: Axis, count: int) -> str:
     x = _LEFT + _STEP * place
     short = axis.name if len(axis.name) <= 20 else "…" + axis.name[-19:]
+    end = place == count - 1
+    at, anchor = (x + 8, "start") if end else (x - 8, "end")  # beyond the last axis there are no lines to read over
     texts = "".join(
         f"<path class='tick' d='M{x - 4:.1f},{_y(height):.1f}h8'/>"
-        f"<text x='{x - 8:.1f}' y='{_y(height) + 4:.1f}' text-anchor='end'>{escape(text)}</text>"
+        f"<text x='{at:.1f}' y='{_y(height) + 4:.1f}' text-anchor='{anchor}'>{escape(text)}</text>"
         for height, text in axis.ticks
     )
-    end = place == count - 1
     return (
         f"<path class='tick' d='M{x:.1f},{_y(1):.1f}V{_y(0):.1f}'/><text class='axis' "
         f"x='{x + _RIGHT - 4 if end else x:.1f}' y='{_TOP - 16}' text-anchor='{'end' if end else 'middle'}'>"

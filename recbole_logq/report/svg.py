@@ -72,6 +72,14 @@ class Scale:
             places = [(first + i) * step for i in range(12)]
         return [value for value in places if self.low <= value <= self.high]
 
+    def whole_ticks(self) -> list[float]:
+        """The same of an axis of whole numbers, such as epochs: no value between two of them."""
+        first, last = math.ceil(self.low), math.floor(self.high)
+        rough = max((last - first) / 7, 1)
+        unit = 10 ** math.floor(math.log10(rough))
+        step = unit * next(factor for factor in (1, 2, 5, 10) if factor * unit >= rough)
+        return [float(value) for value in range(-(-first // step) * step, last + 1, step)]
+
 
 def text_of(value: float) -> str:
     """A number for an axis or a pointer."""

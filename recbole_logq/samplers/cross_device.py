@@ -42,7 +42,7 @@ class CrossDevice(InBatch):
     random_batches = True
     gathers: ClassVar[bool] = True
 
-    def sample(self, positives: Tensor, *, n_units: int | None = None, segment: int | None = None) -> Pool:
+    def sample(self, positives: Tensor, *, n_units: int | None = None, segment: int | Tensor | None = None) -> Pool:
         """As `Sampler.sample`; a collective call where several processes run."""
         everything = gather_rows(positives)
         own = torch.arange(len(positives), device=positives.device) + everything.first

@@ -32,15 +32,18 @@ class DeviceNumbers:
         """Numbers in [0, 1)."""
         return torch.rand(shape, generator=self.generator, dtype=dtype, device=self.device)
 
-    def places(self, pools: int, count: int, real: Tensor) -> Tensor:
+    def places(self, pools: int, count: int, rows: int, real: Tensor | None = None) -> Tensor:
         """Rows without replacement, int64 `[pools, count]`, for each pool anew.
 
         Args:
             pools: Number of pools.
-            count: Rows of a pool; there are as many real ones at least.
-            real: bool `[rows]`, which rows may be drawn.
+            count: Rows of a pool; there are as many that may be drawn, at least.
+            rows: Number of rows.
+            real: bool `[rows]`, which rows may be drawn. Default: all.
         """
-        keys = self.uniform(pools, len(real), dtype=torch.float32).masked_fill_(~real, 2.0)
+        keys = self.uniform(pools, rows, dtype=torch.float32)
+        if real is not None:
+            keys.add_(real, alpha=-1)  # below all others, and exact
         return keys.topk(count, dim=1, largest=False, sorted=False).indices
 
     def register(self, graph: Any) -> None:

@@ -8,10 +8,14 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from recbole_logq.samplers.distinct import Distinct, distinct
 from recbole_logq.samplers.user_items import UserItems
 
 MASKS = ("target", "query", "history")
 """What is masked: the row's positive; all positives of the same user in this batch; all training items of the user."""
+
+DIGIT = 1 << 32
+"""Ids of items are below it, and so are numbers of sets."""
 
 
 @dataclass(frozen=True)
@@ -55,14 +59,15 @@ class Exclusion:
         held[self.pair_set, place] = True
         return held[:, torch.searchsorted(ordered, ids)]
 
-    def of_rows(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
-        """The excluded items of the rows `start` to `stop`: the place of the row among them, and the item."""
-        sets = self.row_set[start:stop]
-        first, last = (torch.searchsorted(self.pair_set, sets + after) for after in (0, 1))  # pairs stand set by set
-        sizes = last - first
-        row = torch.arange(len(sets), device=sets.device).repeat_interleave(sizes)
-        place = torch.arange(len(row), device=sets.device) + (first - (sizes.cumsum(0) - sizes))[row]
-        return row, self.pair_item[place]
+    def held_by_rows(self, start: int, stop: int, n_items: int) -> Tensor:
+        """Which items the sets of the rows `start` to `stop` hold: bool `[stop - start, n_items]`, ids below that."""
+        sets, rows = self.row_set[start:stop], stop - start
+        # A set stands in the row of one that has it; the last one is for those that no row here has.
+        slot = torch.full((self.n_sets,), rows, device=sets.device)
+        slot[sets] = torch.arange(rows, device=sets.device)
+        held = torch.zeros(rows + 1, n_items, dtype=torch.bool, device=sets.device)
+        held[slot[self.pair_set], self.pair_item] = True
+        return held[slot[sets]]
 
     def holds(self, ids: Tensor) -> Tensor:
         """Whether each row's set holds the ids of its row: bool `[rows, n]` for int64 `[rows, n]`."""
@@ -106,9 +111,9 @@ def exclusion_of(
         raise ValueError(f"mask {mask!r} needs the rows' users" + (" and their history" if mask == "history" else ""))
     if mask == "query" or history is None:
         return shared_items(users, positives)
-    distinct, row_set = users.unique(return_inverse=True)
-    owner, known = history.of(distinct)
-    return _exclusion(row_set, torch.cat([owner, row_set]), torch.cat([known, positives]), len(distinct))
+    owners = distinct(users)
+    owner, known, n_sets = history.of_distinct(owners)
+    return _exclusion(owners, torch.cat([owner, owners.place]), torch.cat([known, positives]), n_sets)
 
 
 def shared_items(
@@ -122,13 +127,13 @@ def shared_items(
         further_group: int64 `[n]`, groups of rows that have further items, and beside it
         further: int64 `[n]`, such an item.
     """
-    distinct, row_set = group.unique(return_inverse=True)
-    sets, items = row_set, positives
+    groups = distinct(group)
+    sets, items, n_sets = groups.place, positives, len(groups.values)
     if further_group is not None and further is not None:
-        place = torch.searchsorted(distinct, further_group).clamp_max(max(len(distinct) - 1, 0))
-        known = distinct[place] == further_group if len(distinct) else torch.zeros_like(further_group, dtype=torch.bool)
-        sets, items = torch.cat([row_set, place[known]]), torch.cat([positives, further[known]])
-    return _exclusion(row_set, sets, items, len(distinct))
+        place = torch.searchsorted(groups.values, further_group).clamp_max(max(n_sets - 1, 0))
+        known = groups.values[place] == further_group if n_sets else torch.zeros_like(further_group, dtype=torch.bool)
+        sets, items = torch.cat([sets, place[known]]), torch.cat([positives, further[known]])
+    return _exclusion(groups, sets, items, n_sets)
 
 
 def window_items(windows: Tensor, positives: Tensor, first_items: Tensor, n_items: int) -> Exclusion:
@@ -163,7 +168,9 @@ def _with_repeats(row_set: Tensor, pairs: Tensor, n_sets: int, n_items: int) -> 
     return Exclusion(row_set, torch.div(pairs, n_items, rounding_mode="floor"), pairs % n_items, n_sets, repeated)
 
 
-def _exclusion(row_set: Tensor, sets: Tensor, items: Tensor, n_sets: int) -> Exclusion:
-    width = int(items.max()) + 1 if len(items) else 1
-    pairs = torch.unique(sets * width + items)
-    return Exclusion(row_set, torch.div(pairs, width, rounding_mode="floor"), pairs % width, n_sets)
+def _exclusion(groups: Distinct, sets: Tensor, items: Tensor, n_sets: int) -> Exclusion:
+    pairs = sets * DIGIT + items
+    if groups.padded:  # so are pairs: the number of distinct ones would have to be waited for
+        return _with_repeats(groups.place, pairs, n_sets, DIGIT)
+    pairs = torch.unique(pairs)
+    return Exclusion(groups.place, torch.div(pairs, DIGIT, rounding_mode="floor"), pairs % DIGIT, n_sets)

@@ -116,7 +116,7 @@ class Impression(Sampler):
         *,
         n_units: int | None = None,
         shown: Tensor | None = None,
-        segment: int | None = None,
+        segment: int | Tensor | None = None,
     ) -> Pool:
         """As `Sampler.sample`; `shown` is the number of each row's list, int64 `[rows]`.
 

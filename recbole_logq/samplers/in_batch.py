@@ -13,6 +13,7 @@ from recbole_logq.samplers.device_numbers import DeviceNumbers
 from recbole_logq.samplers.pool import Law, Pool
 from recbole_logq.samplers.pools import Pools
 from recbole_logq.samplers.sampler import Sampler
+from recbole_logq.samplers.table_law import TableLaw
 from recbole_logq.transfer import to_device
 
 
@@ -50,8 +51,9 @@ class InBatch(Sampler):
         super().__init__(counts, count=count, seed=seed)
         self.register_buffer("log_frequency", counts.log_frequency())
         self.segments = counts.segments
+        self._law: TableLaw | None = None
 
-    def sample(self, positives: Tensor, *, n_units: int | None = None, segment: int | None = None) -> Pool:
+    def sample(self, positives: Tensor, *, n_units: int | None = None, segment: int | Tensor | None = None) -> Pool:
         """As `Sampler.sample`; `n_units` does not matter.
 
         Raises:
@@ -87,24 +89,20 @@ class InBatch(Sampler):
             origin = to_device(torch.stack([every if place is None else place for place in places]), positives.device)
         else:
             count = rows if self.count is None else min(self.count, rows)
-            origin = numbers.places(pools, count, all_rows(positives) if real is None else real)
-        ids, law = positives[origin], self.law()
-        return Pools(ids, origin, law(ids), law, from_batch=True)
+            origin = numbers.places(pools, count, rows, real)
+        return Pools(positives[origin], origin, self.law(), from_batch=True)
 
-    def law(self, segment: int | None = None) -> Law:
+    def law(self, segment: int | Tensor | None = None) -> Law:
         """log-probability of items in one draw from the training targets, or from those of a segment.
 
         Raises:
             ValueError: A segment is given and the counts know none.
         """
         if segment is None:
-            return lambda ids: self.log_frequency[ids]
+            if self._law is None or self._law.log_q is not self.log_frequency:  # it may have moved to a device
+                self._law = TableLaw(self.log_frequency)
+            return self._law
         if self.segments is None:
             raise ValueError(f"sampler {self.name!r} was given a segment, and counts without segments")
         table = self.segments
         return lambda ids: table.log_share_of(ids, segment)
-
-
-def all_rows(positives: Tensor) -> Tensor:
-    """A mask of the rows that are no padding where none is, bool `[rows]`."""
-    return torch.ones_like(positives, dtype=torch.bool)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from functools import lru_cache
 from typing import Any, ClassVar
 
@@ -11,6 +10,7 @@ from torch import Tensor
 
 from recbole_logq.probability import TargetCounts
 from recbole_logq.registry import samplers
+from recbole_logq.samplers.distinct import distinct, drawn_of
 from recbole_logq.samplers.pool import Pool
 from recbole_logq.samplers.sampler import Sampler
 from recbole_logq.transfer import to_device
@@ -48,7 +48,7 @@ class InBatchUnique(Sampler):
         super().__init__(counts, count=count, seed=seed)
 
         def table(units: int, given_row: bool, held: bool, device: torch.device) -> Tensor:
-            return counts.log_inclusion(units, given_row=given_row, held=held).to(device)
+            return to_device(counts.log_inclusion(units, given_row=given_row, held=held), device)
 
         self._table = lru_cache(maxsize=6)(table)  # batches have one size, but for an epoch's last
 
@@ -58,12 +58,8 @@ class InBatchUnique(Sampler):
         Raises:
             ValueError: `n_units` is smaller than 1, or a row's positive is in no unit according to the counts.
         """
-        ids = positives.unique()
-        log_kept = 0.0
-        chosen = self.choose(len(ids))
-        if chosen is not None:
-            log_kept = math.log(len(chosen) / len(ids))
-            ids = ids[to_device(chosen, ids.device)]
+        items = distinct(positives)
+        ids, log_kept = drawn_of(items, self.count, self.generator)
         units = len(positives) if n_units is None else n_units
 
         def law(wanted: Tensor) -> Tensor:
@@ -73,7 +69,9 @@ class InBatchUnique(Sampler):
             return self._table(units, True, True, wanted.device)[wanted] + log_kept
 
         log_q = law(ids)
-        if bool(torch.isneginf(log_q).any()):
+        if items.padded:
+            log_q = log_q.masked_fill(ids == 0, 0.0)
+        elif bool(torch.isneginf(log_q).any()):  # an accelerator would have to be waited for
             item = int(ids[torch.isneginf(log_q)][0])
             raise ValueError(f"sampler 'in_batch_unique' holds item {item}, which is in no unit: counts do not fit")
         # An id may be the positive of several rows, so no row is the origin; the mask finds the own column by id.
@@ -86,6 +84,7 @@ class InBatchUnique(Sampler):
             law=law,
             from_batch=True,
             held_law=held_law if given_row else None,
+            padded=items.padded,
         )
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *arguments: Any) -> None:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from recbole_logq.losses.column_mask import ColumnMask
 from recbole_logq.losses.terms import MaskFunction
+from recbole_logq.samplers.distinct import distinct
 from recbole_logq.samplers.exclusion import Exclusion
 
 
@@ -19,6 +20,7 @@ class Columns(Protocol):
     origin: Tensor
     from_batch: bool
     column_group: Tensor | None
+    padded: bool
 
     @property
     def kind(self) -> str:
@@ -108,15 +110,16 @@ def mask_function(
         return ColumnMask(
             row_key, column_key, positive_ids, pool.ids, sets.row_set, sets.columns(pool.ids), spares_own=True
         )
+    row_set = held = None
     if sets is not None:
-        if sets.whole or groups is None or not pool.from_batch:
-            return ColumnMask(row_set=sets.row_set, held=sets.columns(pool.ids))
-        row_key, column_key = _origins(pool, positive_ids, groups)
-        return ColumnMask(row_key, column_key, row_set=sets.row_set, held=sets.columns(pool.ids))
-    if groups is None or not pool.from_batch:
-        return ColumnMask(row_id=positive_ids, column_id=pool.ids)
-    row_key, column_key = _origins(pool, positive_ids, groups)
-    return ColumnMask(row_key, column_key, positive_ids, pool.ids)
+        row_set, held = sets.row_set, sets.columns(pool.ids)
+    if pool.padded:  # what is not there is in every set, or in the one that all rows have
+        padding = (pool.ids == 0).unsqueeze(0)
+        row_set, held = (torch.zeros_like(positive_ids), padding) if held is None else (row_set, held | padding)
+    row_id, column_id = (positive_ids, pool.ids) if sets is None else (None, None)
+    if groups is None or not pool.from_batch or (sets is not None and sets.whole):
+        return ColumnMask(None, None, row_id, column_id, row_set, held)
+    return ColumnMask(*_origins(pool, positive_ids, groups), row_id, column_id, row_set, held)
 
 
 def _origins(pool: Columns, positive_ids: Tensor, groups: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -141,20 +144,17 @@ def group_of_columns(pool: Columns, positive_ids: Tensor, groups: Tensor) -> Ten
     if pool.kind != "inclusion":
         row = pool.origin.clamp_min(0)
         return torch.where(pool.origin >= 0, groups[row], -1) if len(groups) else torch.full_like(pool.origin, -1)
-    distinct, place = positive_ids.unique(return_inverse=True)
+    items, place, *_ = distinct(positive_ids)
     low, high = (
-        torch.zeros_like(distinct).scatter_reduce(0, place, groups, how, include_self=False) for how in ("amin", "amax")
+        torch.zeros_like(items).scatter_reduce(0, place, groups, how, include_self=False) for how in ("amin", "amax")
     )
-    at = torch.searchsorted(distinct, pool.ids)
-    return torch.where(low == high, low, -1)[at]
+    return torch.where(low == high, low, -1)[torch.searchsorted(items, pool.ids)]
 
 
 def _of_catalogue(n_items: int, positive_ids: Tensor, sets: Exclusion) -> MaskFunction:
     def left(start: int, stop: int) -> Tensor:
         # Column j is item j + 1. Nothing of the size of users x catalogue exists.
-        free = torch.ones(stop - start, n_items, dtype=torch.bool, device=positive_ids.device)
-        row, item = sets.of_rows(start, stop)
-        free[row, item - 1] = False
+        free = ~sets.held_by_rows(start, stop, n_items + 1)[:, 1:]
         return free.scatter_(1, positive_ids[start:stop].unsqueeze(1) - 1, True)
 
     return left

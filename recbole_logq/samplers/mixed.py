@@ -11,9 +11,10 @@ from torch import Tensor
 from recbole_logq.probability import TargetCounts
 from recbole_logq.registry import samplers
 from recbole_logq.samplers.device_numbers import DeviceNumbers
-from recbole_logq.samplers.in_batch import InBatch, all_rows
+from recbole_logq.samplers.in_batch import InBatch
 from recbole_logq.samplers.pool import Law, Pool
 from recbole_logq.samplers.pools import Pools
+from recbole_logq.samplers.table_law import TableLaw
 from recbole_logq.transfer import to_device
 
 
@@ -69,13 +70,14 @@ class Mixed(InBatch):
         self.size = count
         self.per_part = law == "per_part"
         self.log_uniform = -math.log(counts.n_items - 1)
+        self._laws: dict[int, TableLaw] = {}
 
     @property
     def asks_of_batch(self) -> int | None:
         """As `Sampler.asks_of_batch`."""
         return self.size - self.n_uniform
 
-    def sample(self, positives: Tensor, *, n_units: int | None = None, segment: int | None = None) -> Pool:
+    def sample(self, positives: Tensor, *, n_units: int | None = None, segment: int | Tensor | None = None) -> Pool:
         """As `Sampler.sample`; a batch smaller than its part gives all it has."""
         taken = min(self.size - self.n_uniform, len(positives))
         origin = torch.randperm(len(positives), generator=self.generator)[:taken]
@@ -101,7 +103,7 @@ class Mixed(InBatch):
                 from_batch=True,
             )
 
-        law = self._mixture(frequency_law, taken)
+        law = self._mixture(taken, segment)
         return Pool(ids=ids, kind=self.kind, origin=origin, log_q=law(ids), law=law, from_batch=True)
 
     @property
@@ -123,19 +125,23 @@ class Mixed(InBatch):
             both = to_device(torch.cat([torch.stack(places), torch.stack(draws)], dim=1), positives.device)
             place, drawn = both[:, :taken], both[:, taken:]
         else:
-            place = numbers.places(pools, taken, all_rows(positives) if real is None else real)
+            place = numbers.places(pools, taken, rows, real)
             drawn = numbers.whole(1, self.n_items, pools, self.n_uniform)
         ids = torch.cat([positives[place], drawn], dim=1)
         origin = torch.cat([place, torch.full_like(drawn, -1)], dim=1)
-        law = self._mixture(self.law(), taken)
-        return Pools(ids, origin, law(ids), law, from_batch=True)
+        return Pools(ids, origin, self._mixture(taken), from_batch=True)
 
-    def _mixture(self, frequency_law: Law, taken: int) -> Law:
+    def _mixture(self, taken: int, segment: int | Tensor | None = None) -> Law:
         share = taken / (taken + self.n_uniform)
 
-        def law(rows: Tensor) -> Tensor:
-            frequency = frequency_law(rows)
+        def mixed(frequency: Tensor) -> Tensor:
             in_batch = frequency + (math.log(share) if taken else -math.inf)
             return torch.logaddexp(in_batch, torch.full_like(frequency, self.log_uniform + math.log1p(-share)))
 
-        return law
+        if segment is not None:
+            frequency_law = self.law(segment)
+            return lambda ids: mixed(frequency_law(ids))
+        # Of all items once: pools have one share, but for those of an epoch's last batch.
+        if taken not in self._laws or self._laws[taken].log_q.device != self.log_frequency.device:
+            self._laws = {taken: TableLaw(mixed(self.log_frequency))}
+        return self._laws[taken]

@@ -13,6 +13,7 @@ from recbole_logq.losses.shares import ColumnShares
 from recbole_logq.losses.terms import Terms
 from recbole_logq.samplers.exclusion import Exclusion
 from recbole_logq.samplers.mask import mask_function
+from recbole_logq.samplers.table_law import TableLaw
 
 PoolKind = Literal["draws", "inclusion", "catalogue", "observed"]
 Law = Callable[[Tensor], Tensor]
@@ -35,7 +36,8 @@ class Pool:
     """Ids with the log-probability of having them.
 
     Args:
-        ids: int64 `[pool]`, item ids that all rows share; or `[rows, pool]`, 0 where a row has fewer.
+        ids: int64 `[pool]`, item ids that all rows share, 0 for a column that is not there where they are padded; or
+            `[rows, pool]`, 0 where a row has fewer.
         kind: What `log_q` means. "draws": every column is one draw, ids may repeat, `log_q` is the probability of one
             draw. "inclusion": ids are distinct, `log_q` is the probability that the pool holds the id.
             "catalogue": every item once, no probabilities. "observed": what the data says, no probabilities.
@@ -53,6 +55,9 @@ class Pool:
         held_law: As `law`, for items that the row's own unit (its window) holds too; None where that is no matter.
         held: What the windows of all rows hold, a set for each; None where it is not looked at.
         shares: What a source that learns wants to know of its columns; None for others.
+        padded: Whether shared ids may be 0.
+        stored: Vectors of the last columns, `[columns, d]`, as an earlier step had them, in place of the items' current
+            ones; None where all columns have these.
         beside: Another pool of the step, and its share of the loss; None for one pool.
         target: Floating, shape of `ids`, what a pointwise loss takes each column for, between 0 and 1; None for 0.
         positive_target: Floating `[rows]`, the same for the positives; None for 1.
@@ -74,6 +79,8 @@ class Pool:
     held_law: Law | None = None
     held: Exclusion | None = None
     shares: ColumnShares | None = None
+    padded: bool = False
+    stored: Tensor | None = None
     beside: Beside | None = None
     target: Tensor | None = None
     positive_target: Tensor | None = None
@@ -169,7 +176,8 @@ class Pool:
                 log_q = torch.where(self.held.columns(self.ids)[groups], self.held_law(self.ids), log_q)  # [rows, pool]
             return Terms(positive, log_q, valid, excluded_log_q=nothing, log_n=0.0, certain=certain, shares=self.shares)
         excluded = self._excluded(positive_ids, own if exclusion is None else exclusion, hits)
-        return Terms(positive, self.log_q, valid, excluded_log_q=excluded, certain=certain, shares=self.shares)
+        log_rest = self.law.rest(positive_ids) if excluded is None and isinstance(self.law, TableLaw) else None
+        return Terms(positive, self.log_q, valid, excluded, log_rest, certain=certain, shares=self.shares)
 
     def _excluded(self, positive_ids: Tensor, sets: Exclusion | None, hits: str | None) -> Tensor | None:
         def mass(law: Law) -> Tensor:

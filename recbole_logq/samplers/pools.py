@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from recbole_logq.losses.column_mask import ColumnMask
 from recbole_logq.samplers.pool import Law
@@ -18,14 +19,12 @@ class Pools:
     Args:
         ids: int64 `[pools, n]`.
         origin: int64 `[pools, n]`, the row of the whole step whose positive a column is; -1 for none.
-        log_q: float32 `[pools, n]`, log-probability of one draw.
-        law: Function from ids (any shape) to their `log_q`.
+        law: Function from ids (any shape) to the log-probability of one draw, float32.
         from_batch: Whether columns are positives of the batch, or some of them.
     """
 
     ids: Tensor
     origin: Tensor
-    log_q: Tensor
     law: Law
     from_batch: bool = False
 
@@ -41,7 +40,8 @@ class Pools:
         row_key = column_key = None
         if groups is not None and self.from_batch:
             row_key = groups
-            column_key = groups[self.origin.clamp_min(0)].masked_fill_(self.origin < 0, -1)  # [pools, n]
+            # An origin of -1 looks up the last entry, which is no group's.
+            column_key = functional.pad(groups, (0, 1), value=-1)[self.origin]  # [pools, n]
         elif hits == "kept":
             row_key, column_key = torch.arange(len(positives), device=positives.device), self.origin
         return ColumnMask(row_key, column_key, row_id, column_id, rows_a_pool=len(positives) // len(self.ids))

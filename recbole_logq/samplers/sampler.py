@@ -38,8 +38,8 @@ class Sampler(nn.Module, ABC):
         kind: Kind of the pools it builds.
         per_row: Whether every row has columns of its own, `[rows, pool]`.
         reads: Further keyword arguments of `sample`, out of "users" (int64 `[rows]`), "shown" (int64 `[rows]`, the list
-            of each row's impression), "segment" (int, the segment of the data that all rows come from) and "given_row"
-            (whether `n_units` leaves out the unit of the row that the pool is for).
+            of each row's impression), "segment" (int or scalar, the segment of the data that all rows come from) and
+            "given_row" (whether `n_units` leaves out the unit of the row that the pool is for).
         from_batch: Whether columns are positives of the batch, all or some of them: then `log_q` is right only where
             batches are drawn at random.
         random_batches: Whether it is right only where they are drawn from all training targets, not from a segment's.
@@ -152,9 +152,9 @@ class Sampler(nn.Module, ABC):
         """How many positives of the batch a pool is to have; None for all of them, or where it takes none."""
         return self.count if self.from_batch else None
 
-    def negatives_of_row(self, pool: Pool) -> int:
-        """How many columns of a pool a row is set against, its own positive's among them."""
-        return pool.ids.shape[-1]
+    def negatives_of_row(self, pool: Pool) -> int | Tensor:
+        """Columns of a pool that a row is set against, its own positive's among them; a tensor where it is padded."""
+        return (pool.ids > 0).sum() if pool.padded else pool.ids.shape[-1]
 
     @property
     def learns(self) -> bool:
@@ -166,6 +166,18 @@ class Sampler(nn.Module, ABC):
 
         Args:
             pools: All pools of the step.
+        """
+
+    @property
+    def pools_to_settle(self) -> int:
+        """Steps after which what it has learned hardly depends on where it began; 0 where nothing is learned."""
+        return 0
+
+    def settle(self, other: Sampler | None = None) -> None:
+        """Draw by what has been learned from the next pool on; for samplers that learn.
+
+        Args:
+            other: A sampler of this source, with a pool of any size, whose learning is taken over. Default: its own.
         """
 
     def after_step(self) -> None:

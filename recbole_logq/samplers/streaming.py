@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
 
 from recbole_logq.probability import TargetCounts
 from recbole_logq.probability.streaming_gaps import StreamingGaps
 from recbole_logq.registry import samplers
+from recbole_logq.samplers.distinct import distinct, drawn_of
 from recbole_logq.samplers.pool import Pool
 from recbole_logq.samplers.sampler import Sampler
-from recbole_logq.transfer import to_device
 
 
 @samplers.register("streaming", summary="distinct items of the batch; Q estimated from the stream (Yi et al. 2019)")
@@ -70,22 +68,21 @@ class Streaming(Sampler):
 
     def sample(self, positives: Tensor, *, n_units: int | None = None) -> Pool:
         """As `Sampler.sample`; `n_units` does not matter, batches are counted as they come."""
-        everything = positives.unique()
-        self._current = everything
-        if int(self.gaps.step) == 0:
-            self.gaps.update(everything)
+        self._current = positives
+        if not self.gaps.started:
+            self.gaps.update(positives)
             self._current = None
-        ids, log_kept = everything, 0.0
-        chosen = self.choose(len(everything))
-        if chosen is not None:
-            log_kept = math.log(len(chosen) / len(everything))
-            ids = everything[to_device(chosen, everything.device)]
+        items = distinct(positives)
+        ids, log_kept = drawn_of(items, self.count, self.generator)
 
         def law(wanted: Tensor) -> Tensor:
             return self.gaps.log_inclusion(wanted) + log_kept
 
+        log_q = law(ids)
+        if items.padded:
+            log_q = log_q.masked_fill(ids == 0, 0.0)
         origin = torch.full_like(ids, -1)
-        return Pool(ids=ids, kind=self.kind, origin=origin, log_q=law(ids), law=law, from_batch=True)
+        return Pool(ids, self.kind, origin, log_q, law, from_batch=True, padded=items.padded)
 
     def after_step(self) -> None:
         """The applied step's items enter the estimate."""

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
+
+from recbole_logq.samplers.distinct import Distinct
 
 
 class UserItems(nn.Module):
@@ -35,6 +38,7 @@ class UserItems(nn.Module):
         offsets = torch.cat([sizes.new_zeros(1), sizes.cumsum(0)])
         self.register_buffer("offsets", offsets, persistent=False)
         self.register_buffer("items", pairs % width, persistent=False)
+        self._most = sizes.sort(descending=True).values.cumsum(0)  # stays on the host
 
     def sizes(self, users: Tensor) -> Tensor:
         """Number of items of each user, int64, shape of `users`."""
@@ -53,6 +57,28 @@ class UserItems(nn.Module):
         owner = torch.arange(len(users), device=users.device).repeat_interleave(sizes)
         start = self.offsets[users] - (sizes.cumsum(0) - sizes)
         return owner, self.items[torch.arange(len(owner), device=users.device) + start[owner]]
+
+    def of_distinct(self, users: Distinct) -> tuple[Tensor, Tensor, int]:
+        """All items of distinct users, as `of`.
+
+        Padded, as many as that many users can have, so that nobody waits for their number: those that are left over are
+        of one more user, who has item 0.
+
+        Returns:
+            Places and items, both int64 `[items]`, and how many users there are to have them.
+        """
+        n, device = len(users.values), users.values.device
+        if not users.padded:
+            return *self.of(users.values), n
+        most = int(self._most[min(n, len(self._most)) - 1]) if n else 0
+        real = torch.arange(n, device=device) < users.number
+        sizes = torch.where(real, self.sizes(users.values), 0)
+        ends = sizes.cumsum(0)
+        place = torch.arange(most, device=device)
+        owner = torch.searchsorted(ends, place, right=True)  # n for what is left over
+        start = functional.pad(self.offsets[users.values] - (ends - sizes), (0, 1))
+        items = self.items[(place + start[owner]).clamp_max(max(len(self.items) - 1, 0))]
+        return owner, items.masked_fill(owner == n, 0), n + 1
 
     def draw(self, users: Tensor, uniform: Tensor) -> Tensor:
         """Items drawn with replacement.

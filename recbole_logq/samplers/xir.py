@@ -73,7 +73,7 @@ class XIR(InBatch):
         self.register_buffer("occurrences", torch.zeros(self.n_items, dtype=torch.int64))
         self._drawn: Tensor | None = None
 
-    def sample(self, positives: Tensor, *, n_units: int | None = None, segment: int | None = None) -> Pool:
+    def sample(self, positives: Tensor, *, n_units: int | None = None, segment: int | Tensor | None = None) -> Pool:
         """As `Sampler.sample`: the batch's columns first, then the cache's; of all segments."""
         batch = super().sample(positives, n_units=n_units)
         cache = self.cache.to(positives.device)

@@ -11,6 +11,8 @@ from recbole_logq.data.source.tables import open_table
 from recbole_logq.data.source.tables.cell_text import holds_lists, lists_of_texts, plain, texts
 from recbole_logq.errors import RequestError
 from recbole_logq.serving.context import TOKEN, Context
+from recbole_logq.serving.second import Second
+from recbole_logq.serving.texts import Texts
 from recbole_logq.serving.tokens import split_tokens
 
 COLUMNS = ("user", "history", "times", "time")
@@ -26,6 +28,8 @@ class AskedRows(NamedTuple):
         contexts: Contexts of the rows, where the model reads them.
         times: Times of visitors' items, where the model reads it.
         at: Time of each row's request, None for now, where the model reads it and the file says it.
+        texts: Texts of visitors, where the model reads them and the file has them.
+        second: Second histories of visitors, likewise.
     """
 
     users: list[str]
@@ -33,6 +37,8 @@ class AskedRows(NamedTuple):
     contexts: list[Context] | None
     times: list[list[str]] | None
     at: list[str | None] | None
+    texts: list[Texts] | None
+    second: list[Second] | None
 
 
 class AskedFile:
@@ -43,12 +49,21 @@ class AskedFile:
             visitors, and with the columns of the context.
         context: Types of the columns that the model reads of a request, by name.
         reads: Columns out of :data:`COLUMNS` that the model reads.
+        text: Columns of users that the model reads as texts: a file that has them has visitors.
+        second: Second histories that the model reads; of visitors, and some may be missing.
 
     Raises:
         RequestError: The file is none of these.
     """
 
-    def __init__(self, file: Path, context: Mapping[str, str], reads: Sequence[str] = ("user", "history")) -> None:
+    def __init__(
+        self,
+        file: Path,
+        context: Mapping[str, str],
+        reads: Sequence[str] = ("user", "history"),
+        text: Sequence[str] = (),
+        second: Sequence[str] = (),
+    ) -> None:
         self.file, self.context = file, context
         self.table = open_table(file, bad_row=self._refuse, has_options=False)
         names = self.table.names
@@ -58,7 +73,12 @@ class AskedFile:
                 raise RequestError(f"{file} has no column {name!r}{reason}: found {', '.join(names) or 'nothing'}")
         if "times" in reads and "history" in names and "times" not in names:
             raise RequestError(f"{file} has no column 'times', and the model reads when a visitor had each item")
-        self.columns = [name for name in (*reads, *context) if name in names]
+        self.text = list(text) if any(name in names for name in text) else []
+        if lacking := [name for name in self.text if name not in names]:
+            raise RequestError(f"{file} has no column {lacking[0]!r}, which the model reads as {self.text} are")
+        are_visitors = "history" in names or bool(self.text)
+        self.second = [name for name in second if name in names and are_visitors]
+        self.columns = [name for name in (*reads, *context, *self.text, *self.second) if name in names]
         if twice := [name for name in self.columns if names.count(name) > 1]:
             raise RequestError(f"{file} has {names.count(twice[0])} columns called {twice[0]}: rename them")
         if unread := [name or "(no name)" for name in names if name not in self.columns]:
@@ -84,13 +104,25 @@ class AskedFile:
             contexts: list[Context] | None = None
             if self.context:
                 contexts = [dict(zip(self.context, row, strict=True)) for row in known]
-            yield AskedRows([str(user) for user in users], histories, contexts, times, at)
+            given = zip(*(texts(batch[name], f"{name} of {self.file}") for name in self.text), strict=True)
+            known_texts: list[Texts] | None = None
+            if self.text:
+                known_texts = [dict(zip(self.text, row, strict=True)) for row in given]
+            did: list[Second] | None = None
+            if self.second:
+                cells = zip(*(self._tokens(name, batch[name]) for name in self.second), strict=True)
+                did = [dict(zip(self.second, row, strict=True)) for row in cells]
+            yield AskedRows([str(user) for user in users], histories, contexts, times, at, known_texts, did)
 
     def _lists(self, name: str, cells: Any) -> list[list[str]]:
         where = f"{name} of {self.file}"
         if holds_lists(plain(cells)):
             return [row or [] for row in lists_of_texts(cells, where)]
         return [split_tokens(text or "") for text in texts(cells, where)]
+
+    def _tokens(self, name: str, cells: Any) -> list[Any]:
+        where = f"{name} of {self.file}"
+        return lists_of_texts(cells, where) if holds_lists(plain(cells)) else texts(cells, where)
 
     def _values(self, name: str, cells: Any) -> list[Any]:
         return texts(cells, f"{name} of {self.file}") if self.context[name] == TOKEN else plain(cells).to_pylist()

@@ -32,6 +32,17 @@ def card(
         further += ", at=0"
     example = [f'found = retriever.recommend(users=["{_quoted(user)}"], {further})']
     example += [f'found = retriever.recommend(histories=[["{_quoted(item)}"]]{when}, {further})'] if visitors else []
+    if described.text_columns:
+        texts = {column.name: "..." for column in described.text_columns}
+        example.append(f"found = retriever.recommend(texts=[{texts!r}], {further})")
+    if manifest["item_texts"] is not None:
+        new = {column["name"]: "..." for column in manifest["item_texts"]["texts"]}
+        example.append(f'retriever.add_items(["new item"], [{new!r}])')
+    if described.second_columns:
+        second = {column.name: ["..."] for column in described.second_columns}
+        example.append(
+            f'found = retriever.recommend(histories=[["{_quoted(item)}"]]{when}, second=[{second!r}], {further})'
+        )
     reads = [f"{column.name} ({column.type})" for column in described.context_columns]
     lines = [
         f"# {in_markdown(manifest['model'])} on {in_markdown(data['dataset'])}",
@@ -46,9 +57,13 @@ def card(
             "A visitor who was not in training is served from a history."
             if visitors
             else "Users are known by their ids: nobody else can be served."
+            if not described.text_columns
+            else "A visitor who was not in training is served from texts."
         )
         + (f" A request has a context: {in_markdown(', '.join(reads))}." if reads else "")
         + _times(described.moments),
+        "",
+        *_similar(described),
         "",
         "## Data",
         "",
@@ -82,6 +97,15 @@ def card(
         "",
     ]
     return "\n".join(lines)
+
+
+def _similar(described: Description) -> list[str]:
+    cosine = described.scorer.similarity == "cosine"
+    scores = "the cosine of two items' vectors" if cosine else "the inner product of two items' vectors"
+    by_queries = ', or with `by="queries"` by the mean score of an item in the queries that users of this folder had '
+    by_queries += "just before the other"
+    text = f"`retriever.similar([item], k=10)` scores by {scores}{by_queries if described.keeps_requests else ''}."
+    return ["## Similar items", "", text]
 
 
 def _times(moments: Moments) -> str:

@@ -89,10 +89,10 @@ class ContextColumns:
         if value is None or value == "":
             return 0
         ids = self._ids[name]
-        if (found := ids.get(str(value))) is None:
+        if (token_id := ids.get(str(value))) is None:
             close = nearest(str(value), set(ids)) if len(ids) < 50_000 else ""
             raise RequestError(f"context: {name}={value} is no token of the training{close} {UNKNOWN}")
-        return found
+        return token_id
 
 
 def _number(name: str, value: Any, largest: float) -> float:
@@ -134,8 +134,8 @@ def some_contexts(
         values[0] = math.nan if values.is_floating_point() else 0
     tokens = {name: [None, *known] for name, known in tokens_of(dataset, columns).items()}
 
-    def value(name: str, one: Any) -> Any:
-        return tokens[name][one] if name in tokens else None if math.isnan(one) else one
+    def value(name: str, cell: Any) -> Any:
+        return tokens[name][cell] if name in tokens else None if math.isnan(cell) else cell
 
-    given = {name: [value(name, one) for one in values.tolist()] for name, values in read.items()}
-    return read, [dict(zip(given, row, strict=True)) for row in zip(*given.values(), strict=True)]
+    cells = {name: [value(name, cell) for cell in values.tolist()] for name, values in read.items()}
+    return read, [dict(zip(cells, row, strict=True)) for row in zip(*cells.values(), strict=True)]

@@ -48,5 +48,32 @@ def user_histories(parts: Sequence[Any], up_to: str) -> tuple[np.ndarray, np.nda
     return _offsets(counts).numpy(), items.numpy(), times
 
 
+def user_second_histories(parts: Sequence[Any], up_to: str, length: int) -> dict[str, tuple[Tensor, Tensor]]:
+    """Second histories of every user, the latest tokens up to a part.
+
+    Args:
+        parts: Training, validation and test part.
+        up_to: As for :func:`user_histories`; of an earlier part than all, what came before the user's first target in
+            the next one.
+        length: Tokens of a user, at most.
+
+    Returns:
+        Offsets, int64 ``[n_users + 1]``, and buckets, int32, by name.
+    """
+    first = parts[0]
+    before = torch.full((first.user_num,), torch.inf, dtype=torch.float64)
+    for part in parts[HISTORIES[up_to] :]:
+        before.scatter_reduce_(0, part.inter_feat[first.uid_field], part.inter_feat[first.time_field], "amin")
+    found = {}
+    for name, history in first.second_histories.items():
+        start, end = history.spans(torch.arange(1, first.user_num), before[1:])
+        start = torch.maximum(start, end - length)
+        size = end - start
+        offsets = _offsets(size)
+        place = torch.arange(int(offsets[-1])) - (offsets[:-1] - start).repeat_interleave(size)
+        found[name] = offsets, history.buckets[place]
+    return found
+
+
 def _offsets(counts: Tensor) -> Tensor:
     return torch.cat([counts.new_zeros(1), counts.cumsum(0)])

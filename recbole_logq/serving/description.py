@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from recbole_logq.modules.scorer import Scorer
 from recbole_logq.serving.moments import Moments
 from recbole_logq.serving.plain import MAX_LENGTH, Large, Name, Plain, Tokens, Width
-from recbole_logq.settings import Block, FeedForward, Norm, Positions, Similarity, TemperatureMode
+from recbole_logq.setting_types import Block, FeedForward, Norm, Positions, Similarity, TemperatureMode
 
 MAX_HISTORY = 1 << 20
 MAX_LAYERS = 1 << 10
@@ -67,6 +67,54 @@ class NumberField(Plain):
     length: Length | None
 
 
+class TextColumn(Plain):
+    """A text, as ``text_buckets`` and ``text_length`` say how it is read; see `recbole_logq.modules.text`."""
+
+    name: Name
+    buckets: Annotated[int, Field(ge=1, le=(1 << 31) - 2)]
+    parts: Annotated[int, Field(ge=1, le=MAX_LENGTH)]
+
+
+class UserText(TextColumn):
+    """A text of users; ``width`` parts of each are kept for a tower over histories, none for one over ids."""
+
+    width: Length | None
+
+
+class SecondColumn(Plain):
+    """A second history: what else users did, as hashed tokens.
+
+    ``several`` tokens may be one event, between blanks; ``kept`` are those of all users of the folder.
+    """
+
+    name: Name
+    buckets: Annotated[int, Field(ge=1, le=(1 << 31) - 2)]
+    several: bool
+    kept: Annotated[int, Field(ge=0, le=1 << 53)]
+
+
+Texts = Annotated[list[TextColumn], Field(min_length=1, max_length=100)]
+
+
+class ItemTextDescription(Plain):
+    """What makes vectors of items of which texts alone are known."""
+
+    size: Width
+    mlp_sizes: Annotated[list[Width], Field(max_length=64)]
+    cosine: bool
+    texts: Texts
+
+    @model_validator(mode="after")
+    def _once(self) -> Self:
+        _check_once([text.name for text in self.texts])
+        return self
+
+
+def _check_once(names: list[str]) -> None:
+    if len(set(names)) < len(names):
+        raise ValueError("a column of the context twice")
+
+
 Time = Literal["none", "gaps", "bias", "both"]
 RequestTime = Literal["unknown", "known"]
 TimeBuckets = Annotated[int, Field(ge=3, le=1024)]
@@ -95,9 +143,25 @@ class _Encoder(Plain):
         return []
 
     @property
+    def text_columns(self) -> list[UserText]:
+        """What is read of users as texts."""
+        return []
+
+    @property
+    def second_columns(self) -> list[SecondColumn]:
+        """What is read of a user beside what they had."""
+        return []
+
+    @property
     def moments(self) -> Moments:
         """What is read of times."""
         return Moments(False, False, None)
+
+    @property
+    def keeps_requests(self) -> bool:
+        """Whether a folder keeps all that is read of the requests that its users made when they had something."""
+        timely = self.moments.reads_times or not self.moments.knows_request
+        return timely and not self.context_columns and not self.second_columns
 
     @property
     def items_seen(self) -> int | None:
@@ -111,6 +175,8 @@ class _WithTower(_Encoder):
     # What folders from before towers read times do not have.
     time_context: Annotated[list[Literal["hour", "weekday"]], Field(max_length=2)] = []
     time_unit: TimeUnit | None = None
+    # What folders from before there were texts do not have.
+    texts: Annotated[list[UserText], Field(max_length=100)] = []
 
     @property
     def dimensions(self) -> int:
@@ -123,15 +189,19 @@ class _WithTower(_Encoder):
         return self.context
 
     @property
+    def text_columns(self) -> list[UserText]:
+        """See :attr:`_Encoder.text_columns`."""
+        return self.texts
+
+    @property
     def moments(self) -> Moments:
         """See :attr:`_Encoder.moments`."""
         return Moments(False, bool(self.time_context), self.time_unit)
 
     @model_validator(mode="after")
     def _once(self) -> Self:
-        names = [column.name for column in self.context]
-        if len(set(names)) < len(names) or len(set(self.time_context)) < len(self.time_context):
-            raise ValueError("a column of the context twice")
+        _check_once([column.name for column in (*self.context, *self.texts)])
+        _check_once(list(self.time_context))
         if self.time_context and self.time_unit is None:
             raise ValueError("an hour of times whose unit is not known")
         return self
@@ -141,6 +211,12 @@ class UserDescription(_WithTower):
     """A vector of each user."""
 
     kind: Literal["user"]
+
+    @model_validator(mode="after")
+    def _no_texts_kept(self) -> Self:
+        if any(text.width is not None for text in self.texts):
+            raise ValueError("texts of users beside their vectors")
+        return self
 
 
 class HistoryDescription(_WithTower):
@@ -155,6 +231,13 @@ class HistoryDescription(_WithTower):
     time: Time = "none"
     request_time: RequestTime = "unknown"
     time_buckets: TimeBuckets = 64
+    # What folders from before there were second histories do not have.
+    second: Annotated[list[SecondColumn], Field(max_length=100)] = []
+
+    @property
+    def second_columns(self) -> list[SecondColumn]:
+        """See :attr:`_Encoder.second_columns`."""
+        return self.second
 
     @property
     def moments(self) -> Moments:
@@ -167,6 +250,9 @@ class HistoryDescription(_WithTower):
     def _can_be_asked(self) -> Self:
         if self.time_context and self.request_time == "unknown":
             raise ValueError("an hour of requests whose time is not known")
+        _check_once([column.name for column in self.second])
+        if any(text.width is None for text in self.texts):
+            raise ValueError("texts of users that are not kept")
         return self
 
 

@@ -34,14 +34,16 @@ Query = TwoTowerQuery | SequenceQuery
 
 def write_encoder(query: Query, file: Path) -> None:
     """Write the weights of what computes a model's queries, on the CPU, in evaluation mode."""
-    write_tensors(file, _plain(query).state_dict())
+    write_tensors(file, plainly(query).state_dict())
 
 
 @torch.no_grad()
-def _plain(query: Query) -> Query:
+def plainly(query: nn.Module) -> nn.Module:
     """The same without dropout, and with a table for ids with features: once a model is trained, theirs are fixed."""
-    own = {id(tensor): tensor for tensor in chain(query.parameters(), query.buffers())}
-    query = copy.deepcopy(query, own)  # tensors are shared with the model
+    memo = {id(tensor): tensor for tensor in chain(query.parameters(), query.buffers())}
+    query = copy.deepcopy(query, memo)  # tensors are shared with the model
+    if isinstance(query, TwoTowerQuery):
+        query.age = None  # an input of training alone
     for parent in list(query.modules()):
         for name, child in list(parent.named_children()):
             if isinstance(child, FeatureEmbedding):
@@ -69,7 +71,7 @@ class Encoder:
         if n_layers > len(tensor_shapes(file)):  # seconds of making modules for nothing
             raise RequestError(f"{file} does not belong here: it has no weights of {n_layers} layers; export again")
         try:
-            with torch.device("meta"), _WithoutValues():
+            with torch.device("meta"), WithoutValues():
                 query = _made(description, n_users + 1, n_items + 1)
         except (ValueError, RuntimeError) as error:  # sizes that do not go together
             reason = " ".join(str(error).split())[:200]
@@ -79,7 +81,7 @@ class Encoder:
         for module in query.modules():
             if isinstance(module, RotaryPositions):
                 module.work_out()
-        if problem := _problem(query):
+        if problem := problem_of(query):
             raise RequestError(f"{file}: {problem}; export again")
         self._query = query.eval().requires_grad_(False)
 
@@ -89,7 +91,7 @@ class Encoder:
         return self._query(request)
 
 
-class _WithoutValues(TorchFunctionMode):
+class WithoutValues(TorchFunctionMode):
     """Modules are made without drawing weights, which are there already."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -122,16 +124,34 @@ def _made(description: Description, n_users: int, n_items: int) -> Query:
             bias_weights=description.bias_weights,
         )
         return SequenceQuery(nn.Embedding(n_items, size, padding_idx=0), encoder, scorer)
-    context = Fields(_column(one, size) for one in description.context) if description.context else None
+    context = Fields(_column(column, size) for column in description.context) if description.context else None
     when = None
     if description.time_context and description.time_unit is not None:
         when = TimeContext(description.time_context, UNITS[description.time_unit], size)
+    texts = _user_texts(description.texts, n_users, size)
     if isinstance(description, UserDescription):
-        return TwoTowerQuery(Tower(n_users, size, description.mlp_sizes), scorer, context=context, time_context=when)
+        tower = Tower(n_users, size, description.mlp_sizes)
+        return TwoTowerQuery(tower, scorer, context=context, time_context=when, user_texts=texts)
     length = description.max_history if description.pooling == "attention" else None
-    tower = HistoryTower(size, description.mlp_sizes, attention_length=length, times=_history_times(description))
+    histories = HistoryTower(size, description.mlp_sizes, attention_length=length, times=_history_times(description))
     fields = _user_fields(description.user_fields, n_users, size) if description.user_fields else None
-    return TwoTowerQuery(tower, scorer, nn.Embedding(n_items, size, padding_idx=0), fields, context, when)
+    items = nn.Embedding(n_items, size, padding_idx=0)
+    second = None
+    if description.second:
+        second = Fields(token_field(column.buckets + 1, size) for column in description.second)
+    return TwoTowerQuery(histories, scorer, items, fields, context, when, texts, second)
+
+
+def _user_texts(texts: list[describes.UserText], n_users: int, size: int) -> Fields | None:
+    """Texts of users: those of all of them, or what reads those of visitors; None for a model that reads none."""
+    if not texts:
+        return None
+    fields = [token_field(text.buckets + 1, size) for text in texts]
+    widths = [text.width for text in texts if text.width is not None]
+    if not widths:
+        return Fields(fields)
+    kept = [torch.empty(n_users, width, dtype=torch.int32) for width in widths]
+    return EntityFields(fields, torch.empty(n_users, dtype=torch.bool), kept)
 
 
 def _history_times(description: HistoryDescription) -> HistoryTimes | None:
@@ -145,7 +165,7 @@ def _history_times(description: HistoryDescription) -> HistoryTimes | None:
 
 def _column(column: describes.TokenColumn | describes.NumberColumn, size: int) -> TokenField | NumberField:
     if isinstance(column, describes.TokenColumn):
-        return _token_field(column.n_tokens, size)
+        return token_field(column.n_tokens, size)
     return _number_field(1, torch.float64, size)
 
 
@@ -155,7 +175,7 @@ def _user_fields(fields: list[describes.TokenField | describes.NumberField], n_u
     for field in fields:
         several = () if field.length is None else (field.length,)
         if isinstance(field, describes.TokenField):
-            made.append(_token_field(field.n_tokens, size))
+            made.append(token_field(field.n_tokens, size))
             prepared.append(torch.empty(n_users, *several, dtype=torch.int32))
         else:
             made.append(_number_field(1 if field.length is None else field.length, getattr(torch, field.type), size))
@@ -164,7 +184,8 @@ def _user_fields(fields: list[describes.TokenField | describes.NumberField], n_u
     return EntityFields(made, torch.empty(n_users, dtype=torch.bool), prepared)
 
 
-def _token_field(n_tokens: int, size: int) -> TokenField:
+def token_field(n_tokens: int, size: int) -> TokenField:
+    """A field of tokens, whose weights come from a file."""
     return TokenField(torch.empty(n_tokens, dtype=torch.int32), size)
 
 
@@ -172,7 +193,7 @@ def _number_field(length: int, dtype: torch.dtype, size: int) -> NumberField:
     return NumberField(torch.empty(length, dtype=dtype), torch.empty(length, dtype=dtype), size)
 
 
-def _problem(query: Query) -> str | None:
+def problem_of(query: nn.Module) -> str | None:
     """What is wrong with numbers that are finite."""
     for module in query.modules():
         if isinstance(module, TokenField) and not _within(module.known, len(module.known)):

@@ -51,8 +51,8 @@ class ExactIndex:
 
     def search(self, query: Tensor, k: int, excluded: Pairs | None = None) -> TopK:
         """See :meth:`Index.search`."""
-        found = self._catalogue.top_k(query, k, excluded)
-        return TopK(found.scores, found.items.masked_fill_(found.scores.isneginf(), 0))
+        best = self._catalogue.top_k(query, k, excluded)
+        return TopK(best.scores, best.items.masked_fill_(best.scores.isneginf(), 0))
 
     @property
     def n_bytes(self) -> int:

@@ -18,14 +18,16 @@ from recbole_logq.nearest import nearest
 from recbole_logq.serving import folder as files
 from recbole_logq.serving.card import card, command_line
 from recbole_logq.serving.context import some_contexts, tokens_of
-from recbole_logq.serving.describe import describe
+from recbole_logq.serving.describe import describe, describe_items
 from recbole_logq.serving.encoder import write_encoder
 from recbole_logq.serving.encoder_check import check_encoder
 from recbole_logq.serving.exact_index import ExactIndex
 from recbole_logq.serving.folder_tables import write_context, write_items, write_users
 from recbole_logq.serving.index import APPROXIMATE, check_index
 from recbole_logq.serving.index_quality import compare_with_exact
+from recbole_logq.serving.item_encoder import write_text_items
 from recbole_logq.serving.retriever import Retriever
+from recbole_logq.serving.second import second_tensors
 from recbole_logq.serving.tensors import write_tensors
 from recbole_logq.serving.vectors import write_vectors
 
@@ -72,10 +74,11 @@ def export(
     check_history(history)
     files.check_target(folder, overwrite)
     compat.apply()
+    from recbole_logq.data.dataset.histories import max_history
     from recbole_logq.data.dataset.protocol import protocol_of
     from recbole_logq.experiment.machine_facts import versions
     from recbole_logq.experiment.restore import open_checkpoint
-    from recbole_logq.serving.dataset_tables import user_histories
+    from recbole_logq.serving.dataset_tables import user_histories, user_second_histories
     from recbole_logq.serving.titles import titles_of
 
     stored = open_checkpoint(str(file), plugins)
@@ -87,7 +90,10 @@ def export(
     users = [str(token) for token in data.field2id_token[data.uid_field][1:]]
     items = [str(token) for token in data.field2id_token[data.iid_field][1:]]
     titles = titles_of(config, items, item_title_field)
-    described = describe(network, config, data)
+    length = max_history(config) if network.second_columns else 0
+    second = user_second_histories(restored.parts, history, length) if length else {}
+    described = describe(network, config, data, {name: len(buckets) for name, (_, buckets) in second.items()})
+    described_items, items_of_texts = describe_items(network, config), network.text_items()
     columns = [{"name": column.name, "type": column.type} for column in described.context_columns]
     known = user_histories(restored.parts, history)
     with torch.no_grad():
@@ -95,6 +101,7 @@ def export(
     content: dict[str, Any] = {
         "model": model,
         "encoder": described.model_dump(),
+        "item_texts": None if described_items is None else described_items.model_dump(),
         "data": {
             "dataset": config["dataset"],
             "users": len(users),
@@ -128,6 +135,10 @@ def export(
         if tokens := tokens_of(data, columns):
             write_context(scratch / files.CONTEXT, tokens)
         write_encoder(network.query_encoder(), scratch / files.ENCODER)
+        if second:
+            write_tensors(scratch / files.SECOND, second_tensors(second))
+        if items_of_texts is not None:
+            write_text_items(items_of_texts, scratch / files.ITEM_ENCODER)
         settings = json.dumps(_finite(state["config"]), indent=1, default=str, allow_nan=False)
         (scratch / files.CONFIG).write_text(settings + "\n", encoding="utf-8")
         content |= {"index": {"name": "exact", "options": {}, "measured": {}}, "largest_difference": None}
@@ -176,7 +187,7 @@ def check_history(history: Any) -> None:
 
 def _build(scratch: Path, retriever: Retriever, name: str, options: dict[str, int], data: Any) -> dict[str, Any]:
     """Build and measure the index of a folder, with contexts of the training part."""
-    from recbole_logq.experiment.machine_facts import peak_memory_mb
+    from recbole_logq.training.memory import peak_memory_mb
 
     exact = retriever.index  # nothing else is in the folder yet
     assert isinstance(exact, ExactIndex)

@@ -19,7 +19,7 @@ from recbole_logq.serving.plain import first_problem
 from recbole_logq.version import __version__
 
 MANIFEST = "manifest.json"
-VECTORS, ITEMS, USERS, ENCODER, CONTEXT, INDEX, TIMES = (
+VECTORS, ITEMS, USERS, ENCODER, CONTEXT, INDEX, TIMES, ITEM_ENCODER, SECOND = (
     "item_vectors.npy",
     "items.parquet",
     "users.parquet",
@@ -27,6 +27,8 @@ VECTORS, ITEMS, USERS, ENCODER, CONTEXT, INDEX, TIMES = (
     "context.parquet",
     "index.safetensors",
     "times.safetensors",
+    "item_encoder.safetensors",
+    "second_histories.safetensors",
 )
 CONFIG, CARD = "config.json", "README.md"
 SEALED = (VECTORS, ITEMS, USERS, ENCODER, CONFIG)
@@ -78,7 +80,7 @@ def check_target(folder: Path, overwrite: bool) -> None:
 
 def _is_export(folder: Path) -> bool:
     """Whether a folder holds an export and nothing else: many a program's folder has a manifest.json."""
-    known = {MANIFEST, *SEALED, CONTEXT, INDEX, TIMES, CARD, *OF_FORMAT_1}
+    known = {MANIFEST, *SEALED, CONTEXT, INDEX, TIMES, ITEM_ENCODER, SECOND, CARD, *OF_FORMAT_1}
     try:
         ours = read_json(folder / MANIFEST).get("format") == FORMAT
     except RequestError:
@@ -92,7 +94,7 @@ def write_manifest(folder: Path, content: dict[str, Any]) -> dict[str, Any]:
     Raises:
         RequestError: The content is none that a folder may have.
     """
-    names = (*SEALED, CONTEXT, INDEX, TIMES)
+    names = (*SEALED, CONTEXT, INDEX, TIMES, ITEM_ENCODER, SECOND)
     sealed = {name: _seal(folder / name) for name in names if (folder / name).is_file()}
     manifest = {"format": FORMAT, "format_version": VERSION, "recbole_logq": __version__, **content, "files": sealed}
     try:
@@ -149,6 +151,10 @@ def _further(manifest: Manifest) -> Iterator[str]:
         yield CONTEXT
     if manifest.encoder.moments.reads_times:
         yield TIMES
+    if manifest.encoder.second_columns:
+        yield SECOND
+    if manifest.item_texts is not None:
+        yield ITEM_ENCODER
     if manifest.index.name != "exact":
         yield INDEX
 

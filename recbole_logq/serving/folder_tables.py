@@ -86,15 +86,15 @@ def read_context(file: Path, sizes: Mapping[str, int]) -> dict[str, list[str]]:
     table = _read(file, {_COLUMN: pa.string(), _TOKEN: pa.string()}, {}, sum(sizes.values()))
     if table[_COLUMN].null_count or table[_TOKEN].null_count:
         raise RequestError(f"{file}: a token is missing; export again")
-    found: dict[str, list[str]] = {name: [] for name in sizes}
+    known: dict[str, list[str]] = {name: [] for name in sizes}
     for name, token in zip(table[_COLUMN].to_pylist(), table[_TOKEN].to_pylist(), strict=True):
-        if name not in found:
+        if name not in known:
             raise RequestError(f"{file} has tokens of {name[:100]!r}, which the model does not read: export again")
-        found[name].append(token)
-    for name, tokens in found.items():
+        known[name].append(token)
+    for name, tokens in known.items():
         if len(tokens) != sizes[name] or len(set(tokens)) < len(tokens):
             raise RequestError(f"{file} does not have {sizes[name]:,} different tokens of {name!r}: export again")
-    return found
+    return known
 
 
 def _write(file: Path, table: pa.Table) -> None:

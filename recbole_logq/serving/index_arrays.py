@@ -23,9 +23,9 @@ def hnsw_arrays(index: Any, faiss: Any) -> Arrays:
     }
 
 
-def shapes_of_hnsw(n_items: int, found: dict[str, list[int]]) -> dict[str, tuple[list[int], str]]:
+def shapes_of_hnsw(n_items: int, stored: dict[str, list[int]]) -> dict[str, tuple[list[int], str]]:
     """Shape and type of each array; how many links there are is up to the file."""
-    n_links = (found.get("neighbours") or [0])[0]
+    n_links = (stored.get("neighbours") or [0])[0]
     return {"levels": ([n_items], "int32"), "neighbours": ([n_links], "int32"), "entry": ([1], "int64")}
 
 
@@ -81,9 +81,9 @@ def ivfpq_arrays(index: Any, faiss: Any) -> Arrays:
     }
 
 
-def shapes_of_ivfpq(n_items: int, dimensions: int, found: dict[str, list[int]]) -> dict[str, tuple[list[int], str]]:
+def shapes_of_ivfpq(n_items: int, dimensions: int, stored: dict[str, list[int]]) -> dict[str, tuple[list[int], str]]:
     """Shape and type of each array; how many cells and bytes there are is up to the file."""
-    n_cells, n_bytes = (found.get("sizes") or [0])[0], (found.get("words") or [0])[0]
+    n_cells, n_bytes = (stored.get("sizes") or [0])[0], (stored.get("words") or [0])[0]
     return {
         "cells": ([n_cells, dimensions], "float32"),
         "words": ([n_bytes, 256, dimensions // max(n_bytes, 1)], "float32"),

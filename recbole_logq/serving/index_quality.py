@@ -29,14 +29,14 @@ def compare_with_exact(index: Index, exact: ExactIndex, query: Tensor, ks: Seque
         ``queries``, and for each k ``recall@k`` (share of the exact best k that the index finds, mean over queries),
         ``queries_per_second@k`` and ``exact_queries_per_second@k``.
     """
-    found: dict[str, Any] = {"queries": len(query)}
+    quality: dict[str, Any] = {"queries": len(query)}
     for k in ks:
         best, exact_speed = timed(exact, query, k)
         items, speed = timed(index, query, k)
-        found[f"recall@{k}"] = round(recall(items, best), 4)
-        found[f"queries_per_second@{k}"] = round(speed)
-        found[f"exact_queries_per_second@{k}"] = round(exact_speed)
-    return found
+        quality[f"recall@{k}"] = round(recall(items, best), 4)
+        quality[f"queries_per_second@{k}"] = round(speed)
+        quality[f"exact_queries_per_second@{k}"] = round(exact_speed)
+    return quality
 
 
 def recall(items: Tensor, best: Tensor) -> float:
@@ -52,6 +52,6 @@ def timed(index: Index, query: Tensor, k: int, passes: int = 1) -> tuple[Tensor,
         seconds = []
         for _ in range(passes):
             start = perf_counter()
-            found = [index.search(part, k).items for part in query.split(ROWS)]
+            blocks = [index.search(part, k).items for part in query.split(ROWS)]
             seconds.append(perf_counter() - start)
-    return torch.cat(found), len(query) / min(seconds)
+    return torch.cat(blocks), len(query) / min(seconds)

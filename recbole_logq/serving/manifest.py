@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, JsonValue
 
-from recbole_logq.serving.description import EncoderDescription
+from recbole_logq.serving.description import EncoderDescription, ItemTextDescription
 from recbole_logq.serving.plain import Count, Name, Plain, Text
 
 FORMAT = "recbole_logq export"
@@ -70,6 +70,8 @@ class Manifest(Plain):
     recbole_logq: Name
     model: Name
     encoder: EncoderDescription
+    # What folders from before there were texts do not have.
+    item_texts: ItemTextDescription | None = None
     data: DataSection
     training: TrainingSection
     versions: Versions

@@ -52,7 +52,7 @@ class Moments:
         for row, (some, items) in enumerate(zip(times, histories, strict=True), start=1):
             if len(some) != len(items):
                 raise RequestError(f"times: {len(some)} for the {len(items)} items of history {row}, give one an item")
-        return torch.tensor([self._moment("times", one) for some in times for one in some], dtype=torch.float64)
+        return torch.tensor([self._moment("times", moment) for some in times for moment in some], dtype=torch.float64)
 
     def of_requests(self, at: Any, n_rows: int) -> Tensor | None:
         """When each row asks, float64 ``[rows]``; None for a model that does not know.
@@ -72,8 +72,10 @@ class Moments:
         rows = at if isinstance(at, Sequence) and not isinstance(at, str) else [at] * n_rows
         if len(rows) != n_rows:
             raise RequestError(f"at: {len(rows)} times for {n_rows} rows, give one for all or one a row")
-        now = self._now() if any(_missing(one) for one in rows) else 0.0
-        return torch.tensor([now if _missing(one) else self._moment("at", one) for one in rows], dtype=torch.float64)
+        now = self._now() if any(_missing(at_row) for at_row in rows) else 0.0
+        return torch.tensor(
+            [now if _missing(at_row) else self._moment("at", at_row) for at_row in rows], dtype=torch.float64
+        )
 
     def _now(self) -> float:
         if self.unit is None:

@@ -86,38 +86,38 @@ class _Compact:
         return self._content[self.place - 1]
 
     def _varint(self) -> int:
-        found = 0
+        number = 0
         for shift in range(0, 70, 7):
             byte = self._byte()
-            found |= (byte & 0x7F) << shift
+            number |= (byte & 0x7F) << shift
             if byte < 0x80:
-                return found
+                return number
         raise ValueError("a number of more than 64 bits")
 
     def _number(self) -> int:
-        found = self._varint()
-        return (found >> 1) ^ -(found & 1)
+        coded = self._varint()
+        return (coded >> 1) ^ -(coded & 1)
 
     def _bytes(self, length: int) -> bytes:
-        found = self._content[self.place : self.place + length]
-        if len(found) < length:
+        content = self._content[self.place : self.place + length]
+        if len(content) < length:
             raise ValueError("the end in the middle")
         self.place += length
-        return found
+        return content
 
     def struct(self, depth: int = 0) -> Struct:
         """The structure that begins here."""
         if depth > _DEPTH:
             raise ValueError("too deep")
-        found: Struct = {}
+        fields: Struct = {}
         number = 0
         while head := self._byte():
             number = number + (head >> 4) if head >> 4 else self._number()
-            if number in found:
+            if number in fields:
                 raise ValueError("a field twice")
             kind = head & 15
-            found[number] = kind == 1 if kind in (1, 2) else self._value(kind, depth)
-        return found
+            fields[number] = kind == 1 if kind in (1, 2) else self._value(kind, depth)
+        return fields
 
     def _value(self, kind: int, depth: int) -> Any:
         if kind in (1, 2, 3):

@@ -1,4 +1,4 @@
-"""Recommendations for a few users on the screen, or for a file of them into a file."""
+"""Recommendations for a few users or items on the screen, or for a file of users into a file."""
 
 from __future__ import annotations
 
@@ -87,8 +87,9 @@ def recommend_file(
         retriever: Retriever that recommends.
         source: Delimited text, JSON Lines or Parquet with a column ``user``; with a column ``history`` (items between
             commas, or a list) the rows are visitors, and ``user`` is what they are called. What the model reads of a
-            request's context has columns of its own. For a model that reads times, visitors have ``times``, one
-            for each item, and for one that knows when it is asked there may be ``time``.
+            request's context has columns of its own, and so have texts: a file with them has visitors, of whom second
+            histories have columns too. For a model that reads times, visitors have ``times``, one for each item, and
+            for one that knows when it is asked there may be ``time``.
         target: CSV or Parquet, one row per recommendation: ``user``, ``rank``, ``item``, ``score`` and, if known,
             ``title``. It appears when it is complete.
         k: Items a row.
@@ -108,12 +109,17 @@ def recommend_file(
     retriever.check_k(k)
     moments = retriever.moments
     reads = ["user", "history", *(["times"] if moments.reads_times else [])]
-    asked = AskedFile(source, retriever.context.types, [*reads, *(["time"] if moments.knows_request else [])])
+    reads += ["time"] if moments.knows_request else []
+    asked = AskedFile(source, retriever.context.types, reads, retriever.texts.names, retriever.second.names)
     n_rows = 0
     for rows in asked.batches(ROWS):
-        if rows.histories is None:
+        if rows.second is not None:
+            retriever.second.of_visitors(rows.second, len(rows.users))
+        if rows.texts is not None:
+            retriever.texts.read(rows.texts, rows.histories)
+        if rows.histories is None and rows.texts is None:
             retriever.check_users(rows.users)
-        else:
+        if rows.histories is not None:
             retriever.check_histories(rows.histories)
             moments.of_histories(rows.times, rows.histories)
         retriever.context.read(rows.contexts, len(rows.users))
@@ -124,9 +130,11 @@ def recommend_file(
         tqdm(total=n_rows, unit=" rows", **bar_options(), disable=not show_progress) as bar,
     ):
         for rows in asked.batches(ROWS):
-            given: dict[str, Any] = {"users": rows.users}
+            given: dict[str, Any] = (
+                {"users": rows.users} if rows.texts is None else {"texts": rows.texts, "second": rows.second}
+            )
             if rows.histories is not None:
-                given = {"histories": rows.histories, "times": rows.times}
+                given = {"histories": rows.histories, "times": rows.times, "texts": rows.texts, "second": rows.second}
             given |= {"contexts": rows.contexts, "at": at if rows.at is None else rows.at}
             write(retriever.recommend(**given, k=k, exclude_history=exclude_history).to_table(rows.users))
             bar.update(len(rows.users))
@@ -137,14 +145,32 @@ def recommend_file(
 
 def show(found: Recommendations, rows: Sequence[str]) -> None:
     """Print recommendations, a table for each row."""
+    _print_tables(found, rows, "score")
+
+
+def show_similar(found: Recommendations, items: Sequence[str], by: str, similarity: str) -> None:
+    """Print items like some items, a table for each of these.
+
+    Args:
+        found: Result of :meth:`Retriever.similar`.
+        items: Original tokens of the rows.
+        by: What stood for them, ``items`` or ``queries``.
+        similarity: ``cosine`` or ``dot``, of the model.
+    """
+    product = "cosine" if similarity == "cosine" else "inner product"
+    heading = product if by == "items" else "mean score"
+    _print_tables(found, [f"{item}, by {by}" for item in items], heading)
+
+
+def _print_tables(found: Recommendations, rows: Sequence[str], score: str) -> None:
     from rich.table import Table
 
     screen = console()
     titles = found.titles or [[] for _ in rows]
     for row, name in enumerate(rows):
         table = Table(title=cell(name), title_justify="left")
-        for heading in ("rank", "item", *(["title"] if found.titles else []), "score"):
-            table.add_column(heading, justify="right" if heading in {"rank", "score"} else "left")
+        for heading in ("rank", "item", *(["title"] if found.titles else []), score):
+            table.add_column(heading, justify="right" if heading in {"rank", score} else "left")
         for place, item in enumerate(found.items[row]):
             title = [cell(titles[row][place] or "")] if found.titles else []
             table.add_row(str(place + 1), cell(item), *title, f"{found.scores[row, place]:.4f}")

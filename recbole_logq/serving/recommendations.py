@@ -16,7 +16,7 @@ class Recommendations:
 
     Attributes:
         ids: int64 ``[rows, k]``, places in the catalogue from 1 on; 0 where a row has fewer than k items left.
-        scores: float32 ``[rows, k]``, inner products of query and item; -inf there.
+        scores: float32 ``[rows, k]``, inner products of query and item, or of two items; -inf there.
         catalogue: Table of all items, ``item`` and perhaps ``title``.
     """
 
@@ -39,12 +39,17 @@ class Recommendations:
         ends = (self.ids > 0).sum(1).cumsum()
         return [flat[end - size : end] for end, size in zip(ends, (self.ids > 0).sum(1), strict=True)]
 
-    def to_table(self, users: Sequence[str]) -> pa.Table:
-        """One row per recommendation: ``user``, ``rank`` from 1 on, ``item``, ``score`` and, if known, ``title``."""
+    def to_table(self, names: Sequence[str], heading: str = "user") -> pa.Table:
+        """One row per recommendation: ``user``, ``rank`` from 1 on, ``item``, ``score`` and, if known, ``title``.
+
+        Args:
+            names: What each row is called.
+            heading: Name of the column that they stand in, another one for what is no user.
+        """
         row, place = np.nonzero(self.ids > 0)
         taken = _places(self.ids[row, place])
         columns = {
-            "user": pa.array(users, pa.string()).take(pa.array(row)),
+            heading: pa.array(names, pa.string()).take(pa.array(row)),
             "rank": pa.array(place + 1, pa.int32()),
             "item": self.catalogue["item"].take(taken),
             "score": pa.array(self.scores[row, place], pa.float32()),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,41 +18,27 @@ from recbole_logq.errors import RequestError
 from recbole_logq.modules.query import Request
 from recbole_logq.nearest import nearest
 from recbole_logq.serving import folder as files
+from recbole_logq.serving.added_items import WithNewItems
 from recbole_logq.serving.context import Context, ContextColumns
 from recbole_logq.serving.encoder import Encoder
 from recbole_logq.serving.exact_index import ExactIndex, Index
 from recbole_logq.serving.folder_tables import read_context, read_items, read_users
 from recbole_logq.serving.index import APPROXIMATE, check_index
+from recbole_logq.serving.item_encoder import ItemEncoder
 from recbole_logq.serving.manifest import Manifest
+from recbole_logq.serving.query_rows import QueryRows
 from recbole_logq.serving.recommendations import Recommendations
+from recbole_logq.serving.second import Second, SecondHistories, read_second
+from recbole_logq.serving.similar_items import SimilarItems, check_number, room_for
 from recbole_logq.serving.tensors import read_tensors
+from recbole_logq.serving.texts import Texts, UserTexts, columns_of_texts
 from recbole_logq.serving.vectors import LARGEST, in_range, read_vectors
 
 ROWS = 1024
 """Rows that are encoded and searched at once."""
 
 
-class _Rows(NamedTuple):
-    """Rows to compute queries of.
-
-    Attributes:
-        offsets: Places where the rows' items begin and end, int64 ``[rows + 1]``.
-        items: Items of all rows, int64.
-        ids: Ids of users, 0 for a visitor; int64 ``[rows]``.
-        context: Columns ``[rows]`` by name.
-        times: Time of each item, float64; None for a model that reads none.
-        asked: Time of each row's request, float64 ``[rows]``; None for a model that does not know.
-    """
-
-    offsets: Tensor
-    items: Tensor
-    ids: Tensor
-    context: dict[str, Tensor]
-    times: Tensor | None
-    asked: Tensor | None
-
-
-class Retriever:
+class Retriever(SimilarItems):
     """Recommends from an exported folder; see :meth:`load`.
 
     Attributes:
@@ -63,6 +49,8 @@ class Retriever:
         items: Their vectors, float32 ``[1 + n_items, d]``; row 0 is padding.
         context: Columns of a request that the model reads beside user and history.
         moments: What it reads of times.
+        texts: What it reads of users as texts.
+        second: What it reads of users beside what they had.
         index: Index that is searched.
     """
 
@@ -76,13 +64,17 @@ class Retriever:
         context: ContextColumns,
         encoder: Encoder,
         index: Index,
+        item_encoder: ItemEncoder | None = None,
+        second: Sequence[tuple[Tensor, Tensor]] = (),
     ) -> None:
         self.manifest, self.described = manifest.model_dump(), manifest.encoder
         self.catalogue, self.items, self.encoder, self.index = catalogue, items, encoder, index
-        self.context = context
+        self.context, self.texts = context, UserTexts(manifest.encoder.text_columns)
+        self.second = SecondHistories(self.described.second_columns, second, self.described.items_seen or 0)
+        self._item_encoder, self._n_known = item_encoder, len(catalogue)
         self.users, self._times, self.moments = users[0], times, manifest.encoder.moments
         self._offsets, self._history = torch.from_numpy(users[1]), torch.from_numpy(users[2])
-        self._exact: ExactIndex | None = index if isinstance(index, ExactIndex) else None
+        self._exact: Index | None = index if isinstance(index, ExactIndex) else None
 
     @classmethod
     def load(
@@ -123,6 +115,12 @@ class Retriever:
         sizes = {column.name: column.n_tokens - 1 for column in described.context_columns if column.type == "token"}
         context = ContextColumns(columns, read_context(folder / files.CONTEXT, sizes) if sizes else {})
         encoder = Encoder(described, folder / files.ENCODER, data.users, data.items)
+        second = (
+            read_second(folder / files.SECOND, seconds, data.users) if (seconds := described.second_columns) else []
+        )
+        item_encoder = None
+        if manifest.item_texts is not None:
+            item_encoder = ItemEncoder(manifest.item_texts, folder / files.ITEM_ENCODER)
         searched: Index
         if name == "exact":
             searched = ExactIndex(items)
@@ -133,7 +131,7 @@ class Retriever:
             if options.keys() != {*kind.build_options, *kind.search_options}:
                 raise RequestError(f"{folder / files.MANIFEST} is damaged: index.options; export again")
             searched = kind.load(items, folder / files.INDEX, **{**options, **given})
-        return cls(manifest, catalogue, items, users, times, context, encoder, searched)
+        return cls(manifest, catalogue, items, users, times, context, encoder, searched, item_encoder, second)
 
     def recommend(
         self,
@@ -145,6 +143,8 @@ class Retriever:
         contexts: Sequence[Context] | None = None,
         times: Sequence[Sequence[Any]] | None = None,
         at: Any = None,
+        texts: Sequence[Texts] | None = None,
+        second: Sequence[Second] | None = None,
     ) -> Recommendations:
         """The best items of users who are known, or of visitors who are known by what they had.
 
@@ -159,17 +159,21 @@ class Retriever:
                 data, or dates, one list a row.
             at: Time of each row's request, for a model that knows (``request_time: known``): one of them for all, or a
                 list. Default: now.
+            texts: Texts of visitors, beside histories or alone, for a model that reads texts of users: a text by column
+                of :attr:`texts`, one mapping a row.
+            second: What visitors did beside, for a model that reads second histories: tokens by name, the latest last,
+                one mapping a row. Default: nothing.
 
         Raises:
             RequestError: A user or an item is unknown, k is out of range, a context or a time is missing or makes no
                 sense, or the model cannot encode such rows.
         """
         self.check_k(k)
-        rows = self._rows(users, histories, contexts, times, at)
+        rows = self._rows(users, histories, contexts, times, at, texts, second)
         offsets, items = rows.offsets, rows.items
         index = self._exactly() if exact else self.index
         n_rows = len(offsets) - 1
-        best = np.empty((n_rows, k), dtype=np.int64), np.empty((n_rows, k), dtype=np.float32)
+        best = room_for(n_rows, k)
         for first in range(0, n_rows, ROWS):
             last = min(first + ROWS, n_rows)
             query = self._encoded(first, last, rows)
@@ -188,12 +192,72 @@ class Retriever:
         contexts: Sequence[Context] | None = None,
         times: Sequence[Sequence[Any]] | None = None,
         at: Any = None,
+        texts: Sequence[Texts] | None = None,
+        second: Sequence[Second] | None = None,
     ) -> Tensor:
         """Query vectors, float32 ``[rows, d]``, for a search of your own; arguments as for :meth:`recommend`."""
-        rows = self._rows(users, histories, contexts, times, at)
+        rows = self._rows(users, histories, contexts, times, at, texts, second)
         n_rows = len(rows.ids)
         parts = [self._encoded(first, min(first + ROWS, n_rows), rows) for first in range(0, n_rows, ROWS)]
         return torch.cat(parts) if parts else torch.empty(0, self.items.shape[1])
+
+    @property
+    def texts_of_items(self) -> list[str]:
+        """Columns of texts that are enough for an item to have a vector.
+
+        Raises:
+            RequestError: The model reads no texts of items.
+        """
+        if self._item_encoder is None:
+            raise RequestError(
+                f"new items: {self.manifest['model']} reads no texts of items; train it with --item_text=[COLUMN], or "
+                "export again with the new items in the .item file"
+            )
+        return [column.name for column in self._item_encoder.columns]
+
+    def item_vectors(self, texts: Sequence[Texts]) -> Tensor:
+        """Vectors of items of which texts alone are known, float32 ``[rows, d]``.
+
+        Args:
+            texts: A text by column of ``item_text``, one mapping a row.
+
+        Raises:
+            RequestError: The model reads no texts of items, or not these.
+        """
+        columns = columns_of_texts(texts, self.texts_of_items, "new items")
+        assert self._item_encoder is not None
+        return self._item_encoder(columns)
+
+    def add_items(self, items: Sequence[str], texts: Sequence[Texts]) -> None:
+        """Have items recommended from now on that the folder does not have.
+
+        They are searched exactly, beside the folder's index. No user has had them: in a history they have no vector.
+
+        Args:
+            items: Their tokens.
+            texts: Texts of each, as for :meth:`item_vectors`.
+
+        Raises:
+            RequestError: An item is in the catalogue already, or is there twice; or as for :meth:`item_vectors`.
+        """
+        if len(items) != len(texts):
+            raise RequestError(f"new items: {len(texts)} texts for {len(items)} items, give one mapping an item")
+        known = set(self.catalogue["item"].to_pylist())
+        for item in items:
+            if item in known or not item:
+                raise RequestError(f"new items: {item!r} is in the catalogue already" if item else "new items: no name")
+            known.add(item)
+        if not len(items):
+            return
+        vectors = self.item_vectors(texts)
+        if not in_range(vectors):
+            raise RequestError("new items: the encoder gives no finite numbers for them; export again")
+        exact = self._exactly()
+        first = len(self.catalogue) + 1
+        self._exact = WithNewItems(exact, vectors, first)
+        self.index = self._exact if self.index is exact else WithNewItems(self.index, vectors, first)
+        new = {name: pa.nulls(len(items), pa.string()) for name in self.catalogue.column_names}
+        self.catalogue = pa.concat_tables([self.catalogue, pa.table({**new, "item": pa.array(items, pa.string())})])
 
     def check_k(self, k: Any) -> None:
         """Refuse a number of items that makes no sense.
@@ -201,9 +265,7 @@ class Retriever:
         Raises:
             RequestError: ``k`` is not a whole number from 1 to the catalogue's size.
         """
-        n_items = len(self.catalogue)
-        if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= n_items:
-            raise RequestError(f"k={k!r}: a whole number from 1 to the {n_items} items of the catalogue")
+        check_number(k, len(self.catalogue), "items of the catalogue")
 
     def check_users(self, users: Sequence[str]) -> list[int]:
         """Ids of users.
@@ -230,15 +292,20 @@ class Retriever:
                 f"{self.manifest['model']} knows users by their ids, not by histories: train it with "
                 "--user_tower=history, or a SASRec model"
             )
-        found = []
-        for history in histories:
-            ids = [self._item_ids.get(item, 0) for item in history]
-            if 0 in ids:
-                missing = history[ids.index(0)]
-                close = nearest(missing, set(self._item_ids)) if len(self._item_ids) < 50_000 else ""
-                raise RequestError(f"no item {missing!r} in the catalogue{close}")
-            found.append(ids)
-        return found
+        return [self.check_items(history) for history in histories]
+
+    def check_items(self, items: Sequence[str]) -> list[int]:
+        """Ids of items.
+
+        Raises:
+            RequestError: An item is not known.
+        """
+        ids = [self._item_ids.get(item, 0) for item in items]
+        if 0 in ids:
+            missing = items[ids.index(0)]
+            close = nearest(missing, set(self._item_ids)) if len(self._item_ids) < 50_000 else ""
+            raise RequestError(f"no item {missing!r} in the catalogue{close}")
+        return ids
 
     def has_history(self, place: int) -> bool:
         """Whether the folder knows anything that a user had; users count from 0."""
@@ -250,9 +317,12 @@ class Retriever:
 
     @cached_property
     def _item_ids(self) -> dict[str, int]:
-        return {token: place for place, token in enumerate(self.catalogue["item"].to_pylist(), start=1)}
+        # Those of the folder: items that were added have no vector in a history.
+        return {
+            token: place for place, token in enumerate(self.catalogue["item"][: self._n_known].to_pylist(), start=1)
+        }
 
-    def _exactly(self) -> ExactIndex:
+    def _exactly(self) -> Index:
         self._exact = self._exact or ExactIndex(self.items)
         return self._exact
 
@@ -263,10 +333,19 @@ class Retriever:
         contexts: Sequence[Context] | None,
         times: Sequence[Sequence[Any]] | None,
         at: Any,
-    ) -> _Rows:
+        texts: Sequence[Texts] | None,
+        second: Sequence[Second] | None,
+    ) -> QueryRows:
         """Everything that the encoder may read."""
+        bags = [] if texts is None else self.texts.read(texts, histories)
+        if users is not None and texts is not None:
+            raise RequestError("texts: those of users are in the folder; they are given for visitors alone")
+        if users is not None and second is not None:
+            raise RequestError("second: histories of users are in the folder; they are given for visitors alone")
+        if histories is None and texts is not None and not self.described.needs_history:
+            histories = [[] for _ in texts]
         if (users is None) == (histories is None):
-            raise RequestError("recommend takes users or histories, one of the two")
+            raise RequestError("recommend takes users, or what is known of visitors: histories or texts")
         if users is not None:
             ids = torch.tensor(self.check_users(users), dtype=torch.int64)
             start, end = self._offsets[ids - 1], self._offsets[ids]
@@ -277,21 +356,25 @@ class Retriever:
             if times is not None:
                 raise RequestError("times: those of users are in the folder; they are given with histories alone")
             had = None if self._times is None else self._times[place]
+            further = self.second.of_users(ids)
         else:
             assert histories is not None
-            found = self.check_histories(histories)
+            alone = texts is not None and not any(histories)  # a tower over ids reads texts, and no history
+            found = [[] for _ in histories] if alone else self.check_histories(histories)
             ids, size = torch.zeros(len(found), dtype=torch.int64), torch.tensor([len(one) for one in found]).long()
             offsets = torch.cat([size.new_zeros(1), size.cumsum(0)])
             items = torch.tensor([item for one in found for item in one], dtype=torch.int64)
-            had = self.moments.of_histories(times, histories)
+            further = self.second.of_visitors(second, len(found))
+            nothing_had = alone and times is None and self.moments.reads_times
+            had = self.moments.of_histories(histories if nothing_had else times, histories)
         if self.described.needs_history and not bool(size.all()):
             row = int((size == 0).nonzero()[0])
             who = "a visitor" if users is None else f"user {users[row]!r}"
             raise RequestError(f"{who} has an empty history: {self.manifest['model']} needs one item at least")
         read = self.context.read(contexts, len(ids))
-        return _Rows(offsets, items, ids, read, had, self.moments.of_requests(at, len(ids)))
+        return QueryRows(offsets, items, ids, read, had, self.moments.of_requests(at, len(ids)), bags, further)
 
-    def _encoded(self, first: int, last: int, rows: _Rows) -> Tensor:
+    def _encoded(self, first: int, last: int, rows: QueryRows) -> Tensor:
         """Queries of the rows ``[first, last)``."""
         items, start, end = rows.items, rows.offsets[first:last], rows.offsets[first + 1 : last + 1]
         history, length, times = None, None, None
@@ -310,7 +393,8 @@ class Retriever:
                 times = last_times(rows.times[start[0] : end[-1]], before, end - seen - start[0], end - start[0], width)
         columns = [rows.context[column.name][first:last] for column in self.described.context_columns]
         asked = None if rows.asked is None else rows.asked[first:last]
-        query = self.encoder(Request(rows.ids[first:last], history, length, columns, times, asked))
+        texts, second = ([bag[first:last] for bag in bags] for bags in (rows.texts, rows.second))
+        query = self.encoder(Request(rows.ids[first:last], history, length, columns, times, asked, texts, second))
         if not in_range(query):
             row = first + int((~(query.abs() <= LARGEST).all(1)).nonzero()[0])
             raise RequestError(f"row {row + 1}: the encoder gives no finite numbers for it; export again")

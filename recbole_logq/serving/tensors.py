@@ -54,7 +54,7 @@ def read_tensors(file: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor
         if shapes[name] != list(tensor.shape):
             shown = f"{shapes[name]} where {list(tensor.shape)} belongs"
             raise RequestError(f"{file} does not belong here: {name} is of shape {shown}; export again")
-    found = {}
+    tensors = {}
     try:
         with safe_open(file, "pt") as opened:
             for name, tensor in expected.items():
@@ -63,13 +63,13 @@ def read_tensors(file: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor
                     raise RequestError(
                         f"{file} does not belong here: {name} is {_type(values)}, not {_type(tensor)}; export again"
                     )
-                found[name] = values.clone()  # a copy: the file may change under a map of it
+                tensors[name] = values.clone()  # a copy: the file may change under a map of it
     except (SafetensorError, OSError, RuntimeError) as error:
         raise RequestError(f"{file} is damaged: export again") from error
-    for name, values in found.items():
+    for name, values in tensors.items():
         if values.is_floating_point() and not bool(values.isfinite().all()):
             raise RequestError(f"{file}: {name} has values that are no finite numbers; export again")
-    return found
+    return tensors
 
 
 def _type(values: Tensor) -> str:

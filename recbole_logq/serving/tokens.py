@@ -19,12 +19,20 @@ def split_tokens(text: str) -> list[str]:
     return [token for token in row if token]
 
 
-def split_context(text: str) -> Context:
-    """What a request knows: ``name=value`` between commas, in double quotes where a value has one."""
-    found: dict[str, str] = {}
+def split_context(text: str, what: str = "context") -> Context:
+    """What a request knows: ``name=value`` between commas, in double quotes where a value has one.
+
+    Args:
+        text: What is written.
+        what: What it is, for messages.
+
+    Raises:
+        RequestError: The text is not of this form, or has a name twice.
+    """
+    context: dict[str, str] = {}
     for pair in split_tokens(text):
-        name, given, value = pair.partition("=")
-        if not given or name in found:
-            raise RequestError(f'context: {pair!r} among {text!r}, once name=value for each: "hour=12,device=web"')
-        found[name] = value
-    return found
+        name, equals, value = pair.partition("=")
+        if not equals or name in context:
+            raise RequestError(f'{what}: {pair!r} among {text!r}, once name=value for each: "hour=12,device=web"')
+        context[name] = value
+    return context

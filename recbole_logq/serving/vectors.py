@@ -33,10 +33,10 @@ def read_vectors(file: Path, n_items: int, dimensions: int) -> Tensor:
     try:
         with file.open("rb") as opened:
             magic, size = opened.read(len(_MAGIC)), int.from_bytes(opened.read(2), "little")
-            found = _HEAD.fullmatch(opened.read(size))
-            if magic != _MAGIC or not found:
+            head = _HEAD.fullmatch(opened.read(size))
+            if magic != _MAGIC or not head:
                 raise RequestError(f"{file} is damaged: no float32 array of two dimensions; export again")
-            shape = (int(found[1]), int(found[2]))
+            shape = (int(head[1]), int(head[2]))
             if shape != (n_items, dimensions) or file.stat().st_size - opened.tell() != 4 * n_items * dimensions:
                 raise RequestError(f"{file} does not hold {n_items:,} vectors of {dimensions:,} numbers: export again")
             items = torch.zeros(n_items + 1, dimensions)

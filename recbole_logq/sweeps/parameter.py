@@ -37,6 +37,11 @@ class Parameter(ABC):
         """Whether its values are spread evenly over a logarithm."""
 
     @property
+    def whole(self) -> bool:
+        """Whether its values are whole numbers alone."""
+        return False
+
+    @property
     @abstractmethod
     def options(self) -> tuple[Any, ...]:
         """Values that are told apart by name; none of a range."""

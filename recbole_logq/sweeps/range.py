@@ -51,7 +51,7 @@ class Range(Parameter):
         low, high = self.limits
         if self._step:
             value = min(max(round(value / self._step) * self._step, low), high)
-        if all(isinstance(number, int) for number in self.values) and (self._step or self._whole):
+        if all(isinstance(number, int) for number in self.values) and (self._step or self.whole):
             return round(value)
         return float(f"{value:.12g}")  # 0.3, not 0.30000000000000004
 
@@ -59,14 +59,14 @@ class Range(Parameter):
         from ray import tune
 
         low, high, *step = self.values
-        above = high + self._whole  # Tune leaves the upper end of whole numbers out
+        above = high + self.whole  # Tune leaves the upper end of whole numbers out
         return self.rounded(getattr(tune, self.kind)(low, above, *step).sample(random_state=state))
 
     def distribution(self) -> Any:
         from optuna.distributions import FloatDistribution, IntDistribution
 
         low, high = self.limits
-        if self._whole:
+        if self.whole:
             return IntDistribution(low, high, log=self.log)
         # No steps in a logarithm; values are rounded to them afterwards.
         return FloatDistribution(low, high, log=self.log, step=None if self.log else self._step)
@@ -76,7 +76,7 @@ class Range(Parameter):
 
     def suggest(self, trial: Any) -> Any:
         low, high = self.limits
-        if self._whole:
+        if self.whole:
             return trial.suggest_int(self.name, low, high, log=self.log)
         step = self.distribution().step
         return self.rounded(trial.suggest_float(self.name, low, high, step=step, log=self.log))
@@ -86,7 +86,7 @@ class Range(Parameter):
         return self.values[2] if len(self.values) > 2 else None
 
     @property
-    def _whole(self) -> bool:
+    def whole(self) -> bool:
         return self.kind.endswith("randint")
 
 

@@ -23,6 +23,7 @@ from recbole_logq.sweeps.paths import refuse_links
 from recbole_logq.sweeps.sweep_plan import Search, SweepPlan, make_sweep
 from recbole_logq.sweeps.trial_records import Records
 from recbole_logq.terminal import tell
+from recbole_logq.tracking_settings import local_uri
 
 OVER = "over.json"
 """Says that all trials of a search are over."""
@@ -201,7 +202,8 @@ def _absolute(plan: SweepPlan) -> SweepPlan:
     return replace(
         plan,
         searches=[
-            replace(search, settings={**search.settings, "data_path": _data_path(search)}) for search in plan.searches
+            replace(search, settings={**search.settings, "data_path": _data_path(search), **local_uri(search.settings)})
+            for search in plan.searches
         ],
     )
 

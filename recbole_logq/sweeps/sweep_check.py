@@ -27,12 +27,14 @@ def check(plan: SweepPlan) -> dict[str, Any]:
     """
     from recbole_logq.data.prepare import fetch
     from recbole_logq.experiment.processes import of_one_process
+    from recbole_logq.experiment.tracking import check_reachable
 
     configs = {}
     for search in plan.searches:
         label = f"{search.name}: " if len(plan.searches) > 1 else ""
         try:
             configs[search.name] = _check(search, plan.how.gpus)
+            check_reachable(configs[search.name])
             fetch(of_one_process(configs[search.name]))
             if configs[search.name]["eval_step"] < 1:
                 raise RequestError("eval_step=0: trials are compared by their validation, set 1 or more")

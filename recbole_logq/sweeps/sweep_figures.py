@@ -57,7 +57,7 @@ def _axis(parameter: Parameter) -> tuple[Axis, Callable[[dict[str, Any]], float]
     """An axis, and the height of a point on it."""
     scale = Scale(parameter.limits, log=parameter.log, room=0)
     ticks = [(scale.place(parameter.position(value)), option_text(value)) for value in parameter.options]
-    ticks = ticks or [(scale.place(value), text_of(value)) for value in _ends(scale)]
+    ticks = ticks or [(scale.place(value), text_of(value)) for value in _ends(scale, parameter.whole)]
     if parameter.when:
         ticks.append((ABSENT, "not set"))
 
@@ -67,9 +67,15 @@ def _axis(parameter: Parameter) -> tuple[Axis, Callable[[dict[str, Any]], float]
     return Axis(parameter.name, ticks), height
 
 
-def _ends(scale: Scale) -> list[float]:
-    """Both ends of an axis, and the round values that are far enough from them for a text of their own."""
-    inside = [value for value in scale.ticks() if 0.07 < scale.place(value) < 0.93]
+def _ends(scale: Scale, whole: bool = False) -> list[float]:
+    """Both ends of an axis, and the round values that are far enough from them for a text of their own.
+
+    Args:
+        scale: Scale of the axis.
+        whole: Whether it has whole numbers alone.
+    """
+    ticks = scale.whole_ticks() if whole and not scale.log else scale.ticks()
+    inside = [value for value in ticks if 0.07 < scale.place(value) < 0.93]
     return [scale.low, *inside, scale.high]
 
 
@@ -108,6 +114,8 @@ def _effect(search: dict[str, Any], parameter: Parameter, groups: Groups) -> Fig
     label = f"validation {search['metric']}"
     x, x_label = Scale(parameter.limits, log=parameter.log), name + (", logarithmic" if parameter.log else "")
     ticks = [parameter.position(value) for value in parameter.options] or None
+    if parameter.whole and not x.log:
+        ticks = x.whole_ticks()
     texts = [option_text(value) for value in parameter.options] or None
     plot = Plot(name, x, y, x_label, label, x_ticks=ticks, x_names=texts)
     for series, group in groups:

@@ -16,7 +16,7 @@ from recbole_logq.files import folder_name
 from recbole_logq.layers import Layer, over
 from recbole_logq.parsing import nest
 from recbole_logq.plugins import sources_of
-from recbole_logq.settings import Count, CountOrZero, Positive, PositiveOrZero
+from recbole_logq.setting_types import Count, CountOrZero, Positive, PositiveOrZero
 from recbole_logq.sweeps.parameter import Parameter
 from recbole_logq.sweeps.params_file import read_params_file
 from recbole_logq.sweeps.space import grid, merged_space, parse_space

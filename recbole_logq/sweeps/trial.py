@@ -100,10 +100,13 @@ def _train(point: Point, folder: Path, job: Job, prepared: Any, where: dict[str,
     from ray import tune
 
     from recbole_logq.experiment.beginning import Phases, begin
+    from recbole_logq.experiment.tracking import tracked
     from recbole_logq.sweeps.sweep_check import configuration
 
     torch.set_num_threads(job.threads)
     overrides = {"checkpoint_dir": str(folder / "saved")}
+    if job.search.settings.get("log_mlflow") or job.search.settings.get("log_wandb"):
+        overrides["run_name"] = f"{job.search.name}, {folder.name}"
     config = configuration(job.search, point, job.gpus, overrides)
     shared = prepared is not None and prepared.fits(config)
     where["data"] = "shared" if shared else "own"
@@ -125,7 +128,8 @@ def _train(point: Point, folder: Path, job: Job, prepared: Any, where: dict[str,
         for entry in trainer.history:
             if "valid_score" in entry:
                 report(entry["epoch"], entry["valid_score"])
-    score, _ = trainer.fit(loaders[0], loaders[1], saved=True, show_progress=False, callback_fn=report)
+    with tracked(config, trainer):  # without a result: a trial is not tested
+        score, _ = trainer.fit(loaders[0], loaders[1], saved=True, show_progress=False, callback_fn=report)
     if not best:  # a loop of RecBole's that validates nothing, such as pre-training
         report(0, float(score))
     for file in (folder / "saved").glob("*-last.pth"):

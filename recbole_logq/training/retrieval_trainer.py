@@ -81,6 +81,7 @@ class RetrievalTrainer(Trainer):
             # A process that stopped alone would leave the others waiting for it.
             if bad.add(step, loss) and world_size() == 1 and bad.step():
                 break
+        self._steps = step
         total = sum_over_ranks(total) / world_size()
         if not torch.isfinite(total):
             raise gone_wrong(self, "the training loss", epoch_idx, bad.step())
@@ -159,8 +160,6 @@ class RetrievalTrainer(Trainer):
         if weights:
             deciles = " ".join(f"{weights[f'd{d}']:.3f}" for d in range(10, 100, 10))
             self.logger.info(f"epoch {epoch} sample weight [mean: {weights['mean']:.4f}, deciles: {deciles}]")
-            for name, value in weights.items():
-                self.tensorboard.add_scalar(f"SampleWeight/{name}", value, epoch)
         asked = f"negatives.count={self.config['negatives'].get('count')}"
         if epoch == self.start_epoch and (short := shortfall(self.model.sampler, statistics)):
             chosen = (self.config.given().get("negatives") or {}).get("count") is not None
@@ -180,9 +179,6 @@ class RetrievalTrainer(Trainer):
             self.logger.info(
                 f"epoch {epoch} diagnostics [{', '.join(f'{name}: {value}' for name, value in found.items())}]"
             )
-            for name, value in found.items():
-                if value is not None:
-                    self.tensorboard.add_scalar(f"Diagnostics/{name}", value, epoch)
 
     @torch.no_grad()
     def _diagnose(self, epoch: int, batch: Any) -> dict[str, float | None]:

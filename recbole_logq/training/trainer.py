@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Callable
-from pathlib import Path
 from time import perf_counter, process_time, strftime
 from typing import Any
 
@@ -20,23 +19,10 @@ from recbole_logq.training import checkpoint, ranking
 from recbole_logq.training.clock import Clock
 from recbole_logq.training.divergence import gone_wrong, not_finite
 from recbole_logq.training.item_metrics import ItemCollector, right
+from recbole_logq.training.memory import peak_device_memory_mb, peak_memory_mb
 from recbole_logq.training.plain_values import encode
-
-# What may differ when a run is resumed: how it is watched and how long it goes on, not what is trained.
-CHANGEABLE = frozenset(
-    {"epochs", "stopping_step", "max_train_cpu_seconds", "show_progress", "state", "device", "gpu_id", "use_gpu"}
-    | {
-        "data_path",
-        "checkpoint_dir",
-        "log_wandb",
-        "wandb_project",
-        "eval_batch_size",
-        "loss_decimal_place",
-        "filter_inter_by_user_or_item",  # whether it has changed anything, the fingerprints of data and split say
-        "diagnostics",
-        "plugins",
-    }
-)
+from recbole_logq.training.resumable import best_model_of
+from recbole_logq.training.trackers import Trackers
 
 
 class Trainer(RecBoleTrainer):
@@ -59,7 +45,13 @@ class Trainer(RecBoleTrainer):
     cur_step: int
 
     def __init__(self, config: Any, model: torch.nn.Module) -> None:
+        # RecBole's logger would begin a W&B run here; trackers begin theirs once there is something to tell of.
+        wanted, config["log_wandb"] = config["log_wandb"], False
         super().__init__(config, model)
+        config["log_wandb"] = wanted
+        self.trackers = self.wandblogger = Trackers(self.tensorboard)
+        # What measures energy while a run trains: `read` gives what has been used so far.
+        self.meter: Any = None
         self.eval_collector = ItemCollector(config)
         right(self.evaluator, config)
         # RecBole's names have one-second resolution: two runs started together would share a file.
@@ -121,7 +113,10 @@ class Trainer(RecBoleTrainer):
             improved = not valid_data or eval_step <= 0  # nothing to compare with: the latest epoch counts
             if valid_data and due:
                 stop, improved = self._validate(valid_data, epoch, record, verbose, show_progress)
+            if self.meter is not None:
+                record |= self.meter.read()
             self.history.append(record)
+            self.trackers.log_epoch(record)
             self._stopped = stop
             if saved and (improved or due):
                 self._save_both(epoch, train_data, improved, verbose)
@@ -149,17 +144,21 @@ class Trainer(RecBoleTrainer):
         # Of all processes together: a budget ends for all of them at once.
         spent = torch.tensor(process_time() - cpu, dtype=torch.float64, device=self.device)
         self.train_cpu_seconds += float(sum_over_ranks(spent))
-        self.positives += getattr(train_data, "n_positives", len(train_data.dataset))
+        self.positives += _n_positives(train_data)
         self.train_loss_dict[epoch] = sum(loss) if isinstance(loss, tuple) else loss
         if verbose:
             self.logger.info(self._generate_train_loss_output(epoch, start, end, loss))
-        self._add_train_loss_to_tensorboard(epoch, loss)
-        self.wandblogger.log_metrics({"epoch": epoch, "train_loss": loss, "train_step": epoch}, head="train")
+        parts = {f"train_loss_{number}": part for number, part in enumerate(loss)} if isinstance(loss, tuple) else {}
+        device_memory = peak_device_memory_mb(self.device)
         return {
             "epoch": epoch,
             "train_loss": self.train_loss_dict[epoch],
+            **parts,
             "train_seconds": round(self.train_seconds, 3),
             "train_cpu_seconds": round(self.train_cpu_seconds, 3),
+            "steps": self._steps,
+            "peak_memory_mb": peak_memory_mb(),
+            **({} if device_memory is None else {"peak_device_memory_mb": device_memory}),
         }
 
     def _validate(
@@ -182,8 +181,6 @@ class Trainer(RecBoleTrainer):
                 f"{set_color('valid_score', 'blue')}: {score:f}]"
             )
             self.logger.info(set_color("valid result", "blue") + ": \n" + dict2str(result))
-        self.tensorboard.add_scalar("Valid_score", score, epoch)
-        self.wandblogger.log_metrics({**result, "valid_step": epoch}, head="valid")
         return stop, improved
 
     def _valid_epoch(self, valid_data: Any, show_progress: bool = False) -> tuple[float, dict[str, float]]:
@@ -218,9 +215,7 @@ class Trainer(RecBoleTrainer):
         found = ranking.Ranking(*(gather_rows(matrix.to(self.device)).rows.cpu() for matrix in found))
         if self.watch_ranking is not None:
             self.watch_ranking(eval_data, found)
-        result = ranking.metrics(found, self.eval_collector, self.evaluator)
-        self.wandblogger.log_eval_metrics(result, head="eval")
-        return result
+        return ranking.metrics(found, self.eval_collector, self.evaluator)
 
     def _why_over(self) -> str | None:
         """Why a resumed run has no epoch left under the settings of now; None where it goes on."""
@@ -301,19 +296,7 @@ class Trainer(RecBoleTrainer):
         if type(self).fit is not Trainer.fit:
             raise RequestError(f"--resume: {self.config['model']} has a training loop of its own, which cannot resume")
         state = checkpoint.load(resume_file, self.device)
-        for key, value in self.config.plain().items():
-            if key not in CHANGEABLE and value != state["config"].get(key):
-                raise RequestError(f"{key}={value!r}: {resume_file} was trained with {state['config'].get(key)!r}")
-        if (state["fingerprint"], state["id_fingerprint"]) != (self.fingerprint, self.id_fingerprint):
-            raise RequestError(f"{resume_file} was trained on another split of {self.config['dataset']}")
-        best = Path(resume_file).parent / state["best_file"]
-        if best.name != state["best_file"]:  # it will be written over: never a file elsewhere
-            raise checkpoint.damaged(resume_file, "best_file is not a file beside it")
-        if not best.is_file():
-            raise RequestError(f"{resume_file} needs {best}, the best model so far, beside it")
-        beside = checkpoint.load(best)  # it will be written over, and tested after training
-        if not _same_run(beside, state):
-            raise RequestError(f"{best}, which {resume_file} names as its best model, is of another run")
+        best = best_model_of(state, resume_file, self.config, self.fingerprint, self.id_fingerprint)
         checkpoint.load_weights(self.model, state, resume_file)
         self.saved_model_file, self._resumed_from = str(best), resume_file
         try:
@@ -352,10 +335,11 @@ class Trainer(RecBoleTrainer):
         self._resumed = None
 
 
-def _same_run(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    first, second = one["config"], other["config"]
-    keys = (first.keys() | second.keys()) - CHANGEABLE  # a setting that came between the two has its default, None
-    return one["fingerprint"] == other["fingerprint"] and all(first.get(key) == second.get(key) for key in keys)
+def _n_positives(train_data: Any) -> int:
+    if hasattr(train_data, "n_positives"):
+        return int(train_data.n_positives)
+    # RecBole's loader for knowledge graphs is made of two, and has no dataset itself.
+    return len(getattr(train_data, "general_dataloader", train_data).dataset)
 
 
 def _generators(train_data: Any) -> list[torch.Generator]:

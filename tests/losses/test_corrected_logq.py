@@ -98,6 +98,15 @@ def test_the_default_excluded_mass_is_the_positives(make_problem):
     assert (none > value).all()
 
 
+def test_what_the_positive_leaves_may_be_at_hand(make_problem):
+    loss, problem = get_loss("corrected_logq"), make_problem()
+    leaves, log_rest = problem.scores(), torch.log1p(-problem.terms["positive_log_q"].double().exp())
+    torch.testing.assert_close(loss(*leaves, **problem.terms, log_rest=log_rest), loss(*leaves, **problem.terms))
+    # Of another mass than the positive's it says nothing.
+    other = {**problem.terms, "excluded_log_q": torch.full((7,), -0.7)}
+    assert torch.equal(loss(*leaves, **other, log_rest=log_rest), loss(*leaves, **other))
+
+
 def test_with_an_excluded_mass_the_positives_log_q_is_not_needed(make_problem):
     loss, problem = get_loss("corrected_logq"), make_problem(excluded="row")
     leaves = problem.scores()

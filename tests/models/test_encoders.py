@@ -22,7 +22,8 @@ from recbole_logq.models.resolve import RECIPE, resolve_model, settings_of, spli
 from recbole_logq.models.two_tower import TwoTower
 from recbole_logq.plugins import load_plugins
 from recbole_logq.registry import encoders, models, recipes
-from recbole_logq.settings import Count, RetrievalSettings, TwoTowerSettings
+from recbole_logq.setting_types import Count
+from recbole_logq.settings import RetrievalSettings, TwoTowerSettings
 
 QUICK: dict[str, Any] = {"epochs": 2, "show_progress": False, "state": "WARNING", "MAX_ITEM_LIST_LENGTH": 10}
 

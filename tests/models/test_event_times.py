@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,20 +28,8 @@ Built = tuple[Any, Any, list[Any]]
 
 
 @pytest.fixture
-def made(build: Callable[..., Built]) -> Callable[..., Built]:
-    """A model in float64 whose weights of time are not the zeros that they start as."""
-
-    def make(**settings: Any) -> Built:
-        network, config, loaders = build("SASRecFullSoftmax", **{**SMALL, **settings})
-        network = network.double().eval()
-        draw = torch.Generator().manual_seed(1)
-        with torch.no_grad():
-            for bias in network.encoder.biases:
-                for weights in bias.parameters():
-                    weights.copy_(torch.randn(weights.shape, generator=draw, dtype=torch.float64))
-        return network, config, loaders
-
-    return make
+def made(build_drawn: Callable[..., Built]) -> Callable[..., Built]:
+    return partial(build_drawn, "SASRecFullSoftmax", lambda network: network.encoder.biases, **SMALL)
 
 
 def window_states(network: Any, loader: Any) -> tuple[Tensor, Tensor, Any]:
@@ -157,15 +146,8 @@ def test_the_loss_falls_and_every_weight_has_a_part_in_it(
             assert parameter.grad.to_dense().any(), name
 
 
-def test_parts_of_a_batch_have_its_gradient(build: Callable[..., Built]) -> None:
-    def gradients(**more: Any) -> list[Tensor]:
-        network, _, loaders = build("SASRecFullSoftmax", **SMALL, time="both", request_time="known", **more)
-        network = network.double().train()
-        network.calculate_loss(loaders[0].batch(torch.arange(20))).backward()
-        return [parameter.grad for parameter in network.parameters()]
-
-    for whole, cached in zip(gradients(), gradients(gradient_cache=7), strict=True):
-        torch.testing.assert_close(cached, whole, rtol=1e-9, atol=1e-13)
+def test_parts_of_a_batch_have_its_gradient(check_gradient_in_parts: Callable[..., None]) -> None:
+    check_gradient_in_parts("SASRecFullSoftmax", 20, **SMALL, time="both", request_time="known")
 
 
 def test_bfloat16_is_close(made: Callable[..., Built]) -> None:

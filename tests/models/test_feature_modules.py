@@ -19,6 +19,7 @@ IN_TIME = {"split": {"LS": "valid_and_test"}, "order": "TO"}
 ITEM = {"item_features": ["class", "release_year", "picture", "length"], "id_dropout": 0.1}
 QUERY = {"user_features": ["age", "gender"], "context_features": ["hour", "device"]}
 HISTORIES = {"user_tower": "history", "history_pooling": "attention", "eval_args": IN_TIME}
+TEXTS = {"item_text": ["movie_title"], "user_text": ["occupation"], "text_buckets": 64}
 FORMS: dict[str, tuple[str, dict[str, Any]]] = {
     "ids": ("TwoTowerCorrectedLogQ", {}),
     "users": ("TwoTowerCorrectedLogQ", {**ITEM, **QUERY}),
@@ -26,6 +27,9 @@ FORMS: dict[str, tuple[str, dict[str, Any]]] = {
     "histories": ("TwoTowerCorrectedLogQ", {**ITEM, **HISTORIES}),
     "histories and more": ("TwoTowerCorrectedLogQ", {**ITEM, **QUERY, **HISTORIES, "mlp_sizes": [16]}),
     "sequences": ("SASRecCorrectedLogQ", ITEM),
+    "texts": ("TwoTowerCorrectedLogQ", {**TEXTS, "user_features": ["age"], "id_dropout": 0.1}),
+    "texts of histories": ("TwoTowerCorrectedLogQ", {**TEXTS, **HISTORIES}),
+    "texts of sequences": ("SASRecCorrectedLogQ", {"item_text": ["movie_title"], "use_item_id": False}),
 }
 COLUMNS = {
     "ids": ("user_id",),
@@ -34,6 +38,9 @@ COLUMNS = {
     "histories": (HISTORY,),
     "histories and more": (HISTORY, "user_id", "hour", "device"),
     "sequences": ("item_id_list", "item_length"),
+    "texts": ("user_id",),
+    "texts of histories": (HISTORY, "user_id"),
+    "texts of sequences": ("item_id_list", "item_length"),
 }
 
 
@@ -84,7 +91,7 @@ def test_a_batch_in_parts_has_the_gradient_of_one_piece(featured: Callable[..., 
         torch.testing.assert_close(found[1][name], grad, rtol=1e-8, atol=1e-12)
 
 
-@pytest.mark.parametrize("form", ["users", "sequences"])
+@pytest.mark.parametrize("form", ["users", "sequences", "texts"])
 def test_sparse_gradients_are_the_dense_ones(featured: Callable[..., Any], form: str) -> None:
     model, settings = FORMS[form]
     found = []

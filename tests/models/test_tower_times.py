@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,19 +33,8 @@ Built = tuple[Any, Any, list[Any]]
 
 
 @pytest.fixture
-def made(build: Callable[..., Built]) -> Callable[..., Built]:
-    """A model in float64 whose weights are not the zeros that some start as."""
-
-    def make(**settings: Any) -> Built:
-        network, config, loaders = build("TwoTowerLogQ", **{**SMALL, **settings})
-        network = network.double().eval()
-        draw = torch.Generator().manual_seed(1)
-        with torch.no_grad():
-            for weights in network.user_tower.parameters():
-                weights.copy_(torch.randn(weights.shape, generator=draw, dtype=torch.float64))
-        return network, config, loaders
-
-    return make
+def made(build_drawn: Callable[..., Built]) -> Callable[..., Built]:
+    return partial(build_drawn, "TwoTowerLogQ", lambda network: [network.user_tower], **SMALL)
 
 
 def by_hand(network: Any, items: list[int], times: list[float], asked: float) -> Tensor:
@@ -189,15 +179,8 @@ def test_every_weight_of_times_learns(
         assert parameter.grad.to_dense().any(), name
 
 
-def test_parts_of_a_batch_have_its_gradient(build: Callable[..., Built]) -> None:
-    def gradients(**more: Any) -> list[Tensor]:
-        network, _, loaders = build("TwoTowerLogQ", **SMALL, **WAYS[3], **more)
-        network = network.double().train()
-        network.calculate_loss(loaders[0].batch(torch.arange(40))).backward()
-        return [parameter.grad.to_dense() for parameter in network.parameters()]
-
-    for whole, cached in zip(gradients(), gradients(gradient_cache=7), strict=True):
-        torch.testing.assert_close(cached, whole, rtol=1e-9, atol=1e-13)
+def test_parts_of_a_batch_have_its_gradient(check_gradient_in_parts: Callable[..., None]) -> None:
+    check_gradient_in_parts("TwoTowerLogQ", 40, **SMALL, **WAYS[3])
 
 
 def test_a_checkpoint_keeps_its_protocol(in_tmp: Path, ml100k_cut: Path) -> None:

@@ -263,6 +263,23 @@ def test_a_rotary_score_depends_on_the_distance_only() -> None:
     torch.testing.assert_close(turned.norm(dim=-1), heads.norm(dim=-1))
 
 
+def test_a_rotation_is_a_product_of_complex_numbers_with_its_gradient() -> None:
+    generator = torch.Generator().manual_seed(8)
+    heads, grad = torch.randn(2, LONGEST, 3, HEADS, 4, dtype=torch.float64, generator=generator).unbind()
+    heads = heads.clone().requires_grad_()
+    rotation = RotaryPositions(LONGEST, 4 * HEADS, HEADS).rotation(torch.arange(LONGEST), torch.float64)
+    angle = torch.outer(torch.arange(LONGEST).double(), torch.tensor([1.0, 0.01], dtype=torch.float64))
+    pairs = torch.complex(heads[:, :2, :, :2], heads[:, :2, :, 2:]) * torch.exp(1j * angle)[:, None, None]
+    expected = torch.cat((torch.cat((pairs.real, pairs.imag), -1), heads[:, 2:]), 1)
+    turned = rotate(heads, rotation)
+    torch.testing.assert_close(turned, expected)
+    ours, theirs = (torch.autograd.grad(way, heads, grad)[0] for way in (turned, expected))
+    torch.testing.assert_close(ours, theirs)
+    half = rotate(heads.detach().bfloat16(), rotation.float())
+    assert half.dtype == torch.bfloat16
+    torch.testing.assert_close(half.double(), expected.detach(), rtol=0.02, atol=0.02)
+
+
 @pytest.mark.parametrize(("positions", "same"), [("learned", False), ("rotary", True), ("none", True)])
 def test_where_a_window_starts_matters_to_learned_positions_only(positions: str, same: bool) -> None:
     packed, rows = encoder(positions=positions), items(torch.Generator().manual_seed(7)).detach()

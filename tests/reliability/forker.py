@@ -24,7 +24,6 @@ from typing import Any
 
 import psutil
 import torch
-import torch.export
 
 import recbole_logq.audits.time_order_audit
 import recbole_logq.data.source.convert

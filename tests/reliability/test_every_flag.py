@@ -24,6 +24,7 @@ PLANNED = "sweeps/test_sweep_plan.py::test_files_options_and_models_are_merged"
 TABLE, PAGE = "reliability/test_bad_requests.py::test_one_line_says_what_is_wrong", "audits/test_audit_page.py"
 REFUSED = "reliability/test_every_flag.py::test_a_flag_that_would_change_nothing_is_refused"
 FORMATS = "data/source/test_formats.py"
+TEMPERATURE = "lab/test_temperature.py"
 LAB, ADVISE, EXPORT = "lab/test_command.py", "lab/test_advise.py", "serving/test_export.py"
 
 FLAGS: dict[str, dict[str, str]] = {
@@ -33,6 +34,7 @@ FLAGS: dict[str, dict[str, str]] = {
         "config_files": TABLE,
         "resume": "training/test_processes.py::test_a_run_in_two_processes_ends_like_a_run_in_one",
         "output": RUN,
+        "page": "report/test_run_page.py::test_from_the_command_line_and_resumed",
         "nproc": "training/test_processes.py::test_a_run_in_two_processes_ends_like_a_run_in_one",
     },
     "evaluate": {
@@ -57,7 +59,7 @@ FLAGS: dict[str, dict[str, str]] = {
         "settings": f"{PLAN}::test_runs_of_a_file",
         "config_files": TABLE,
         "processes": "comparisons/test_comparison.py::test_killed_half_way_and_started_again_it_repeats_nothing",
-        "address": "sweeps/test_sweep.py::test_compare_on_a_cluster",
+        "address": "sweeps/test_sweep_on_a_cluster.py::test_compare_on_a_cluster",
         "folder": "comparisons/test_comparison.py::test_killed_half_way_and_started_again_it_repeats_nothing",
         "results": TABLE,
     },
@@ -72,14 +74,14 @@ FLAGS: dict[str, dict[str, str]] = {
         "trials": PLANNED,
         "search": PLANNED,
         "scheduler": SWEPT,
-        "max_cpu_seconds": "sweeps/test_sweep.py::test_optuna_and_two_models_with_one_budget_on_a_cluster",
-        "cpus": "sweeps/test_sweep.py::test_optuna_and_two_models_with_one_budget_on_a_cluster",
-        "gpus": "sweeps/test_sweep.py::test_optuna_and_two_models_with_one_budget_on_a_cluster",
+        "max_cpu_seconds": "sweeps/test_sweep_on_a_cluster.py::test_optuna_and_two_models_with_one_budget_on_a_cluster",
+        "cpus": "sweeps/test_sweep_on_a_cluster.py::test_optuna_and_two_models_with_one_budget_on_a_cluster",
+        "gpus": "sweeps/test_sweep_on_a_cluster.py::test_optuna_and_two_models_with_one_budget_on_a_cluster",
         "concurrent": "trials at a time, handed to Ray as it is",
         "search_seed": "sweeps/test_sweep_plan.py::test_refused_before_ray_starts",
         "params_file": TABLE,
         "folder": SWEPT,
-        "address": "sweeps/test_sweep.py::test_optuna_and_two_models_with_one_budget_on_a_cluster",
+        "address": "sweeps/test_sweep_on_a_cluster.py::test_optuna_and_two_models_with_one_budget_on_a_cluster",
         "resume": "sweeps/test_sweep.py::test_killed_half_way_and_resumed_in_a_copy",
     },
     "convert": {
@@ -119,6 +121,7 @@ FLAGS: dict[str, dict[str, str]] = {
         "top": f"{LAB}::test_sample_weights_are_one_minus_the_softmax",
         "sample-weights": f"{LAB}::test_sample_weights_are_one_minus_the_softmax",
         "folding": f"{LAB}::test_folding_as_a_command",
+        **dict.fromkeys(("temperature", "temperatures"), f"{TEMPERATURE}::test_both_encoders_as_a_command"),
         "output": f"{LAB}::test_folding_as_a_command",
         "page": f"{LAB}::test_bad_requests",
     },
@@ -150,9 +153,14 @@ FLAGS: dict[str, dict[str, str]] = {
         "model": f"{RECOMMEND}::test_users_and_a_visitor_on_the_screen",
         "users": f"{RECOMMEND}::test_users_and_a_visitor_on_the_screen",
         "history": f"{RECOMMEND}::test_users_and_a_visitor_on_the_screen",
+        "items": "serving/test_similar.py::test_on_the_command_line",
+        "by": "serving/test_similar.py::test_on_the_command_line",
         "input": "serving/test_context.py::test_on_the_screen_and_from_a_file",
         "output": "serving/test_context.py::test_on_the_screen_and_from_a_file",
         "context": "serving/test_context.py::test_on_the_screen_and_from_a_file",
+        "text": "serving/test_texts.py::test_commands_and_files",
+        "new_items": "serving/test_texts.py::test_commands_and_files",
+        "second": "models/test_second_histories.py::test_the_folder_serves_what_the_evaluator_ranks",
         "at": "serving/test_moments.py::test_a_folder_asked_at_the_targets_time_is_the_test",
         "times": "serving/test_moments.py::test_a_folder_asked_at_the_targets_time_is_the_test",
         "k": f"{RECOMMEND}::test_users_and_a_visitor_on_the_screen",

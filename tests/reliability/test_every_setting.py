@@ -56,7 +56,9 @@ REASONS = {
     "nproc": "tests/training/test_processes.py compares one process with two, to the same numbers",
     "gradient_cache": "saves memory; tests/models/test_gradient_cache.py holds the gradients of the whole batch",
     "kernel": "computes the same; tests/models/test_kernel.py holds losses and gradients, and what is refused",
-    "log_wandb": "sends to a service; what is sent to it is RecBole's",
+    "log_wandb": "tells a service; tests/experiment/test_tracking.py reads what it is told",
+    "log_mlflow": "tells a store; tests/experiment/test_tracking.py reads it",
+    "log_energy": "puts energy into the record; tests/experiment/test_tracking.py looks at it",
     "plugins": "makes names known, and changes nothing by itself: one without a name is refused, tests/test_plugins.py",
     "allow_crossed": "a permission: it takes away a refusal, which the lines of hits and shuffle show",
 }
@@ -118,7 +120,7 @@ JUDGED = {**OBSERVED, "negatives.field": "rating", "negatives.below": 2}
 GRADED = {"grade_field": "grade"}
 SHOWN = {**GRADED, "impression_field": "page", "loss": "bpr", "negatives.source": "impression", "negatives.count": 32}
 ITEMS, USERS = {"item_features": ["length"]}, {"user_features": ["age"]}
-HOURS = {"context_features": ["hour"]}
+HOURS, TEXT = {"context_features": ["hour"]}, {"item_text": ["genre"]}
 AUC = {"metrics": ["GAUC"], "valid_metric": "GAUC"}
 SCHEDULED = {"temperature_mode": "scheduled", "temperature_end": 0.1, "temperature_steps": 3}
 
@@ -150,6 +152,10 @@ LINES: list[Line] = [
     no("enable_amp", True, "no layer"),
     no("enable_scaler", True, "none is used"),
     no("wandb_project", "mine", "nothing is sent to W&B"),
+    no("mlflow_uri", "sqlite:///x.db", "nothing is sent to MLflow"),
+    no("mlflow_experiment", "mine", "nothing is sent to MLflow"),
+    no("run_name", "mine", "it is for W&B and MLflow"),
+    no("country_iso_code", "DEU", "no energy is measured"),
     yes("shuffle", False, "losses", **UNIFORM),
     yes("shuffle", False, "log", allow_crossed=True),
     yes("shuffle", False, "log", load_col=ALL_COLUMNS, segment_field="friend"),
@@ -324,6 +330,8 @@ LINES: list[Line] = [
         for key, value in {"memory": 9, "warmup_steps": 4}.items()
     ),
     no("negatives.warmup_steps", 100, "never use its memory", **{"negatives.source": "cross_batch"}),
+    yes("negatives.momentum", 0.5, "losses", **ITEMS, **{"negatives.source": "cross_batch", "negatives.memory": 40}),
+    no("negatives.momentum", 0.5, "the items are a plain table", **{"negatives.source": "cross_batch"}),
     *(
         yes(f"negatives.{key}", value, "losses", **{"negatives.source": "streaming", "train_batch_size": 40, **beside})
         for key, value, beside in [
@@ -387,6 +395,14 @@ LINES: list[Line] = [
     no("user_features", ["age"], "set item_features", "SASRec"),
     yes("context_features", ["hour"], "shapes"),
     no("context_features", ["hour"], "set item_features", "SASRec"),
+    *(yes("item_text", ["genre"], "shapes", model) for model in ENCODERS),
+    no("item_text", ["length"], "takes token, token_seq"),
+    yes("user_text", ["motto"], "shapes"),
+    no("user_text", ["motto"], "set item_text", "SASRec"),
+    yes("text_buckets", 64, "shapes", **TEXT),
+    no("text_buckets", 64, "set item_text or user_text"),
+    yes("text_length", 2, "losses", **TEXT),
+    no("text_length", 2, "set item_text or user_text"),
     yes("use_item_id", False, "shapes", **ITEMS),
     no("use_item_id", False, "needs item_features"),
     yes("id_dropout", 0.5, "losses", **ITEMS),
@@ -405,6 +421,11 @@ LINES: list[Line] = [
     no("time", "gaps", "set user_tower=history"),
     yes("time_buckets", 9, "shapes", time="gaps", **HISTORY),
     no("time_buckets", 9, "set time=gaps"),
+    yes("second_histories", {"search": "query"}, "shapes", **HISTORY),
+    no("second_histories", {"search": "query"}, "set user_tower=history"),
+    no("second_histories", {"clicks": "query"}, "does not exist", **HISTORY),
+    yes("example_age", True, "shapes", eval_args=LAST_OUT),
+    no("example_age", True, "times are rounded", recbole_order=True),
     yes("time_context", ["hour"], "shapes", request_time="known", eval_args=LAST_OUT, data_path="late"),
     no("time_context", ["hour"], "set request_time=known"),
     # SASRec
@@ -447,6 +468,10 @@ LINES: list[Line] = [
     yes("NEG_PREFIX", "not_", "batches", "BPR"),
     no("enable_scaler", True, "none is used", "BPR"),
     no("wandb_project", "mine", "nothing is sent to W&B", "BPR"),
+    no("mlflow_uri", "sqlite:///x.db", "nothing is sent to MLflow", "BPR"),
+    no("mlflow_experiment", "mine", "nothing is sent to MLflow", "BPR"),
+    no("run_name", "mine", "it is for W&B and MLflow", "BPR"),
+    no("country_iso_code", "DEU", "no energy is measured", "BPR"),
     no("valid_metric_bigger", False, "a larger value is better", "BPR"),
     no("nproc", 2, "runs in one process", "BPR"),
     *(no(key, 1, "is worked out: set", "BPR") for key in WORKED_OUT),
@@ -471,8 +496,12 @@ def place(tmp_path_factory: pytest.TempPathFactory, tiny: str) -> Path:
     items = "".join(f"i{n}\t{n % 9}\tg{n % 3} g{n % 5}\n" for n in range(38))  # two have no line
     written("item_id:token\tlength:float\tgenre:token_seq\n" + items, folder / "data", "tiny.item")
     written(
-        "user_id:token\tage:float\n" + "".join(f"u{n}\t{n % 40}\n" for n in range(60)), folder / "data", "tiny.user"
+        "user_id:token\tage:float\tmotto:token\n" + "".join(f"u{n}\t{n % 40}\tto {n % 6}\n" for n in range(60)),
+        folder / "data",
+        "tiny.user",
     )
+    searches = "".join(f"{row[0]}\tq{n % 9} q{n % 4}\t{float(row[3]) - 1}\n" for n, row in enumerate(rows))
+    written("user_id:token\tquery:token_seq\ttimestamp:float\n" + searches, folder / "data", "tiny.search")
     fewer = [row for n, row in enumerate(more) if n % 3] + more[:200:3] + more[:30]
     written("\n".join([head, *map("\t".join, fewer)]), folder / "other")
     # By turns, a second apart; the last one far off, so that the others are close on a scale from 0 to 1.

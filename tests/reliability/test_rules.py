@@ -30,6 +30,7 @@ BROKEN: dict[str, tuple[str, dict[str, Any]]] = {  # rule: model and settings
     "loss, negatives.source of distinct ids": ("TwoTowerLogQ", {"negatives.source": "in_batch_unique"}),
     "negatives.count, negatives.source=catalogue": ("TwoTowerFullSoftmax", {"negatives.count": 9}),
     "negatives, options of the source": ("TwoTowerMNS", {"negatives.uniform_share": 1}),
+    "negatives.momentum, items of a plain table": ("TwoTowerCBNS", {"negatives.momentum": 0.999}),
     "negatives.proposal=learned, loss": ("TwoTowerSystematic", {"negatives.proposal": "learned", "loss": "infonce"}),
     "mask, hits": ("TwoTowerLogQ", {"mask": "query"}),
     "mask, loss": ("TwoTowerSCE", {"mask": "history"}),

@@ -288,10 +288,8 @@ TESTS = Path(__file__).parents[1]
 HELD_ELSEWHERE = {
     "sweep": (
         {
-            "sweeps/test_sweep.py": [
-                "test_term_leaves_nothing_running",
-                "test_killed_half_way_and_resumed_in_a_copy",
-            ]
+            "sweeps/test_sweep.py": ["test_killed_half_way_and_resumed_in_a_copy"],
+            "sweeps/test_sweep_on_a_cluster.py": ["test_term_leaves_nothing_running"],
         },
         [
             "training, trials/",

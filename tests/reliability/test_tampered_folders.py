@@ -50,6 +50,19 @@ MODELS: dict[str, tuple[str, str, dict[str, Any]]] = {
             "context_features": ["hour", "device"],
         },
     ),
+    "texts": (
+        "TwoTowerLogQ",
+        "exact",
+        {
+            **TIMED,
+            "user_tower": "history",
+            "max_history": 5,
+            "item_text": ["title"],
+            "user_text": ["likes"],
+            "text_buckets": 64,
+            "second_histories": {"search": "query"},
+        },
+    ),
     "user": (
         "TwoTowerLogQ",
         "ivfpq",
@@ -353,6 +366,7 @@ def footer(what: str, change: Callable[[bytes], bytes]) -> Case:
 OUTSIDE = {"../config.json": {"bytes": 1, "sha256": "0" * 64}}
 TWICE = [{"name": "hour", "type": "float32"}, {"name": "hour", "type": "float32"}]
 TOKENS = {"name": "device", "type": "token", "n_tokens": 9}
+WORDS = {"name": "title", "buckets": 64, "parts": 9}
 SEAL = {"bytes": 1, "sha256": "0" * 64}
 NORMS = ("attention_norm", "feed_forward_norm", "query_key_value", "output", "inner", "outer")
 
@@ -587,6 +601,33 @@ CASES = [
     *weights("user", "user_tower.embedding.weight"),
     tensor("scorer.step", "below 0", lambda _: -1, "user"),
     tensor("scorer.step", "as a number of floats", lambda values: values.float(), "user"),
+    # Texts and second histories
+    *damages("item_encoder.safetensors", "texts"),
+    *damages("second_histories.safetensors", "texts"),
+    field("item_texts", None, "texts"),
+    field("item_texts/code", CODE, "texts"),
+    field("item_texts/texts", [], "texts"),
+    field("item_texts/texts/0/buckets", 1 << 30, "texts"),
+    field("item_texts/mlp_sizes", [8], "texts"),
+    field("item_texts", {"size": 8, "mlp_sizes": [], "cosine": True, "texts": [WORDS]}, "user"),
+    field("encoder/texts", [], "texts"),
+    field("encoder/texts/0/width", None, "texts"),
+    field("encoder/texts/0/width", 9, "texts"),
+    field("encoder/texts/0/name", "\x1b[2J", "texts"),
+    field("encoder/texts", [{**WORDS, "width": 3}], "user"),
+    field("encoder/second", [], "texts"),
+    field("encoder/second/0/kept", 1 << 50, "texts"),
+    field("encoder/second/0/buckets", 63, "texts"),
+    field("encoder/second/0/several", 1, "texts"),
+    *weights("texts", "user_texts.fields.0.embedding.weight", "second.fields.0.embedding.weight"),
+    tensor("user_texts.values_0", "beyond the buckets", lambda _: 65, "texts"),
+    tensor("second.fields.0.known", "below 0", lambda _: -1, "texts"),
+    tensor("texts.fields.0.known", "beyond the buckets", lambda _: 65, "texts", "item_encoder.safetensors"),
+    tensor("unknown", "with NaN", lambda _: float("nan"), "texts", "item_encoder.safetensors"),
+    tensor("search.offsets", "that do not begin at 0", lambda _: 1, "texts", "second_histories.safetensors"),
+    tensor("search.offsets", "that descend", lambda values: values.flip(0), "texts", "second_histories.safetensors"),
+    tensor("search.buckets", "beyond the buckets", lambda _: 65, "texts", "second_histories.safetensors"),
+    tensor("search.buckets", "of 0", lambda _: 0, "texts", "second_histories.safetensors"),
     # The index
     *damages("index.safetensors", "sequence"),
     tensors("index.safetensors", "a tensor more", "sequence", lambda found: {**found, "code": torch.ones(1)}),
@@ -648,6 +689,9 @@ def write_data(folder: Path) -> None:
     lines = ["user_id:token\tjob:token\tlikes:token_seq\tage:float\ttaste:float_seq"]
     lines += [f"u{user}\t{'abc'[user % 3]}\tx y\t{20 + user}\t{user % 5} {user % 7} 1" for user in range(60)]
     (folder / "tiny.user").write_text("\n".join(lines) + "\n")
+    lines = ["user_id:token\tquery:token_seq\ttimestamp:float"]
+    lines += [f"u{user}\tq{user % 7} q{user % 3}\t{100 * user - 1}" for user in range(60)]
+    (folder / "tiny.search").write_text("\n".join(lines) + "\n")
     lines = ["item_id:token\tclass:token\ttitle:token_seq"]
     lines += [f"i{item}\t{'abc'[item % 3]}\tTitle of {item}" for item in range(300)]
     (folder / "tiny.item").write_text("\n".join(lines) + "\n")

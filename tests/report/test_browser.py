@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -41,9 +42,9 @@ def test_the_page_is_whole_and_fits(
 
 
 def test_wide_tables_scroll_in_their_box(open_page: Any, report: Path) -> None:
-    opened = open_page(report, 400)
-    box = opened.page.locator(".wide").first
-    assert box.evaluate("box => box.scrollWidth > box.clientWidth + 300")
+    opened = open_page(report, 700)
+    box = opened.page.get_by_role("region", name="Runs").first
+    assert box.evaluate("box => box.scrollWidth > box.clientWidth + 200")
     box.focus()
     opened.page.keyboard.press("ArrowRight")
     # Not wait_for_function, which evaluates a text in the page, and that the page's policy forbids.
@@ -54,10 +55,37 @@ def test_wide_tables_scroll_in_their_box(open_page: Any, report: Path) -> None:
       setTimeout(end, 20000);
     })"""
     assert box.evaluate(scrolled) > 0
-    name = opened.page.locator("table.sortable tbody td").first.bounding_box()
+    name = box.locator("tbody td").first.bounding_box()
     assert name
     assert name["x"] >= 0  # stays in sight
-    assert name["width"] < 200
+    assert name["width"] < 300
+
+
+@pytest.mark.parametrize("width", [400, 1280])
+def test_every_result_is_in_sight(open_page: Any, report: Path, width: int) -> None:
+    """No number is cut off or behind another, and on a narrow screen its name stands with it."""
+    opened = open_page(report, width)
+    tables = opened.page.locator("section").first.locator("table.sortable")
+    names = [table.get_by_role("button").all_inner_texts() for table in tables.all()[:4]]
+    assert [name for head in names for name in head[1:]] == [
+        *("ndcg@10", "seeds", "recall@10", "recall@100"),
+        *("coverage@10", "gini@10", "average_popularity@10", "novelty@10"),
+        *("train s", "train CPU s", "positives/s", "peak MB"),
+    ]
+    boxes = opened.page.evaluate("""() => [...document.querySelector("section").querySelectorAll("table.sortable")]
+      .slice(0, 4).flatMap((table) => [...table.tBodies[0].rows].map((row) => [...row.cells].map((cell) => {
+        const range = document.createRange();
+        range.selectNodeContents(cell);
+        return { ...range.getBoundingClientRect().toJSON(), label: getComputedStyle(cell, "::before").content };
+      })))""")
+    assert len(boxes) == 4 * 9
+    for row in boxes:
+        for box in row:
+            assert 0 <= box["left"] < box["right"] <= width
+            assert (box["label"] != "none") == (width == 400)
+        places = sorted((round(box["top"]) // 4, box["left"], box["right"]) for box in row)
+        for (line, _, right), (next_line, left, _) in pairwise(places):
+            assert line < next_line or right <= left
 
 
 @pytest.fixture

@@ -61,7 +61,29 @@ def test_the_memory_is_in_the_checkpoint(counts, draw):
     assert torch.equal(first.sample(batch).ids, second.sample(batch).ids)
 
 
-@pytest.mark.parametrize("options", [{"memory": 0}, {"warmup_steps": -1}])
+def test_vectors_stand_beside_their_ids(counts):
+    sampler = get_sampler("cross_batch")(counts, count=None, seed=0, memory=3, momentum=0.5)
+    sampler.hold_vectors(2)
+    assert sampler.sample(ids(1, 2)).stored.shape == (0, 2)
+    assert sampler.entering.tolist() == [1, 2]
+    with pytest.raises(ValueError, match="call take_vectors before after_step"):
+        sampler.after_step()
+    sampler.take_vectors(torch.tensor([[1.0, 1.0], [2.0, 2.0]]))
+    sampler.after_step()
+    sampler.sample(ids(3, 4))
+    sampler.take_vectors(torch.tensor([[3.0, 3.0], [4.0, 4.0]], requires_grad=True))
+    sampler.after_step()
+    pool = sampler.sample(ids(5))
+    assert pool.ids.tolist() == [5, 3, 4, 1]
+    assert pool.stored.tolist() == [[3, 3], [4, 4], [1, 1]]
+    assert not pool.stored.requires_grad
+    resumed = get_sampler("cross_batch")(counts, count=None, seed=0, memory=3, momentum=0.5)
+    resumed.hold_vectors(2)
+    resumed.load_state_dict(sampler.state_dict())
+    assert torch.equal(resumed.sample(ids(5)).stored, pool.stored)
+
+
+@pytest.mark.parametrize("options", [{"memory": 0}, {"warmup_steps": -1}, {"momentum": 1.0}, {"momentum": True}])
 def test_impossible_options(counts, options):
     with pytest.raises(ValueError, match="sampler 'cross_batch'"):
         get_sampler("cross_batch")(counts, count=4, seed=0, **options)

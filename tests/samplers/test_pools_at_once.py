@@ -17,7 +17,7 @@ def test_a_mask_of_pools_is_that_of_each(hits: str, grouped: bool) -> None:
     windows = torch.arange(12) // 3 if grouped else None
     origin = torch.randint(-1, 12, (3, 7), generator=generator)
     ids = torch.where(origin >= 0, positives[origin], torch.randint(1, 6, (3, 7), generator=generator))
-    mask = Pools(ids, origin, torch.zeros(3, 7), torch.zeros_like, from_batch=True).mask(positives, hits, windows)
+    mask = Pools(ids, origin, torch.zeros_like, from_batch=True).mask(positives, hits, windows)
     every = []
     for pool in range(3):
         one = Pool(ids[pool], "draws", origin[pool], torch.zeros(7), torch.zeros_like, from_batch=True)

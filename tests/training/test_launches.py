@@ -20,12 +20,13 @@ SASREC = {"train_batch_tokens": 1600, "MAX_ITEM_LIST_LENGTH": 200, "embedding_si
 @pytest.mark.parametrize(
     ("model", "settings", "forward", "backward"),
     [
-        ("SASRecCorrectedLogQ", SASREC, 110, 90),
-        ("SASRecMNSCorrectedLogQ", {**SASREC, "pools": 2}, 120, 90),
-        ("SASRecMNSCorrectedLogQ", {**SASREC, "pools": 32}, 120, 90),
-        ("TwoTowerCorrectedLogQ", {"train_batch_size": 512}, 60, 51),
+        ("SASRecCorrectedLogQ", SASREC, 78, 77),
+        ("SASRecMNSCorrectedLogQ", {**SASREC, "pools": 2}, 82, 77),
+        ("SASRecMNSCorrectedLogQ", {**SASREC, "pools": 32}, 82, 77),
+        ("SASRecMNSCorrectedLogQ", {**SASREC, "pools": 3}, 85, 79),
+        ("TwoTowerCorrectedLogQ", {"train_batch_size": 512}, 39, 33),
     ],
-    ids=["SASRec", "SASRec, 2 mixed pools", "SASRec, 32 mixed pools", "TwoTower"],
+    ids=["SASRec", "SASRec, 2 mixed pools", "SASRec, 32 mixed pools", "SASRec, rows that 3 do not divide", "TwoTower"],
 )
 def test_launches_of_a_step(
     build: Callable[..., Any],
@@ -46,9 +47,10 @@ def test_launches_of_a_step(
     loader.least = 1
     batch = next(batch for batch in loader if isinstance(batch, PlannedBatch))
     made = batch.make(batch.plan)
-    with LaunchCounter() as of_forward:
+    network.calculate_loss(made)  # tables of a law are made once
+    with LaunchCounter(META) as of_forward:
         loss = network.calculate_loss(made)
-    with LaunchCounter() as of_backward:
+    with LaunchCounter(META) as of_backward:
         loss.backward()
     assert of_forward.total <= forward, of_forward.counts
     assert of_backward.total <= backward, of_backward.counts

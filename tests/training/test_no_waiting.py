@@ -20,13 +20,15 @@ from recbole_logq.models.resolve import own_models
 from recbole_logq.training.retrieval_trainer import RetrievalTrainer
 
 META = torch.device("meta")
-WAITS = {
-    "TwoTowerStreamingLogQ": "unique",
-    "SASRecStreamingLogQ": "unique",
-    "TwoTowerStrataCorrectedLogQ": "unique",
-    "TwoTowerStrataLogQ": "unique",
-}
-"""What the host must learn in these: how many distinct items, or pairs of a user and an item, a batch has."""
+MASKED = [
+    *((source, "corrected_logq") for source in ("cross_batch", "in_batch", "in_batch_unique", "mixed", "popularity")),
+    *((source, "corrected_logq") for source in ("streaming", "systematic", "uniform")),
+    ("hard", "corrected_logq"),
+    *((source, "sampled_softmax") for source in ("bir", "xir")),
+]
+"""Sources, each with a loss that it goes with."""
+WAITS = {"TwoTowerStrataCorrectedLogQ": "bincount", "TwoTowerStrataLogQ": "bincount"}
+"""Recipes that score a user's items of the batch apart: how many there are says how they are laid out."""
 
 
 class Watch(TorchDispatchMode):
@@ -75,8 +77,37 @@ def test_no_recipe_waits(build: Callable[..., Any], in_tmp: Path, model: str) ->
 
 @pytest.mark.parametrize("model", WAITS)
 def test_those_that_do(build: Callable[..., Any], in_tmp: Path, model: str) -> None:
-    with pytest.raises(NotImplementedError, match=WAITS[model]):
+    with pytest.raises((NotImplementedError, RuntimeError), match=WAITS[model]):
         train(*_parts(build, model))
+
+
+@pytest.mark.parametrize("mask", ["query", "history"])
+@pytest.mark.parametrize(("source", "loss"), MASKED)
+def test_no_source_waits_with_a_mask(
+    build: Callable[..., Any], in_tmp: Path, source: str, loss: str, mask: str
+) -> None:
+    settings = {"negatives.source": source, "negatives.count": 4, "loss": loss, "mask": mask}
+    train(*_parts(build, "TwoTowerCorrectedLogQ", **settings))
+
+
+@pytest.mark.parametrize("model", ["TwoTowerFullSoftmax", "SASRecFullSoftmax"])
+@pytest.mark.parametrize("mask", ["query", "history"])
+def test_no_catalogue_waits_with_a_mask(build: Callable[..., Any], in_tmp: Path, model: str, mask: str) -> None:
+    train(*_parts(build, model, mask=mask))
+
+
+@pytest.mark.parametrize("source", ["in_batch", "mixed"])
+def test_batches_of_a_segment_do_not_wait(build: Callable[..., Any], in_tmp: Path, source: str) -> None:
+    settings = {"negatives.source": source, "negatives.count": 4, "segment_field": "user_id"}
+    train(*_parts(build, "TwoTowerCorrectedLogQ", **settings))
+
+
+@pytest.mark.parametrize("source", ["in_batch_unique", "streaming"])
+@pytest.mark.parametrize("settings", [{"negatives.count": 8}, {"negatives.own": "window"}, {"mask": "query"}], ids=str)
+def test_distinct_items_of_sequences_do_not_wait(
+    build: Callable[..., Any], in_tmp: Path, source: str, settings: dict[str, Any]
+) -> None:
+    train(*_parts(build, "SASRecCorrectedLogQ", **{"negatives.source": source, **settings}))
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,7 @@ CASES: dict[str, dict[str, Any]] = {
     "SASRecInfoNCE": {"multi_positive": 3},
     "TwoTowerLearnedSystematic": {"negatives.refresh": 1, "weight_field": "rating"},
     "SASRecLearnedSystematic": {"negatives.refresh": 1, "negatives.own": "window"},
+    "TwoTowerCBNSCorrectedLogQ": {"item_features": ["class"], "negatives.warmup_steps": 0, "negatives.momentum": 0.5},
     "SASRecCBNS": {"item_features": ["class"], "use_item_id": False, "negatives.warmup_steps": 0},
 }
 

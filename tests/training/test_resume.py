@@ -55,6 +55,10 @@ def interrupted(model: str, settings: dict[str, Any], after: int) -> str:
         ("SASRecCorrectedLogQ", {"lr_schedule": "cosine", "warmup_steps": 3}),
         ("TwoTowerUniform", {"dropout": 0.2, "train_batch_size": 512}),
         ("SASRecCBNSCorrectedLogQ", {"negatives.warmup_steps": 1, "train_batch_size": 16}),
+        (
+            "TwoTowerCBNS",
+            {"negatives.momentum": 0.9, "negatives.warmup_steps": 1, "mlp_sizes": [8], "train_batch_size": 512},
+        ),
         ("TwoTowerStreamingLogQ", {"train_batch_size": 512}),
         ("TwoTowerXIR", {"train_batch_size": 512}),
         ("SASRecSCE", {"train_batch_size": 16}),

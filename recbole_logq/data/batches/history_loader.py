@@ -19,9 +19,9 @@ class HistoryLoader(TensorLoader):
         self._weights, self._lists = config["weight_field"], dataset.impression_lists
 
     def batch(self, rows: torch.Tensor) -> Interaction:
-        found: Interaction = self.dataset[rows]
+        batch: Interaction = self.dataset[rows]
         if self._weights:
-            found.update(Interaction({self._weights: self.dataset.interaction_column(self._weights)[rows]}))
+            batch.update(Interaction({self._weights: self.dataset.interaction_column(self._weights)[rows]}))
         if self._lists is not None:
-            found.update(Interaction({SHOWN: self._lists.list_of_row[rows]}))
-        return found
+            batch.update(Interaction({SHOWN: self._lists.list_of_row[rows]}))
+        return batch

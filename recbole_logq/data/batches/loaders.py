@@ -10,11 +10,21 @@ from recbole.data.interaction import Interaction
 
 from recbole_logq.data.batches.planned_batch import PlannedBatch
 from recbole_logq.data.batches.window_batch import WindowBatch
-from recbole_logq.data.dataset.event_times import ASKED, TIMES, TOKEN_TIMES, asks_when, last_times, reads_times
+from recbole_logq.data.dataset.event_times import (
+    AGE,
+    ASKED,
+    TIMES,
+    TOKEN_TIMES,
+    asks_when,
+    example_age,
+    last_times,
+    reads_times,
+)
 from recbole_logq.data.dataset.exact_time import HISTORY_END
 from recbole_logq.data.dataset.feature_columns import feature_names
 from recbole_logq.data.dataset.histories import HISTORY, last_items, max_history
 from recbole_logq.data.dataset.impressions import SHOWN
+from recbole_logq.data.dataset.second_histories import SecondColumns, second_names
 from recbole_logq.ranks import own_share
 from recbole_logq.transfer import to_device
 
@@ -83,7 +93,8 @@ class InteractionLoader(TensorLoader):
     The columns lie on the model's device, and so does an epoch's order: a step sends nothing there.
 
     For a model that reads them, ``HISTORY`` is what the user had before the row's own interaction, ``[batch, length]``,
-    ``TIMES`` when, and ``ASKED`` the time of the row's own interaction.
+    ``TIMES`` when, ``ASKED`` the time of the row's own interaction, ``AGE`` how long before the latest that was, and
+    columns of second histories what came before that time.
     With ``segment_field`` every batch is of one segment; the batches of all segments come in random order.
     """
 
@@ -103,8 +114,11 @@ class InteractionLoader(TensorLoader):
             columns[SHOWN] = dataset.impression_lists.list_of_row
         if asks_when(config):
             columns[ASKED] = dataset.interaction_column(dataset.time_field)
+        if config["example_age"]:
+            columns[AGE] = example_age(dataset.interaction_column(dataset.time_field))
         self._columns = {field: column.to(self.device) for field, column in columns.items()}
         self._max_history = max_history(config)
+        self._second = SecondColumns(config, dataset, self.device) if second_names(config) else None
         self._times: tuple[torch.Tensor, torch.Tensor] | None = None
         if self._max_history:
             if reads_times(config):
@@ -148,6 +162,8 @@ class InteractionLoader(TensorLoader):
             if self._times is not None:
                 first = torch.maximum(start, end - self._max_history)
                 columns[TIMES] = last_times(*self._times, first, end, self._max_history)
+        if self._second is not None:
+            columns |= self._second.of(rows)
         return Interaction(columns)
 
 

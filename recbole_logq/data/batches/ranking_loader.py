@@ -17,6 +17,7 @@ from recbole_logq.data.dataset.exact_time import HISTORY_END
 from recbole_logq.data.dataset.feature_columns import feature_names
 from recbole_logq.data.dataset.histories import HISTORY, last_items, max_history
 from recbole_logq.data.dataset.protocol import filters_history
+from recbole_logq.data.dataset.second_histories import SecondColumns, second_names
 from recbole_logq.errors import RequestError
 
 # RecBole ranks for eval_batch_size // n_items users at a time, which is one user on most catalogues. A block of this
@@ -33,7 +34,8 @@ class RankingLoader(FullSortEvalDataLoader):
     A row is a user with all targets (general models) or one target (sequential models). With ``filter_history`` the
     scores of everything the user had before the first target are taken out of the ranking, targets excepted. Under a
     random split, where no target comes before another, that is everything in the earlier parts. A model that reads
-    histories gets the last items before the first target as ``HISTORY`` and, if it reads them, their times; one that
+    histories gets the last items before the first target as ``HISTORY`` and, if it reads them, their times and what
+    second histories hold before the time of that target; one that
     reads ``context_features`` or knows when it is asked, those and the time of the first target (under a random split,
     of one of them).
 
@@ -54,6 +56,7 @@ class RankingLoader(FullSortEvalDataLoader):
     """
 
     def __init__(self, config: Any, dataset: Any, earlier: Sequence[Any]) -> None:
+        self._second: SecondColumns | None = None
         self.uid_field, self.iid_field = dataset.uid_field, dataset.iid_field
         self.is_sequential = config["MODEL_TYPE"] == ModelType.SEQUENTIAL
         self.filter_history = filters_history(config)
@@ -69,11 +72,15 @@ class RankingLoader(FullSortEvalDataLoader):
             self._target_items = pairs % dataset.item_num
             self._user_rows = dataset.join(Interaction({self.uid_field: self._row_users}))
             context = feature_names(config, "context_features")
-            if context or asks_when(config):
+            second = second_names(config)
+            if context or asks_when(config) or second:
                 first = self._first_rows(rows, row_of)
                 self._user_rows.update(Interaction({field: rows[field][first] for field in context}))
                 if asks_when(config):
                     self._user_rows.update(Interaction({ASKED: rows[dataset.time_field][first]}))
+                if second:
+                    moments = self._row_users, rows[dataset.time_field][first]
+                    self._second = SecondColumns(config, dataset, torch.device("cpu"), moments)
         self._max_history = max_history(config)
         self._reads_times = bool(self._max_history) and reads_times(config)
         if self.filter_history or self._max_history:
@@ -154,6 +161,8 @@ class RankingLoader(FullSortEvalDataLoader):
                 data, start = self._dataset, torch.maximum(start, end - self._max_history)
                 seen = last_times(data.flat_times, data.times_before, start, end, self._max_history)
                 rows.update(Interaction({TIMES: seen}))
+        if self._second is not None:
+            rows.update(Interaction(self._second.of(slice(first, last))))
         low, high = torch.searchsorted(self._target_rows, torch.tensor([first, last]))
         target_rows, target_items = self._target_rows[low:high] - first, self._target_items[low:high]
         history = self._history(first, last, target_rows, target_items) if self.filter_history else None

@@ -174,10 +174,10 @@ def _map(path: Path, dtype: np.dtype) -> np.ndarray:
 
 
 def _digest(array: np.ndarray) -> str:
-    found, step = hashlib.sha256(), _BLOCK // array.itemsize
+    digest, step = hashlib.sha256(), _BLOCK // array.itemsize
     for start in range(0, len(array), step):
-        found.update(array[start : start + step].data)
-    return found.hexdigest()
+        digest.update(array[start : start + step].data)
+    return digest.hexdigest()
 
 
 def _fingerprint(meta: dict[str, Any], digests: dict[str, str]) -> str:

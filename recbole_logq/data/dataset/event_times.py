@@ -15,6 +15,8 @@ TIMES = "__times"
 """Times of a history's items, after that of the item before them (NaN where there is none): ``[rows, length + 1]``."""
 ASKED = "__asked"
 """Time of the request: ``[rows]``."""
+AGE = "__age"
+"""Age of a training example as a share of the training part's time, from 0 for its latest one to 1: ``[rows]``."""
 TOKEN_TIMES = "__token_times"
 """Times of the tokens of windows, as ``TokenTimes`` has them: ``[tokens, 3]``."""
 
@@ -34,6 +36,11 @@ def needs_times(config: Any) -> bool:
     return reads_times(config) or bool(config["time_context"])
 
 
+def keeps_times(config: Any) -> bool:
+    """Whether times of interactions are looked at, by the model or to find what came before them."""
+    return needs_times(config) or bool(config["second_histories"]) or bool(config["example_age"])
+
+
 def asks_when(config: Any) -> bool:
     """Whether the model sees when it is asked."""
     return config["request_time"] == "known" and needs_times(config)
@@ -42,6 +49,12 @@ def asks_when(config: Any) -> bool:
 def unit_of(latest: float) -> str | None:
     """The one of :data:`UNITS` whose count from 1970 on to ``latest`` ends between 1980 and 2100; None for no such."""
     return next((name for name, seconds in UNITS.items() if _EARLIEST <= latest * seconds < _LATEST), None)
+
+
+def example_age(times: Tensor) -> Tensor:
+    """Ages of examples, as :data:`AGE` has them; float32 ``[rows]``, of times float64 ``[rows]``."""
+    latest, span = times.max(), times.max() - times.min()
+    return ((latest - times) / span.clamp_min(torch.finfo(torch.float64).tiny)).float()
 
 
 def times_before(users: Tensor, times: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ import torch
 from recbole.data.interaction import Interaction
 from recbole.utils import FeatureType, ModelType
 
-from recbole_logq.data.dataset.event_times import needs_times, times_before, training_gaps
+from recbole_logq.data.dataset.event_times import keeps_times, times_before, training_gaps
 from recbole_logq.data.dataset.feature_columns import SUFFIX, feature_names
 from recbole_logq.data.dataset.group_splits import order_by, stable_order
 from recbole_logq.data.dataset.impressions import ImpressionLists, Impressions, check_grades, skipped
@@ -24,6 +24,7 @@ from recbole_logq.data.dataset.item_counts import depends_on_times
 from recbole_logq.data.dataset.loaded_columns import how_to_load
 from recbole_logq.data.dataset.observed_negatives import ObservedNegatives, observed_field, refused
 from recbole_logq.data.dataset.parts import ReadyMadeMixin
+from recbole_logq.data.dataset.second_histories import SecondHistory, read_second_history, second_names
 from recbole_logq.data.dataset.temporal_split import TemporalSplit, is_temporal
 from recbole_logq.data.dataset.value_intervals import admits_none
 from recbole_logq.data.source.header import declared, interaction_files
@@ -44,12 +45,14 @@ class ExactTimeMixin(ReadyMadeMixin):
         impression_lists: What the rows of a training part were shown beside; None without ``impression_field``.
         flat_times: Their times, float64 ``[interactions]``, where a sequential model's split depends on them or the
             model reads them; None elsewhere.
+        second_histories: What the files of second histories hold, by suffix.
     """
 
     flat_users: torch.Tensor
     flat_items: torch.Tensor
     flat_parts: torch.Tensor | None = None
     flat_times: torch.Tensor | None = None
+    second_histories: dict[str, SecondHistory] = {}
     observed: ObservedNegatives | None = None
     impressions: Impressions | None = None
     impression_lists: ImpressionLists | None = None
@@ -85,7 +88,7 @@ class ExactTimeMixin(ReadyMadeMixin):
     def _fill_nan(self) -> None:
         # RecBole puts the mean in place of a missing time, which moves the interaction into the middle.
         ordered = self._order_matters() and self.time_field in self.inter_feat
-        if self._time_matters() or ordered or needs_times(self.config):
+        if self._time_matters() or ordered or keeps_times(self.config):
             self._check_time()
         if field := observed_field(self.config):
             # Before floats are normalised: the threshold is meant as the file has it.
@@ -284,7 +287,10 @@ class ExactTimeMixin(ReadyMadeMixin):
             self.flat_parts = self.part_of_row[order]
         elif self.config["MODEL_TYPE"] == ModelType.SEQUENTIAL and depends_on_times(self.config["eval_args"]):
             self.flat_times = self.inter_feat[self.time_field][order]
-        if needs_times(self.config):
+        self.second_histories = {
+            name: read_second_history(self.config, name, self) for name in second_names(self.config)
+        }
+        if keeps_times(self.config):
             self.flat_times = self.inter_feat[self.time_field][order]
 
     def _target_positions(self) -> torch.Tensor:

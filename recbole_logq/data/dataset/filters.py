@@ -47,8 +47,8 @@ class FilterMixin(LeanMixin):
                 raise RequestError(f"{field} of {self.dataset_name} is typed {kind.value}: declare it as {field}:token")
 
     def _lost(self) -> str:
-        said = ", ".join(f"{count:,} by {reason}" for reason, count in self.left_out.items())
-        return f"; left out: {said}" if said else ""
+        reasons = ", ".join(f"{count:,} by {reason}" for reason, count in self.left_out.items())
+        return f"; left out: {reasons}" if reasons else ""
 
     def _reset_index(self) -> None:
         if self.inter_feat.empty:

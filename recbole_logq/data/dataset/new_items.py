@@ -11,7 +11,7 @@ import torch
 from recbole.utils import FeatureType
 from torch import Tensor
 
-from recbole_logq.data.dataset.feature_columns import feature_names
+from recbole_logq.data.dataset.feature_columns import feature_names, text_hasher
 from recbole_logq.data.source.atomic_file import NO_NUMBER
 from recbole_logq.data.source.atomic_text import AtomicText
 from recbole_logq.errors import RequestError
@@ -25,19 +25,20 @@ def read_new_items(file: str | Path, dataset: Any) -> tuple[list[str], list[Tens
         dataset: Dataset that the model was trained on, any part of it: it knows the numbers of tokens.
 
     Returns:
-        The items' names, and one column for each of ``item_features``, as ``network.vectors_of_new_items`` takes them.
-        Tokens that the dataset does not have count as none.
+        The items' names, and one column for each of ``item_features`` and ``item_text``, as
+        ``network.vectors_of_new_items`` takes them. Tokens that the dataset does not have count as none.
 
     Raises:
         RequestError: There is no such file, a feature is not among its columns or not what the dataset has, or a line
             has no item or one that another line has.
     """
     config, names = dataset.config, feature_names(dataset.config, "item_features")
+    texts = feature_names(config, "item_text")
     if not Path(file).is_file():
         raise RequestError(f"item_features: {file} does not exist")
     lines = AtomicText(Path(file), config)
     types = lines.types
-    for name in names:
+    for name in (*names, *texts):
         wanted = dataset.field2type[name].value
         if types.get(name) != wanted:
             raise RequestError(f"item_features: {file} must have the column {name}:{wanted}, as in training")
@@ -49,11 +50,12 @@ def read_new_items(file: str | Path, dataset: Any) -> tuple[list[str], list[Tens
     if (items == "").any() or items.duplicated().any():
         wrong = "a line without an item" if (items == "").any() else f"{items[items.duplicated()].iloc[0]} twice"
         raise RequestError(f"{file} has {wrong}")
+    hasher = text_hasher(config)
     try:
         columns = [_values(table[name], name, dataset) for name in names]
     except ValueError as error:
         raise RequestError(f"{file} has something else than numbers in a column of numbers: {error}") from error
-    return items.tolist(), columns
+    return items.tolist(), [*columns, *(hasher(table[name]) for name in texts)]
 
 
 def _values(texts: pd.Series, name: str, dataset: Any) -> Tensor:
@@ -68,11 +70,11 @@ def _values(texts: pd.Series, name: str, dataset: Any) -> Tensor:
     if kind == FeatureType.TOKEN_SEQ:
         number = dataset.field2token_id[name]
         filled = torch.zeros(len(rows), max(map(len, rows), default=0), dtype=torch.int64)
-        found: list[Tensor] = [torch.tensor([number.get(part, 0) for part in row]) for row in rows]
+        values_of_rows: list[Tensor] = [torch.tensor([number.get(part, 0) for part in row]) for row in rows]
     else:
         length = dataset.item_feat[name].shape[1]
         filled = torch.zeros(len(rows), length)
-        found = [torch.tensor([float(part) for part in row[:length]]) for row in rows]
-    for row, values in zip(filled, found, strict=True):
+        values_of_rows = [torch.tensor([float(part) for part in row[:length]]) for row in rows]
+    for row, values in zip(filled, values_of_rows, strict=True):
         row[: len(values)] = values
     return filled

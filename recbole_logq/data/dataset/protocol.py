@@ -15,8 +15,8 @@ from recbole_logq.errors import RequestError
 
 def filters_history(config: Any) -> bool:
     """``filter_history``; where it is not set RecBole's rule, which filters where ``repeatable`` is off."""
-    given: bool | None = config["filter_history"]
-    return not config["repeatable"] if given is None else given
+    chosen: bool | None = config["filter_history"]
+    return not config["repeatable"] if chosen is None else chosen
 
 
 def protocol_of(config: Any, parts: Sequence[Any]) -> dict[str, Any]:
@@ -33,11 +33,11 @@ def protocol_of(config: Any, parts: Sequence[Any]) -> dict[str, Any]:
     users = parts[-1].inter_feat[parts[-1].uid_field]
     several = len(users) > len(torch.unique(users))
     sequential = config["MODEL_TYPE"] == ModelType.SEQUENTIAL
-    found: dict[str, Any] = {"split": READY_MADE, "files": [file.name for file in interaction_files(config)]}
+    facts: dict[str, Any] = {"split": READY_MADE, "files": [file.name for file in interaction_files(config)]}
     if config["benchmark_filename"] is None:
         order = "random" if arguments.get("order") == "RO" else "RecBole's" if config["recbole_order"] else "exact"
-        found = {"split": arguments.get("split"), "order": order}
-    found |= {
+        facts = {"split": arguments.get("split"), "order": order}
+    facts |= {
         "ranking": arguments["mode"]["test"],
         "filter_history": filters_history(config),
         "averaged_over": "targets" if sequential and several else "users",
@@ -46,8 +46,8 @@ def protocol_of(config: Any, parts: Sequence[Any]) -> dict[str, Any]:
     }
     for key in ("targets", "unseen"):
         if key in arguments:
-            found[key] = arguments[key]
-    return found
+            facts[key] = arguments[key]
+    return facts
 
 
 def require_common(results: Sequence[dict[str, Any]]) -> None:
@@ -59,11 +59,11 @@ def require_common(results: Sequence[dict[str, Any]]) -> None:
     Raises:
         RequestError: The protocols differ; the message names the first difference and the setting that removes it.
     """
-    for one in results:
-        if one.get("trained_on", one["fingerprint"]["train"]) != one["fingerprint"]["train"]:
+    for result in results:
+        if result.get("trained_on", result["fingerprint"]["train"]) != result["fingerprint"]["train"]:
             raise RequestError(
-                f"{one['model']} (seed {one['seed']}) was tested under another split than it was trained with: it may "
-                "have seen the answers"
+                f"{result['model']} (seed {result['seed']}) was tested under another split than it was trained with: "
+                "it may have seen the answers"
             )
     first = results[0]
     same_seed: dict[Any, dict[str, Any]] = {}
@@ -72,25 +72,25 @@ def require_common(results: Sequence[dict[str, Any]]) -> None:
         if first["dataset"] != other["dataset"]:
             raise RequestError(f"{pair} are of different datasets, {first['dataset']} and {other['dataset']}")
         for key in _REMEDY:
-            one, two = (run["protocol"].get(key, _OF_OLDER.get(key)) for run in (first, other))
-            if one != two:
+            left, right = (run["protocol"].get(key, _OF_OLDER.get(key)) for run in (first, other))
+            if left != right:
                 ready_made = READY_MADE in (first["protocol"].get("split"), other["protocol"].get("split"))
                 remedy = (_OF_READY_MADE if ready_made else {}).get(key, _REMEDY[key])
-                raise RequestError(f"{pair} are measured differently: {key} is {one} and {two}; {remedy}")
+                raise RequestError(f"{pair} are measured differently: {key} is {left} and {right}; {remedy}")
         # A random split depends on the seed: each seed has its own test set, which all models of that seed share.
         peer = same_seed.setdefault(other["seed"], other) if first["protocol"].get("order") == "random" else first
-        one, two = peer["fingerprint"]["test"], other["fingerprint"]["test"]
+        left, right = peer["fingerprint"]["test"], other["fingerprint"]["test"]
         least = "[1,inf)" if first["protocol"].get("split") == READY_MADE else "[3,inf)"  # of training, or of all
-        if one != two:
+        if left != right:
             raise RequestError(
-                f"{_pair(peer, other)} have different test sets ({one} and {two}) under the same protocol: the data "
+                f"{_pair(peer, other)} have different test sets ({left} and {right}) under the same protocol: the data "
                 "or its filters differ, or users are too short for a sequential model (which has no target for a first "
                 f'interaction); run both on one copy with the same filters, such as --user_inter_num_interval="{least}"'
             )
 
 
-def _pair(one: dict[str, Any], two: dict[str, Any]) -> str:
-    return f"{one['model']} (seed {one['seed']}) and {two['model']} (seed {two['seed']})"
+def _pair(first: dict[str, Any], second: dict[str, Any]) -> str:
+    return f"{first['model']} (seed {first['seed']}) and {second['model']} (seed {second['seed']})"
 
 
 _COMMON = (

@@ -159,8 +159,8 @@ def _from_url(name: str, url: str, work: Path, complete: Path) -> None:
 
 def _check(name: str, folder: Path) -> None:
     if not _has_interactions(folder, name):
-        found = ", ".join(sorted(path.name for path in folder.iterdir())) or "nothing"
-        raise SourceError(f"the archive holds no {name}.inter but {found}")
+        content = ", ".join(sorted(path.name for path in folder.iterdir())) or "nothing"
+        raise SourceError(f"the archive holds no {name}.inter but {content}")
     if name not in EXPECTED:
         return
     counts = count_interactions(folder / f"{name}.inter")

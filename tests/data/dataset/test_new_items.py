@@ -68,3 +68,35 @@ def test_what_is_no_such_file(build: Callable[..., Any], featured_cut: Path, tmp
     plain, *_ = build("TwoTowerLogQ")
     with pytest.raises(RequestError, match="item_features: the model has none"):
         plain.vectors_of_new_items([])
+
+
+def test_a_new_items_text_is_read_as_in_training(build: Callable[..., Any], featured_cut: Path, tmp_path: Path) -> None:
+    settings = {"data_path": str(featured_cut), "item_text": ["movie_title"], "item_features": ["class"]}
+    network, _, loaders = build("TwoTowerLogQ", **settings, use_item_id=False)
+    dataset, file = loaders[0].dataset, tmp_path / "new.item"
+    file.write_text("item_id:token\tmovie_title:token_seq\tclass:token_seq\nn1\tOf  THIS!\tDrama\nn2\t\tDrama\n")
+    _, columns = read_new_items(file, dataset)
+    one, two = network.vectors_of_new_items(columns)
+    unheard = torch.tensor([dataset.field2token_id["item_id"]["unheard"]])  # called Of This, a drama
+    torch.testing.assert_close(one, network.eval().item_vectors(unheard)[0])
+    assert not torch.allclose(one, two)
+
+
+def test_texts_that_are_empty_are_counted_and_none_at_all_refused(
+    write_dataset: Callable[..., Path], build: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write_dataset("cut", [(user, f"i{n}", float(n)) for user in "abc" for n in range(1, 6)])
+    lines = ["item_id:token\ttitle:token", "i1\tSilence", "i2\t", "i3\t?!", "i4\tSilences, more of them", "i6\tQuartz"]
+    (path / "cut" / "cut.item").write_text("\n".join(lines) + "\n")
+    settings = {"data_path": str(path), "item_text": ["title"], "topk": [2], "valid_metric": "MRR@2"}
+    caplog.set_level("INFO")
+    network, *_ = build("TwoTowerLogQ", text_length=8, use_item_id=False, **settings)
+    assert (
+        "item_text: title is empty in 3 of 6 rows, which add nothing for it, and cut to its first 8 words and trigrams "
+        "in 1"
+    ) in caplog.messages
+    assert "item_text: title of 1 rows has nothing that training knows, and adds nothing" in caplog.messages
+    assert network.item_vectors(None).any(1).tolist() == [False, True, False, False, True, False, False]
+    (path / "cut" / "cut.item").write_text("item_id:token\ttitle:token\ni1\t?\n")
+    with pytest.raises(RequestError, match="item_text: no row of title has a text with letters or digits"):
+        build("TwoTowerLogQ", **settings)

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from recbole_logq.cli import main
-from recbole_logq.data.source.convert import FeatureTable, Report, convert
+from recbole_logq.data.source.convert import FeatureTable, Report, atomic_rows, convert
 from recbole_logq.errors import RequestError
 
 Lines = dict[str, list[list[str]]]
@@ -109,7 +109,8 @@ def test_amazon_reviews_2023(tmp_path: Path) -> None:
         ["P1", "Lip Balm", "4.8", "7.99", "All_Beauty Care"],
         ["P2", "Wig", "4", "", ""],
     ]
-    assert "column details is left out: it holds more than values and lists of values" in report.features[0].notes
+    deep = f"{tmp_path}/meta_All_Beauty.jsonl.gz, line 1: details holds more than values and lists of values"
+    assert f"column details is left out: {deep}" in report.features[0].notes
     assert report.left_out == ["title", "images", "asin", "verified_purchase"]
     verified, report = atomic(
         tmp_path, tmp_path / "All_Beauty.jsonl.gz", where="verified_purchase=true", item="asin", overwrite=True,
@@ -383,6 +384,34 @@ def test_a_damaged_line_of_items_is_counted_once(tmp_path: Path) -> None:
     part = report.features[0]
     assert part.dropped == {"lines that are no JSON objects": 1, "no item_id": 1}
     assert part.read == part.written + sum(part.dropped.values()) == 4
+
+
+@pytest.mark.parametrize("rows_per_batch", [2, 100])
+def test_a_column_of_items_that_cannot_be_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rows_per_batch: int
+) -> None:
+    monkeypatch.setattr(atomic_rows, "ROWS_PER_BATCH", rows_per_batch)
+    (tmp_path / "log.csv").write_text("user,item,time\na,1,1\n")
+    lines = [{"item": "1", "deep": "x", "mixed": "x"}, {"item": "2"}, {"item": "3", "deep": {"a": 1}, "mixed": ["x"]}]
+    (tmp_path / "items.jsonl").write_text("\n".join([*map(json.dumps, lines), '{"item": "4", "title": "T"}']))
+    found, report = atomic(tmp_path, tmp_path / "log.csv", items=tmp_path / "items.jsonl")
+    assert found["item"] == [["item_id:token", "title:token"], ["1", ""], ["2", ""], ["3", ""], ["4", "T"]]
+    notes = report.features[0].notes
+    assert [note.split(" is left out")[0] for note in notes] == ["column deep", "column mixed"]
+    assert "line 3: deep holds more than values" in notes[0]
+    for name in ("deep", "mixed"):
+        wanted = FeatureTable(tmp_path / "items.jsonl", keep={name: "token"})
+        with pytest.raises(RequestError, match=f"{name} (holds more than values|is a list)"):
+            atomic(tmp_path, tmp_path / "log.csv", items=wanted, overwrite=True)
+
+
+def test_parquet_files_whose_columns_differ_in_type(tmp_path: Path) -> None:
+    (tmp_path / "log.csv").write_text("user,item,time\na,1,1\n")
+    for number, year in enumerate([1999, "old"]):
+        pq.write_table(pa.table({"item": [str(number)], "year": [year]}), tmp_path / f"items-{number}.parquet")
+    found, report = atomic(tmp_path, tmp_path / "log.csv", items=tmp_path / "items-*.parquet")
+    assert found["item"] == [["item_id:token"], ["0"], ["1"]]
+    assert report.features[0].notes == ["column year is left out: year holds int64 and string: store it as one of them"]
 
 
 @pytest.mark.slow

@@ -135,8 +135,12 @@ def convert(
                     raise RequestError(
                         f"{part.unit}_columns: {features.source} is {kind}, which names its columns itself"
                     )
-                opened = open_table(inputs, bad_row=part.bad_row, columns=names, **text)
-                rows = feature_rows(opened, id_field, features, value_separator or VALUE_SEPARATOR, part)
+                unreadable: dict[str, RequestError] = {}
+                opened = open_table(
+                    inputs, bad_row=part.bad_row, bad_column=unreadable.setdefault, columns=names, **text
+                )
+                separator = value_separator or VALUE_SEPARATOR
+                rows = feature_rows(opened, id_field, features, separator, part, unreadable)
                 write_rows(scratch / targets[id_field].name, *rows, part)
                 report.features.append(part)
             write_rows(scratch / target.name, first_line, batches, report)

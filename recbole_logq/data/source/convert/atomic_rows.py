@@ -47,31 +47,31 @@ def rows_of(
         where = {target: f"{column.source} of {source}" for target, column in columns.items()}
         report.read += len(cells["user_id"])
         kept = np.ones(len(cells["user_id"]), dtype=bool)
-        found: dict[str, list[Any]] = {}
+        values: dict[str, list[Any]] = {}
         for target in IDS:
-            found[target] = texts(cells[target], where[target])
-            has = np.array([bool(text and text.strip()) for text in found[target]], dtype=bool)
+            values[target] = texts(cells[target], where[target])
+            has = np.array([bool(text and text.strip()) for text in values[target]], dtype=bool)
             report.drop(f"no {target}", (kept & ~has).sum())
             kept &= has
         if "timestamp" in columns:
             seconds = clock.seconds(cells["timestamp"])
             report.drop("no readable time", (kept & ~np.isfinite(seconds)).sum())
             kept &= np.isfinite(seconds)
-            found["timestamp"] = [written(value) for value in seconds.tolist()]
+            values["timestamp"] = [written(value) for value in seconds.tolist()]
         rows: Rows = {}
         for target, column in columns.items():
-            if target not in found:
-                found[target], empty = _cells(cells[target], column.kind, where[target])
+            if target not in values:
+                values[target], empty = _cells(cells[target], column.kind, where[target])
                 blank[target] += int((kept & empty).sum())
-            rows[target] = list(compress(found[target], kept))
+            rows[target] = list(compress(values[target], kept))
             if target in names:
                 rows[target] = names[target].of(rows[target])
         yield rows
     for target, count in blank.items():
         if count:
             report.note(f"{target} is empty in {count:,} rows, where it could not be read; RecBole puts the mean there")
-    for one in names.values():
-        one.close()
+    for written_names in names.values():
+        written_names.close()
 
 
 def _cells(cells: Any, kind: str, where: str) -> tuple[list[str], np.ndarray]:

@@ -67,23 +67,23 @@ class Clock:
             raise RequestError(f"time_format={self.form}: the file has {cells.type} there already, leave it out")
         texts = _series(cells)
         try:
-            found = _since_1970(pd.to_datetime(texts, utc=True, errors="coerce", format=self.form))
+            seconds = _since_1970(pd.to_datetime(texts, utc=True, errors="coerce", format=self.form))
         except (ValueError, re.error) as error:
             raise RequestError(f"time_format={self.form}: {' '.join(str(error).split())}") from error
         filled = texts.dropna()
-        if not self.dates and len(filled) and np.isnan(found).all():
+        if not self.dates and len(filled) and np.isnan(seconds).all():
             raise RequestError(f"time_format={self.form}: {self.source} has times such as {filled.iloc[0][:40]!r}")
-        self.dates = self.dates or bool(np.isfinite(found).any())
+        self.dates = self.dates or bool(np.isfinite(seconds).any())
         self.report.note(f"dates of the form {self.form} became seconds since 1970, UTC where they name no time zone")
-        return found
+        return seconds
 
     def _of_dates(self, cells: Any) -> np.ndarray:
         zone = cells.type.tz
         self.report.note("dates became seconds since 1970, UTC" + ("" if zone else ", as they name no time zone"))
         ticks = cells.cast(pa.int64())
         missing = np.asarray(ticks.is_null())
-        found = ticks.fill_null(0).to_numpy(zero_copy_only=False) / _TICKS[cells.type.unit]
-        return np.where(missing, np.nan, found)
+        seconds = ticks.fill_null(0).to_numpy(zero_copy_only=False) / _TICKS[cells.type.unit]
+        return np.where(missing, np.nan, seconds)
 
     def _decide(self, cells: Any, numbers: np.ndarray) -> None:
         if np.isnan(numbers).all():

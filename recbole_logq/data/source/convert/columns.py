@@ -53,8 +53,8 @@ def choose_columns(
         RequestError: There is no such column, or a column would be lost.
     """
     chosen: dict[str, Column] = {}
-    for target, given in wanted.items():
-        name = given if given is not None else guess(target, names)
+    for target, asked in wanted.items():
+        name = asked if asked is not None else guess(target, names)
         flag = {"user_id": "user", "item_id": "item", "timestamp": "time"}[target]
         if name is None and target != "timestamp":
             raise RequestError(f"{source} has columns {', '.join(names)}: say which is the {flag} with --{flag}=COLUMN")
@@ -63,7 +63,7 @@ def choose_columns(
         if name not in names:
             raise RequestError(f"{flag}={name}: {source} has no such column{nearest(name, set(names))}")
         kind = "float" if target == "timestamp" else "token"
-        chosen[target] = Column(name, "given" if given is not None else "guessed by its name", kind)
+        chosen[target] = Column(name, "given" if asked is not None else "guessed by its name", kind)
     rating = guess("rating", names)
     if rating is not None and rating not in keep and rating not in [column.source for column in chosen.values()]:
         chosen["rating"] = Column(rating, "guessed by its name", "float")

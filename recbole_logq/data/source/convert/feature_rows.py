@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.types as kinds
 
-from recbole_logq.data.source.convert.atomic_rows import ROWS_PER_BATCH, Rows
+from recbole_logq.data.source.convert import atomic_rows
 from recbole_logq.data.source.convert.columns import KINDS, atomic_name, guess
 from recbole_logq.data.source.convert.conversion_report import Report
 from recbole_logq.data.source.convert.names import Names
@@ -51,8 +51,13 @@ class FeatureTable:
 
 
 def feature_rows(
-    table: Table, target: str, wanted: FeatureTable, separator: str, report: Report
-) -> tuple[list[str], list[Rows]]:
+    table: Table,
+    target: str,
+    wanted: FeatureTable,
+    separator: str,
+    report: Report,
+    unreadable: dict[str, RequestError],
+) -> tuple[list[str], list[atomic_rows.Rows]]:
     """Header and rows of a ``.item`` or ``.user`` file.
 
     A column becomes ``float`` where all that it holds are numbers (but no code with leading zeros and no id), a
@@ -65,6 +70,8 @@ def feature_rows(
         wanted: what is asked of it.
         separator: separator of the values in a text that becomes a ``token_seq``.
         report: report of what was read, left out and written.
+        unreadable: columns of the table that hold more than values and lists of values, which it fills in while it is
+            read.
 
     Raises:
         RequestError: There is no column of ids, a column that was asked for is not there or cannot be kept, or no row
@@ -84,7 +91,7 @@ def feature_rows(
     if wrong := [kind for kind in keep.values() if kind not in KINDS]:
         raise RequestError(f"{flag}_keep: {wrong[0]} is not a type; choose one of {', '.join(sorted(KINDS))}")
     names_kept = list(keep) or [name for name in table.names if name != key and table.names.count(name) == 1]
-    columns = _read(table, [key, *(name for name in names_kept if name != key)], keep, report)
+    columns = _read(table, [key, *(name for name in names_kept if name != key)], keep, unreadable, report)
     ids = [text if text and text.strip() else None for text in texts(columns.pop(key), f"{key} of {source}")]
     first = {text: row for row, text in reversed(list(enumerate(ids))) if text is not None}
     rows = np.array(sorted(first.values()), dtype=np.int64)
@@ -94,58 +101,65 @@ def feature_rows(
     if not len(rows):
         raise RequestError(f"{source} has no row with an id")
     names = Names(target, report)
-    header, found = [f"{target}:token"], {target: names.of([ids[row] or "" for row in rows])}
+    header, values = [f"{target}:token"], {target: names.of([ids[row] or "" for row in rows])}
     names.close()
     report.columns[target] = f"{key}"
     for name, cells in columns.items():
         column = atomic_name(name)
-        if column in found:
+        if column in values:
             report.note(f"column {name} is left out: the atomic file has a column {column} already")
             continue
         kind = keep.get(name) or _kind(name, cells, separator)
-        found[column] = _cells(cells.take(pa.array(rows)), kind, separator, column, f"{name} of {source}", report)
+        values[column] = _cells(cells.take(pa.array(rows)), kind, separator, column, f"{name} of {source}", report)
         header.append(f"{column}:{kind}")
         report.columns[column] = f"{name} ({kind}, {'given' if name in keep else 'by what it holds'})"
     report.left_out = [name for name in table.names if name != key and name not in columns]
     report.notes += table.notes
     report.written = len(rows)
-    return header, [found]
+    return header, [values]
 
 
-def _read(table: Table, wanted: Sequence[str], keep: dict[str, str], report: Report) -> dict[str, Any]:
+def _read(
+    table: Table, columns: Sequence[str], keep: dict[str, str], unreadable: dict[str, RequestError], report: Report
+) -> dict[str, Any]:
     """Columns as Arrow arrays; what is nested deeper than a list is left out where nobody asked for it."""
-    columns = list(wanted)
-    while True:
-        report.read, report.dropped = 0, {}  # the table is read anew, and its damaged lines are counted anew
-        parts: dict[str, list[Any]] = {name: [] for name in columns}
+    asked = [columns[0], *keep]
+    parts: dict[str, list[Any]] = {name: [] for name in columns}
+    for batch in table.batches(columns, atomic_rows.ROWS_PER_BATCH):
+        for name in asked:
+            if name in unreadable:
+                raise unreadable[name]
+        for name in columns:
+            parts[name].append(plain(batch[name]))
+    joined = {}
+    for name in columns:
         try:
-            for batch in table.batches(columns, ROWS_PER_BATCH):
-                for name in columns:
-                    parts[name].append(plain(batch[name]))
-            found = {name: _joined(arrays) for name, arrays in parts.items()}
+            if name in unreadable:
+                raise unreadable[name]
+            joined[name] = _joined(parts[name], name)
         except RequestError as error:
-            nested = next((name for name in columns[1:] if f" {name} " in f" {error} " and name not in keep), None)
-            if nested is None:
+            if name in asked:
                 raise
-            columns.remove(nested)
-            report.note(f"column {nested} is left out: it holds more than values and lists of values")
-            continue
-        for name in columns[1:]:
-            kind = found[name].type
-            deep = kinds.is_nested(kind) and not (holds_lists(found[name]) and not kinds.is_nested(kind.value_type))
-            if deep and name in keep:
-                raise RequestError(f"column {name} holds {kind}: values and lists of values can be kept")
-            if deep:
-                del found[name]
-                report.note(f"column {name} is left out: it holds more than values and lists of values")
-        return found
+            report.note(f"column {name} is left out: {error}")
+    return joined
 
 
-def _joined(arrays: list[Any]) -> Any:
-    types = {array.type for array in arrays}
-    if len(types) > 1 and any(holds_lists(array) for array in arrays):  # a batch of JSON without a list has text
+def _joined(arrays: list[Any], name: str) -> Any:
+    """One array of a column's batches."""
+    lists = any(holds_lists(array) for array in arrays)
+    if lists and any(not holds_lists(array) and array.null_count < len(array) for array in arrays):
+        raise RequestError(f"{name} is a list in some rows, and none in others")
+    if lists:  # a batch of JSON without a list has text
         arrays = [array if holds_lists(array) else pa.nulls(len(array), pa.list_(pa.string())) for array in arrays]
-    return pa.concat_arrays(arrays) if arrays else pa.array([], pa.string())
+    try:
+        joined = pa.concat_arrays(arrays) if arrays else pa.array([], pa.string())
+    except pa.ArrowException as error:
+        types = sorted({str(array.type) for array in arrays})
+        raise RequestError(f"{name} holds {' and '.join(types)}: store it as one of them") from error
+    kind = joined.type
+    if kinds.is_nested(kind) and not (holds_lists(joined) and not kinds.is_nested(kind.value_type)):
+        raise RequestError(f"{name} holds {kind}: values and lists of values can be kept")
+    return joined
 
 
 def _kind(name: str, cells: Any, separator: str) -> str:
@@ -175,9 +189,9 @@ def _cells(cells: Any, kind: str, separator: str, column: str, where: str, repor
     if kind == "token":
         if holds_lists(cells):
             raise RequestError(f"{where} holds lists: keep it as token_seq")
-        found = names.of([text or "" for text in texts(cells, where)])
+        tokens = names.of([text or "" for text in texts(cells, where)])
         names.close()
-        return found
+        return tokens
     if holds_lists(cells):
         lists = lists_of_texts(cells, where)
     else:

@@ -50,8 +50,8 @@ class Condition(NamedTuple):
         """
         if self.sign in _ORDER:
             return np.asarray(_ORDER[self.sign](floats(cells), float(self.value)))
-        found = texts(cells, f"{self.column} of {place}")
-        same = np.array([(text or "") == self.value for text in found], dtype=bool)
+        values = texts(cells, f"{self.column} of {place}")
+        same = np.array([(text or "") == self.value for text in values], dtype=bool)
         return same if self.sign == "=" else ~same
 
 
@@ -65,7 +65,7 @@ def conditions(wanted: str | Sequence[str] | None, names: Sequence[str]) -> list
     Raises:
         RequestError: One is no condition, or its column is not there.
     """
-    found = []
+    chosen = []
     for text in [wanted] if isinstance(wanted, str) else wanted or []:
         match = _FORM.fullmatch(text)
         if match is None:
@@ -80,8 +80,8 @@ def conditions(wanted: str | Sequence[str] | None, names: Sequence[str]) -> list
                 float(condition.value)
             except ValueError:
                 raise RequestError(f"where={text!r}: {condition.sign} compares numbers") from None
-        found.append(condition)
-    return found
+        chosen.append(condition)
+    return chosen
 
 
 class Filtered(WrappedTable):

@@ -48,8 +48,8 @@ def sequence_rows(contents: Sequence[Content], report: Report) -> Iterator[Rows]
                 yield rows
                 rows = {name: [] for name in rows}
     yield rows
-    for one in names.values():
-        one.close()
+    for written_names in names.values():
+        written_names.close()
 
 
 def _words(content: Content) -> Iterator[list[str]]:

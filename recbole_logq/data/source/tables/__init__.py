@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from recbole_logq.data.source.tables.content import BadRow, Content
+from recbole_logq.data.source.tables.content import BadColumn, BadRow, Content
 from recbole_logq.data.source.tables.delimited import Delimited
 from recbole_logq.data.source.tables.inputs import find_inputs
 from recbole_logq.data.source.tables.joined import Joined
@@ -25,6 +25,7 @@ def open_table(
     kind: str | None = None,
     *,
     bad_row: BadRow,
+    bad_column: BadColumn | None = None,
     separator: str | None = None,
     quote: str | None = None,
     encoding: str | None = None,
@@ -37,6 +38,8 @@ def open_table(
         source: what :func:`find_inputs` takes, or what it returned.
         kind: One of :data:`KINDS`; by the content when None.
         bad_row: What becomes of lines that are no rows.
+        bad_column: What becomes of columns of JSON that hold more than values and lists of values, or lists in some
+            lines alone; they are refused when None.
         separator: separator of the columns of text; by the first line when None.
         quote: What stands around fields: ``double``, ``single`` or ``none``. When None, ``double``, but ``none`` in
             text that is separated by tabs, where a quotation mark is a letter like any other.
@@ -61,7 +64,7 @@ def open_table(
 
             return ParquetTable(content.path)
         if kind == "json":
-            return JsonTable(content, bad_row)
+            return JsonTable(content, bad_row, bad_column)
         return Delimited(content, separator, quote, bad_row, columns, has_options)
 
     tables = [opened(content) for content in contents]

@@ -51,12 +51,12 @@ def lists_of_texts(cells: Any, where: str) -> list[list[str] | None]:
     flat = texts(cells.flatten(), where)
     if None in flat:
         raise RequestError(f"{where}: a list has an empty place")
-    found: list[list[str] | None] = []
+    lists: list[list[str] | None] = []
     ends = 0
     for length in pc.list_value_length(cells).to_pylist():
-        found.append(None if length is None else [str(text) for text in flat[ends : ends + length]])
+        lists.append(None if length is None else [str(text) for text in flat[ends : ends + length]])
         ends += length or 0
-    return found
+    return lists
 
 
 def holds_lists(cells: Any) -> bool:

@@ -19,6 +19,8 @@ from recbole_logq.errors import RequestError
 
 BadRow = Callable[[int, str], None]
 """Called with the number of a line that is no row and the reason; raises, or lets it be left out."""
+BadColumn = Callable[[str, RequestError], object]
+"""Called with the name of a column whose values are of no kind that is read, and why; raises, or lets it be empty."""
 UTF8 = frozenset({"utf-8", "utf8", "utf-8-sig"})
 _PACKED = {b"\x1f\x8b": "gzip", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
 _SUFFIXES = frozenset({".gz", ".bz2", ".xz", ".zst"})

@@ -13,7 +13,7 @@ from recbole_logq.data.source.tables.content import Content
 from recbole_logq.errors import RequestError
 
 if TYPE_CHECKING:
-    from recbole_logq.data.source.tables.content import BadRow
+    from recbole_logq.data.source.tables.content import BadColumn, BadRow
 
 _SAMPLE = 1000
 _DIGITS = 40  # of a number that is written out
@@ -32,13 +32,14 @@ class JsonTable:
     Args:
         content: the file.
         bad_row: callback for lines that are no objects.
+        bad_column: callback for columns of other values, which are empty from there on; they are refused when None.
 
     Raises:
         RequestError: The file is empty, or its first line is not an object.
     """
 
-    def __init__(self, content: Content, bad_row: BadRow) -> None:
-        self.content, self.bad_row, self.path = content, bad_row, content.name
+    def __init__(self, content: Content, bad_row: BadRow, bad_column: BadColumn | None = None) -> None:
+        self.content, self.bad_row, self.bad_column, self.path = content, bad_row, bad_column, content.name
         self.names: list[str] = []
         self.notes: list[str] = []
         with content.text() as text:
@@ -84,6 +85,17 @@ class JsonTable:
             self.names += [name for name in record if name not in self.names]
 
     def _column(self, name: str, rows: list[tuple[int, dict[str, Any]]]) -> Any:
+        import pyarrow as pa
+
+        try:
+            return self._values(name, rows)
+        except RequestError as error:
+            if self.bad_column is None:
+                raise
+            self.bad_column(name, error)
+            return pa.nulls(len(rows), pa.string())
+
+    def _values(self, name: str, rows: list[tuple[int, dict[str, Any]]]) -> Any:
         import pyarrow as pa
 
         values = [record.get(name) for _, record in rows]
