@@ -32,7 +32,7 @@ def measure(n_items: int, sparse: bool, repeats: int) -> dict[str, Any]:
     """CPU seconds of a step, one figure per repeat, and peak memory; called in a fresh process."""
     import torch
 
-    from recbole_logq.experiment.machine_facts import peak_memory_mb
+    from recbole_logq.training.memory import peak_memory_mb
     from recbole_logq.losses import get_loss, mean_over_rows
     from recbole_logq.modules.packing import Packing
     from recbole_logq.modules.transformer import SequenceEncoder

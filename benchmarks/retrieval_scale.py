@@ -32,7 +32,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from recbole_logq.experiment.machine_facts import peak_memory_mb, versions
+from recbole_logq.experiment.machine_facts import versions
+from recbole_logq.training.memory import peak_memory_mb
 from recbole_logq.markup import markdown_table
 from recbole_logq.serving.exact_index import ExactIndex
 from recbole_logq.serving.faiss_index import FaissIndex
