@@ -90,7 +90,7 @@ class _Parser:
 
     def expression(self) -> str:
         """Equations and sums."""
-        parts = [_sign(self._take().text)] if self._is("-", "+") else []
+        parts = [_sign(self._take().text, " form='prefix'")] if self._is("-", "+") else []
         if not (parts and self._is("|")):  # P(+|u): the positive, given the row
             parts.append(self._product())
         while self._is("+", "-", "=", "|"):
@@ -197,5 +197,5 @@ def _bracketed(inner: str) -> str:
     return f"<mo stretchy='false'>(</mo>{inner}<mo stretchy='false'>)</mo>"
 
 
-def _sign(text: str) -> str:
-    return f"<mo>{escape({'-': '−'}.get(text, text))}</mo>"
+def _sign(text: str, form: str = "") -> str:
+    return f"<mo{form}>{escape({'-': '−'}.get(text, text))}</mo>"
