@@ -105,7 +105,7 @@ def measure(who: str, dataset: str, data_path: str) -> dict[str, Any]:
     from recbole_logq.config import Config
     from recbole_logq.data import prepare
     from recbole_logq.data.dataset.fingerprint import split_fingerprint
-    from recbole_logq.experiment.machine_facts import peak_memory_mb, versions
+    from recbole_logq.training.memory import peak_memory_mb, versions
 
     torch.set_num_threads(1)
     given = {**SETTINGS, "data_path": data_path, "eval_args": LEAVE_ONE_OUT, "recbole_order": "RecBole" in who}
