@@ -159,7 +159,6 @@ def _entries(full: bool) -> dict[str, dict[str, Any]]:
     runs["pairs, impressions alone"] = impression("TwoTowerBPR", 0.0)
     if full:
         runs["pairs, 0.5 uniform"] = impression("TwoTowerBPR", 0.5, "uniform")
-        runs["pointwise, 0.5 uniform"] = impression("TwoTowerBCE", 0.5, "uniform")
         runs["pointwise, 0.5 uniform, grade as target"] = impression(
             "TwoTowerBCE", 0.5, "uniform", negatives={"grades": "target"}
         )
@@ -181,7 +180,7 @@ SHARED: dict[str, Any] = {
     "embedding_size": 32,
     "learning_rate": 0.003,
     "train_batch_size": 512,
-    "epochs": 60,
+    "epochs": 40,
     "eval_step": 5,
     "stopping_step": 2,
     "diagnostics": False,

@@ -2,6 +2,7 @@
 
     uv run benchmarks/item_to_item.py               # all models that are missing and the baselines, then the table
     uv run benchmarks/item_to_item.py --only=ids    # one of them
+    uv run benchmarks/item_to_item.py --show        # what the command prints of the first model
     uv run benchmarks/item_to_item.py --table       # only the table of what is stored
 
 Leave-one-out in exact time order. For every test user the query is the last item before the target, which is the
@@ -16,6 +17,9 @@ all neighbours), how often training has b as the item right after a, and how oft
 from __future__ import annotations
 
 import json
+import os
+import shlex
+import subprocess
 import sys
 import tempfile
 from datetime import date
@@ -42,7 +46,10 @@ from recbole_logq.serving.dataset_tables import user_histories
 from recbole_logq.serving.export import export
 
 CUTOFFS = (10, 100)
-BASELINES = Path(__file__).parent / "results" / "item_to_item" / "baselines.json"
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "benchmarks" / "results" / "item_to_item"
+BASELINES, COMMANDS = RESULTS / "baselines.json", RESULTS / "commands.json"
+ASKED = ('--items="Alien (1979)" --k=5', '--items="Alien (1979)" --by=queries --k=5', '--items="Alien (1979)" --k=3706')
 PROTOCOL: dict[str, Any] = {
     "eval_args": {"split": {"LS": "valid_and_test"}, "order": "TO"},
     "load_col": {"inter": ["user_id", "item_id", "timestamp"]},
@@ -140,6 +147,37 @@ def measure_baselines() -> None:
     write_json(BASELINES, {**facts, "date": date.today().isoformat(), "versions": versions(), "recall": found})
 
 
+def show_commands() -> None:
+    """Run the command on the first model, and keep what it prints."""
+    (file,) = (
+        file for file in sorted((ROOT / "saved" / "item_to_item" / "ids-1").glob("*.pth")) if "-last" not in file.stem
+    )
+    shown = []
+    for words in ASKED:
+        command = f"recommend --model={file.relative_to(ROOT)} {words}"
+        done = subprocess.run(
+            [sys.executable, "run_recbole_logq.py", *shlex.split(command)],
+            cwd=ROOT,
+            env={**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "100"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        lines = [line.rstrip() for line in done.stdout.splitlines() if "INFO" not in line]
+        shown.append({"command": f"uv run run_recbole_logq.py {command}", "lines": lines})
+    write_json(COMMANDS, {"date": date.today().isoformat(), "versions": versions(), "shown": shown})
+
+
+def commands() -> str:
+    """The commands and what they printed, as a block of Markdown."""
+    if not COMMANDS.is_file():
+        return "Not run yet."
+    lines: list[str] = []
+    for one in json.loads(COMMANDS.read_text(encoding="utf-8"))["shown"]:
+        lines += [*([""] if lines else []), f"$ {one['command']}", *one["lines"]]
+    return "\n".join(["```console", *lines, "```"])
+
+
 TOWERS: dict[str, dict[str, Any]] = {"ids": {}, "history": {"user_tower": "history"}}
 EXPERIMENT = Experiment(
     "item_to_item",
@@ -184,6 +222,9 @@ def table() -> str:
 
 
 if __name__ == "__main__":
+    if "--show" in sys.argv:
+        sys.argv[sys.argv.index("--show")] = "--table"
+        show_commands()
     if not BASELINES.is_file() and not {"--table", "--help", "-h"} & set(sys.argv):
         measure_baselines()
     EXPERIMENT.main(__doc__ or "", table)

@@ -110,11 +110,11 @@ def table() -> str:
             prints(runs),
         ]
 
-    head = ["memory", "seeds", "NDCG@10", "Recall@10", "test split", *(f"ms a step, memory {n:,}" for n in MEMORIES)]
-    rows = [
-        [*row, *(f"{times[row[0]][str(n)]:.1f}" if row[0] in times else "-" for n in MEMORIES)]
-        for row in EXPERIMENT.rows(cells)
-    ]
+    head, rows = ["memory", "seeds", "NDCG@10", "Recall@10", "test split"], EXPERIMENT.rows(cells)
+    if times:
+        head += [f"ms a step, memory {n:,}" for n in MEMORIES]
+        for row in rows:
+            row += [f"{times[row[0]][str(n)]:.1f}" if row[0] in times else "-" for n in MEMORIES]
     return markdown_table(head, rows)
 
 

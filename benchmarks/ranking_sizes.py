@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 from collections.abc import Callable
 from datetime import date
@@ -88,6 +89,7 @@ def measure_k(query: Tensor, items: Tensor, k: int, copies: int, repeats: int) -
     found = in_turn(ways, max(repeats, min(MOST_REPEATS, int(SECONDS / seconds_of(ways["plain"])))))
     making = max(first - statistics.median(found["ours"]), 0.0)
     row = {"items": len(items), "copies": copies, "k": k, "rows": len(query), "making": round(making, 3), **found}
+    row["load"] = round(os.getloadavg()[0], 1)
     print(" | ".join(_cells(row)), flush=True)
     return row
 
@@ -142,13 +144,13 @@ def _cells(row: dict[str, Any]) -> list[str]:
     plain, ours = (row["rows"] / statistics.median(row[way]) for way in ("plain", "ours"))
     vectors = "once" if row["copies"] == 1 else "four times"
     cells = [f"{row['items']:,}", vectors, f"{row['k']}", f"{plain:,.0f}", f"{ours:,.0f}", f"{_ratio(row):.2f}"]
-    return [*cells, f"{row['making']:.2f}"]
+    return [*cells, f"{row['making']:.2f}", f"{row['load']:.0f}" if "load" in row else "-"]
 
 
 def table() -> str:
     """The stored measurement."""
     stored = json.loads(RESULT.read_text(encoding="utf-8"))
-    heads = ["items", "each vector", "k", "plain, rows / CPU s", "ours, rows / CPU s", "ratio", "making, CPU s"]
+    heads = ["items", "each vector", "k", "plain, rows / CPU s", "ours, rows / CPU s", "ratio", "making, CPU s", "load"]
     drawn = stored["drawn"]
     encoded = (
         f"Ranking drawn items, {USERS} users with {DRAWN} rows each through SASRec: "

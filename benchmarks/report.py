@@ -27,9 +27,11 @@ import item_to_item
 import laboratory
 import launches
 import leaderboard
+import learned_proposal
 import many_users
 import momentum_memory
 import order_of_time
+import own_stratum
 import preparation
 import quality_ml100k
 import quality_sparse
@@ -49,6 +51,7 @@ import sweeps
 import temperature
 import text_tower
 import time_step
+import top_stratum
 import trained_bias
 import two_tower_training
 
@@ -82,6 +85,9 @@ def main() -> int:
         "trained-ml-1m-seen": trained_bias.table("ml-1m", "seen"),
         "trained-two-tower-lies": trained_bias.table("two-tower", "lies"),
         "trained-two-tower": trained_bias.table("two-tower"),
+        "learned-proposal": learned_proposal.table(),
+        "own-stratum": own_stratum.table(),
+        "top-stratum": top_stratum.table(),
         "order": order_of_time.table(),
         "many-users": many_users.table(),
         "flat": flat_in_catalogue.table(),
@@ -110,7 +116,7 @@ def main() -> int:
         "serving-train": serving_walkthrough.table("train"),
         "serving-export": serving_walkthrough.table("export"),
         "serving-recommend": serving_walkthrough.table("recommend"),
-        "serving-similar": serving_walkthrough.table("similar"),
+        "serving-similar": item_to_item.commands(),
         "serving-batch": serving_walkthrough.table("batch"),
         "serving-errors": serving_walkthrough.table("errors"),
         "recommend-start": recommend_start.table(),

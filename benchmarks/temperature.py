@@ -45,7 +45,7 @@ EXPERIMENT = Experiment(
         "valid_metric": "NDCG@10",
         "learning_rate": 0.003,
         "show_progress": False,
-        "epochs": 30,
+        "epochs": 20,
         "stopping_step": 5,
     },
     looked_at,

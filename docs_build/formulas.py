@@ -16,6 +16,8 @@ _GREEK = {"alpha": "α", "beta": "β", "pi": "π"}
 _SYMBOLS = set("aCcdehKkLmNnPpQqRSstUuwy")
 _WORDS = {"own", "over", "the", "bucket", "catalogue", "units", "b", "u", "loss"}
 _KNOWN = _FUNCTIONS | _GREEK.keys() | _SYMBOLS | _WORDS
+_LONG = 25
+"""Characters of a formula that may be wider than a narrow screen; it scrolls in a box of its own."""
 _TEXTS = re.compile(r"over the (?:catalogue|bucket)")
 
 
@@ -37,7 +39,8 @@ def mathml(text: str, block: bool = False) -> str | None:
     if parser.left():
         return None
     display = " display='block'" if block else ""
-    return f"<math{display}><mrow>{drawn}</mrow></math>"
+    formula = f"<math{display}><mrow>{drawn}</mrow></math>"
+    return f"<span class='long'>{formula}</span>" if len(text) > _LONG and not block else formula
 
 
 class _NoFormulaError(ValueError):

@@ -27,7 +27,6 @@ FROM_ROOT = {
     "datasets.md": "datasets/README.md",
 }
 """Pages of the site that are files outside docs/."""
-FIRST, OF_LOSSES, OF_SAMPLERS, OF_API = "FIRST", "LOSSES", "SAMPLERS", "API"
 
 
 def _made() -> Iterator[tuple[str, str]]:
@@ -50,19 +49,32 @@ def on_config(config: Any) -> Any:
     """Make the pages, and put them where the navigation names their kind."""
     _PAGES.clear()
     _PAGES.update(_made())
-    config.nav = _filled(config.nav)
+    named = set(_texts(config.nav))
+    pages = (path.relative_to(ROOT / "docs").as_posix() for path in sorted((ROOT / "docs").rglob("*.md")))
+    config.nav = _filled(config.nav, [page for page in pages if page not in named])
     return config
 
 
-def _filled(entries: list[Any]) -> list[Any]:
+def _texts(entries: Any) -> Iterator[str]:
+    if isinstance(entries, str):
+        yield entries
+    else:
+        for entry in entries.values() if isinstance(entries, dict) else entries:
+            yield from _texts(entry)
+
+
+def _filled(entries: list[Any], others: list[str]) -> list[Any]:
+    """The navigation with pages for ``made: FOLDER`` and ``others``."""
     filled: list[Any] = []
     for entry in entries:
-        if isinstance(entry, str) and entry.startswith("made: "):
+        if entry == "others":
+            filled += others
+        elif isinstance(entry, str) and entry.startswith("made: "):
             folder = entry.removeprefix("made: ")
             pages = (page for page in _PAGES if page.startswith(folder))
             filled += sorted(pages, key=lambda page: (not page.endswith("/index.md"), page))
         elif isinstance(entry, dict):
-            filled.append({title: _filled(of) if isinstance(of, list) else of for title, of in entry.items()})
+            filled.append({title: _filled(of, others) if isinstance(of, list) else of for title, of in entry.items()})
         else:
             filled.append(entry)
     return filled

@@ -12,7 +12,8 @@ def as_markdown(path: Path) -> str:
     """A committed notebook as Markdown, with a link to its file."""
     notebook = nbformat.read(path, as_version=4)
     parts = [_cell(cell) for cell in notebook.cells]
-    parts.insert(1, f"[Download this notebook]({path.name}){{ .md-button download }}")
+    # As HTML: a link in Markdown would lead to the page that is made of the file.
+    parts.insert(1, f"<a class='md-button download' href='{path.name}' download>Download this notebook</a>")
     return "\n\n".join(part for part in parts if part) + "\n"
 
 

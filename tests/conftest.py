@@ -40,6 +40,7 @@ LONGEST = (
     "reliability/test_kills.py",
     "training/test_processes.py",
     "test_notebook.py",
+    "test_site.py",
     "test_quality.py",
     "losses/test_contract.py",
     "reliability/test_every_setting.py",

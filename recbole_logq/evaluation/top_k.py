@@ -36,10 +36,8 @@ PARTITIONED_FROM = 64
 """Items to find from which numpy's partition is faster than ``torch.topk``,"""
 PARTITIONED_SHARE = 1 / 64
 """and the share of all items above which it is, too."""
-AT_ONCE = 1 << 20
-"""Scores up to which all rows make one block, 4 MB;"""
 SCORES = 1 << 18
-"""where there are more, blocks have 1 MB, which is still in the cache when the best are looked for, or, for more items,
+"""Scores that are made at once, 1 MB, which is still in the cache when the best are looked for; for more items those of
 as many rows as keep a product busy."""
 BUSY_ROWS = 128
 MOST_SCORES = 1 << 26
@@ -155,7 +153,7 @@ class Catalogue:
     def _of_whole_rows(self, query: Tensor, k: int, excluded: Pairs | None) -> TopK:
         """The best k out of the scores of whole rows, a block at a time."""
         n_rows, n_items = len(query), len(self.items)
-        if n_rows * n_items <= AT_ONCE:
+        if n_rows * n_items <= SCORES:
             return self._best_of(query @ self.items.T, k, excluded)
         size = max(SCORES // n_items, min(BUSY_ROWS, MOST_SCORES // n_items), LEAST_ROWS)
         memory = query.new_empty(min(size, n_rows), n_items)  # one for all: fresh memory is slow

@@ -62,7 +62,7 @@ def tracked(config: Any, trainer: Any) -> Iterator[Tracked]:
 
 
 class Tracked(NamedTuple):
-    """Those who are told of a run."""
+    """Trackers and meter of a run."""
 
     trackers: Trackers
     meter: EnergyMeter | None

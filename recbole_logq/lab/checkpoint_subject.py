@@ -46,20 +46,21 @@ def checkpoint_subject(restored: Restored, rows: int, seed: int = 0) -> Subject:
     Raises:
         RequestError: Its batches are built from segments.
     """
-    network, loader = restored.network.eval(), restored.loaders[0]
+    network = restored.network.eval()
+    with torch.no_grad():
+        items = network.item_vectors(None)[1:].double()
 
-    def scored(chosen: Tensor, units: Units, _: Subject) -> Tensor:
-        query = _encoded(network, loader, units, chosen)[0]
+    def scored(query: Tensor, *_: Any) -> Tensor:
         with torch.no_grad():
-            items = network.item_vectors(None)[1:].double()
             scores: Tensor = network.scorer.query(query).double() @ items.T
         return scores.cpu()
 
-    return subject_of(restored, rows, seed, scored, f"{restored.config['model']} on {restored.config['dataset']}")
+    subject = subject_of(restored, rows, seed, scored, f"{restored.config['model']} on {restored.config['dataset']}")
+    return replace(subject, sampler=network.sampler)
 
 
 def subject_of(
-    restored: Restored, rows: int, seed: int, scored: Callable[[Tensor, Units, Subject], Tensor], name: str
+    restored: Restored, rows: int, seed: int, scored: Callable[[Tensor, Tensor, Units, Subject], Tensor], name: str
 ) -> Subject:
     """Training rows of a dataset in their units, with scores from anywhere.
 
@@ -67,7 +68,8 @@ def subject_of(
         restored: Data, loaders and a network of the model's shape.
         rows: Number of rows.
         seed: Seed of the choice, of how sequences are cut into windows, and of the batches.
-        scored: Function from the chosen targets, the units and a subject without scores to ``[rows, items]``.
+        scored: Function from the queries of chosen targets, these targets, the units and a subject without scores to
+            ``[rows, items]``.
         name: Name of the subject.
 
     Raises:
@@ -85,7 +87,7 @@ def subject_of(
     of_windows = isinstance(loader, WindowLoader)
     units = Units.of(dataset.windows) if of_windows else _interactions(dataset)
     chosen = torch.randperm(len(units.targets), generator=torch.Generator().manual_seed(seed))[:rows]
-    windows = _encoded(network, loader, units, chosen)[1] if of_windows else None
+    history = UserItems(*dataset.training_pairs(), dataset.user_num)
     counts = TargetCounts(network.target_counts.cpu())
     if of_windows:
         expected, n_units = dataset.windows.expected_units(network.n_items)
@@ -103,19 +105,33 @@ def subject_of(
                     n_units = len(batch.packing.lengths)
                 yield Batch(positives=targets.cpu(), n_units=n_units, users=users.cpu())
 
-    subject = Subject(
-        name=name,
-        scores=torch.empty(len(chosen), network.n_items - 1, dtype=torch.float64),
-        positives=units.targets[chosen],
-        counts=counts,
-        batches=batches,
+    def of_targets(some: Tensor, units: Units) -> Subject:
+        query, windows = _encoded(network, loader, units, some)
+        subject = Subject(
+            name=name,
+            scores=torch.empty(len(some), network.n_items - 1, dtype=torch.float64),
+            positives=units.targets[some],
+            counts=counts,
+            batches=batches,
+            users=units.users[some],
+            history=history,
+            windows=windows,
+        )
+        return replace(subject, scores=scored(query, some, units, subject))
+
+    def others() -> Iterator[Subject]:
+        stream, now, cut = torch.Generator().manual_seed(seed + 3), units, None
+        while True:
+            if of_windows and dataset.windows.start is not cut:  # the batches' next epoch has cut them anew
+                now, cut = Units.of(dataset.windows), dataset.windows.start
+            yield of_targets(torch.randint(len(now.targets), (rows,), generator=stream), now)
+
+    return replace(
+        of_targets(chosen, units),
         inside=lambda: units.with_rows(chosen, loader.batch_size, seed + 2),
-        users=units.users[chosen],
-        history=UserItems(*dataset.training_pairs(), dataset.user_num),  # type: ignore[call-arg]
-        windows=windows,
+        others=others,
         facts={"training split": restored.fingerprint["train"], "seed": str(config["seed"])},
     )
-    return replace(subject, scores=scored(chosen, units, subject))
 
 
 def _interactions(dataset: Any) -> Units:

@@ -132,15 +132,11 @@ class Estimator:
             raise RequestError(f"{self.name}: {reason}")
         if loss.over_catalogue or sampler.kind == "catalogue" or sampler.per_row:
             raise RequestError(f"{self.name}: estimators of the full softmax from drawn negatives are examined here")
-        if self.build_sampler(TargetCounts(SOME_COUNTS), 16, 0).learns:
-            raise RequestError(
-                f"{self.name}: nothing is trained here, and a learned proposal would stay where it starts: write "
-                "corrected_logq+systematic:proposal=popularity"
-            )
         if self.options.get("momentum") is not None:
             raise RequestError(
                 f"{self.name}: scores here are those of the model as it is, and momentum keeps older ones; leave it out"
             )
+        self.build_sampler(TargetCounts(SOME_COUNTS), 16, 0)  # refuses options that are out of range
         if self.window_kept and not sampler.from_batch:
             raise RequestError(f"{self.name}: negatives {self.source} have no columns of a window; leave window out")
         if self.own and not loss.takes_certain:

@@ -57,7 +57,7 @@ class _World(NamedTuple):
         train: int64 ``[users, n]``, what each user took.
         held_out: int64 ``[users, m]``, what it would take.
         refused: int64 ``[users, n]``.
-        generator: Where further random numbers come from.
+        generator: Source of further random numbers.
     """
 
     foreign: Tensor

@@ -7,8 +7,6 @@ from typing import Any
 
 from recbole_logq.lab.lab_report import (
     LIES_HEAD,
-    READING,
-    READING_INSIDE,
     READING_STRATA,
     bias_of,
     cells,
@@ -16,6 +14,7 @@ from recbole_logq.lab.lab_report import (
     head_of,
     heading,
     lies_lines,
+    reading,
     seen_table,
 )
 from recbole_logq.report.cells import Cell
@@ -45,8 +44,7 @@ def lab_page(report: dict[str, Any]) -> str:
     ]
     if report.get("strata"):
         sections.append(_strata(report))
-    title, reading = "Estimators of the full softmax", READING + (READING_INSIDE if inside else "")
-    return page(title, [Section(heading(report), [Text(text=reading)]), *sections])
+    return page("Estimators of the full softmax", [Section(heading(report), [Text(text=reading(report))]), *sections])
 
 
 def _strata(report: dict[str, Any]) -> Section:

@@ -34,11 +34,23 @@ def print_gradients(report: dict[str, Any]) -> None:
     if report.get("strata"):
         screen.print(table(LIES_HEAD, lies_lines(report), "Where the gradient lies"))
     screen.print(table(head_of(report), [cells(one, has_inside(report)) for one in report["estimators"]]))
-    screen.print(READING + (READING_INSIDE if has_inside(report) else ""), style="dim", highlight=False)
+    screen.print(reading(report), style="dim", highlight=False)
     if report.get("strata"):
         head, lines = seen_table(report)
         screen.print(table(head, lines, "What each estimator sees of it"))
         screen.print(READING_STRATA, style="dim", highlight=False)
+
+
+def reading(report: dict[str, Any]) -> str:
+    """How the table of estimators is to be read."""
+    learned = {f"{one['n']:,}": one["lessons"] for one in report["estimators"] if one.get("lessons")}
+    told = ", ".join(f"{lessons:,} pools with {n} columns" for n, lessons in learned.items())
+    more = (
+        f" Learned proposals saw {told} before they were examined, on other rows of the same model, and learn no more."
+        if learned
+        else ""
+    )
+    return READING + (READING_INSIDE if has_inside(report) else "") + more
 
 
 def heading(report: dict[str, Any]) -> str:

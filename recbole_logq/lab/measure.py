@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import torch
@@ -19,11 +20,13 @@ from recbole_logq.lab.estimator import Estimator
 from recbole_logq.lab.options import GROUPS
 from recbole_logq.lab.step_gradient import StepGradient
 from recbole_logq.lab.strata import HEAD_SHARE, head_items, strata, what_is_seen
-from recbole_logq.lab.subject import Subject
+from recbole_logq.lab.subject import Batch, Subject
 from recbole_logq.samplers import Pool, exclusion_of
 
 _WARM_UP = {"cross_batch": 8, "streaming": 500}
 """Batches that a source which remembers has seen before it is examined; training gives it many more."""
+MOST_LESSONS = 2000
+"""Pools that a source which learns sees before it is examined, at most."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +46,7 @@ class Measured:
             relative to what their Q says, and the standard error of it; empty where no Q is stated.
         pools: Number of pools.
         strata: What the estimator sees of each part of the catalogue, as `what_is_seen` says.
+        lessons: Pools that a source which learns saw beforehand, with other rows of the same model; 0 for others.
     """
 
     estimator: str
@@ -55,6 +59,7 @@ class Measured:
     q_fit: list[tuple[float, float]]
     pools: int
     strata: list[dict[str, Any]]
+    lessons: int = 0
 
 
 def measure(
@@ -73,7 +78,7 @@ def measure(
 
     Raises:
         ValueError: ``pools`` is below two per group, or the subject's rows are in no batch.
-        RequestError: The mask needs users, and the subject has none.
+        RequestError: The mask needs users, or the source other rows to learn from, and the subject has none.
     """
     per_group = pools // GROUPS
     if per_group < 2:
@@ -85,6 +90,7 @@ def measure(
     fit, stream = _QFit(subject), subject.batches(n)
     for _ in range(_WARM_UP.get(estimator.source, 0)):
         at_work.take_in(next(stream))
+    lessons = _taught(at_work, n, stream)
 
     def from_outside() -> Iterator[Tensor]:
         for batch in stream:
@@ -126,7 +132,25 @@ def measure(
         q_fit=fit.result(),
         pools=used,
         strata=what_is_seen(strata(subject), full, total / used, variance / used),
+        lessons=lessons,
     )
+
+
+def _taught(at_work: StepGradient, n: int, stream: Iterator[Batch]) -> int:
+    """Let a source that learns settle on the model, by rows that are not examined, and leave it at that.
+
+    Examined rows would be a small part of all that training learns from: a proposal of their own fits them too well.
+    """
+    sampler, subject = at_work.sampler, at_work.subject
+    if not sampler.learns:
+        return 0
+    assert subject.others is not None
+    sampler.settle(subject.sampler)
+    lessons = min(sampler.pools_to_settle, MOST_LESSONS)
+    for others, batch in zip(islice(subject.others(), lessons), stream, strict=False):
+        StepGradient(at_work.estimator, others, n, 0, sampler).teach(batch)
+    sampler.settle()
+    return lessons
 
 
 def depends_on_row(estimator: Estimator, subject: Subject) -> bool:
@@ -136,13 +160,15 @@ def depends_on_row(estimator: Estimator, subject: Subject) -> bool:
 
 
 def check_mask(estimator: Estimator, subject: Subject) -> None:
-    """Refuse a mask, or own items, that need users of a subject that has none.
+    """Refuse a mask, or own items, that need users of a subject that has none, and learning without rows to learn from.
 
     Raises:
         RequestError: The estimator cannot be measured; one line with the reason.
     """
     if (estimator.mask != "target" or estimator.own) and (subject.users is None or subject.history is None):
         raise RequestError(f"{estimator.name}: {subject.name} has no users with a history; set --checkpoint=FILE")
+    if subject.others is None and estimator.build_sampler(subject.counts, 16, 0).learns:
+        raise RequestError(f"{estimator.name}: {subject.name} has no other rows to learn from; set --checkpoint=FILE")
 
 
 def full_gradient(subject: Subject, mask: str = "target") -> Tensor:

@@ -73,5 +73,14 @@ class World:
                 drawn = torch.multinomial(frequency, max(2 * size, 512), replacement=True, generator=stream)
                 yield Batch(positives=drawn, n_units=len(drawn))
 
+        def others() -> Iterator[Subject]:
+            stream = torch.Generator().manual_seed(self.seed + 2)
+            while True:
+                chosen = torch.randint(_USERS, (rows,), generator=stream)
+                drawn = 1 + torch.multinomial(law[chosen], 1, generator=stream).squeeze(1)
+                yield Subject(name="others", scores=known[chosen], positives=drawn, counts=counts, batches=batches)
+
         name = f"synthetic: {self.items} items, Zipf {self.zipf:g}, {self.stage}"
-        return Subject(name=name, scores=known[users], positives=positives, counts=counts, batches=batches)
+        return Subject(
+            name=name, scores=known[users], positives=positives, counts=counts, batches=batches, others=others
+        )

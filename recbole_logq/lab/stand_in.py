@@ -30,7 +30,7 @@ def stand_in(restored: Any, rows: int, seed: int = 0) -> Subject:
         seed: Seed of the choice, the windows and the batches.
     """
 
-    def guessed(chosen: Tensor, units: Units, subject: Subject) -> Tensor:
+    def guessed(_: Tensor, chosen: Tensor, units: Units, subject: Subject) -> Tensor:
         n_items = subject.counts.n_items - 1
         popularity = (subject.counts.counts[1:] + 1).double()
         law = (popularity / popularity.sum()).repeat(len(chosen), 1)  # [rows, items]

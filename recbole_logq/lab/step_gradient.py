@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -15,7 +16,7 @@ from recbole_logq.lab.subject import Batch, Subject
 from recbole_logq.losses.score_logsumexp import MASKED_SCORE
 from recbole_logq.losses.terms import Terms
 from recbole_logq.models.step import losses_from_scores
-from recbole_logq.samplers import Exclusion, Pool, exclusion_of, group_of_columns, shared_items, target_items
+from recbole_logq.samplers import Exclusion, Pool, Sampler, exclusion_of, group_of_columns, shared_items, target_items
 
 
 @dataclass(frozen=True)
@@ -43,18 +44,31 @@ class StepGradient:
         subject: Rows, scores and batches.
         n: Columns of a pool.
         seed: Seed of the sampler.
+        sampler: Sampler of the same estimator that other rows use too. Default: one of its own.
     """
 
-    def __init__(self, estimator: Estimator, subject: Subject, n: int, seed: int) -> None:
+    def __init__(
+        self, estimator: Estimator, subject: Subject, n: int, seed: int, sampler: Sampler | None = None
+    ) -> None:
         self.estimator, self.subject = estimator, subject
         self.loss = estimator.build_loss(subject.counts.n_items - 1)
-        self.sampler = estimator.build_sampler(subject.counts, n, seed)
+        self.sampler = estimator.build_sampler(subject.counts, n, seed) if sampler is None else sampler
         self.hits = estimator.hits or self.loss.hits
-        self._frequency = subject.counts.log_frequency()
         self._excluded = exclusion_of(estimator.mask, subject.positives, subject.users, subject.history)
         self._own = self._fixed_own()
         self._certain = self._scored(self._own)
-        self._own_of_row, self._excluded_of_row = (_by_row(sets) for sets in (self._own, self._excluded))
+
+    @cached_property
+    def _frequency(self) -> Tensor:
+        return self.subject.counts.log_frequency()
+
+    @cached_property
+    def _own_of_row(self) -> list[Exclusion]:
+        return _by_row(self._own)
+
+    @cached_property
+    def _excluded_of_row(self) -> list[Exclusion]:
+        return _by_row(self._excluded)
 
     def _fixed_own(self) -> Exclusion | None:
         """Own items that do not depend on the batch."""
@@ -78,9 +92,22 @@ class StepGradient:
 
     def outside(self, batch: Batch) -> tuple[Tensor, Pool]:
         """The gradient of rows that are not in the batch, ``[rows, items]``, and the pool that they share."""
+        part, certain = self._from_outside(batch)
+        gradient = self._gradient([part], certain)
+        self.sampler.after_step()
+        return gradient, part.pool
+
+    def teach(self, batch: Batch) -> None:
+        """Let a source that learns take in what these rows have of a pool, as a step of training would."""
+        part, certain = self._from_outside(batch)
+        self._losses(part, certain)[0].sum().backward()  # type: ignore[no-untyped-call]
+        self.sampler.learn([part.pool])
+        self.sampler.after_step()
+
+    def _from_outside(self, batch: Batch) -> tuple[_Part, _Certain | None]:
+        """All rows with the pool of a batch that does not hold them, and their own items."""
         subject = self.subject
         pool = self.sampler.sample(batch.positives, n_units=batch.n_units)
-        stated = pool
         # The rows under examination are none of the batch's: no column is their own.
         pool.origin = torch.full_like(pool.origin, -1)
         own, certain = self._own, self._certain
@@ -89,9 +116,7 @@ class StepGradient:
             certain = self._scored(own)
         every = torch.arange(len(subject.positives))
         terms = self._renamed(pool).terms(subject.positives, self._excluded, self.hits, own=own)
-        gradient = self._gradient([_Part(every, pool.ids, self._whole(terms, len(every)), pool)], certain)
-        self.sampler.after_step()
-        return gradient, stated
+        return _Part(every, pool.ids, self._whole(terms, len(every)), pool), certain
 
     def inside(self, batches: list[Batch], another: Batch) -> Tensor:
         """The gradient of rows each of which is in a batch of its own, ``[rows, items]``.
@@ -151,25 +176,34 @@ class StepGradient:
 
     def _gradient(self, parts: list[_Part], certain: _Certain | None) -> Tensor:
         """Gradient of the losses in all scores, by way of those that the losses saw."""
-        scores, column = self.subject.scores, self.subject.positives.unsqueeze(1) - 1
+        scores, column = self.subject.scores, self.subject.positives - 1
         gradient = torch.zeros_like(scores)
         for part in parts:
-            ours, own, ids = scores[part.rows], column[part.rows], part.ids.expand(len(part.rows), -1) - 1
-            leaves = [ours.gather(1, own).squeeze(1), ours.gather(1, ids)]
-            if certain is not None:
-                leaves.append(certain.lse[part.rows])
-            positive, negatives, *exact = (leaf.detach().requires_grad_() for leaf in leaves)
-            terms = replace(part.terms, certain=exact[0]) if exact else part.terms
-            values = losses_from_scores(self.loss, self.sampler, part.pool, positive, negatives, terms)
-            of_positive, of_negatives, *of_exact = torch.autograd.grad(values.sum(), [positive, negatives, *exact])
+            values, leaves = self._losses(part, certain)
+            of_positive, of_negatives, *of_exact = torch.autograd.grad(values.sum(), leaves)
             if certain is None:
-                rows = torch.zeros_like(ours)
+                rows = torch.zeros(len(part.rows), scores.shape[1], dtype=scores.dtype)
             else:
                 rows = of_exact[0].unsqueeze(1) * certain.softmax[part.rows]
-            rows.scatter_add_(1, own, of_positive.unsqueeze(1))
-            rows.scatter_add_(1, ids, of_negatives)
+            rows.scatter_add_(1, column[part.rows].unsqueeze(1), of_positive.unsqueeze(1))
+            rows.scatter_add_(1, self._columns_of(part), of_negatives)
             gradient[part.rows] = rows
         return gradient
+
+    def _losses(self, part: _Part, certain: _Certain | None) -> tuple[Tensor, list[Tensor]]:
+        """Losses of rows, and the scores that they are functions of: of positives, of columns, of own items."""
+        scores, column = self.subject.scores, self.subject.positives - 1
+        rows = part.rows
+        seen = [scores[rows, column[rows]], scores[rows.unsqueeze(1), self._columns_of(part)]]
+        if certain is not None:
+            seen.append(certain.lse[rows])
+        leaves = [leaf.detach().requires_grad_() for leaf in seen]
+        terms = part.terms if certain is None else replace(part.terms, certain=leaves[2])
+        return losses_from_scores(self.loss, self.sampler, part.pool, *leaves[:2], terms), leaves
+
+    @staticmethod
+    def _columns_of(part: _Part) -> Tensor:
+        return part.ids.expand(len(part.rows), -1) - 1
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from recbole_logq.probability import TargetCounts
-from recbole_logq.samplers import Exclusion, UserItems
+from recbole_logq.samplers import Exclusion, Sampler, UserItems
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,9 @@ class Subject:
         inside: Endless steps, each with a batch for every row that holds that row; None where a row has no batch.
         windows: The items of the window that each row comes from, its positive among them; None for rows that come
             from none.
+        others: Endless parts of other training rows of the same model, for a source that learns from it; None where
+            there are none.
+        sampler: The model's own source of negatives, whose learning is taken over; None where there is none.
         facts: Further lines for the heading.
     """
 
@@ -57,6 +60,8 @@ class Subject:
     history: UserItems | None = None
     inside: Callable[[], Iterator[list[Batch]]] | None = None
     windows: Exclusion | None = None
+    others: Callable[[], Iterator[Subject]] | None = None
+    sampler: Sampler | None = None
     facts: dict[str, str] = field(default_factory=dict)
 
     @property

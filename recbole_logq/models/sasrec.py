@@ -142,7 +142,7 @@ class SASRec(RetrievalMixin, SequentialRecommender):
     def rows(self, interaction: Any) -> Rows:
         """Rows of a batch of windows, or of RecBole's rows (a history and one target each)."""
         weights = interaction[self.weight_field] if self.weight_field else None
-        shown = interaction[SHOWN] if SHOWN in interaction else None  # noqa: SIM401 - RecBole's Interaction has no get
+        shown = interaction.interaction.get(SHOWN)
         targets, users = interaction[self.ITEM_ID], interaction[self.USER_ID]
         if not isinstance(interaction, WindowBatch):
             states = self._last_states(interaction)

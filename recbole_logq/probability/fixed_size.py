@@ -21,7 +21,7 @@ def inclusion_of_size(q: Tensor, n: int) -> Tensor:
     Raises:
         ValueError: There are not n items with q above 0; on an accelerator only where there are not n items.
     """
-    most = len(q) if q.device.type != "cpu" else int((q > 0).sum())
+    most = len(q) if q.device.type != "cpu" else int(q.count_nonzero())
     if n < 1 or most < n:
         raise ValueError(f"{n} distinct items cannot be drawn from {most}")
     share, item = q.topk(n)  # no other item can be in for certain
@@ -32,4 +32,5 @@ def inclusion_of_size(q: Tensor, n: int) -> Tensor:
     certain = (left * share >= rest).long().cumprod(0).bool()
     # The last factor is the first one that is below: 0 where all n are certain.
     factor = torch.where(certain, 0.0, left / rest).amax()
-    return (q * factor).clamp_max(1.0).index_copy(0, item, torch.where(certain, 1.0, share * factor))
+    pi = (q * factor).clamp_max_(1.0)
+    return pi.index_copy_(0, item, torch.where(certain, 1.0, share * factor))

@@ -51,7 +51,7 @@ class Table:
     by: str | None = None
 
     def words(self) -> list[bool]:
-        """Of each column, whether it is one of words, which stand to the left; the others are numbers."""
+        """Whether each column is one of words, which stand to the left; the others are numbers."""
         columns = zip(*self.lines, strict=True) if self.lines else [()] * len(self.head)
         return [all(cell.sort_key is None for cell in column) for column in columns]
 

@@ -44,8 +44,8 @@ class Impression(Sampler):
         >>> from recbole_logq.samplers import GradedLists, get_sampler
         >>> counts = TargetCounts(torch.tensor([0, 5, 3, 1, 1]))  # item 0 is padding
         >>> sampler = get_sampler("impression")(counts, count=2, seed=0, shown=3)
-        >>> whole = torch.tensor([0]), torch.tensor([2]), torch.tensor([1.0])  # one list: of two items, below grade 1
-        >>> sampler.observe(GradedLists(*whole, items=torch.tensor([3, 4]), grades=torch.zeros(2)))
+        >>> start, size, grade = torch.tensor([[0], [2], [1]])  # one list, of two items below grade 1
+        >>> sampler.observe(GradedLists(start, size, grade.float(), torch.tensor([3, 4]), torch.zeros(2)))
         >>> sampler.sample(torch.tensor([1, 2]), shown=torch.tensor([0, 0])).ids
         tensor([[3, 4, 0],
                 [3, 4, 0]])

@@ -72,7 +72,7 @@ class Observed(Sampler):
             raise ValueError(f"sampler 'observed': sampled must be between 0 and count ({count}), got {sampled}")
         if not isinstance(field, str):
             raise ValueError(f"sampler 'observed': field must be the name of a column, got {field!r}")
-        self.per_row = count - self.sampled
+        self.n_observed = count - self.sampled
         self.negatives = UserItems(torch.zeros(0, dtype=torch.int64), torch.zeros(0, dtype=torch.int64), 1)
 
     def observe(self, negatives: UserItems) -> None:
@@ -87,7 +87,7 @@ class Observed(Sampler):
         """
         if users is None:
             raise ValueError("sampler 'observed' needs the rows' users")
-        uniform = torch.rand(len(positives), self.per_row, generator=self.generator, dtype=torch.float64)
+        uniform = torch.rand(len(positives), self.n_observed, generator=self.generator, dtype=torch.float64)
         drawn = torch.randint(1, self.n_items, (len(positives), self.sampled), generator=self.generator)
         ids = torch.cat(
             [self.negatives.draw(users, to_device(uniform, users.device)), to_device(drawn, users.device)], dim=1

@@ -8,14 +8,12 @@ from torch import Tensor
 from recbole_logq.probability import TargetCounts
 from recbole_logq.registry import samplers
 from recbole_logq.samplers.device_numbers import DeviceNumbers
-from recbole_logq.samplers.pool import Pool
-from recbole_logq.samplers.pools import Pools
-from recbole_logq.samplers.sampler import Sampler
+from recbole_logq.samplers.independent_draws import IndependentDraws
 from recbole_logq.transfer import to_device
 
 
 @samplers.register("popularity", summary="drawn in proportion to count^alpha; Q carries the same alpha")
-class Popularity(Sampler):
+class Popularity(IndependentDraws):
     """`count` draws with replacement, `Q(d)` proportional to the item's training targets to the power of alpha.
 
     When to use: where batches are too small to draw from, or negatives should follow popularity to another power.
@@ -43,19 +41,14 @@ class Popularity(Sampler):
     """
 
     name = "popularity"
-    kind = "draws"
-    from_batch = random_batches = False
     log_share: Tensor
     cumulative: Tensor
 
     def __init__(self, counts: TargetCounts, *, count: int | None, seed: int, alpha: float = 1.0) -> None:
         super().__init__(counts, count=count, seed=seed)
-        if count is None:
-            raise ValueError("sampler 'popularity' needs a count: it can draw any number of negatives")
         self.check_number(alpha=alpha)
         if alpha < 0:
             raise ValueError(f"sampler 'popularity': alpha must be 0 or above, got {alpha}")
-        self.size = count
         # In log space: a large alpha overflows. Items without targets are never drawn, unless alpha is 0.
         log_weight = alpha * counts.counts.double().log() if alpha else torch.zeros(self.n_items, dtype=torch.float64)
         log_weight[0] = -torch.inf  # padding
@@ -63,31 +56,16 @@ class Popularity(Sampler):
         self.register_buffer("log_share", log_share.float())
         self.register_buffer("cumulative", log_share.exp().cumsum(0))
 
-    def sample(self, positives: Tensor, *, n_units: int | None = None) -> Pool:
-        """As `Sampler.sample`; of `positives` only the device matters."""
+    def draw(self, pools: int, device: torch.device, numbers: DeviceNumbers | None) -> Tensor:
+        """As `IndependentDraws.draw`."""
         # By the distribution function: torch.multinomial takes no more than 2^24 categories.
-        uniform = to_device(torch.rand(self.size, generator=self.generator, dtype=torch.float64), positives.device)
-        ids = torch.searchsorted(self.cumulative, uniform, right=True).clamp_max(self.n_items - 1)
-        return Pool(
-            ids=ids, kind=self.kind, origin=torch.full_like(ids, -1), log_q=self._log_q_of(ids), law=self._log_q_of
-        )
-
-    @property
-    def takes_pools(self) -> bool:
-        """As `Sampler.takes_pools`."""
-        return True
-
-    def sample_pools(
-        self, positives: Tensor, pools: int, *, numbers: DeviceNumbers | None = None, real: Tensor | None = None
-    ) -> Pools:
-        """As `Sampler.sample_pools`."""
         if numbers is None:
             drawn = torch.rand(pools, self.size, generator=self.generator, dtype=torch.float64)
-            uniform = to_device(drawn, positives.device)
+            uniform = to_device(drawn, device)
         else:
             uniform = numbers.uniform(pools, self.size)
-        ids = torch.searchsorted(self.cumulative, uniform, right=True).clamp_max(self.n_items - 1)
-        return Pools(ids, torch.full_like(ids, -1), self._log_q_of)
+        return torch.searchsorted(self.cumulative, uniform, right=True).clamp_max(self.n_items - 1)
 
-    def _log_q_of(self, ids: Tensor) -> Tensor:
+    def log_q_of(self, ids: Tensor) -> Tensor:
+        """As `IndependentDraws.log_q_of`."""
         return self.log_share[ids]

@@ -26,6 +26,7 @@ def counted_proposal(counts: TargetCounts, name: str, alpha: float = START, unif
 
 def with_uniform(q: Tensor, share: float) -> Tensor:
     """`(1 - share) q + share / C`, `[n_items]`; 0 for padding, which stands first."""
-    mixed = (1 - share) * q + share / (len(q) - 1)
+    mixed = (1 - share) * q
+    mixed += share / (len(q) - 1)
     mixed[0] = 0.0
     return mixed

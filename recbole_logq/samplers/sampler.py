@@ -168,6 +168,18 @@ class Sampler(nn.Module, ABC):
             pools: All pools of the step.
         """
 
+    @property
+    def pools_to_settle(self) -> int:
+        """Steps after which what it has learned hardly depends on where it began; 0 where nothing is learned."""
+        return 0
+
+    def settle(self, other: Sampler | None = None) -> None:
+        """Draw by what has been learned from the next pool on; for samplers that learn.
+
+        Args:
+            other: A sampler of this source, with a pool of any size, whose learning is taken over. Default: its own.
+        """
+
     def after_step(self) -> None:
         """Called once after every optimizer step that was applied; for samplers that learn from the stream."""
 

@@ -22,7 +22,7 @@ from recbole_logq.transfer import to_device
 REFRESH = 64
 """Pools that come from one order of the catalogue. Each has exactly the inclusion probabilities; only which items tend
 to come together changes with the order, whose work grows with the catalogue and is shared by that many steps."""
-ITEMS_A_STEP = 50_000
+ITEMS_A_STEP = 10_000
 """Items of the catalogue that a step pays for, at most: more of them are ordered less often."""
 RATE, TURNS = 0.05, 4
 """Weight of a step in a learned proposal, at most; and how often pools hold as many columns as there are items while
@@ -68,7 +68,7 @@ class Systematic(Sampler):
         uniform_share: Share of the uniform part of "mixture" and "learned", above 0 and below 1. Default: 0.5 of a
             mixture, 0.1 of what is learned.
         rate: Weight of a step in what is learned, between 0 and 1. Default: a quarter of count / items, at most 0.05.
-        refresh: Steps after which what is learned becomes the proposal. Default: 64, or items / 50,000 where that is
+        refresh: Steps after which what is learned becomes the proposal. Default: 64, or items / 10,000 where that is
             more.
 
     Raises:
@@ -184,25 +184,46 @@ class Systematic(Sampler):
         means = torch.where(rows > 0, sums[:, :-1] / rows, 0.0)  # [pools, columns]
         self.running.add(zip([ids for ids, _ in told], means, strict=True))
 
+    @property
+    def pools_to_settle(self) -> int:
+        """As `Sampler.pools_to_settle`: all but a twentieth has been learned since then."""
+        return 0 if self.running is None else math.ceil(-math.log(0.05) / self.running.rate)
+
+    def settle(self, other: Sampler | None = None) -> None:
+        """As `Sampler.settle`."""
+        if self.running is not None and isinstance(other, Systematic) and other.running is not None:
+            self.running.mass.copy_(other.running.value())
+            self.running.factor = 1.0
+        self._arrange()
+
     def _learned(self) -> Tensor:
         assert self.running is not None
         mass = self.running.value().double()
-        return with_uniform(mass / mass.sum(), self.uniform_share)
+        return with_uniform(mass.div_(mass.sum()), self.uniform_share)
 
     def _arrange(self) -> None:
         """Another order, and what has been learned since the last one."""
         if self.running is not None:
-            self.pi.copy_(inclusion_of_size(self._learned(), self.n_drawn))
-            self.log_pi.copy_(self.pi.log())
-        # Steps of one length around the order of before, which is a random one: new neighbours at the cost of a gather.
-        n = len(self.order)
-        step, first = (int(torch.randint(max(n, 1), (1,), generator=self.generator)) for _ in range(2))
-        while math.gcd(step, n) != 1 and n > 1:
-            step += 1
-        place = (torch.arange(n, device=self.order.device) * step + first) % max(n, 1)
-        self.order.copy_(self.order[place])
+            self.pi = inclusion_of_size(self._learned(), self.n_drawn)
+            self.log_pi = self.pi.float().log_()
+        self._deal()
         self._measure()
         self.taken = 0
+
+    def _deal(self) -> None:
+        """New neighbours for all items: the order of before, a random one, cut and dealt as a pack of cards is.
+
+        Stacks are read one item after the other, where a look-up of items all over the memory would wait for each.
+        """
+        n = len(self.order)
+        if n < 3:
+            return
+        stacks = 2 + int(torch.randint(max(math.isqrt(n) - 1, 1), (1,), generator=self.generator))
+        first = int(torch.randint(n, (1,), generator=self.generator))
+        whole = self.order.roll(first)
+        dealt = n - n % stacks
+        self.order[:dealt] = whole[:dealt].view(stacks, -1).T.reshape(-1)
+        self.order[dealt:] = whole[dealt:]
 
     def _measure(self) -> None:
         self.ends = self.pi[self.order].cumsum(0)

@@ -10,14 +10,12 @@ from torch import Tensor
 from recbole_logq.probability import TargetCounts
 from recbole_logq.registry import samplers
 from recbole_logq.samplers.device_numbers import DeviceNumbers
-from recbole_logq.samplers.pool import Pool
-from recbole_logq.samplers.pools import Pools
-from recbole_logq.samplers.sampler import Sampler
+from recbole_logq.samplers.independent_draws import IndependentDraws
 from recbole_logq.transfer import to_device
 
 
 @samplers.register("uniform", summary="every item of the catalogue alike, with replacement; Q = 1 / C")
-class Uniform(Sampler):
+class Uniform(IndependentDraws):
     """`count` draws with replacement from the items 1 to C, so `Q = 1 / C` for every item, seen or not.
 
     When to use: as the classic source; right where the draws are about as many as the items.
@@ -37,38 +35,17 @@ class Uniform(Sampler):
     """
 
     name = "uniform"
-    kind = "draws"
-    from_batch = random_batches = False
 
     def __init__(self, counts: TargetCounts, *, count: int | None, seed: int) -> None:
         super().__init__(counts, count=count, seed=seed)
-        if count is None:
-            raise ValueError("sampler 'uniform' needs a count: it can draw any number of negatives")
-        self.size = count
         self.log_share = -math.log(counts.n_items - 1)
 
-    def sample(self, positives: Tensor, *, n_units: int | None = None) -> Pool:
-        """As `Sampler.sample`; of `positives` only the device matters."""
-        ids = to_device(torch.randint(1, self.n_items, (self.size,), generator=self.generator), positives.device)
-        return Pool(
-            ids=ids, kind=self.kind, origin=torch.full_like(ids, -1), log_q=self._log_q_of(ids), law=self._log_q_of
-        )
+    def draw(self, pools: int, device: torch.device, numbers: DeviceNumbers | None) -> Tensor:
+        """As `IndependentDraws.draw`."""
+        if numbers is not None:
+            return numbers.whole(1, self.n_items, pools, self.size)
+        return to_device(torch.randint(1, self.n_items, (pools, self.size), generator=self.generator), device)
 
-    @property
-    def takes_pools(self) -> bool:
-        """As `Sampler.takes_pools`."""
-        return True
-
-    def sample_pools(
-        self, positives: Tensor, pools: int, *, numbers: DeviceNumbers | None = None, real: Tensor | None = None
-    ) -> Pools:
-        """As `Sampler.sample_pools`."""
-        if numbers is None:
-            drawn = torch.randint(1, self.n_items, (pools, self.size), generator=self.generator)
-            ids = to_device(drawn, positives.device)
-        else:
-            ids = numbers.whole(1, self.n_items, pools, self.size)
-        return Pools(ids, torch.full_like(ids, -1), self._log_q_of)
-
-    def _log_q_of(self, ids: Tensor) -> Tensor:
+    def log_q_of(self, ids: Tensor) -> Tensor:
+        """As `IndependentDraws.log_q_of`."""
         return torch.full(ids.shape, self.log_share, dtype=torch.float32, device=ids.device)

@@ -106,7 +106,8 @@ class SimilarItems:
                 "histories, so that their queries are not known; set by=items"
             )
         ids, place = torch.tensor(self.check_items(items), dtype=torch.int64).unique(return_inverse=True)
-        total, n = torch.zeros(len(ids), self.items.shape[1], dtype=torch.float64), torch.zeros(len(ids))
+        total = torch.zeros(len(ids), self.items.shape[1], dtype=torch.float64)
+        n = torch.zeros(len(ids), dtype=torch.int64)
         occurrences = Occurrences(self._offsets, self._history, self._times)
         blocks = occurrences.rows(ids, ROWS, described.items_seen, described.needs_history, moments.knows_request)
         for owner, rows in blocks:

@@ -16,6 +16,7 @@ from recbole_logq.experiment.restore import restore_own
 from recbole_logq.lab import folding
 from recbole_logq.lab.checkpoint_subject import checkpoint_subject, exact_weights
 from recbole_logq.lab.folding import Folding, end_of_folding, fold, fold_impressions
+from recbole_logq.lab.strata import own_columns
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +39,7 @@ def test_a_trained_model_and_its_real_batches(
     in_tmp: Path, trained: dict[str, str], capsys: pytest.CaptureFixture[str], model: str
 ) -> None:
     estimators = "CorrectedLogQ CorrectedLogQ:own=window CorrectedLogQ:mask=history LogQ:mask=query:hits=masked BIR"
+    estimators += " LearnedSystematic:own=window:rate=0.5"
     words = [
         "lab",
         f"--checkpoint={trained[model]}",
@@ -56,7 +58,8 @@ def test_a_trained_model_and_its_real_batches(
     assert f"{model} on cut: 8 rows" in printed
     assert "CorrectedLogQ:mask=history" in printed
     report = json.loads((in_tmp / "lab.json").read_text())
-    assert len(report["estimators"]) == 12
+    assert len(report["estimators"]) == 14
+    assert "Learned proposals saw 6 pools with 16 columns, 6 pools with 64 columns" in " ".join(printed.split())
     expected = ["window", "history", "top 16", "head", "tail"][model.startswith("TwoTower") :]
     assert [part["name"] for part in report["strata"]] == expected
     by_name = {(one["estimator"], one["n"]): one for one in report["estimators"]}
@@ -106,6 +109,18 @@ def test_windows_are_those_that_training_has(in_tmp: Path, trained: dict[str, st
         own = subject.windows.pair_item[subject.windows.pair_set == subject.windows.row_set[row]]
         items = set(data.flat_items[start:stop][windows.is_target[start:stop]].tolist())
         assert items <= set(own.tolist()) <= items | {int(data.flat_items[start - 1])}
+    parts, batches = subject.others(), subject.batches(0)
+    for epoch in range(2):  # batches of the next epoch cut windows anew, and other rows are found in the new ones
+        for _ in range(epoch and len(restored.loaders[0])):
+            next(batches)
+        others = next(parts)
+        assert others.scores.shape == (20, network.n_items - 1)
+        own, users = own_columns(others.windows, others.positives, network.n_items - 1), others.users.tolist()
+        for row, (user, positive) in enumerate(zip(users, others.positives.tolist(), strict=True)):
+            cuts = [data.flat_items[s - 1 : s + n].tolist() for s, n in zip(windows.start, windows.size, strict=True)
+                    if data.flat_users[s] == user]  # fmt: skip
+            found = set((own[row].nonzero().flatten() + 1).tolist())
+            assert any(positive in cut and found <= set(cut) for cut in cuts)
     for row, batch in enumerate(next(subject.inside())):
         assert batch.positives[batch.place] == subject.positives[row]
         assert batch.users[batch.place] == subject.users[row]

@@ -193,7 +193,7 @@ def test_the_same_seed_gives_the_same_numbers(mid):
         ("Uniform:window=kept", "no columns of a window"),
         ("LogQ:own=all", "window, history or none"),
         ("corrected_logq+bir", "second correction"),
-        ("LearnedSystematic", "nothing is trained here"),
+        ("LearnedSystematic:rate=2", "rate must be between 0 and 1"),
     ],
 )
 def test_what_makes_no_estimator_is_refused(text, message):

@@ -348,7 +348,7 @@ LINES: list[Line] = [
     yes("negatives.sampled", 3, "losses", **JUDGED),
     yes("negatives.field", "hour", "losses", **{**JUDGED, "load_col": ALL_COLUMNS}),
     yes("negatives.below", 3, "losses", **JUDGED),
-    yes("impression_field", "friend", "losses", **SHOWN),
+    yes("impression_field", "user_id", "losses", **SHOWN),
     no("impression_field", "page", "reads no impressions", **GRADED),
     no("impression_field", "hour", "declare it as hour:token", **SHOWN),
     yes("negatives.shown", 1, "losses", **SHOWN),

@@ -19,7 +19,8 @@ LAW /= LAW.sum()
 OWN = torch.tensor([2, 7, 7, 25])  # an item twice; the row is the first
 HISTORY = UserItems(torch.zeros(6, dtype=torch.int64), torch.tensor([2, 7, 25, 1, 12, 30]), 1)
 GROUPS = torch.arange(WINDOWS).repeat_interleave(LENGTH)
-SHARED = [name for name in samplers.names() if name not in ("catalogue", "observed", "bir", "xir", "streaming")]
+NOT_SHARED = ("catalogue", "observed", "impression", "bir", "xir", "streaming")
+SHARED = [name for name in samplers.names() if name not in NOT_SHARED]
 
 
 def counts():

@@ -106,6 +106,25 @@ def test_refused_in_one_line(tmp_path: Path, options: dict[str, Any], message: s
     assert "\n" not in str(error.value)
 
 
+SECOND = {"name": "search", "buckets": 9, "several": False, "kept": 0}
+
+
+@pytest.mark.parametrize(
+    ("further", "keeps"),
+    [
+        ({}, True),
+        ({"context": [{"name": "hour", "type": "float32"}]}, False),
+        ({"second": [SECOND]}, False),
+        ({"time": "gaps", "request_time": "known", "time_unit": "seconds"}, True),
+        ({"time_context": ["hour"], "request_time": "known", "time_unit": "seconds"}, False),
+    ],
+    ids=str,
+)
+def test_what_a_folder_must_keep_of_requests(further: dict[str, Any], keeps: bool) -> None:
+    parts = {"kind": "history", "max_history": 2, "pooling": "mean", "user_fields": []}
+    assert HistoryDescription.model_validate({**parts, **SHAPE, **further}).keeps_requests == keeps
+
+
 @pytest.mark.parametrize("name", ["exact", "hnsw", "ivfpq"])
 @pytest.mark.parametrize("by", ["items", "queries"])
 def test_every_index_gives_exact_products(tmp_path: Path, name: str, by: str) -> None:

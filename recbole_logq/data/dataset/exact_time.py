@@ -42,7 +42,7 @@ class ExactTimeMixin(ReadyMadeMixin):
             split goes by time, together with a column ``HISTORY_END`` of ``inter_feat``: the row's own position in
             them, before which its user's history ends.
         flat_parts: Numbers of their parts in a ready-made split, int64 ``[interactions]``; None elsewhere.
-        impression_lists: Of a training part, what its rows were shown beside; None without ``impression_field``.
+        impression_lists: What the rows of a training part were shown beside; None without ``impression_field``.
         flat_times: Their times, float64 ``[interactions]``, where a sequential model's split depends on them or the
             model reads them; None elsewhere.
         second_histories: What the files of second histories hold, by suffix.

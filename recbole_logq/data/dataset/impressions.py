@@ -224,10 +224,10 @@ def _lists(rows: np.ndarray, grades: np.ndarray, skips: np.ndarray, of_skips: np
     size[impression[:n] == 0] = 0
     begin[size == 0] = 0
     lists, list_of_row = np.unique(np.stack([begin, size, code[:n]]), axis=1, return_inverse=True)
-    columns = (list_of_row.reshape(-1), lists[0], lists[1], values[lists[2]], item[order], every[order])
-    whole = (torch.from_numpy(np.ascontiguousarray(column)) for column in columns)
-    list_of_row, start, sizes, grade, ids, of_items = whole
-    return ImpressionLists(list_of_row.long(), start.long(), sizes.long(), grade.float(), ids, of_items.float())
+    whole_numbers = (list_of_row.reshape(-1), lists[0], lists[1], item[order])
+    rows_list, start, sizes, ids = (torch.from_numpy(np.ascontiguousarray(n, dtype=np.int64)) for n in whole_numbers)
+    grade, of_items = (torch.from_numpy(column.astype(np.float32)) for column in (values[lists[2]], every[order]))
+    return ImpressionLists(rows_list, start, sizes, grade, ids, of_items)
 
 
 def _say_grades(grades: pd.Series, name: str) -> None:
