@@ -7,7 +7,7 @@
 
 TwoTowerCBNSCorrectedLogQ, batches of 256 interactions with their own positives and a memory of 2,048, item towers of
 id, class and year under a layer. ``ids`` computes the memory's vectors afresh, with a gradient; ``stale`` keeps those
-of the tower as they were (momentum 0, as Wang et al. 2021); ``momentum-0.999`` keeps those of a key encoder (He et al. 2020).
+of the tower as they were (momentum 0, as Wang et al. 2021); ``momentum-0.999`` those of a key encoder (He et al. 2020).
 ``batch`` has no memory. Leave-one-out in exact time order, one thread; validation chooses the epoch.
 """
 
