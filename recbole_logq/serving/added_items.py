@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import ClassVar, NoReturn
 
 import torch
 from torch import Tensor
@@ -28,8 +28,10 @@ class WithNewItems:
         first: Id of the first of them; those of the index end before it.
     """
 
+    name: ClassVar[str] = "new items beside an index"
+
     def __init__(self, index: Index, items: Tensor, first: int) -> None:
-        self.name, self._index, self._items, self._first = index.name, index, items, first
+        self._index, self._items, self._first = index, items, first
 
     def search(self, query: Tensor, k: int, excluded: Pairs | None = None) -> TopK:
         """See :meth:`Index.search`; new items are never among the excluded."""

@@ -27,7 +27,7 @@ class SecondHistories:
 
     Args:
         columns: Second histories that the model reads.
-        kept: Those of the folder's users: offsets int64 ``[users + 1]`` and buckets int32 of each.
+        kept: Histories of the folder's users: offsets int64 ``[users + 1]`` and buckets int32 of each.
         length: Tokens that the encoder sees, the latest.
 
     Attributes:

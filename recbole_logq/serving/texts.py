@@ -24,7 +24,7 @@ def columns_of_texts(
     Args:
         rows: Texts of each row.
         names: Columns that the model reads.
-        what: Whose they are, for messages.
+        what: Name of the texts in messages.
         beside: What else is known of each row; empty or None for nothing.
 
     Raises:

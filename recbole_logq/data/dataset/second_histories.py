@@ -193,7 +193,7 @@ class SecondColumns:
     Args:
         config: The checked settings.
         dataset: Part of the data whose interactions the rows are.
-        device: Where the columns lie.
+        device: Device of the columns.
         rows: Users and moments of the rows; by default those of the interactions.
     """
 
