@@ -197,9 +197,9 @@ class StepGradient:
         seen = [scores[rows, column[rows]], scores[rows.unsqueeze(1), self._columns_of(part)]]
         if certain is not None:
             seen.append(certain.lse[rows])
-        leaves = [leaf.detach().requires_grad_() for leaf in seen]
-        terms = part.terms if certain is None else replace(part.terms, certain=leaves[2])
-        return losses_from_scores(self.loss, self.sampler, part.pool, leaves[0], leaves[1], terms), leaves
+        positive, negatives, *exact = leaves = [leaf.detach().requires_grad_() for leaf in seen]
+        terms = replace(part.terms, certain=exact[0]) if exact else part.terms
+        return losses_from_scores(self.loss, self.sampler, part.pool, positive, negatives, terms), leaves
 
     @staticmethod
     def _columns_of(part: _Part) -> Tensor:
