@@ -32,13 +32,13 @@ def measure(n_items: int, sparse: bool, repeats: int) -> dict[str, Any]:
     """CPU seconds of a step, one figure per repeat, and peak memory; called in a fresh process."""
     import torch
 
-    from recbole_logq.training.memory import peak_memory_mb
     from recbole_logq.losses import get_loss, mean_over_rows
     from recbole_logq.modules.packing import Packing
     from recbole_logq.modules.transformer import SequenceEncoder
     from recbole_logq.probability import TargetCounts
     from recbole_logq.samplers import get_sampler, valid_columns
     from recbole_logq.training.lazy_adam import LazyAdam
+    from recbole_logq.training.memory import peak_memory_mb
 
     torch.set_num_threads(1)
     torch.manual_seed(0)

@@ -23,9 +23,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from recbole_logq.training.memory import peak_memory_mb
 from recbole_logq.losses import get_loss
 from recbole_logq.markup import markdown_table
+from recbole_logq.training.memory import peak_memory_mb
 
 RESULT = Path(__file__).parent / "results" / "full_softmax.json"
 ROWS, SIZE = 6400, 64

@@ -268,7 +268,7 @@ if __name__ == "__main__":
         if "--table" not in sys.argv and not (DATA / known / f"{known}.inter").exists():
             write()
     if "--folding" in sys.argv:
-        for number in SEEDS:
+        for number in [int(word[7:]) for word in sys.argv if word.startswith("--seed=")] or SEEDS:
             if not (FOLDING / f"{number}.json").exists():
                 fold(number)
         print(folding_table())

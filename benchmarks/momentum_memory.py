@@ -7,7 +7,7 @@
 
 TwoTowerCBNSCorrectedLogQ, batches of 256 interactions with their own positives and a memory of 2,048, item towers of
 id, class and year under a layer. ``ids`` computes the memory's vectors afresh, with a gradient; ``stale`` keeps those
-of the tower as they were (momentum 0, as Wang et al. 2021); the others keep those of a key encoder (He et al. 2020).
+of the tower as they were (momentum 0, as Wang et al. 2021); ``momentum-0.999`` those of a key encoder (He et al. 2020).
 ``batch`` has no memory. Leave-one-out in exact time order, one thread; validation chooses the epoch.
 """
 
@@ -33,8 +33,7 @@ ARMS: dict[str, dict[str, Any]] = {
     "batch": {"negatives.source": "in_batch", "negatives.count": None},
     "ids": MEMORY,
     "stale": {**MEMORY, "negatives.momentum": 0.0},
-    "momentum 0.99": {**MEMORY, "negatives.momentum": 0.99},
-    "momentum 0.999": {**MEMORY, "negatives.momentum": 0.999},
+    "momentum-0.999": {**MEMORY, "negatives.momentum": 0.999},
 }
 SHARED: dict[str, Any] = {
     "eval_args": {"split": {"LS": "valid_and_test"}, "order": "TO"},
@@ -77,7 +76,7 @@ def measure_steps() -> None:
     compat.apply()
     torch.set_num_threads(1)
     found: dict[str, dict[str, float]] = {}
-    for name in ("ids", "stale", "momentum 0.999"):
+    for name in ("ids", "stale", "momentum-0.999"):
         for memory in MEMORIES:
             settings = {**SHARED, **ARMS[name], "negatives.memory": memory, "negatives.warmup_steps": 0, "seed": 1}
             config = Config("TwoTowerCBNSCorrectedLogQ", "ml-100k", None, settings)

@@ -48,7 +48,8 @@ def problem(n_items: int, copies: int) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(0)
     rows = max(min(ROWS, MOST // n_items), LEAST)
     some = torch.randn(-(-n_items // copies), SIZE, generator=generator)
-    return torch.randn(rows, SIZE, generator=generator), some.repeat(copies, 1)[:n_items]
+    query = torch.randn(rows, SIZE, generator=generator)
+    return query, some if copies == 1 else some.repeat(copies, 1)[:n_items]
 
 
 def plain(query: Tensor, items: Tensor, k: int) -> Tensor:

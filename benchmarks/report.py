@@ -53,6 +53,7 @@ import text_tower
 import time_step
 import top_stratum
 import trained_bias
+import trial_start
 import two_tower_training
 
 ROOT = Path(__file__).parent.parent
@@ -125,6 +126,7 @@ def main() -> int:
         "retrieval-scale": retrieval_scale.table(),
         "sweep-overhead": sweep_overhead.table(),
         "sweep-times": sweep_times.table(),
+        "trial-start": trial_start.table(),
         "soak": soak.table(),
         "fuzz": fuzz.table(),
         "ml-1m-short": leaderboard.table("ml-1m", leaderboard.SHORT),

@@ -33,12 +33,12 @@ import numpy as np
 import torch
 
 from recbole_logq.experiment.machine_facts import versions
-from recbole_logq.training.memory import peak_memory_mb
 from recbole_logq.markup import markdown_table
 from recbole_logq.serving.exact_index import ExactIndex
 from recbole_logq.serving.faiss_index import FaissIndex
 from recbole_logq.serving.index import APPROXIMATE, set_threads
 from recbole_logq.serving.index_quality import recall, timed
+from recbole_logq.training.memory import peak_memory_mb
 
 RESULTS = Path(__file__).parent / "results" / "retrieval_scale"
 SIZE, HIDDEN, CLUSTERS, SPREAD = 64, 16, 1000, 0.5

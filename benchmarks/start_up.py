@@ -176,8 +176,9 @@ def table(path: Path = RESULT) -> str:
         load = f"{measured['load_before']} - {measured['load_after']}"
         for job, medians in measured["median"].items():
             for key, unit in UNITS.items() if group == "compare" else [("cpu_seconds", "CPU s")]:
-                cells = [f"{medians[state][key]:.2f}" if state in medians else "" for state in ("before", "now")]
-                rows.append([job, unit, *cells, load])
+                spent = [medians.get(state, {}).get(key) for state in ("before", "now")]
+                if any(value is not None for value in spent):  # an older result lacks what is measured since
+                    rows.append([job, unit, *("" if value is None else f"{value:.2f}" for value in spent), load])
     return markdown_table(["process", "measured", "before", "now", "load"], rows)
 
 

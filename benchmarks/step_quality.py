@@ -99,7 +99,7 @@ def table(path: Path = RESULT) -> str:
         return "Not measured yet."
     heads = ["model", "NDCG@10", "before", "now", "now less before (95 % interval)"]
     by_side = ((who, {run["revision"] for name, run in runs.items() if name.endswith(who)}) for who in WHO)
-    revisions = " and ".join(f"`{', '.join(sorted(found))}` ({who})" for who, found in by_side)
+    revisions = " and ".join(f"`{', '.join(sorted(names))}` ({who})" for who, names in by_side)
     text = f"Seeds {', '.join(map(str, SEEDS))}; mean and difference with Student's t interval. Revisions {revisions}."
     return f"{markdown_table(heads, rows)}\n\n{text} Test set: {prints(runs.values())}."
 

@@ -263,9 +263,9 @@ def table() -> str:
     head = ["model", "certain beside the own window", "n", "of the best 16", "bias", "std", "step"]
     lines = []
     for name, one in report["models"].items():
-        ways = {(way["choice"], way["n"]): way for way in one["cost"]["ways"]}
+        measured = one.get("cost", {"ways": []})["ways"]
+        ratios = {(way["choice"], way["n"]): f"{way['ratio']:.2f}" for way in measured}
         for row in one["worth"]:
-            way = ways[row["choice"], row["n"]]
             lines.append(
                 [
                     name,
@@ -274,11 +274,10 @@ def table() -> str:
                     f"{row['found']:.2f}",
                     f"{row['bias']:.3f}",
                     f"{row['spread']:.3f}",
-                    f"{way['ratio']:.2f}",
+                    ratios.get((row["choice"], row["n"]), "-"),
                 ]
             )
-        full = ways["full softmax", 0]
-        lines.append([name, "all: the full softmax", "-", "1.00", "0", "0", f"{full['ratio']:.2f}"])
+        lines.append([name, "all: the full softmax", "-", "1.00", "0", "0", ratios.get(("full softmax", 0), "-")])
     return markdown_table(head, lines)
 
 
@@ -286,12 +285,11 @@ def main() -> None:
     """Measure, store and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", help="models in whose name this regular expression is found")
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--repeats", type=int, default=5, help="of the steps; 0 leaves their cost out")
     parser.add_argument("--table", action="store_true", help="run nothing")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     if not arguments.table:
-        report = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.is_file() else {"models": {}}
         for name in MODELS:
             if not re.search(arguments.only, name):
                 continue
@@ -300,7 +298,11 @@ def main() -> None:
             def open_model(checkpoint: str = checkpoint) -> Any:
                 return restore_own(checkpoint, state="WARNING", show_progress=False)
 
-            report["models"][name] = {"worth": worth(open_model()), "cost": cost(open_model, arguments.repeats)}
+            one = {"worth": worth(open_model())}
+            if arguments.repeats:
+                one["cost"] = cost(open_model, arguments.repeats)
+            report = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.is_file() else {"models": {}}
+            report["models"][name] = report["models"].get(name, {}) | one
             report |= {"date": date.today().isoformat(), "versions": versions(), "repeats": arguments.repeats}
             RESULT.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     print(table())

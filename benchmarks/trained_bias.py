@@ -64,7 +64,7 @@ _SPORTS = {"dropout": 0.5, "positions": "learned", "train_batch_size": 256}
 MODELS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "sports": ("SASRecCorrectedLogQ", "sports", {"epochs": 20, **_SPORTS}),
     "ml-1m": ("SASRecCorrectedLogQ", "ml-1m", {"epochs": 16, "positions": "learned"}),
-    "two-tower": ("TwoTowerCorrectedLogQ", "ml-1m", {"epochs": 20}),
+    "two-tower": ("TwoTowerCorrectedLogQ", "ml-1m", {"epochs": 3}),
 }
 
 

@@ -31,7 +31,7 @@ class EnergyMeter:
         try:
             from codecarbon import OfflineEmissionsTracker
 
-            logging.getLogger("codecarbon").propagate = False
+            logging.getLogger("codecarbon").setLevel(logging.CRITICAL)
             # Without a country there is no intensity: 0 stands for it, and no emissions are reported.
             intensity = {} if self._country else {"force_carbon_intensity_g_co2e_kwh": 0}
             self._tracker = OfflineEmissionsTracker(

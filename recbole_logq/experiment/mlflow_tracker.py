@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import time
@@ -31,6 +32,7 @@ def reach(config: Any) -> tuple[Any, str]:
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "15")
     from mlflow.tracking import MlflowClient
 
+    logging.getLogger("mlflow").setLevel(logging.WARNING)  # that it makes tables is no news
     name, uri = config["mlflow_experiment"], tracking_uri(config["mlflow_uri"])
     _check_folder(uri)
     try:

@@ -87,7 +87,8 @@ def subject_of(
     of_windows = isinstance(loader, WindowLoader)
     units = Units.of(dataset.windows) if of_windows else _interactions(dataset)
     chosen = torch.randperm(len(units.targets), generator=torch.Generator().manual_seed(seed))[:rows]
-    history = UserItems(*dataset.training_pairs(), dataset.user_num)
+    users, items = dataset.training_pairs()
+    history = UserItems(users, items, dataset.user_num)
     counts = TargetCounts(network.target_counts.cpu())
     if of_windows:
         expected, n_units = dataset.windows.expected_units(network.n_items)

@@ -100,7 +100,7 @@ class StepGradient:
     def teach(self, batch: Batch) -> None:
         """Let a source that learns take in what these rows have of a pool, as a step of training would."""
         part, certain = self._from_outside(batch)
-        self._losses(part, certain)[0].sum().backward()  # type: ignore[no-untyped-call]
+        self._losses(part, certain)[0].sum().backward()
         self.sampler.learn([part.pool])
         self.sampler.after_step()
 
@@ -199,7 +199,7 @@ class StepGradient:
             seen.append(certain.lse[rows])
         leaves = [leaf.detach().requires_grad_() for leaf in seen]
         terms = part.terms if certain is None else replace(part.terms, certain=leaves[2])
-        return losses_from_scores(self.loss, self.sampler, part.pool, *leaves[:2], terms), leaves
+        return losses_from_scores(self.loss, self.sampler, part.pool, leaves[0], leaves[1], terms), leaves
 
     @staticmethod
     def _columns_of(part: _Part) -> Tensor:

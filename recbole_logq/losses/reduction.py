@@ -25,7 +25,7 @@ def mean_over_rows(values: Tensor, counted: Tensor | None = None, weights: Tenso
     """
     if weights is None:
         counted = torch.ones_like(values, dtype=torch.bool) if counted is None else counted
-        scale = sum_over_ranks(counted.sum()).reciprocal().nan_to_num_(posinf=0.0)
+        scale = sum_over_ranks(counted.sum(dtype=values.dtype)).reciprocal().nan_to_num_(posinf=0.0)
         mean = values.sum() * scale  # rows that do not count are 0
         return mean if world_size() == 1 else mean * world_size()
     share = weights.to(values.dtype)

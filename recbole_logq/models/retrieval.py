@@ -158,9 +158,9 @@ class RetrievalMixin(nn.Module):
         self.history = user_items(dataset.training_pairs()) if reads_history else None
         schedule = (config["temperature_mode"], config["temperature_end"], config["temperature_steps"])
         self.scorer = Scorer(config["similarity"], config["temperature"], *schedule)
-        # A weight is read off the loss over one pool, not off the sum of two.
-        weighted = isinstance(self.loss, CorrectedLogQ) and not isinstance(self.sampler, Impression)
-        self.statistics = StepStatistics(self.loss.weight_of if weighted else None)
+        one_pool = not isinstance(self.sampler, Impression)  # off a sum of two no weight can be read
+        weight_of = self.loss.weight_of if one_pool and isinstance(self.loss, CorrectedLogQ) else None
+        self.statistics = StepStatistics(weight_of)
         self.keys: KeyEncoder | None = None
         if isinstance(self.sampler, CrossBatch) and self.sampler.momentum is not None:
             self.keys = KeyEncoder(self.item_encoder(), self.sampler.momentum)

@@ -146,9 +146,10 @@ class TwoTower(RetrievalMixin, GeneralRecommender):
 
     def query_encoder(self) -> TwoTowerQuery:
         """See :meth:`RetrievalMixin.query_encoder`."""
-        tower, items, texts = self.user_tower, None, None
+        tower, items = self.user_tower, None
+        texts: Fields | None = self.user_texts
         if isinstance(tower, HistoryTower):
-            items, texts = self.item_tower.embedding, self.user_texts
+            items = self.item_tower.embedding
         else:
             texts = text_fields(self.user_text, tower.embedding)
         known = (self.user_fields, self.context, self.time_context, texts, self.second, self.example_age)

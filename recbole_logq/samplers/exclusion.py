@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from recbole_logq.samplers.distinct import Distinct, distinct
+from recbole_logq.samplers.distinct import Distinct, distinct, pads
 from recbole_logq.samplers.user_items import UserItems
 
 MASKS = ("target", "query", "history")
@@ -59,15 +59,25 @@ class Exclusion:
         held[self.pair_set, place] = True
         return held[:, torch.searchsorted(ordered, ids)]
 
-    def held_by_rows(self, start: int, stop: int, n_items: int) -> Tensor:
-        """Which items the sets of the rows `start` to `stop` hold: bool `[stop - start, n_items]`, ids below that."""
-        sets, rows = self.row_set[start:stop], stop - start
-        # A set stands in the row of one that has it; the last one is for those that no row here has.
-        slot = torch.full((self.n_sets,), rows, device=sets.device)
-        slot[sets] = torch.arange(rows, device=sets.device)
-        held = torch.zeros(rows + 1, n_items, dtype=torch.bool, device=sets.device)
-        held[slot[self.pair_set], self.pair_item] = True
-        return held[slot[sets]]
+    def free_of_rows(self, start: int, stop: int, n_items: int) -> Tensor:
+        """Which of the items 1 to `n_items` the sets of rows do not hold: bool `[stop - start, n_items]`."""
+        sets, rows, device = self.row_set[start:stop], stop - start, self.row_set.device
+        free = torch.ones(rows + pads(device), n_items, dtype=torch.bool, device=device)
+        if not pads(device):
+            first, last = (
+                torch.searchsorted(self.pair_set, sets + after) for after in (0, 1)
+            )  # pairs stand set by set
+            sizes = last - first
+            row = torch.arange(rows).repeat_interleave(sizes)
+            place = torch.arange(len(row)) + (first - (sizes.cumsum(0) - sizes))[row]
+            free[row, self.pair_item[place] - 1] = False
+            return free
+        # The number of these pairs would have to be waited for. A set stands in the row of one that has it; those that
+        # no row here has stand in the last one.
+        slot = torch.full((self.n_sets,), rows, device=device)
+        slot[sets] = torch.arange(rows, device=device)
+        free[slot[self.pair_set], self.pair_item - 1] = False
+        return free[slot[sets]]
 
     def holds(self, ids: Tensor) -> Tensor:
         """Whether each row's set holds the ids of its row: bool `[rows, n]` for int64 `[rows, n]`."""

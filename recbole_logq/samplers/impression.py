@@ -42,8 +42,7 @@ class Impression(Sampler):
     Example:
         >>> from recbole_logq.probability import TargetCounts
         >>> from recbole_logq.samplers import GradedLists, get_sampler
-        >>> counts = TargetCounts(torch.tensor([0, 5, 3, 1, 1]))  # item 0 is padding
-        >>> sampler = get_sampler("impression")(counts, count=2, seed=0, shown=3)
+        >>> sampler = get_sampler("impression")(TargetCounts(torch.tensor([0, 5, 3, 1, 1])), count=2, seed=0, shown=3)
         >>> start, size, grade = torch.tensor([[0], [2], [1]])  # one list, of two items below grade 1
         >>> sampler.observe(GradedLists(start, size, grade.float(), torch.tensor([3, 4]), torch.zeros(2)))
         >>> sampler.sample(torch.tensor([1, 2]), shown=torch.tensor([0, 0])).ids

@@ -154,7 +154,6 @@ def group_of_columns(pool: Columns, positive_ids: Tensor, groups: Tensor) -> Ten
 def _of_catalogue(n_items: int, positive_ids: Tensor, sets: Exclusion) -> MaskFunction:
     def left(start: int, stop: int) -> Tensor:
         # Column j is item j + 1. Nothing of the size of users x catalogue exists.
-        free = ~sets.held_by_rows(start, stop, n_items + 1)[:, 1:]
-        return free.scatter_(1, positive_ids[start:stop].unsqueeze(1) - 1, True)
+        return sets.free_of_rows(start, stop, n_items).scatter_(1, positive_ids[start:stop].unsqueeze(1) - 1, True)
 
     return left

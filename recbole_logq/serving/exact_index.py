@@ -15,7 +15,9 @@ class Index(Protocol):
     Scores are inner products of the vectors as they are, whatever the index keeps; nothing is subtracted from them.
     """
 
-    name: ClassVar[str]
+    @property
+    def name(self) -> str:
+        """What the kind of index is called."""
 
     def search(self, query: Tensor, k: int, excluded: Pairs | None = None) -> TopK:
         """The best items of each row.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import shutil
 import sqlite3
 from logging import WARNING
 from pathlib import Path
@@ -14,11 +15,27 @@ import pytest
 from recbole_logq import run
 from recbole_logq.cli import main
 from recbole_logq.errors import RequestError
+from recbole_logq.experiment.mlflow_tracker import reach
 from recbole_logq.experiment.tracking import _parameters
 from recbole_logq.tracking_settings import check_tracking, local_uri, tracking_uri
 from recbole_logq.training.trackers import Trackers, numbers_of
 
 SETTINGS = {"epochs": 2, "train_batch_size": 64, "show_progress": False, "embedding_size": 8}
+
+
+@pytest.fixture(scope="module")
+def new_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store without runs: MLflow takes seconds to make its tables."""
+    file = tmp_path_factory.mktemp("store") / "mlflow.db"
+    reach({"mlflow_uri": f"sqlite:///{file}", "mlflow_experiment": "recbole_logq"})
+    return file
+
+
+@pytest.fixture
+def in_store(in_tmp: Path, new_store: Path) -> Path:
+    """A folder to stand in, with such a store in it."""
+    shutil.copy(new_store, in_tmp / "mlflow.db")
+    return in_tmp
 
 
 def stored(file: Path) -> list[dict[str, Any]]:
@@ -35,14 +52,15 @@ def stored(file: Path) -> list[dict[str, Any]]:
     return found
 
 
-def test_mlflow_has_what_the_record_has(in_tmp: Path, ml100k_cut: Path) -> None:
+def test_mlflow_has_what_the_record_has(in_store: Path, ml100k_cut: Path) -> None:
+    (in_store / "mlflow.db").rename(in_store / "store.db")
     settings = {**SETTINGS, "data_path": str(ml100k_cut), "log_mlflow": True, "mlflow_uri": "sqlite:///store.db"}
     result = run("TwoTowerCorrectedLogQ", "cut", config_dict=settings)
-    (last,) = (in_tmp / "saved").glob("*-last.pth")
+    (last,) = (in_store / "saved").glob("*-last.pth")
     resumed = run(
         "TwoTowerCorrectedLogQ", "cut", config_dict={**settings, "epochs": 3, "run_name": "on"}, resume=str(last)
     )
-    one, two = stored(in_tmp / "store.db")
+    one, two = stored(in_store / "store.db")
     assert (one["name"], one["status"]) == ("TwoTowerCorrectedLogQ on cut, seed 2020", "FINISHED")
     assert two["name"] == "on"
     for entry, record in ((one, result), (two, resumed)):  # of a resumed run the whole history
@@ -54,11 +72,11 @@ def test_mlflow_has_what_the_record_has(in_tmp: Path, ml100k_cut: Path) -> None:
         assert entry["metrics"]["eval/ndcg_at_10"] == [record["test_result"]["ndcg@10"]]
     assert one["params"]["negatives.source"] == "in_batch"
     assert one["params"]["embedding_size"] == "8"
-    assert str(in_tmp) not in json.dumps(one["params"])
+    assert str(in_store) not in json.dumps(one["params"])
     assert str(ml100k_cut) not in json.dumps(one["params"])
 
 
-def test_a_run_that_fails_is_one_that_failed(in_tmp: Path, ml100k_cut: Path) -> None:
+def test_a_run_that_fails_is_one_that_failed(in_store: Path, ml100k_cut: Path) -> None:
     settings = {**SETTINGS, "data_path": str(ml100k_cut), "log_mlflow": True}
 
     def stop(trainer: Any, loaders: Any) -> None:
@@ -69,27 +87,29 @@ def test_a_run_that_fails_is_one_that_failed(in_tmp: Path, ml100k_cut: Path) -> 
 
     with pytest.raises(Exception, match="interrupted"):
         run("TwoTowerCorrectedLogQ", "cut", config_dict=settings, callback=stop)
-    assert [entry["status"] for entry in stored(in_tmp / "mlflow.db")] == ["FAILED"]
+    assert [entry["status"] for entry in stored(in_store / "mlflow.db")] == ["FAILED"]
 
 
-def test_recboles_models_and_loops_of_their_own(in_tmp: Path, ml100k_cut: Path) -> None:
+def test_recboles_models_and_loops_of_their_own(in_store: Path, ml100k_cut: Path) -> None:
     settings = {"epochs": 1, "data_path": str(ml100k_cut), "log_mlflow": True, "show_progress": False}
     result = run("RecVAE", "cut", config_dict={**settings, "metrics": ["NDCG"], "valid_metric": "NDCG@10"})
-    (entry,) = stored(in_tmp / "mlflow.db")
+    (entry,) = stored(in_store / "mlflow.db")
     assert entry["metrics"]["eval/ndcg_at_10"] == [result["test_result"]["ndcg@10"]]
     assert len(entry["metrics"]["train/train_loss"]) == 1
 
 
-def test_compare_logs_each_run_under_its_name(in_tmp: Path, ml100k_cut: Path) -> None:
+@pytest.mark.slow
+def test_compare_logs_each_run_under_its_name(in_store: Path, ml100k_cut: Path) -> None:
     words = ["compare", "--models=Pop,BPR", "--dataset=cut", f"--data_path={ml100k_cut}", "--seeds=1", "--title=two"]
     assert main([*words, "--epochs=1", "--log_mlflow=true", "--mlflow_experiment=two"]) == 0
-    entries = stored(in_tmp / "mlflow.db")  # where the command stands, not where its runs do
+    entries = stored(in_store / "mlflow.db")  # where the command stands, not where its runs do
     assert sorted(entry["name"] for entry in entries) == ["BPR on cut, seed 1", "Pop on cut, seed 1"]
-    records = [json.loads(file.read_text(encoding="utf-8")) for file in (in_tmp / "comparisons").rglob("runs/*.json")]
+    records = [json.loads(file.read_text(encoding="utf-8")) for file in (in_store / "comparisons").rglob("runs/*.json")]
     assert len(records) == 2
-    assert str(in_tmp) not in json.dumps([record["result"]["parameters"]["mlflow_uri"] for record in records])
+    assert str(in_store) not in json.dumps([record["result"]["parameters"]["mlflow_uri"] for record in records])
 
 
+@pytest.mark.slow
 def test_wandb_offline(in_tmp: Path, ml100k_cut: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wandb = pytest.importorskip("wandb")
     monkeypatch.setenv("WANDB_MODE", "offline")

@@ -202,18 +202,18 @@ def test_folding_as_a_command(
     small = {"users": 60, "items": 80, "steps": 150}  # seconds instead of a minute
     for function in (fold, fold_impressions):
         monkeypatch.setattr(folding, function.__name__, partial(function, **small))
-    monkeypatch.setattr(folding, "SHARES", (0.001, 0.5))
+    monkeypatch.setattr(folding, "SHARES", (0.001, 0.9))
     assert main(["lab", "--folding", "--output=f.json"]) == 0
     printed = capsys.readouterr().out
     assert "Two languages" in printed
-    assert "Beside impressions, with uniform negatives, folding ends at a sampled share of 0.5." in printed
+    assert "Beside impressions, with uniform negatives, folding ends at a sampled share of 0.9." in printed
     report = json.loads((in_tmp / "f.json").read_text())
     found = {(one["negatives"], one["share"]): one["foreign"] for one in report["folding"]}
     assert found[("own", None)] > 0.4
     assert found[("global", None)] < 0.05 < found[("mixed", None)] < found[("own", None)]
     assert found[("impression", 0.0)] > 0.4
-    assert found[("impression, in_batch", 0.5)] < 0.05 < found[("impression, in_batch", 0.001)]
-    assert report["ends"] == {"uniform": 0.5, "in_batch": 0.5}
+    assert found[("impression, in_batch", 0.9)] < 0.05 < found[("impression, in_batch", 0.001)]
+    assert report["ends"] == {"uniform": 0.9, "in_batch": 0.9}
 
 
 def test_folding_ends_where_all_larger_shares_are_free_of_it() -> None:

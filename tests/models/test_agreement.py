@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from recbole.data.interaction import Interaction
 
+from recbole_logq.data.dataset.histories import HISTORY
 from recbole_logq.models.resolve import own_models
 
 SCORES = [{"similarity": "dot", "temperature": 1.0}, {"similarity": "cosine", "temperature": 0.1}]
@@ -34,6 +35,8 @@ def test_predict_is_full_sort_predict_at_the_item(build: Callable[..., Any], mod
     network, _, loaders = build(model)
     network.eval()
     rows = loaders[2]._dataset[torch.arange(len(loaders[2]._dataset))]
+    if HISTORY in network.query_columns:  # which the loaders alone put there
+        rows = next(iter(loaders[0]))
     everything = network.full_sort_predict(rows).view(len(rows), -1)
     assert everything.shape[1] == network.n_items
     picked = everything.gather(1, rows["item_id"][:, None]).flatten()

@@ -33,7 +33,8 @@ def test_a_step_has_the_same_loss_and_gradient(
     model = encoder + settings.pop("loss", "CorrectedLogQ")
     results: list[list[Tensor]] = []
     for with_padding in (False, True):
-        monkeypatch.setattr("recbole_logq.samplers.distinct.pads", lambda device, padded=with_padding: padded)
+        for module in ("distinct", "exclusion"):
+            monkeypatch.setattr(f"recbole_logq.samplers.{module}.pads", lambda device, padded=with_padding: padded)
         network, _, loaders = build(model, train_batch_size=16, dropout=0.0, **settings)
         batch = next(iter(loaders[0]))
         loss = network.calculate_loss(batch)

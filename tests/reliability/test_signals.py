@@ -268,6 +268,7 @@ def test_a_killed_rank_is_said_once_and_ends_the_others(base: Path, tmp_path: Pa
     assert not any(rank.is_running() for rank in ranks)
 
 
+@pytest.mark.slow
 def test_a_full_disk_under_a_sweep(
     forker: Callable[[dict[str, Any]], dict[str, Any]], base: Path, tmp_path: Path
 ) -> None:

@@ -170,7 +170,7 @@ BAD = [
     ),
     ("ids", ["--text=writer"], "text: 'writer' among 'writer', once name=value for each"),
     ("ids", ["--history=50", "--text=occupation=writer"], "knows users by their ids, not by histories"),
-    ("ids", ["--users=1", "--text=occupation=writer"], "--text is of a visitor: texts of users are in the folder"),
+    ("ids", ["--users=1", "--text=occupation=writer"], "--text is of a visitor: the folder has it of users"),
     ("sequences", ["--history=50", "--text=a=b"], "text: the model reads no texts of users, leave it out"),
     ("sequences", ["--text=a=b"], "text: the model reads no texts of users, leave it out"),
     ("ids", ["--text=occupation=writer", "--new_items=no.csv"], "no.csv has no column 'movie_title': found item"),

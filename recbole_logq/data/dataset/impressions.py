@@ -17,6 +17,7 @@ import torch
 from recbole.utils import FeatureType
 
 from recbole_logq.data.dataset.observed_negatives import before_held_out
+from recbole_logq.data.source.header import declared, interaction_files
 from recbole_logq.errors import RequestError
 
 # Which list of lower-graded items a training row has; a name no atomic file uses.
@@ -85,7 +86,7 @@ def check_grades(dataset: Any, field: str, impression_field: str | None) -> None
     """
     rows, where = dataset.inter_feat, f"grade_field={field}: {dataset.dataset_name}"
     if field not in rows:
-        raise RequestError(f"{where} has no such column in its .inter file; it has {', '.join(rows.columns)}")
+        raise RequestError(f"{where} has no such column in its .inter file; it has {_columns(dataset)}")
     if dataset.field2type[field] != FeatureType.FLOAT:
         raise RequestError(f"{where} has no numbers in it: declare it as {field}:float in the header")
     if impression_field is not None:
@@ -103,11 +104,15 @@ def check_grades(dataset: Any, field: str, impression_field: str | None) -> None
 
 
 def _check_impressions(dataset: Any, field: str) -> None:
-    columns, where = dataset.inter_feat.columns, f"impression_field={field}: {dataset.dataset_name}"
-    if field not in columns:
-        raise RequestError(f"{where} has no such column in its .inter file; it has {', '.join(columns)}")
+    where = f"impression_field={field}: {dataset.dataset_name}"
+    if field not in dataset.inter_feat:
+        raise RequestError(f"{where} has no such column in its .inter file; it has {_columns(dataset)}")
     if (kind := dataset.field2type[field]) != FeatureType.TOKEN:
         raise RequestError(f"{where} has it as {kind.value}: declare it as {field}:token in the header")
+
+
+def _columns(dataset: Any) -> str:
+    return ", ".join(declared(interaction_files(dataset.config)[0], dataset.config))
 
 
 def skipped(rows: pd.DataFrame, field: str) -> np.ndarray:

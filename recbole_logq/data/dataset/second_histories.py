@@ -111,7 +111,7 @@ def check_second_files(config: Any) -> None:
                 f"second_histories.{name}: {file} does not exist; it has a user, a time and {column} in each line"
             )
         types = declared(file, config)
-        wanted = {config["USER_ID_FIELD"]: ("token",), config["TIME_FIELD"]: ("float",)}
+        wanted: dict[str, tuple[str, ...]] = {config["USER_ID_FIELD"]: ("token",), config["TIME_FIELD"]: ("float",)}
         wanted[column] = ("token", "token_seq")
         for field, kinds in wanted.items():
             if types.get(field) not in kinds:

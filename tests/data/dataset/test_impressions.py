@@ -223,7 +223,11 @@ def changed(**by_column: Callable[[Any], Any]) -> list[tuple[Any, ...]]:
 @pytest.mark.parametrize(
     ("data", "settings", "message"),
     [
-        ({}, {"grade_field": "stars"}, "grade_field=stars: shown has no such column in its .inter file"),
+        (
+            {},
+            {"grade_field": "stars"},
+            "grade_field=stars: shown has no such column in its .inter file; it has .*grade",
+        ),
         ({}, {"impression_field": "pages"}, "no such column"),
         ({"types": ("token", "token")}, {}, "declare it as grade:float"),
         ({"types": ("float", "float"), "rows": changed(page=lambda v: v[1:])}, {}, "declare it as page:token"),
