@@ -222,6 +222,8 @@ def table(name: str) -> str:
     head = ["negatives", "seeds", "test NDCG@10", "test Recall@10"]
     head += ["gain", "order"] if name == "shown" else []
     stored = [run for entry in experiment.runs for run in experiment.stored(entry)]
+    if not stored:
+        return "Not measured yet."
     return "\n".join([markdown_table(head, experiment.rows(cells)), "", f"Test set: {prints(stored)}."])
 
 
