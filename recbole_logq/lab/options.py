@@ -65,7 +65,7 @@ class GradientOptions(OfCheckpoint):
     counts: Annotated[
         list[Annotated[int, BeforeValidator(whole), Field(strict=True, ge=2, lt=2**32)]], BeforeValidator(_list)
     ] = Field([64, 256, 1024], description="numbers of negatives")
-    rows: Number = Field(64, description="rows whose gradient is looked at")
+    rows: Number = Field(64, description="rows that are looked at; of --temperature 512 by default")
     pools: Annotated[_Whole, Field(ge=2 * GROUPS)] = Field(256, description="pools of each row")
     items: Annotated[_Whole, Field(ge=10)] = Field(
         1000, description="items of the synthetic world, which stands in for a checkpoint; up to 200,000"

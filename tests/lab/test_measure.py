@@ -86,6 +86,7 @@ PAIRS = [
     for loss, source in itertools.product(losses.names(), samplers.names())
     if not losses.get(loss).over_catalogue
     and samplers.get(source).kind in ("draws", "inclusion")
+    and not samplers.get(source).per_row
     and why_not(build_loss(loss, 1000, {}, 0), samplers.get(source)) is None
 ]
 LEARNERS = {"streaming"}
