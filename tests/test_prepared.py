@@ -181,7 +181,10 @@ def test_a_process_with_threads_is_not_copied() -> None:
 def plain(record: dict[str, Any]) -> dict[str, Any]:
     """A record without what a clock or a draw of a name has put there."""
     unlike = {"train_seconds", "train_cpu_seconds", "valid_seconds", "seconds", "positives_per_second"}
-    history = [{k: v for k, v in epoch.items() if "seconds" not in k} for epoch in record["result"]["history"]]
+    history = [
+        {key: value for key, value in epoch.items() if "seconds" not in key and key != "peak_memory_mb"}
+        for epoch in record["result"]["history"]
+    ]
     left = {"history", "checkpoint", "peak_memory_mb"} | unlike
     result = {key: value for key, value in record["result"].items() if key not in left}
     return {**record, "result": {**result, "history": history}}

@@ -13,9 +13,9 @@ from recbole_logq.registry import losses
 
 @losses.register("bpr", summary="the positive above each negative, pair by pair (Rendle et al. 2009)")
 class BPR(Loss):
-    """Mean of `softplus(s- - s+)` over the valid negatives (Rendle et al., UAI 2009).
+    """`softplus(s - s+)`, averaged over the valid negatives (Rendle et al., UAI 2009).
 
-    It is the pairwise logistic loss, `-log sigmoid(s+ - s-)` of each pair (RankNet, Burges et al., ICML 2005), averaged
+    It is the pairwise logistic loss, `-log sigmoid(s+ - s)` of each pair (RankNet, Burges et al., ICML 2005), averaged
     over a positive's pairs. It estimates the probability of ordering a pair wrongly under the pool's law, not a
     softmax.
 

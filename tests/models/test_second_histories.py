@@ -81,7 +81,7 @@ def test_the_latest_tokens_count(searched: Callable[..., Any]) -> None:
 
 def test_the_query_by_hand(searched: Callable[..., Any]) -> None:
     """Mean of the items before, mean of the searches before, added up: what training has not seen is left out."""
-    network, _, loaders = searched(mlp_sizes=[])
+    network, _, loaders = searched(mlp_sizes=[], similarity="dot", temperature=1.0)
     network.eval()
     rows, data = next(iter(loaders[2]))[0], loaders[2].dataset
     place = rows["user_id"].tolist().index(data.token2id("user_id", "a"))

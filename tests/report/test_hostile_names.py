@@ -25,7 +25,7 @@ from recbole_logq.report.comparison_page import comparison_page
 from recbole_logq.report.markdown import markdown
 from recbole_logq.report.summary import summarise
 from recbole_logq.serving.card import card
-from recbole_logq.serving.description import HistoryDescription, TokenColumn
+from recbole_logq.serving.description import HistoryDescription, ScorerDescription, TokenColumn
 from recbole_logq.serving.recommend import show
 from recbole_logq.sweeps.progress import Progress
 from recbole_logq.sweeps.space import parse_space
@@ -151,10 +151,12 @@ def test_names_are_text_in_markdown(summaries: Any) -> None:
         "versions": {HOSTILE: HOSTILE},
         "command": f"b\n````\n{HOSTILE}",
         "index": {"name": "exact", "options": {}, "measured": {}},
+        "item_texts": {"texts": [{"name": HOSTILE}]},
         "largest_difference": 0.0,
     }
     hour = TokenColumn.model_construct(name=HOSTILE, type=HOSTILE, n_tokens=2)  # unchecked, as it is written
-    described = HistoryDescription.model_construct(size=3, mlp_sizes=[], context=[hour], max_history=4)
+    scorer = ScorerDescription(similarity="dot", temperature=1.0, mode="fixed", end=None, steps=None)
+    described = HistoryDescription.model_construct(size=3, mlp_sizes=[], context=[hour], max_history=4, scorer=scorer)
     for name, text in {
         "report": markdown(summaries, HOSTILE),
         "card": card(manifest, described, HOSTILE, HOSTILE, {"hour": HOSTILE}),
