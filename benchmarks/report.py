@@ -50,6 +50,7 @@ import sweep_times
 import sweeps
 import temperature
 import text_tower
+import threads
 import time_step
 import top_stratum
 import trained_bias
@@ -122,6 +123,7 @@ def main() -> int:
         "serving-errors": serving_walkthrough.table("errors"),
         "recommend-start": recommend_start.table(),
         "start-up": start_up.table(),
+        "threads": threads.table(),
         "exact-serving": exact_serving.table(),
         "retrieval-scale": retrieval_scale.table(),
         "sweep-overhead": sweep_overhead.table(),
