@@ -33,8 +33,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from scipy.stats import t
-from stored_runs import Experiment, prints
+from stored_runs import Experiment, mean_and_interval, prints
 
 from recbole_logq import load
 from recbole_logq.compat import recbole_folder
@@ -201,23 +200,15 @@ WORLDS = _experiment("impressions/shown", "shown", "request", True)
 SESSIONS = _experiment("impressions/ml-100k-sessions", "ml-100k-sessions", "session", False)
 
 
-def _interval(values: list[float]) -> str:
-    mean = statistics.mean(values)
-    if len(values) < 2:
-        return f"{mean:.4f}"
-    half = t.ppf(0.975, len(values) - 1) * statistics.stdev(values) / len(values) ** 0.5
-    return f"{mean:.4f} ± {half:.4f}"
-
-
 def table(name: str) -> str:
     """Means over seeds with 95 % intervals (t), of ``shown`` or of ``ml-100k-sessions``."""
     experiment = {"shown": WORLDS, "ml-100k-sessions": SESSIONS}[name]
 
     def cells(runs: list[dict[str, Any]]) -> list[str]:
-        metrics = [_interval([run["test_result"][metric] for run in runs]) for metric in ("ndcg@10", "recall@10")]
-        if name != "shown":
-            return metrics
-        return [*metrics, *(_interval([run["truth"][key] for run in runs]) for key in ("gain", "order"))]
+        columns = [[run["test_result"][metric] for run in runs] for metric in ("ndcg@10", "recall@10")]
+        if name == "shown":
+            columns += [[run["truth"][key] for run in runs] for key in ("gain", "order")]
+        return [mean_and_interval(column) for column in columns]
 
     head = ["negatives", "seeds", "test NDCG@10", "test Recall@10"]
     head += ["gain", "order"] if name == "shown" else []

@@ -30,7 +30,7 @@ import numpy as np
 import torch
 from recbole.model.general_recommender.itemknn import ComputeSimilarity
 from recbole.utils import init_seed
-from stored_runs import Experiment, prints, spread
+from stored_runs import Experiment, mean_and_interval, prints
 from torch import Tensor
 
 from recbole_logq import compat
@@ -208,9 +208,9 @@ def table() -> str:
         if runs := EXPERIMENT.stored(name):
             seeds = ", ".join(str(one["seed"]) for one in runs)
             for by in ("items", "queries"):
-                cells = [spread([one["item_to_item"][by][f"recall@{k}"] for one in runs]) for k in CUTOFFS]
+                cells = [mean_and_interval([one["item_to_item"][by][f"recall@{k}"] for one in runs]) for k in CUTOFFS]
                 lines.append([f"two towers, `{name}`: `--by={by}`", seeds, *cells, prints(runs)])
-            cells = [spread([one["test_result"][f"recall@{k}"] for one in runs]) for k in CUTOFFS]
+            cells = [mean_and_interval([one["test_result"][f"recall@{k}"] for one in runs]) for k in CUTOFFS]
             lines.append([f"two towers, `{name}`: the user's own query", seeds, *cells, prints(runs)])
     if BASELINES.is_file():
         stored = json.loads(BASELINES.read_text(encoding="utf-8"))

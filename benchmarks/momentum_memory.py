@@ -21,7 +21,7 @@ from time import process_time
 from typing import Any
 
 import torch
-from stored_runs import Experiment, prints, spread
+from stored_runs import Experiment, mean_and_interval, prints
 
 from recbole_logq.experiment.machine_facts import versions
 from recbole_logq.files import write_json
@@ -105,7 +105,7 @@ def table() -> str:
 
     def cells(runs: list[dict[str, Any]]) -> list[str]:
         return [
-            *(spread([one["test_result"][f"{key}@10"] for one in runs]) for key in ("ndcg", "recall")),
+            *(mean_and_interval([one["test_result"][f"{key}@10"] for one in runs]) for key in ("ndcg", "recall")),
             prints(runs),
         ]
 

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from recbole_logq import run
+from recbole_logq.evaluation import interval
 from recbole_logq.experiment.run_store import Number, Part, RunStore, StoredRun, Trained
 
 Entry = dict[str, Any]
@@ -133,6 +134,13 @@ def spread(values: list[float]) -> str:
     """Mean and standard deviation."""
     mean = statistics.mean(values)
     return f"{mean:.4f} ± {statistics.stdev(values):.4f}" if len(values) > 1 else f"{mean:.4f}"
+
+
+def mean_and_interval(values: list[float]) -> str:
+    """Mean and the half width of its 95 % t interval over seeds; the mean alone of one value."""
+    over_seeds = interval(values)
+    half = over_seeds.half_width
+    return f"{over_seeds.mean:.4f}" if half is None else f"{over_seeds.mean:.4f} ± {half:.4f}"
 
 
 def prints(runs: list[dict[str, Any]]) -> str:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from stored_runs import Experiment, prints, spread
+from stored_runs import Experiment, mean_and_interval, prints
 
 from recbole_logq.lab import temperatures
 from recbole_logq.lab.temperature_report import markdown
@@ -68,12 +68,12 @@ def table() -> str:
         own = [report["own"] for report in reports]
         fits = [report["fit"] for report in reports]
         return [
-            *(spread([report[key] for report in reports]) for key in ("alignment", "uniformity_items")),
-            spread([one["entropy"] for one in own]),
+            *(mean_and_interval([report[key] for report in reports]) for key in ("alignment", "uniformity_items")),
+            mean_and_interval([one["entropy"] for one in own]),
             f"{sum(one['effective'] for one in own) / len(own):,.0f}",
-            spread([one["p_positive"] for one in own]),
-            spread([one["temperature"] for one in fits if one]) if all(fits) else "-",
-            spread([one["test_result"]["ndcg@10"] for one in runs]),
+            mean_and_interval([one["p_positive"] for one in own]),
+            mean_and_interval([one["temperature"] for one in fits if one]) if all(fits) else "-",
+            mean_and_interval([one["test_result"]["ndcg@10"] for one in runs]),
             prints(runs),
         ]
 

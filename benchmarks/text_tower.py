@@ -16,8 +16,9 @@ from typing import Any
 
 from cold_start import CUTOFF, ColdStart, cold
 from cold_start import EXPERIMENT as COLD_START
+from stored_runs import mean_and_interval
 
-from recbole_logq.evaluation import interval, paired_over_seeds
+from recbole_logq.evaluation import paired_over_seeds
 from recbole_logq.markup import markdown_table
 
 NO_IDS = {"use_item_id": False}
@@ -44,29 +45,24 @@ EXPERIMENT = ColdStart(
 PARTS = {"among_held_out": "held-out items alone", "whole_catalogue": "whole catalogue"}
 
 
-def _shown(values: list[float]) -> str:
-    found = interval(values)
-    return f"{found.mean:.4f}" + ("" if found.half_width is None else f" ± {found.half_width:.4f}")
-
-
 def table() -> str:
     """Means over seeds with 95 % t intervals, and the differences from genre, seed by seed."""
     heads = [f"{title}, NDCG@{CUTOFF}" for title in PARTS.values()]
 
     def cells(runs: list[dict[str, Any]]) -> list[str]:
         genre = EXPERIMENT.stored("genre")
-        shown = [_shown([run[part]["ndcg"] for run in runs]) for part in PARTS]
+        shown = [mean_and_interval([run[part]["ndcg"] for run in runs]) for part in PARTS]
         difference = "-"
         if len(runs) == len(genre) == len(SEEDS) and runs != genre:
             pairs = [[run["among_held_out"]["ndcg"] for run in some] for some in (runs, genre)]
             paired = paired_over_seeds(*pairs)
             if paired is not None:
                 difference = f"{paired.difference:+.4f} ± {paired.half_width:.4f}"
-        return [*shown, difference, _shown([run["test_result"]["ndcg@10"] for run in runs])]
+        return [*shown, difference, mean_and_interval([run["test_result"]["ndcg@10"] for run in runs])]
 
     rows = EXPERIMENT.rows(cells)
     if floor := [run["random"]["ndcg"] for run in EXPERIMENT.stored("ids")]:
-        rows.insert(0, ["a random ranking, expected", "", _shown(floor), "", "", ""])
+        rows.insert(0, ["a random ranking, expected", "", mean_and_interval(floor), "", "", ""])
     return markdown_table(["item is", "seeds", *heads, "the first, less that of genre", "warm NDCG@10"], rows)
 
 
