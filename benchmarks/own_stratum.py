@@ -56,13 +56,18 @@ class Variant:
 
     def steps(self) -> float:
         """CPU seconds of some steps."""
-        start = process_time()
-        for _ in range(STEPS):
-            self.optimizer.zero_grad(set_to_none=True)
-            self.network.calculate_loss(next(self.batches)).backward()
-            self.optimizer.step()
-            self.network.after_step()
-        return process_time() - start
+        return seconds_of_steps(self.network, self.optimizer, self.batches, STEPS)
+
+
+def seconds_of_steps(network: Any, optimizer: torch.optim.Optimizer, batches: Iterator[Any], number: int) -> float:
+    """CPU seconds of that many steps, loading of batches included."""
+    start = process_time()
+    for _ in range(number):
+        optimizer.zero_grad(set_to_none=True)
+        network.calculate_loss(next(batches)).backward()
+        optimizer.step()
+        network.after_step()
+    return process_time() - start
 
 
 def measure(case: str, repeats: int) -> dict[str, Any]:

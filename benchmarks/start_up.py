@@ -106,7 +106,7 @@ def measure(asked: argparse.Namespace, group: str) -> None:
             for who, checkout in checkouts.items():
                 if number == 0 and group in ("threads", "compare"):  # long, and the other jobs have warmed the cache
                     continue
-                with tempfile.TemporaryDirectory() as folder, busy(BUSY in job):
+                with tempfile.TemporaryDirectory() as folder, busy((os.cpu_count() or 1) if BUSY in job else 0):
                     found = timed(checkout, Path(folder), words, 2 if group == "threads" else 1)
                 if number:
                     runs.setdefault(job, {}).setdefault(who, []).append(found)
@@ -151,10 +151,9 @@ def training_seconds(record: Path) -> float:
 
 
 @contextmanager
-def busy(wanted: bool) -> Iterator[None]:
-    """A program that keeps every core busy, with two threads of torch, as a second training would."""
+def busy(count: int) -> Iterator[None]:
+    """That many programs, each of which keeps a core busy, as another training would."""
     code = "import torch\nx = torch.rand(1500, 1500)\nwhile True: x @ x"
-    count = (os.cpu_count() or 1) if wanted else 0
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     others = [subprocess.Popen([sys.executable, "-c", code], env=environment) for _ in range(count)]
     try:

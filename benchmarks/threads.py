@@ -15,17 +15,14 @@ import argparse
 import json
 import os
 import statistics
-import subprocess
-import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import date
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from recommend_start import ROOT, revision, started
+from start_up import busy
 
 from recbole_logq.experiment.machine_facts import versions
 from recbole_logq.markup import markdown_table
@@ -44,7 +41,6 @@ SETTINGS = [
     "--output=out.json",
     "--seed=1",
 ]
-BUSY = "import torch\ntorch.set_num_threads(1)\nx = torch.rand(1500, 1500)\nwhile True: x @ x"
 THREADS = (1, 2)
 NEIGHBOURS = {"alone": 0, "beside another program": 1}
 
@@ -98,18 +94,6 @@ def epoch_seconds(name: str, folder: Path, threads: int) -> dict[str, float]:
         unit: round(statistics.median(b - a for a, b in pairwise(epoch[f"train_{unit}"] for epoch in history)), 3)
         for unit in ("seconds", "cpu_seconds")
     }
-
-
-@contextmanager
-def busy(count: int) -> Iterator[None]:
-    """So many programs that keep a core busy each."""
-    others = [subprocess.Popen([sys.executable, "-c", BUSY]) for _ in range(count)]
-    try:
-        yield
-    finally:
-        for other in others:
-            other.kill()
-            other.wait()
 
 
 def table() -> str:

@@ -32,6 +32,7 @@ from typing import Any
 
 import torch
 import trained_bias
+from own_stratum import seconds_of_steps
 from torch import Tensor
 
 from recbole_logq.experiment.machine_facts import versions
@@ -217,13 +218,7 @@ class Stepper:
 
     def steps(self) -> float:
         """CPU seconds of a step, over some."""
-        start = process_time()
-        for _ in range(STEPS):
-            self.optimizer.zero_grad(set_to_none=True)
-            self.network.calculate_loss(next(self.batches)).backward()
-            self.optimizer.step()
-            self.network.after_step()
-        return (process_time() - start) / STEPS
+        return seconds_of_steps(self.network, self.optimizer, self.batches, STEPS) / STEPS
 
 
 def cost(open_model: Callable[[], Any], repeats: int) -> dict[str, Any]:
