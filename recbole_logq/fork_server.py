@@ -7,16 +7,19 @@ copies with it: they wait at a pipe of its own. Linux; see :mod:`recbole_logq.pr
 
 from __future__ import annotations
 
+import atexit
 import gc
 import json
 import os
 import select
 import signal
 import sys
+import threading
+import traceback
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from recbole_logq import children
 
@@ -166,7 +169,27 @@ def main() -> int:
     gc.collect()
     gc.freeze()  # a collection in a copy would touch, and so copy, all memory
     work = server.serve()
-    return 0 if work is None else work()
+    if work is not None:
+        _end(work)
+    return 0
+
+
+def _end(work: Callable[[], int]) -> NoReturn:
+    """Work, and end at once: to take down what the server has imported would copy its memory first."""
+    status = 1
+    try:
+        status = work()
+    except SystemExit as error:
+        status = error.code if isinstance(error.code, int) else int(error.code is not None)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        # As the interpreter's own end does: threads are waited for, then what was registered is called.
+        threading._shutdown()  # type: ignore[attr-defined]
+        atexit._run_exitfuncs()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
 
 
 if __name__ == "__main__":

@@ -150,6 +150,13 @@ class PreparedProcesses:
             else:  # it ended before its start was read
                 self._answers[answer["ended"]]["status"] = answer["status"]
 
+    def pause(self, seconds: float) -> None:
+        """Wait that long, or until one of the processes has ended."""
+        if self._process is None:
+            time.sleep(seconds)
+        else:
+            self.listen(seconds)
+
     def _lost(self) -> None:
         process, self._process = self._process, None
         if process is not None:

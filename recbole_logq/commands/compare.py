@@ -59,9 +59,10 @@ def execute(options: dict[str, Any]) -> None:
         except RequestError as error:
             raise RequestError(f"{run.name}: {error}") from error
     from recbole_logq.comparisons.comparison import compare
-    from recbole_logq.report.screen import print_comparison
-    from recbole_logq.report.summary import summarise
 
     comparison = compare(flags.config_files, options, flags.folder, flags.processes or 1, flags.address)
+    from recbole_logq.report.screen import print_comparison  # with torch, which runs do not wait for
+    from recbole_logq.report.summary import summarise
+
     print_comparison(summarise(comparison["records"], comparison["comparisons"]))
     say(f"report: {next(path for path in comparison['report'] if path.suffix == '.html')}")

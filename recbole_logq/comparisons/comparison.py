@@ -1,27 +1,24 @@
-"""A comparison from its plan to its report: what is missing is run, what is there is read."""
+"""A comparison from its plan to its report: what is missing is run, what is there is read.
+
+What imports torch is imported in the functions: the process that the runs are copied from imports it at the same time.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
-from recbole_logq.comparisons.cluster import run_on_cluster
-from recbole_logq.comparisons.common_rows import check_common_rows
 from recbole_logq.comparisons.runs import Store, run_in_processes
-from recbole_logq.comparisons.user_values import CommonUsers
-from recbole_logq.data.dataset.protocol import require_common
 from recbole_logq.errors import RequestError, WorkError
-from recbole_logq.evaluation.statistics import compare_with
 from recbole_logq.experiment.locks import alone_in, refuse_other_content
 from recbole_logq.experiment.plan import Plan, PlannedRun, make_plan
-from recbole_logq.experiment.processes import of_one_process
 from recbole_logq.experiment.ray_cluster import check_address, require_ray
 from recbole_logq.experiment.run_store import Record
-from recbole_logq.experiment.tracking import check_reachable
 from recbole_logq.files import folder_name
-from recbole_logq.report import write_report
+from recbole_logq.prepared import PreparedProcesses
 from recbole_logq.terminal import tell
 
 _FILES = {".lock", "runs", *(f"report.{suffix}" for suffix in ("html", "md", "csv", "json"))}
@@ -55,9 +52,21 @@ def compare(
     if address is not None:
         require_ray("address")
         check_address(address)
-    configs = _check(plan)
     store = Store(folder or Path("comparisons") / folder_name(plan.title))
     refuse_other_content(store.folder, "comparison", _FILES, ".lock", "runs")
+    # One run alone would wait for the imports either way.
+    several = address is None and len(store.missing(plan.runs)) > 1
+    with PreparedProcesses() if several else nullcontext() as prepared:
+        return _compare(plan, store, processes, address, prepared)
+
+
+def _compare(
+    plan: Plan, store: Store, processes: int, address: str | None, prepared: PreparedProcesses | None
+) -> dict[str, Any]:
+    from recbole_logq.comparisons.cluster import run_on_cluster
+    from recbole_logq.comparisons.common_rows import check_common_rows
+
+    configs = _check(plan)
     if store.missing(plan.runs):
         for named in configs.values():
             check_common_rows(named)
@@ -69,7 +78,7 @@ def compare(
             if missing and address:
                 run_on_cluster(store, missing, address, report)
             elif missing:
-                run_in_processes(store, missing, processes, report)
+                run_in_processes(store, missing, processes, report, prepared)
         except KeyboardInterrupt as error:
             raise WorkError("interrupted; the same command goes on with what is missing") from error
         records = [record for run in plan.runs if (record := store.read(run)) is not None]
@@ -77,6 +86,9 @@ def compare(
 
 
 def _finish(plan: Plan, store: Store, records: list[Record]) -> dict[str, Any]:
+    from recbole_logq.data.dataset.protocol import require_common
+    from recbole_logq.report import write_report
+
     done = [record for record in records if record["status"] == "done"]
     if not done:
         raise WorkError(f"no run ended well; the first says: {records[0]['error'] if records else '-'}")
@@ -112,6 +124,9 @@ def differences(plan: Plan, records: Sequence[Record]) -> list[dict[str, Any]]:
     Raises:
         RequestError: Two models have different test users under one seed.
     """
+    from recbole_logq.comparisons.user_values import CommonUsers
+    from recbole_logq.evaluation.statistics import compare_with
+
     rows: list[dict[str, Any]] = []
     for dataset in dict.fromkeys(record["dataset"] for record in records):
         by_name: dict[str, dict[int, Record]] = {}
@@ -146,6 +161,8 @@ def _check(plan: Plan) -> dict[str, list[tuple[str, Any]]]:
     """
     from recbole_logq.config import Config
     from recbole_logq.data.prepare import fetch
+    from recbole_logq.experiment.processes import of_one_process
+    from recbole_logq.experiment.tracking import check_reachable
 
     configs: dict[str, list[tuple[str, Any]]] = {}
     protocols: dict[str, tuple[str, dict[str, Any]]] = {}

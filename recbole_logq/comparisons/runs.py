@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
@@ -130,7 +129,13 @@ def failed(run: PlannedRun, reason: str) -> Record:
     return {**kept, "status": "failed", "error": reason, "result": None, "measures": {}, "users": [], "per_user": {}}
 
 
-def run_in_processes(store: Store, runs: Sequence[PlannedRun], processes: int, report: Report) -> None:
+def run_in_processes(
+    store: Store,
+    runs: Sequence[PlannedRun],
+    processes: int,
+    report: Report,
+    prepared: PreparedProcesses | None = None,
+) -> None:
     """Run everything, ``processes`` at a time.
 
     Args:
@@ -138,20 +143,21 @@ def run_in_processes(store: Store, runs: Sequence[PlannedRun], processes: int, r
         runs: Runs that are missing.
         processes: Number of runs at a time; the machine's cores are shared out among them.
         report: Function called when a run has ended, well or not.
+        prepared: What starts the runs; fresh processes without.
     """
     threads = max((os.cpu_count() or 1) // processes, 1)
     waiting = list(runs)
     running: list[Process] = []
-    # One run alone would wait for the imports either way.
-    with PreparedProcesses() if len(runs) > 1 else nullcontext() as prepared:
-        try:
-            while waiting or running:
-                while waiting and len(running) < processes:
-                    running.append(Process(store, waiting.pop(0), threads, prepared))
-                for process in list(running):
-                    if (record := process.record()) is not None:
-                        running.remove(process)
-                        report(process.run, record)
-                time.sleep(0.1)
-        finally:
-            children.end([process.process for process in running])  # their last checkpoints stay
+    pause = prepared.pause if prepared else time.sleep
+    try:
+        while waiting or running:
+            while waiting and len(running) < processes:
+                running.append(Process(store, waiting.pop(0), threads, prepared))
+            for process in list(running):
+                if (record := process.record()) is not None:
+                    running.remove(process)
+                    report(process.run, record)
+            if running:
+                pause(0.1)
+    finally:
+        children.end([process.process for process in running])  # their last checkpoints stay
