@@ -18,6 +18,7 @@ SUMMARY = "the best items for users, or those like an item, from an exported fol
 EXAMPLES = (
     "recbole-logq recommend --model=served --users=196,186 --k=5",
     "recbole-logq recommend --model=served --input=users.csv --output=top.parquet --exclude_history=true",
+    "recbole-logq recommend --model=served --input=items.csv --output=similar.parquet --by=items",
 )
 WAYS = ("users", "history", "items", "input")
 OF_REQUESTS = ("exclude_history", "context", "text", "at", "times")
@@ -37,10 +38,14 @@ class RecommendFlags(Flags):
     )
     by: Literal["items", "queries"] | None = Field(
         None,
-        description="what stands for an item of --items: its own vector (the default), or the mean query of the "
-        "folder's users just before they had it",
+        description="what stands for an item of --items, or of a file of items: its own vector (the default), or the "
+        "mean query of the folder's users just before they had it",
     )
-    input: File | None = Field(None, description="file of users or histories: one row, one ranking")
+    input: File | None = Field(
+        None,
+        description="file of users or histories, or of items in a column item where none is called user: one row, one "
+        "ranking",
+    )
     output: Annotated[Text, Allowed("FILE.csv, FILE.parquet")] | None = Field(None, description="file for the rankings")
     k: Number = Field(10, description="items of a ranking")
     exclude_history: YesNo = Field(False, description="whether items that a user had are left out")
@@ -81,8 +86,8 @@ def execute(options: dict[str, Any]) -> None:
     if flags.input is None:
         _refuse_file_flags(flags)
     if flags.items is not None:
-        _refuse_flags_of_requests(flags)
-    elif flags.by is not None:
+        _refuse_flags_of_requests(flags, "--items has")
+    elif flags.by is not None and flags.input is None:
         raise RequestError("--by is for --items: it says what stands for an item")
     if flags.times is not None and flags.history is None:
         raise RequestError("--times is for --history; those of users are in the folder, and rows of --input have them")
@@ -92,12 +97,25 @@ def execute(options: dict[str, Any]) -> None:
         if value is not None and flags.history is None and ways != ["text"]:
             raise RequestError(f"--{name} is of a visitor: the folder has it of users, and rows of --input have it")
     from recbole_logq.serving.added_items import read_texts_of_items
-    from recbole_logq.serving.recommend import check_files, opened, recommend_file, show, show_similar
+    from recbole_logq.serving.asked_file import asks_about_items
+    from recbole_logq.serving.recommend import (
+        check_files,
+        opened,
+        recommend_file,
+        show,
+        show_similar,
+        similar_file,
+    )
     from recbole_logq.serving.tokens import split_context, split_tokens
 
     if flags.input is not None:
         check_files(flags.input, flags.output)
         check_table("output", flags.output)
+        of_items = asks_about_items(Path(flags.input))
+        if of_items:
+            _refuse_flags_of_requests(flags, f"rows of {flags.input} are items, which have")
+        elif flags.by is not None:
+            raise RequestError(f"--by says what stands for an item, and {flags.input} has no column item or has users")
     rows = split_tokens(flags.users or "")
     if flags.users is not None and not rows:
         raise RequestError("--users is empty: --users=a,b")
@@ -113,6 +131,10 @@ def execute(options: dict[str, Any]) -> None:
         if flags.input is not None:
             shown = flags.show_progress is not False
             target = str(flags.output)
+            if of_items:
+                n = similar_file(retriever, flags.input, target, flags.k, flags.by or "items", show_progress=shown)
+                say(f"{target}: the {flags.k} items most like each of {n:,}")
+                return
             n = recommend_file(
                 retriever, flags.input, target, flags.k, flags.exclude_history, show_progress=shown, at=flags.at
             )
@@ -139,7 +161,7 @@ def _refuse_file_flags(flags: RecommendFlags) -> None:
         raise RequestError("--show_progress is for --input; a few users take no time")
 
 
-def _refuse_flags_of_requests(flags: RecommendFlags) -> None:
+def _refuse_flags_of_requests(flags: RecommendFlags, without: str) -> None:
     if unread := [key for key in OF_REQUESTS if key in flags.model_fields_set]:
         reason = ", and an item itself is left out anyway" if unread[0] == "exclude_history" else ""
-        raise RequestError(f"--{unread[0]} is of a user's request, and --items has no user{reason}; leave it out")
+        raise RequestError(f"--{unread[0]} is of a user's request, and {without} no user{reason}; leave it out")

@@ -1,8 +1,8 @@
-"""A file of users or visitors to recommend for."""
+"""A file of users or visitors to recommend for, or of items to find others like."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from logging import getLogger
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
@@ -17,6 +17,49 @@ from recbole_logq.serving.tokens import split_tokens
 
 COLUMNS = ("user", "history", "times", "time")
 """Columns of a file beside those of the context: who, or what a visitor had and when, and when the row asks."""
+ITEM = "item"
+"""Column of a file whose rows are items."""
+
+
+def asks_about_items(file: Path) -> bool:
+    """Whether the rows of a file are items: it has a column ``item``, and none called ``user``.
+
+    Raises:
+        RequestError: The file is none that is read.
+    """
+    names = open_table(file, bad_row=_refuse_row(file), has_options=False).names
+    return ITEM in names and "user" not in names
+
+
+class AskedItems:
+    """Items of a file with a column ``item``; other columns are named in the log.
+
+    Args:
+        file: Delimited text, JSON Lines or Parquet.
+
+    Raises:
+        RequestError: The file is none of these.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self.file, self.table = file, open_table(file, bad_row=_refuse_row(file), has_options=False)
+        _refuse_twice(file, self.table.names, [ITEM])
+        _say_unread(file, self.table.names, [ITEM])
+
+    def batches(self, n_rows: int) -> Iterator[list[str]]:
+        """The items, some at a time.
+
+        Args:
+            n_rows: most items of a batch.
+
+        Raises:
+            RequestError: A row has no item, or the column holds what is no name.
+        """
+        for batch in self.table.batches([ITEM], n_rows):
+            items = texts(batch[ITEM], f"{ITEM} of {self.file}")
+            if not all(items):
+                raise RequestError(f"{self.file}: a row has no item")
+            yield [str(item) for item in items]
 
 
 class AskedRows(NamedTuple):
@@ -65,7 +108,7 @@ class AskedFile:
         second: Sequence[str] = (),
     ) -> None:
         self.file, self.context = file, context
-        self.table = open_table(file, bad_row=self._refuse, has_options=False)
+        self.table = open_table(file, bad_row=_refuse_row(file), has_options=False)
         names = self.table.names
         for name in ("user", *context):
             if name not in names:
@@ -79,10 +122,8 @@ class AskedFile:
         are_visitors = "history" in names or bool(self.text)
         self.second = [name for name in second if name in names and are_visitors]
         self.columns = [name for name in (*reads, *context, *self.text, *self.second) if name in names]
-        if twice := [name for name in self.columns if names.count(name) > 1]:
-            raise RequestError(f"{file} has {names.count(twice[0])} columns called {twice[0]}: rename them")
-        if unread := [name or "(no name)" for name in names if name not in self.columns]:
-            getLogger().warning("%s: columns that are not read: %s", file, ", ".join(unread))
+        _refuse_twice(file, names, self.columns)
+        _say_unread(file, names, self.columns)
 
     def batches(self, n_rows: int) -> Iterator[AskedRows]:
         """The rows, some at a time.
@@ -127,5 +168,19 @@ class AskedFile:
     def _values(self, name: str, cells: Any) -> list[Any]:
         return texts(cells, f"{name} of {self.file}") if self.context[name] == TOKEN else plain(cells).to_pylist()
 
-    def _refuse(self, line: int, reason: str) -> NoReturn:
-        raise RequestError(f"{self.file} has {reason}: line {line}")
+
+def _refuse_row(file: Path) -> Callable[[int, str], NoReturn]:
+    def refuse(line: int, reason: str) -> NoReturn:
+        raise RequestError(f"{file} has {reason}: line {line}")
+
+    return refuse
+
+
+def _refuse_twice(file: Path, names: Sequence[str], read: Sequence[str]) -> None:
+    if twice := [name for name in read if list(names).count(name) > 1]:
+        raise RequestError(f"{file} has {list(names).count(twice[0])} columns called {twice[0]}: rename them")
+
+
+def _say_unread(file: Path, names: Sequence[str], read: Sequence[str]) -> None:
+    if unread := [name or "(no name)" for name in names if name not in read]:
+        getLogger().warning("%s: columns that are not read: %s", file, ", ".join(unread))

@@ -1,4 +1,4 @@
-"""Recommendations for a few users or items on the screen, or for a file of users into a file."""
+"""Recommendations for a few users or items on the screen, or for a file of them into a file."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from tqdm import tqdm
 
 from recbole_logq.errors import RequestError
 from recbole_logq.files import failed_write, new_file, not_written, same_file, scratch_folder
-from recbole_logq.serving.asked_file import AskedFile
+from recbole_logq.serving.asked_file import AskedFile, AskedItems
 from recbole_logq.serving.recommendations import Recommendations
 from recbole_logq.serving.retriever import Retriever
+from recbole_logq.serving.similar_items import check_number
 from recbole_logq.terminal import bar_options, cell, console
 
 ROWS = 4096
@@ -138,6 +139,51 @@ def recommend_file(
             given |= {"contexts": rows.contexts, "at": at if rows.at is None else rows.at}
             write(retriever.recommend(**given, k=k, exclude_history=exclude_history).to_table(rows.users))
             bar.update(len(rows.users))
+        if not n_rows:
+            raise RequestError(f"{source} has no rows")
+    return n_rows
+
+
+def similar_file(
+    retriever: Retriever,
+    source: str | Path,
+    target: str | Path,
+    k: int = 10,
+    by: str = "items",
+    show_progress: bool = False,
+) -> int:
+    """The items most like that of every row of a file, in batches, as :func:`recommend_file` has those for users.
+
+    Args:
+        retriever: Retriever of the items.
+        source: Delimited text, JSON Lines or Parquet with a column ``item``.
+        target: CSV or Parquet, one row per item found: ``similar_to``, ``rank``, ``item``, ``score`` and, if known,
+            ``title``. It appears when it is complete.
+        k: Items a row.
+        by: What stands for an item, as in :meth:`Retriever.similar`.
+        show_progress: Whether to draw a progress bar.
+
+    Returns:
+        The number of rows read.
+
+    Raises:
+        RequestError: A file or a row of it cannot be used.
+        WorkError: The output cannot be written.
+    """
+    source, target = Path(source), Path(target)
+    check_files(source, target)
+    check_number(k, len(retriever.catalogue) - 1, "other items of the catalogue")
+    asked, n_rows = AskedItems(source), 0
+    for items in asked.batches(ROWS):
+        retriever.check_items(items)
+        n_rows += len(items)
+    with (
+        _new_file(target) as write,
+        tqdm(total=n_rows, unit=" rows", **bar_options(), disable=not show_progress) as bar,
+    ):
+        for items in asked.batches(ROWS):
+            write(retriever.similar(items, k=k, by=by).to_table(items, heading="similar_to"))
+            bar.update(len(items))
         if not n_rows:
             raise RequestError(f"{source} has no rows")
     return n_rows

@@ -127,6 +127,10 @@ def test_a_file_of_visitors(exported: Exported, tmp_path: Path, as_list: bool) -
         (["--input=other.csv", "--output=top.csv"], "no column 'user': found name"),
         (["--input=unknown.csv", "--output=top.csv"], "no user 'nobody'"),
         (["--input=empty.csv", "--output=top.csv"], "has no rows"),
+        (["--input=items.csv", "--output=top.csv"], "no item 'nothing' in the catalogue"),
+        (["--input=items.csv", "--output=top.csv", "--exclude_history=true"], "are items, which have no user, and an"),
+        (["--input=users.csv", "--output=top.csv", "--by=items"], "--by says what stands for an item, and users.csv"),
+        (["--input=both.csv", "--output=top.csv"], "no user '50'"),
         (["--input=none.parquet", "--output=top.csv"], "none.parquet is not a readable Parquet file"),
         (["--model=none", "--users=1"], "no folder at none"),
         (["--model=users.csv", "--users=1"], "users.csv is a file"),
@@ -140,6 +144,7 @@ def test_bad_requests(
 ) -> None:
     user = Retriever.load(exported("sasrec"), verify=False).users[0].as_py()
     contents = {"users.csv": f"user\n{user}\n", "other.csv": "name\n1\n", "unknown.csv": f"user\n{user}\nnobody\n"}
+    contents |= {"items.csv": "item\n50\nnothing\n", "both.csv": "item,user\n50,50\n"}
     contents |= {"empty.csv": "user\n", "none.parquet": "no parquet", "broken.pth": "no checkpoint"}
     contents["top.csv"] = "user,rank,item,score\nwho was there before,1,x,0.5\n"
     for name, text in contents.items():

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 from torch import Tensor
@@ -27,6 +29,7 @@ from recbole_logq.serving.exact_index import ExactIndex
 from recbole_logq.serving.export import export
 from recbole_logq.serving.index import APPROXIMATE
 from recbole_logq.serving.manifest import Manifest
+from recbole_logq.serving.recommend import similar_file
 
 Exported = Callable[[str], Path]
 SCORER = {"similarity": "dot", "temperature": 0.5, "mode": "fixed", "end": None, "steps": None}
@@ -206,3 +209,38 @@ def test_on_the_command_line(
     assert "cosine of two items' vectors." in card
     with pytest.raises(RequestError, match=r"by=queries: TwoTowerLogQ reads of every request .* set by=items"):
         Retriever.load(exported("context-ids")).similar(["50"], by="queries")
+
+
+def test_a_file_of_items_in_numbers(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """By the vectors above: beside a b = (0.6, 0.8) has 0.6, c 0; beside b c has 0.8, a 0.6."""
+    retriever = user_tower(tmp_path)
+    (tmp_path / "asked.csv").write_text("note,item\nx,b\ny,a\nz,b\n", encoding="utf-8")
+    assert similar_file(retriever, tmp_path / "asked.csv", tmp_path / "out.csv", k=2) == 3
+    with (tmp_path / "out.csv").open(encoding="utf-8", newline="") as lines:
+        found = [(row["similar_to"], row["rank"], row["item"], float(row["score"])) for row in csv.DictReader(lines)]
+    of_b = [("b", "1", "c"), ("b", "2", "a")]
+    assert [row[:3] for row in found if row[:2] != ("a", "2")] == [*of_b, ("a", "1", "b"), *of_b]  # c and e share 0
+    assert [row[3] for row in found] == pytest.approx([0.8, 0.6, 0.6, 0, 0.8, 0.6])
+    assert sum("not read: note" in line for line in caplog.messages) == 1
+    similar_file(retriever, tmp_path / "asked.csv", tmp_path / "out.parquet", k=4)
+    expected = retriever.similar(["b", "a", "b"], k=4).to_table(["b", "a", "b"], "similar_to")
+    assert pq.read_table(tmp_path / "out.parquet").equals(expected)
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "message"),
+    [
+        ("item\na\nf\n", {}, "no item 'f' in the catalogue"),
+        ("item,n\na,1\n,2\n", {}, "a row has no item"),
+        ("item\n", {}, "has no rows"),
+        ("item,item\na,b\n", {}, "2 columns called item"),
+        ("item\na\n", {"k": 5}, "k=5: a whole number from 1 to the 4 other items"),
+        ("item\na\ne\n", {}, "item 'e' has a vector of zeros"),
+    ],
+    ids=str,
+)
+def test_a_file_of_items_that_is_refused(tmp_path: Path, text: str, options: dict[str, Any], message: str) -> None:
+    (tmp_path / "asked.csv").write_text(text, encoding="utf-8")
+    with pytest.raises(RequestError, match=message):
+        similar_file(user_tower(tmp_path), tmp_path / "asked.csv", tmp_path / "out.csv", **{"k": 2, **options})
+    assert not (tmp_path / "out.csv").exists()
