@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from logging import getLogger
 from pathlib import Path
 from typing import Any
 
@@ -173,16 +174,22 @@ class Retriever(SimilarItems):
         offsets, items = rows.offsets, rows.items
         index = self._exactly() if exact else self.index
         n_rows = len(offsets) - 1
-        best = room_for(n_rows, k)
+        best, n_empty = room_for(n_rows, k), 0
         for first in range(0, n_rows, ROWS):
             last = min(first + ROWS, n_rows)
             query = self._encoded(first, last, rows)
+            n_empty += int((~query.any(1)).sum())
             excluded = None
             if exclude_history:
                 size = offsets[first + 1 : last + 1] - offsets[first:last]
                 excluded = torch.arange(last - first).repeat_interleave(size), items[offsets[first] : offsets[last]]
             found = index.search(query, k, excluded)
             best[0][first:last], best[1][first:last] = found.items.numpy(), found.scores.numpy()
+        if n_empty:
+            getLogger().warning(
+                f"{n_empty:,} of {n_rows:,} rows have a query of zeros: training knows nothing of what they are, and "
+                "all items are alike to them"
+            )
         return Recommendations(*best, self.catalogue)
 
     def queries(

@@ -244,3 +244,17 @@ def test_a_file_of_items_that_is_refused(tmp_path: Path, text: str, options: dic
     with pytest.raises(RequestError, match=message):
         similar_file(user_tower(tmp_path), tmp_path / "asked.csv", tmp_path / "out.csv", **{"k": 2, **options})
     assert not (tmp_path / "out.csv").exists()
+
+
+def test_a_query_of_zeros_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A visitor whose text has no part that training saw gets a ranking all the same, which means nothing."""
+    retriever = user_tower(tmp_path)
+    retriever.recommend(users=["u", "v"], k=2)
+    assert not caplog.messages
+    tower = Tower(4, 2)
+    tower.embedding.weight.data = torch.tensor([[0.0, 0.0], [1.0, 2.0], [0.0, 0.0], [2.0, 1.0]])
+    described = UserDescription.model_validate({"kind": "user", **SHAPE})
+    (tmp_path / "encoder.safetensors").unlink()
+    by_hand(tmp_path, described, TwoTowerQuery(tower, Scorer("dot", 0.5))).recommend(users=["u", "v", "w"], k=2)
+    (line,) = caplog.messages
+    assert line.startswith("1 of 3 rows have a query of zeros")
