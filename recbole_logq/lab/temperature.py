@@ -20,6 +20,8 @@ WIDEST = 64.0
 """How far from the model's own a temperature is looked for, as a factor."""
 FITS = 0.1
 """Relative difference of two temperatures that is none."""
+LEVEL = 1e-3
+"""Difference of two losses in nats that is none."""
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,11 @@ def advice(own: AtTemperature, fit: AtTemperature | None) -> str:
         return (
             f"{t} fits: the loss of these training rows is least at {fit.temperature:.3g}, where the positives' mean "
             f"score is that of the softmax ({losses}); leave it."
+        )
+    if own.loss - fit.loss < LEVEL:
+        return (
+            f"{t} does as well as the best for the loss of these training rows, which hardly changes with it: the "
+            f"least, at {fit.temperature:.3g}, is {own.loss - fit.loss:.1g} lower; leave it, or choose by validation."
         )
     flat = fit.temperature < own.temperature
     return (

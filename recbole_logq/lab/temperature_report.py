@@ -24,9 +24,13 @@ READING_DOT = " Scores are inner products: vectors have lengths too, and the los
 
 def heading(report: dict[str, Any]) -> str:
     """What was examined, in a line."""
+    return f"{report['subject']}: {_facts_of(report)}"
+
+
+def _facts_of(report: dict[str, Any]) -> str:
     facts = "".join(f", {name} {value}" for name, value in report["facts"].items())
     return (
-        f"{report['subject']}: {report['rows']} training rows, {report['items']:,} items, {report['similarity']}, "
+        f"{report['rows']:,} training rows, {report['items']:,} items, {report['similarity']}, "
         f"T = {report['temperature']:.3g}{facts}; at any T alignment {report['alignment']:.3f}, uniformity "
         f"{report['uniformity_queries']:.3f} of queries and {report['uniformity_items']:.3f} of items"
     )
@@ -77,8 +81,9 @@ def temperature_page(report: dict[str, Any]) -> str:
         _figure(report, "Loss", "loss", "nats"),
     ]
     lines = [[_cell(text) for text in line] for line in lines_of(report)]
+    facts = _facts_of(report)
     sections = [
-        Section(heading(report), [Text(text=_reading(report)), Text(text=report["advice"])]),
+        Section(report["subject"], [Text(text=text) for text in (report["advice"], f"{facts}.", _reading(report))]),
         Section("Figures", [Figures(drawn)]),
         Section("Table", [Text(text="A click on a heading sorts."), Table("Temperatures", head_of(report), lines)]),
     ]

@@ -16,6 +16,8 @@ WIDTH, HEIGHT = 440, 290
 ARROW = 15
 """Length of the arrow of a bound."""
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 14, 10, 44
+_CHARACTER, _BESIDE = 6.6, 30
+"""Width of a character of a tick, and of what stands on either side of it: the name of the axis, and a gap."""
 _COLOURS, _DASHES = 8, ("", " dashed", " dotted")
 
 
@@ -111,6 +113,9 @@ class Plot:
     ) -> None:
         self._label, self._x, self._y, self._height = label, x, y, height
         self._marks: list[str] = []
+        # Without a name the y axis counts rows, which carry names of their own.
+        self._y_ticks = {value: text_of(value) for value in (y.ticks() if y_label else ())}
+        self._left = max(_LEFT, round(_BESIDE + _CHARACTER * max(map(len, self._y_ticks.values()), default=0)))
         ticks = list(x.ticks() if x_ticks is None else x_ticks)
         self._axes(x_label, y_label, ticks, [text_of(tick) for tick in ticks] if x_names is None else x_names)
 
@@ -143,7 +148,7 @@ class Plot:
     def level(self, y: float, name: str) -> None:
         """A line across for what would be ideal."""
         _, down = self._at(self._x.low, y)
-        self._marks.append(f"<path class='level' d='M{_LEFT},{down:.1f}H{WIDTH - _RIGHT}'>{_hint(name)}</path>")
+        self._marks.append(f"<path class='level' d='M{self._left},{down:.1f}H{WIDTH - _RIGHT}'>{_hint(name)}</path>")
 
     def dots(self, points: Sequence[tuple[float, float, str]], series: int) -> None:
         """A dot at every (x, y), with a text for the pointer."""
@@ -185,7 +190,7 @@ class Plot:
         )
 
     def _at(self, x: float, y: float) -> tuple[float, float]:
-        right = _LEFT + self._x.place(x) * (WIDTH - _LEFT - _RIGHT)
+        right = self._left + self._x.place(x) * (WIDTH - self._left - _RIGHT)
         down = self._height - _BOTTOM - self._y.place(y) * (self._height - _BOTTOM - _TOP)
         return right, down
 
@@ -195,12 +200,11 @@ class Plot:
             x, _ = self._at(value, self._y.low)
             self._marks.append(f"<path class='grid' d='M{x:.1f},{_TOP}V{bottom}'/>")
             self._marks.append(f"<text x='{x:.1f}' y='{bottom + 16}' text-anchor='middle'>{escape(name)}</text>")
-        # Without a name the y axis counts rows, which carry names of their own.
-        for value in self._y.ticks() if y_label else ():
+        for value, name in self._y_ticks.items():
             _, y = self._at(self._x.low, value)
-            self._marks.append(f"<path class='grid' d='M{_LEFT},{y:.1f}H{WIDTH - _RIGHT}'/>")
-            self._marks.append(f"<text x='{_LEFT - 6}' y='{y + 4:.1f}' text-anchor='end'>{text_of(value)}</text>")
-        middle = (_LEFT + WIDTH - _RIGHT) / 2
+            self._marks.append(f"<path class='grid' d='M{self._left},{y:.1f}H{WIDTH - _RIGHT}'/>")
+            self._marks.append(f"<text x='{self._left - 6}' y='{y + 4:.1f}' text-anchor='end'>{name}</text>")
+        middle = (self._left + WIDTH - _RIGHT) / 2
         self._marks.append(
             f"<text class='axis' x='{middle}' y='{self._height - 8}' text-anchor='middle'>{escape(x_label)}</text>"
             f"<text class='axis' transform='translate(13 {(_TOP + bottom) / 2}) rotate(-90)' "
