@@ -94,8 +94,14 @@ def second_fields(config: Any, dataset: Any, std: float) -> Fields | None:
     rows = dataset.inter_feat[dataset.uid_field], dataset.inter_feat[dataset.time_field]
     n_buckets, size = config["text_buckets"], config["embedding_size"]
     sparse = sparse_rule(config, n_buckets)
-    known = (known_buckets(dataset.second_histories[name], *rows, n_buckets) for name in names)
-    return Fields(TokenField(buckets, size, std, sparse) for buckets in known)
+    known = {name: known_buckets(dataset.second_histories[name], *rows, n_buckets) for name in names}
+    for name, buckets in known.items():
+        if not buckets.any():
+            raise RequestError(
+                f"second_histories.{name}: nothing of it lies before a training row of its user, so that nothing can "
+                "be learned from it; leave it out"
+            )
+    return Fields(TokenField(buckets, size, std, sparse) for buckets in known.values())
 
 
 def fields_alone(embedding: nn.Embedding | FeatureEmbedding, columns: Sequence[Tensor]) -> Tensor:

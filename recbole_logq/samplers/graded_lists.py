@@ -21,6 +21,7 @@ class GradedLists(nn.Module):
 
     Attributes:
         top: Highest grade of a positive, scalar; 1 without any.
+        longest: Items of the longest list; 1 without any.
     """
 
     start: Tensor
@@ -38,6 +39,7 @@ class GradedLists(nn.Module):
         for name, value in {"start": start, "size": size, "grade": grade, "items": items, "grades": grades}.items():
             self.register_buffer(name, value, persistent=False)
         self.top = float(grade.max()) if len(grade) else 1.0
+        self.longest = max(int(size.max()), 1) if len(size) else 1
 
     @classmethod
     def empty(cls) -> GradedLists:

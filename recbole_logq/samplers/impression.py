@@ -126,7 +126,9 @@ class Impression(Sampler):
         if shown is None:
             raise ValueError("sampler 'impression' needs the rows' impressions")
         uniform = torch.rand(len(positives), generator=self.generator, dtype=torch.float64)
-        ids, grades, log_share = self.lists.draw(shown, self.shown, to_device(uniform, shown.device))
+        # No list is longer, and what would be beyond is padding.
+        width = min(self.shown, self.lists.longest)
+        ids, grades, log_share = self.lists.draw(shown, width, to_device(uniform, shown.device))
         target, positive_target = None, None
         if self.gives_targets:
             # A dislike, graded below 0, is no less wanted than a skip.

@@ -233,6 +233,18 @@ def test_lines_that_are_none(searched: Callable[..., Any], caplog: pytest.LogCap
         searched(["a\tcats\t5", "a\tcats\tnoon"])
     with pytest.raises(RequestError, match=r"cut\.search, line 2: 2 fields, and there are 3 columns"):
         searched(["a\tcats"])
-    network, _, loaders = searched(["z\tcats\t1", "a\t\t2"])
-    assert not next(iter(loaders[0]))[SEARCH].any()
+    caplog.set_level("INFO")
+    network, _, loaders = searched(["z\tcats\t1", "a\t\t2", "a\tcats\t3"])
     assert network.calculate_loss(next(iter(loaders[0]))).isfinite()
+    assert "left out: 1 lines of users without interactions, 1 without query" in caplog.text
+    for late in (["z\tcats\t1", "a\t\t2"], ["a\tcats\t20", "b\tcats\t25"], []):  # of no training row's user, or later
+        with pytest.raises(RequestError, match=r"second_histories\.search: nothing of it lies before a training row"):
+            searched(late)
+
+
+def test_an_age_that_all_rows_share_is_none(searched: Callable[..., Any], tmp_path: Path) -> None:
+    file = tmp_path / "data" / "cut" / "cut.inter"
+    head, *lines = file.read_text(encoding="utf-8").splitlines()
+    file.write_text("\n".join([head, *(line.rpartition("\t")[0] + "\t7" for line in lines)]) + "\n", encoding="utf-8")
+    with pytest.raises(RequestError, match="example_age=true: all training rows have the same time"):
+        searched(second_histories={})

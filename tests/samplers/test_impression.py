@@ -57,6 +57,13 @@ def test_a_long_impression_is_thinned_evenly_and_q_says_so() -> None:
     assert ((counts[1:8] - expected).abs() < 5 * spread).all()
 
 
+def test_a_pool_is_no_wider_than_the_longest_list() -> None:
+    """A hundred thousand columns of padding a row would be memory and time for nothing."""
+    wide, exact = (build(shown=shown).sample(POSITIVES, shown=SHOWN) for shown in (100_000, 3))
+    assert wide.ids.tolist() == exact.ids.tolist() == [[5, 6, 3], [5, 6, 0], [8, 4, 0], [0, 0, 0]]
+    assert GradedLists.empty().longest == 1
+
+
 def test_what_is_sampled_beside_has_its_own_law_and_share() -> None:
     pool = build(beside="in_batch", sampled_share=0.3).sample(POSITIVES, shown=SHOWN)
     sampled, share = pool.beside

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from logging import getLogger
 from typing import Any
 
 import torch
@@ -108,6 +109,7 @@ class InteractionLoader(TensorLoader):
             columns[config["segment_field"]] = self._segments
             sizes = torch.unique(self._segments, return_counts=True)[1]
             self._n_batches = int((-torch.div(-sizes, self.batch_size, rounding_mode="floor")).sum())
+            _say_segments(config["segment_field"], sizes, int((self._segments == 0).sum()))
         if config["weight_field"]:
             columns[config["weight_field"]] = dataset.interaction_column(config["weight_field"])
         if dataset.impression_lists is not None:
@@ -165,6 +167,17 @@ class InteractionLoader(TensorLoader):
         if self._second is not None:
             columns |= self._second.of(rows)
         return Interaction(columns)
+
+
+def _say_segments(field: str, sizes: torch.Tensor, n_missing: int) -> None:
+    log = getLogger()
+    if len(sizes) == 1:
+        log.warning(f"segment_field={field}: all training rows are of one segment, which changes nothing; leave it out")
+        return
+    missing = f"; {n_missing:,} rows have none, and are one of them" if n_missing else ""
+    log.info(
+        f"segment_field={field}: {len(sizes):,} segments of {sizes.min():,} to {sizes.max():,} training rows{missing}"
+    )
 
 
 class WindowLoader(TensorLoader):

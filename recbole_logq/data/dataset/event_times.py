@@ -52,9 +52,17 @@ def unit_of(latest: float) -> str | None:
 
 
 def example_age(times: Tensor) -> Tensor:
-    """Ages of examples, as :data:`AGE` has them; float32 ``[rows]``, of times float64 ``[rows]``."""
+    """Ages of examples, as :data:`AGE` has them; float32 ``[rows]``, of times float64 ``[rows]``.
+
+    Raises:
+        RequestError: All times are the same.
+    """
     latest, span = times.max(), times.max() - times.min()
-    return ((latest - times) / span.clamp_min(torch.finfo(torch.float64).tiny)).float()
+    if not span:
+        raise RequestError(
+            "example_age=true: all training rows have the same time, and so no age; set example_age=false"
+        )
+    return ((latest - times) / span).float()
 
 
 def times_before(users: Tensor, times: Tensor) -> Tensor:

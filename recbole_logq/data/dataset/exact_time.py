@@ -344,7 +344,8 @@ class ExactTimeMixin(ReadyMadeMixin):
         if self.config["MODEL_TYPE"] == ModelType.SEQUENTIAL:
             return f"take a model that needs no order, such as --model=TwoTowerCorrectedLogQ {order}"
         histories = self.config["user_tower"] == "history"
-        return f"set {'--user_tower=id ' if histories else ''}{order}"
+        ages = self.config["example_age"]
+        return f"set {'--user_tower=id ' if histories else ''}{'--example_age=false ' if ages else ''}{order}"
 
     def _check_time(self) -> None:
         if self.time_field not in self.inter_feat:

@@ -173,12 +173,26 @@ def columns_of(dataset: Any, key: str, names: Sequence[str], config: Any) -> lis
         key: Key of :data:`SUFFIX`.
         names: Columns of that file.
         config: Settings of the model; a prepared dataset may have those of another.
+
+    Raises:
+        RequestError: A column has a value in no row.
     """
     if key in TEXT.values():
         return [_bag(dataset, key, name, text_hasher(config)) for name in names]
     table = {"user": dataset.user_feat, "item": dataset.item_feat, "inter": dataset.inter_feat}[SUFFIX[key]]
     tokens = (FeatureType.TOKEN, FeatureType.TOKEN_SEQ)
-    return [Column(table[name], dataset.num(name) if dataset.field2type[name] in tokens else 0) for name in names]
+    columns = [Column(table[name], dataset.num(name) if dataset.field2type[name] in tokens else 0) for name in names]
+    for name, column in zip(names, columns, strict=True):
+        _check_values(key, name, column.values if key == "context_features" else column.values[1:])  # 0 is padding
+    return columns
+
+
+def _check_values(key: str, name: str, values: torch.Tensor) -> None:
+    numbers = values.is_floating_point() and values.dim() == 1
+    if not (~values.isnan() if numbers else values).any():
+        raise RequestError(f"{key}: no row of {name} has a value; leave it out")
+    if numbers and bool((values == values[0]).all()):
+        getLogger().warning(f"{key}: all rows of {name} have the number {values[0]:g}, which adds nothing")
 
 
 def text_hasher(config: Any) -> TextHasher:

@@ -24,6 +24,8 @@ from recbole_logq.errors import RequestError
 SHOWN = "__shown"
 _LISTED = 8
 """Grades that are counted one by one in the log; more are no grades but measurements."""
+_SMALLEST, _LARGEST = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
+"""Bounds of grades, which training has in float32."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,11 @@ def check_grades(dataset: Any, field: str, impression_field: str | None) -> None
     if impression_field is not None:
         _check_impressions(dataset, impression_field)
     grades = rows[field].to_numpy(np.float64)
+    if np.isfinite(grades).all() and len(far := grades[(grades > _LARGEST) | ((grades > 0) & (grades < _SMALLEST))]):
+        raise RequestError(
+            f"{where} has {len(far):,} grades such as {far[0]:g}, which training cannot tell from 0 or infinity: give "
+            f"positives grades from {_SMALLEST:.2g} to {_LARGEST:.2g}"
+        )
     if not np.isfinite(grades).all():
         missing = int((~np.isfinite(grades)).sum())
         raise RequestError(f"{where} has {missing:,} rows without a finite grade: give them one, such as 0 for a skip")
@@ -147,7 +154,9 @@ class Impressions:
         known = rows[rows[impression_field] != 0]  # what has no impression has the padding id
         by_impression = known.groupby(keys, sort=False, observed=True)
         where = f"impression_field={impression_field}"
-        if known.empty or by_impression[dataset.iid_field].nunique().max() < 2:
+        if known.empty:
+            raise RequestError(f"{where}: no row of {dataset.dataset_name} has an impression, the column is empty")
+        if by_impression[dataset.iid_field].nunique().max() < 2:
             raise RequestError(
                 f"{where}: every impression of {dataset.dataset_name} has one item alone, and rows of one impression "
                 "share their user and this column; name the column of the request, the page or the session"
@@ -166,7 +175,7 @@ class Impressions:
 
         Known are training rows, and skips before the user's first interaction that is held out (or before the temporal
         split's first cut); under a random split, where nothing comes before anything, all skips. Of several rows of an
-        item in an impression the highest grade counts.
+        item in an impression the highest grade counts, and none where one of them is held out.
 
         Args:
             dataset: The whole.
@@ -186,6 +195,11 @@ class Impressions:
         grades = table[self._grade].double()
         known = before_held_out(dataset, held_out, self._ids[0], self._times)
         rows = np.stack([column.numpy() for column in (users, impressions, items)])
+        # Of a held-out target no other row of its impression counts either.
+        names = (dataset.uid_field, self._impression, dataset.iid_field)
+        for part in held_out:
+            targets = pd.MultiIndex.from_arrays([part.inter_feat[name].numpy() for name in names])
+            known &= torch.from_numpy(~pd.MultiIndex.from_arrays([ids.numpy() for ids in self._ids]).isin(targets))
         skips = np.stack([column[known].numpy() for column in self._ids])
         lists = _lists(rows, grades.numpy(), skips, self._grades[known].numpy())
         self._say(lists, int(known.sum()), len(known))

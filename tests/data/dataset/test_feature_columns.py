@@ -91,6 +91,30 @@ def test_a_missing_file_and_a_type_that_is_no_context(
         build("TwoTowerLogQ", data_path=str(path), context_features=["words"])
 
 
+def test_a_column_without_a_value_is_refused(
+    write_dataset: Callable[..., Path], build: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    """It would train as if it were not named; one number in all rows is standardised to 0 and said."""
+    path = write_dataset("cut", [(user, f"i{n}", float(n)) for user in "ab" for n in range(6)])
+    lines = ["item_id:token\tword:token\tnumber:float\tvector:float_seq\tsame:float\tone:token"]
+    lines += [f"i{n}\t\t\t\t3\t{'x' if n == 2 else ''}" for n in range(6)]
+    (path / "cut" / "cut.item").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    file = path / "cut" / "cut.inter"
+    head, *rows = file.read_text().splitlines()
+    file.write_text("\n".join([f"{head}\tdevice:token", *(f"{row}\t" for row in rows)]) + "\n")
+    settings = {"data_path": str(path), "topk": [1], "valid_metric": "MRR@1"}
+    for key, name in (
+        *(("item_features", name) for name in ("word", "number", "vector")),
+        ("context_features", "device"),
+    ):
+        with pytest.raises(RequestError, match=f"^{key}: no row of {name} has a value; leave it out$"):
+            build("TwoTowerLogQ", **settings, **{key: [name]})
+    build("TwoTowerLogQ", **settings, item_features=["one"])
+    assert "adds nothing" not in caplog.text
+    build("TwoTowerLogQ", **settings, item_features=["same"])
+    assert "item_features: all rows of same have the number 3, which adds nothing" in caplog.text
+
+
 def test_exit_status_2_in_one_line(featured_cut: Path, in_tmp: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--model=TwoTowerLogQ", "--dataset=cut", f"--data_path={featured_cut}", "--item_features=[genre]"]
     assert main(words) == 2

@@ -213,6 +213,12 @@ def test_rows_without_an_impression_have_none(write: Callable[..., str]) -> None
     assert found == {**BELOW, ("a", "1"): set(), ("a", "2"): set()}
 
 
+def test_a_held_out_target_is_no_negative_by_another_row_of_its_impression(write: Callable[..., str]) -> None:
+    """b skips 4 on page r2 and takes it from there later, as the target of validation."""
+    train = prepare(write([*ROWS, ("b", "4", "r2", 0, 2.0), ("b", "4", "r1", 0, 1.0)]))[2][0]
+    assert below(train) == {**BELOW, ("b", "5"): {"1", "4"}}  # r1 is another page
+
+
 def changed(**by_column: Callable[[Any], Any]) -> list[tuple[Any, ...]]:
     names = ("user", "item", "page", "grade", "time")
     return [
@@ -233,6 +239,13 @@ def changed(**by_column: Callable[[Any], Any]) -> list[tuple[Any, ...]]:
         ({"types": ("float", "float"), "rows": changed(page=lambda v: v[1:])}, {}, "declare it as page:token"),
         ({"rows": changed(grade=lambda v: "good" if v == 2 else v)}, {}, "good"),
         ({"rows": changed(grade=lambda v: "" if v == 2 else v)}, {}, "2 rows without a finite grade"),
+        (
+            {"rows": changed(grade=lambda v: 1e300 if v == 2 else v)},
+            {},
+            r"2 grades such as 1e\+300, which training can",
+        ),
+        ({"rows": changed(grade=lambda v: 1e-50 if v == 2 else v)}, {}, "2 grades such as 1e-50, which training can"),
+        ({"rows": changed(page=lambda v: "")}, {}, "no row of shown has an impression, the column is empty"),
         ({"rows": changed(grade=lambda v: 1)}, {}, "one grade alone, 1"),
         ({"rows": changed(grade=lambda v: min(v, 0))}, {}, "no grade above 0"),
         ({"rows": [(*row[:2], f"p{n}", *row[3:]) for n, row in enumerate(ROWS)]}, {}, "has one item alone"),
