@@ -59,9 +59,7 @@ def example_age(times: Tensor) -> Tensor:
     """
     latest, span = times.max(), times.max() - times.min()
     if not span:
-        raise RequestError(
-            "example_age=true: all training rows have the same time, and so no age; set example_age=false"
-        )
+        raise RequestError("example_age=true: all training rows have the same time; set example_age=false")
     return ((latest - times) / span).float()
 
 

@@ -176,6 +176,6 @@ def test_recboles_samplers_are_made_where_something_draws_from_them(
 
 def test_segments_are_counted(build: Callable[..., Any], caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
-    network, _, loaders = build("TwoTowerLogQ", segment_field="gender", train_batch_size=100, **USER_FILE)
+    *_, loaders = build("TwoTowerLogQ", segment_field="gender", train_batch_size=100, **USER_FILE)
     sizes = loaders[0].dataset.interaction_column("gender").unique(return_counts=True)[1]
     assert f"segment_field=gender: 2 segments of {sizes.min():,} to {sizes.max():,} training rows" in caplog.text
