@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from copy import deepcopy
 from typing import Any
 
+from recbole_logq.data.dataset.observed_negatives import below, observed_field
 from recbole_logq.data.dataset.protocol import protocol_of, require_common
 
 _OF_ROWS = (
     *("data_path", "field_separator", "USER_ID_FIELD", "ITEM_ID_FIELD", "TIME_FIELD"),
     *("val_interval", "user_inter_num_interval", "item_inter_num_interval", "filter_inter_by_user_or_item"),
-    *("rm_dup_inter", "threshold", "RATING_FIELD", "eval_args"),
+    *("rm_dup_inter", "threshold", "RATING_FIELD", "eval_args", "grade_field", "recbole_order", "benchmark_filename"),
 )
 """Settings that decide which rows a model is tested on; a split by itself is the same for all models of a kind."""
 
@@ -43,6 +44,10 @@ def _kind(config: Any) -> str:
 
     general = config["MODEL_TYPE"] in {ModelType.GENERAL, ModelType.TRADITIONAL}
     facts = ["general" if general else config["MODEL_TYPE"], config["user_tower"] == "history"]
+    # Items of the .item file alone are ranked where it is loaded, and what says no is no positive.
+    loaded = config["load_col"]
+    facts += [loaded is None or "item" in loaded]
+    facts += [observed_field(config), below(config)] if observed_field(config) else []
     return json.dumps([str(fact) for fact in (*facts, *(config[key] for key in _OF_ROWS))])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Callable
@@ -107,3 +108,54 @@ def test_models_of_one_kind_read_no_data(write_dataset: Callable[..., Path], in_
     check_common_rows(configs)
     with pytest.raises((RequestError, WorkError), match="tiny"):
         check_common_rows(mixed)
+
+
+@pytest.mark.parametrize(
+    ("one", "message"),
+    [
+        ({"grade_field": "grade"}, "different test sets"),
+        ({"negatives": {"source": "observed", "field": "grade", "below": 1, "count": 2}}, "different test sets"),
+        ({"item_text": ["title"]}, "items is 14 and 13"),
+    ],
+    ids=str,
+)
+def test_what_takes_rows_or_adds_items_to_one_model(
+    in_tmp: Path, write_dataset: Callable[..., Path], one: dict[str, Any], message: str
+) -> None:
+    folder = write_dataset("tiny", SEVERAL)
+    file = folder / "tiny" / "tiny.inter"
+    head, *rows = file.read_text(encoding="utf-8").splitlines()
+    lines = [f"{head}\tgrade:float", *(f"{row}\t{n % 3}" for n, row in enumerate(rows))]
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    titles = ["item_id:token\ttitle:token", *(f"i{n}\tfilm {n}" for n in range(14))]
+    (folder / "tiny" / "tiny.item").write_text("\n".join(titles) + "\n", encoding="utf-8")
+    split = {"split": {"LS": "valid_and_test"}, "order": "TO"}
+    options = {**BASE, "data_path": str(folder), "eval_args": split}
+    options["models"] = [{"name": "with", "model": "TwoTowerBPR", **one}, {"name": "plain", "model": "TwoTowerBPR"}]
+    with pytest.raises(RequestError, match=rf"with \(seed 1\) and plain \(seed 1\) .*{message}"):
+        compare(None, options)
+    assert not (in_tmp / "comparisons").exists()
+
+
+def test_graded_data_is_compared(in_tmp: Path, write_dataset: Callable[..., Path]) -> None:
+    """Impressions for one model, none for the others: one test set, that of positives."""
+    folder = write_dataset("tiny", SEVERAL)
+    file = folder / "tiny" / "tiny.inter"
+    head, *rows = file.read_text(encoding="utf-8").splitlines()
+    lines = [f"{head}\tgrade:float\tpage:token", *(f"{row}\t{n % 3}\tp{n % 10 // 5}" for n, row in enumerate(rows))]
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    options = {
+        **BASE,
+        "data_path": str(folder),
+        "epochs": 1,
+        "seeds": 1,
+        "grade_field": "grade",
+        "show_progress": False,
+    }
+    options["eval_args"] = {"split": {"LS": "valid_and_test"}, "order": "TO"}
+    shown = {"impression_field": "page", "negatives": {"source": "impression", "count": 4}}
+    options["models"] = [{"name": "shown", "model": "TwoTowerBPR", **shown}, {"model": "SASRecBPR", **shown}, "Pop"]
+    compare(None, options)
+    results = [json.loads(file.read_text()) for file in (in_tmp / "comparisons").rglob("runs/*.json")]
+    assert len(results) == 3
+    assert len({stored["result"]["fingerprint"]["test"] for stored in results}) == 1

@@ -84,8 +84,9 @@ def require_common(results: Sequence[dict[str, Any]]) -> None:
         if left != right:
             raise RequestError(
                 f"{_pair(peer, other)} have different test sets ({left} and {right}) under the same protocol: the data "
-                "or its filters differ, or users are too short for a sequential model (which has no target for a first "
-                f'interaction); run both on one copy with the same filters, such as --user_inter_num_interval="{least}"'
+                "or its filters differ, or what takes rows out of the positives (grade_field, negatives.field), or "
+                "users are too short for a sequential model (which has no target for a first interaction); run both on "
+                f'one copy with the same filters, such as --user_inter_num_interval="{least}"'
             )
 
 
