@@ -106,9 +106,9 @@ class Impression(Sampler):
         """As `Sampler.asks_of_batch`, of the sampled columns."""
         return None if self.sampled is None else self.sampled.asks_of_batch
 
-    def negatives_of_row(self, pool: Pool) -> int:
+    def negatives_of_row(self, pool: Pool) -> int | Tensor:
         """As `Sampler.negatives_of_row`, of both pools together."""
-        return pool.ids.shape[1] + (0 if pool.beside is None else len(pool.beside.pool.ids))
+        return super().negatives_of_row(pool) + (0 if pool.beside is None else len(pool.beside.pool.ids))
 
     def sample(
         self,

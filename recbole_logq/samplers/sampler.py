@@ -153,7 +153,12 @@ class Sampler(nn.Module, ABC):
         return self.count if self.from_batch else None
 
     def negatives_of_row(self, pool: Pool) -> int | Tensor:
-        """Columns of a pool that a row is set against, its own positive's among them; a tensor where it is padded."""
+        """Columns of a pool that a row is set against, its own positive's among them; a tensor where it is padded.
+
+        Of rows with pools of their own it is the mean.
+        """
+        if pool.ids.dim() > 1:
+            return (pool.ids > 0).sum() / max(len(pool.ids), 1)
         return (pool.ids > 0).sum() if pool.padded else pool.ids.shape[-1]
 
     @property
