@@ -28,7 +28,7 @@ _FILTERS = {
 READ = frozenset(
     {"dataset", "data_path", "encoding", "field_separator", "seq_separator", "load_col", "unload_col", "recbole_order"}
     | {"USER_ID_FIELD", "ITEM_ID_FIELD", "TIME_FIELD", "alias_of_user_id", "alias_of_item_id", "seq_len"}
-    | {"rm_dup_inter", "val_interval", "filter_inter_by_user_or_item", "additional_feat_suffix"}
+    | {"grade_field", "rm_dup_inter", "val_interval", "filter_inter_by_user_or_item", "additional_feat_suffix"}
     | {"user_inter_num_interval", "item_inter_num_interval", "normalize_field", "normalize_all", "numerical_features"}
     | {"state", "show_progress"}
 )
@@ -51,6 +51,11 @@ class _RecordedDataset(ExactTimeMixin, Dataset):
             (rows[self.time_field] == rows.groupby(self.uid_field, observed=True).cumcount() + 1).all()
         )
         super()._data_filtering()
+
+    def _fill_nan(self) -> None:
+        super()._fill_nan()
+        if self.config["grade_field"]:
+            self._record("skips by grade_field")
 
     def _record(self, name: str) -> None:
         rows = self.inter_feat

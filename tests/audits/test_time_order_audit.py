@@ -78,6 +78,24 @@ def targets(parts: list[Any]) -> list[list[tuple[str, str]]]:
     return found
 
 
+def test_skips_are_no_interactions(write_dataset: Callable[..., Path]) -> None:
+    """Of the rows above those of b at BASE + 5000 and of d are skips: b is left with one interaction, d with none."""
+    folder = write_dataset("tiny", ROWS)
+    file = folder / "tiny" / "tiny.inter"
+    head, *lines = file.read_text(encoding="utf-8").splitlines()
+    graded = [f"{line}\t{int(n not in (5, 6, 9))}" for n, line in enumerate(lines)]
+    file.write_text("\n".join([f"{head}\tgrade:float", *graded]) + "\n", encoding="utf-8")
+    report = audit("tiny", None, {"data_path": str(folder), "grade_field": "grade"})
+    assert report["size"]["interactions"] == 7
+    kinds = ("lost interactions", "lost users", "lost items")
+    lost = {step["filter"]: [step[kind] for kind in kinds] for step in report["filters"]}
+    assert lost["..._inter_num_interval"] == [1, 1, 1]  # d, who took nothing
+    assert lost["skips by grade_field"] == [2, 0, 0]
+    assert report["order"]["test items"] == 2  # a and c
+    with pytest.raises(RequestError, match="grade_field=stars: tiny has no such column"):
+        audit("tiny", None, {"data_path": str(folder), "grade_field": "stars"})
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("normalize", [True, False])
 @pytest.mark.parametrize(("model", "recboles"), [("BPR", Dataset), ("GRU4Rec", SequentialDataset)])

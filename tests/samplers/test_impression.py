@@ -85,7 +85,9 @@ def test_what_is_asked_of_the_batch_is_what_is_sampled_from_it() -> None:
     assert build(beside="in_batch").from_batch
     assert build(beside="mixed", count=4).asks_of_batch == 2
     sampler = build(count=3)
-    assert sampler.negatives_of_row(sampler.sample(POSITIVES, shown=SHOWN)) == 7 / 4 + 3  # 3, 2, 2 and 0 items of impressions
+    assert (
+        sampler.negatives_of_row(sampler.sample(POSITIVES, shown=SHOWN)) == 7 / 4 + 3
+    )  # 3, 2, 2 and 0 items of impressions
 
 
 def test_without_a_sampled_share_there_is_one_pool() -> None:
