@@ -18,7 +18,6 @@ SUMMARY = "the best items for users, or those like an item, from an exported fol
 EXAMPLES = (
     "recbole-logq recommend --model=served --users=196,186 --k=5",
     "recbole-logq recommend --model=served --input=users.csv --output=top.parquet --exclude_history=true",
-    "recbole-logq recommend --model=served --input=items.csv --output=similar.parquet --by=items",
 )
 WAYS = ("users", "history", "items", "input")
 OF_REQUESTS = ("exclude_history", "context", "text", "at", "times")

@@ -46,11 +46,11 @@ class Impression(Sampler):
         >>> start, size, grade = torch.tensor([[0], [2], [1]])  # one list, of two items below grade 1
         >>> sampler.observe(GradedLists(start, size, grade.float(), torch.tensor([3, 4]), torch.zeros(2)))
         >>> sampler.sample(torch.tensor([1, 2]), shown=torch.tensor([0, 0])).ids
-        tensor([[3, 4, 0],
-                [3, 4, 0]])
+        tensor([[3, 4],
+                [3, 4]])
 
     Args:
-        shown: Most columns of a row from its own impression.
+        shown: Most columns of a row from its own impression; there are no more than the longest has.
         sampled_share: Share of the loss that the sampled columns have, from 0 up and below 1.
         beside: Source of the sampled columns: "uniform", "in_batch" or "mixed", which draws half of each.
         grades: What grades are for: "order" (which items are negatives), or "target" (of `bce` too: an item's target
