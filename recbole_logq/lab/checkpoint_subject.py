@@ -25,13 +25,13 @@ def training_rows(restored: Restored, limit: int, seed: int) -> Iterator[Rows]:
     network, loader = restored.network.eval(), restored.loaders[0]
     loader.generator.manual_seed(seed)
     loader.start_epoch()
-    left = limit
+    remaining = limit
     with torch.no_grad():
         for batch in loader:
             rows = network.rows(batch.to(restored.config["device"]))
             yield rows
-            left -= len(rows.positives)
-            if left <= 0:
+            remaining -= len(rows.positives)
+            if remaining <= 0:
                 return
 
 
@@ -101,7 +101,8 @@ def subject_of(
             for batch in loader:
                 targets, users, n_units = batch[dataset.iid_field], batch[dataset.uid_field], len(batch)
                 if isinstance(batch, WindowBatch):
-                    targets, users = (one if batch.real is None else one[batch.real] for one in (targets, users))
+                    if batch.real is not None:
+                        targets, users = targets[batch.real], users[batch.real]
                     n_units = len(batch.packing.lengths)
                 yield Batch(positives=targets.cpu(), n_units=n_units, users=users.cpu())
 
