@@ -197,7 +197,7 @@ class SASRec(RetrievalMixin, SequentialRecommender):
             history=known[self.ITEM_SEQ],
             n_items=known[self.ITEM_SEQ_LEN],
             times=known.get(TIMES),
-            asked=known.get(ASKED),
+            request_time=known.get(ASKED),
         )
 
     def _last_states(self, interaction: Any) -> Tensor:
