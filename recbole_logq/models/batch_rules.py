@@ -23,13 +23,13 @@ def check_data(config: Any, model: Any, loader: Any) -> None:
     Raises:
         RequestError: The batches cannot give what the sampler needs; one line with the numbers.
     """
-    given, sampler, steps = config.given(), model.sampler, loader.steps_per_epoch * config["epochs"]
-    negatives, options = given.get("negatives") or {}, given.get("loss_options") or {}
+    chosen, sampler, steps = config.given(), model.sampler, loader.steps_per_epoch * config["epochs"]
+    negatives, options = chosen.get("negatives") or {}, chosen.get("loss_options") or {}
     rows, items = min(rows_of_batch(config), loader.n_positives), int((model.target_counts > 0).sum())
-    most, what = (min(rows, items), "distinct items") if _takes_distinct(sampler) else (rows, "positives")
+    most, unit = (min(rows, items), "distinct items") if _takes_distinct(sampler) else (rows, "positives")
     if negatives.get("count") is not None and (sampler.asks_of_batch or 0) > most:
         raise RequestError(
-            f"negatives.count={negatives['count']}: {config['dataset']} has at most {most:,} {what} in a batch of "
+            f"negatives.count={negatives['count']}: {config['dataset']} has at most {most:,} {unit} in a batch of "
             f"{size_of_batch(config)} to take as negatives; lower it"
         )
     if negatives.get("warmup_steps", 0) >= steps:

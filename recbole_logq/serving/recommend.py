@@ -130,13 +130,13 @@ def recommend_file(
         tqdm(total=n_rows, unit=" rows", **bar_options(), disable=not show_progress) as bar,
     ):
         for rows in requests.batches(ROWS):
-            known: dict[str, Any] = (
+            request: dict[str, Any] = (
                 {"users": rows.users} if rows.texts is None else {"texts": rows.texts, "second": rows.second}
             )
             if rows.histories is not None:
-                known = {"histories": rows.histories, "times": rows.times, "texts": rows.texts, "second": rows.second}
-            known |= {"contexts": rows.contexts, "at": at if rows.at is None else rows.at}
-            write(retriever.recommend(**known, k=k, exclude_history=exclude_history).to_table(rows.users))
+                request = {"histories": rows.histories, "times": rows.times, "texts": rows.texts, "second": rows.second}
+            request |= {"contexts": rows.contexts, "at": at if rows.at is None else rows.at}
+            write(retriever.recommend(**request, k=k, exclude_history=exclude_history).to_table(rows.users))
             bar.update(len(rows.users))
         if not n_rows:
             raise RequestError(f"{source} has no rows")

@@ -179,7 +179,7 @@ class ExactTimeMixin(ReadyMadeMixin):
             for field, table in ((self.uid_field, self.user_feat), (self.iid_field, self.item_feat))
         }
         super()._filter_by_counts()  # counts what training sees
-        before, trained = (self._taken(table) for table in (rows[early], self.inter_feat))
+        before, trained = (self._kept_rows(table) for table in (rows[early], self.inter_feat))
         later = self.temporal_split.seen(before, rows[~early], trained, self.uid_field, self.iid_field)
         self.inter_feat = pd.concat([self.inter_feat, later]).sort_index()  # in file order again
         # Features follow: no id that only they know, and none that RecBole's filter dropped because it is new.
@@ -188,7 +188,7 @@ class ExactTimeMixin(ReadyMadeMixin):
             for field, table in features.items()
         )
 
-    def _taken(self, rows: pd.DataFrame) -> pd.DataFrame:
+    def _kept_rows(self, rows: pd.DataFrame) -> pd.DataFrame:
         """The interactions without observed negatives: an item that was only ever refused is not seen."""
         field = observed_field(self.config)
         if field is None or field not in rows:
