@@ -115,10 +115,10 @@ def estimate(file: str, name: str, cost: dict[str, Any]) -> dict[str, float]:
     """Epochs of a trial, CPU seconds of training and of validation in all."""
     plan = _plan(file)
     search = next(one for one in plan.searches if one.name == name)
-    epochs = epochs_of_a_trial(int(search.settings["epochs"]), plan.how)
-    train = plan.how.trials * epochs * cost["train_cpu_seconds"]
-    share = min(1.0, (plan.how.max_cpu_seconds or math.inf) / train) if train else 1.0
-    valid = plan.how.trials * epochs * cost["valid_cpu_seconds"]
+    epochs = epochs_of_a_trial(int(search.settings["epochs"]), plan.settings)
+    train = plan.settings.trials * epochs * cost["train_cpu_seconds"]
+    share = min(1.0, (plan.settings.max_cpu_seconds or math.inf) / train) if train else 1.0
+    valid = plan.settings.trials * epochs * cost["valid_cpu_seconds"]
     return {"epochs": epochs, "train": train * share, "valid": valid * share, "share": share}
 
 

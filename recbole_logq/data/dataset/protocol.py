@@ -72,20 +72,21 @@ def require_common(results: Sequence[dict[str, Any]]) -> None:
         if first["dataset"] != second["dataset"]:
             raise RequestError(f"{pair} are of different datasets, {first['dataset']} and {second['dataset']}")
         for key in _REMEDY:
-            expected, right = (run["protocol"].get(key, _OF_OLDER.get(key)) for run in (first, second))
-            if expected != right:
+            expected, actual = (run["protocol"].get(key, _OF_OLDER.get(key)) for run in (first, second))
+            if expected != actual:
                 ready_made = READY_MADE in (first["protocol"].get("split"), second["protocol"].get("split"))
                 remedy = (_OF_READY_MADE if ready_made else {}).get(key, _REMEDY[key])
-                raise RequestError(f"{pair} are measured differently: {key} is {expected} and {right}; {remedy}")
+                raise RequestError(f"{pair} are measured differently: {key} is {expected} and {actual}; {remedy}")
         # A random split depends on the seed: each seed has its own test set, which all models of that seed share.
         peer = same_seed.setdefault(second["seed"], second) if first["protocol"].get("order") == "random" else first
-        expected, right = peer["fingerprint"]["test"], second["fingerprint"]["test"]
+        expected, actual = peer["fingerprint"]["test"], second["fingerprint"]["test"]
         least = "[1,inf)" if first["protocol"].get("split") == READY_MADE else "[3,inf)"  # of training, or of all
-        if expected != right:
+        if expected != actual:
             raise RequestError(
-                f"{_pair(peer, second)} have different test sets ({expected} and {right}) under the same protocol: the data "
-                "or its filters differ, or users are too short for a sequential model (which has no target for a first "
-                f'interaction); run both on one copy with the same filters, such as --user_inter_num_interval="{least}"'
+                f"{_pair(peer, second)} have different test sets ({expected} and {actual}) under the same protocol: "
+                "the data or its filters differ, or users are too short for a sequential model (which has no target "
+                "for a first interaction); run both on one copy with the same filters, such as "
+                f'--user_inter_num_interval="{least}"'
             )
 
 
