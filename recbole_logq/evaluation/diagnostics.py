@@ -55,9 +55,9 @@ def hardest_share(scores: Tensor, positive: Tensor, share: float = 0.01) -> Tens
         positive: int64 `[rows]`, the positive's column.
         share: Share of the catalogue that counts as hardest.
     """
-    others = scores.scatter(1, positive.unsqueeze(1), -torch.inf).softmax(dim=1)
+    negatives = scores.scatter(1, positive.unsqueeze(1), -torch.inf).softmax(dim=1)
     hardest = max(math.ceil(share * scores.shape[1]), 1)
-    return others.topk(hardest, dim=1).values.sum(dim=1).mean()
+    return negatives.topk(hardest, dim=1).values.sum(dim=1).mean()
 
 
 def softmax_entropy(scores: Tensor) -> Tensor:

@@ -50,14 +50,14 @@ def measures(
     result: dict[str, float | list[float | None]] = {}
     for k in ks:
         best = items[:, :k]
-        shown = torch.bincount(best.flatten(), minlength=len(counts))[1:].double()
-        if not shown.any():
+        counts_shown = torch.bincount(best.flatten(), minlength=len(counts))[1:].double()
+        if not counts_shown.any():
             raise ValueError("nothing is recommended: all rows hold the padding item alone")
         result[f"recall@{k}"] = float(per_user(items, hits, k)["recall"].double().mean())
-        result[f"coverage@{k}"] = float((shown > 0).double().mean())
-        result[f"gini@{k}"] = gini(shown)
-        result[f"popularity@{k}"] = float(shown @ catalogue / shown.sum())
-        result[f"novelty@{k}"] = float(shown @ information / shown.sum())
+        result[f"coverage@{k}"] = float((counts_shown > 0).double().mean())
+        result[f"gini@{k}"] = gini(counts_shown)
+        result[f"popularity@{k}"] = float(counts_shown @ catalogue / counts_shown.sum())
+        result[f"novelty@{k}"] = float(counts_shown @ information / counts_shown.sum())
         hit = torch.bincount(decile[best[hits[:, :k] > 0] - 1], minlength=DECILES)
         result[f"recall@{k}_by_decile"] = [
             n_hits / n_targets if n_targets else None
@@ -95,7 +95,7 @@ def per_user(items: Tensor, hits: Tensor, k: int) -> dict[str, Tensor]:
     }
 
 
-def gini(shown: Tensor) -> float:
+def gini(counts: Tensor) -> float:
     """Gini index of how often items are recommended; 0 if all are alike, 1 if one item is all there is.
 
     ``sum_j (2 j - n - 1) p_j / (n - 1)`` with the shares p in ascending order (Shani & Gunawardana, "Evaluating
@@ -103,13 +103,13 @@ def gini(shown: Tensor) -> float:
     padding item among the n. With lists of k different items at most (n - k) / (n - 1) can come out.
 
     Args:
-        shown: Times that each item of the catalogue is recommended, zeros included, float64 ``[n]``.
+        counts: Times that each item of the catalogue is recommended, zeros included, float64 ``[n]``.
     """
-    n = len(shown)
+    n = len(counts)
     if n < 2:
         return 0.0
-    weight = 2 * torch.arange(1, n + 1, dtype=torch.float64, device=shown.device) - n - 1
-    return float(weight @ shown.sort().values / shown.sum() / (n - 1))
+    weight = 2 * torch.arange(1, n + 1, dtype=torch.float64, device=counts.device) - n - 1
+    return float(weight @ counts.sort().values / counts.sum() / (n - 1))
 
 
 def self_information(counts: Tensor) -> Tensor:
