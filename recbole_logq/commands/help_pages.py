@@ -9,7 +9,7 @@ from types import ModuleType
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from recbole_logq.allowed_values import shown, written_as
+from recbole_logq.allowed_values import value_text, written_as
 from recbole_logq.flags import placeholder
 from recbole_logq.parsing import FLAGS as BY_NAME_ALONE
 
@@ -81,7 +81,7 @@ def _meaning(field: FieldInfo) -> str:
     default = field.get_default(call_default_factory=True)
     if default in (None, False, []) or isinstance(default, BaseModel):
         return field.description or ""
-    return f"{field.description}; default {shown(default)}"
+    return f"{field.description}; default {value_text(default)}"
 
 
 def _entry(head: str, text: str, column: int, width: int) -> str:

@@ -339,8 +339,8 @@ def valid_counts(mask: ColumnMask, rows: int) -> Tensor:
 def _splits(walk: int, block: int, programs: int, device: torch.device) -> tuple[int, int]:
     """Number of parts that a walk is cut into, so that every multiprocessor has work, and the length of each."""
     steps = ceil(walk / block)
-    wanted = max(1, min(steps, 2 * _multiprocessors(device) // programs))
-    length = ceil(steps / wanted)
+    splits = max(1, min(steps, 2 * _multiprocessors(device) // programs))
+    length = ceil(steps / splits)
     return ceil(steps / length), length * block
 
 
@@ -349,9 +349,9 @@ def _multiprocessors(device: torch.device) -> int:
     return torch.cuda.get_device_properties(device).multi_processor_count if device.type == "cuda" else 2
 
 
-def _mask_tensors(mask: ColumnMask, other: Tensor) -> list[Tensor]:
+def _mask_tensors(mask: ColumnMask, filler: Tensor) -> list[Tensor]:
     tensors = (mask.row_id, mask.column_id, mask.row_key, mask.column_key, mask.row_set)
-    return [other if tensor is None else tensor.contiguous() for tensor in tensors] + [_bytes(mask.held, other)]
+    return [filler if tensor is None else tensor.contiguous() for tensor in tensors] + [_bytes(mask.held, filler)]
 
 
 def _mask_flags(mask: ColumnMask) -> dict[str, bool]:
@@ -363,5 +363,5 @@ def _mask_flags(mask: ColumnMask) -> dict[str, bool]:
     }
 
 
-def _bytes(values: Tensor | None, other: Tensor) -> Tensor:
-    return other if values is None else values.contiguous().view(torch.uint8)
+def _bytes(values: Tensor | None, filler: Tensor) -> Tensor:
+    return filler if values is None else values.contiguous().view(torch.uint8)

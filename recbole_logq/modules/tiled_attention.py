@@ -39,7 +39,7 @@ class _TiledAttention(torch.autograd.Function):
         query, key, value = parts = heads.permute(2, 3, 0, 1, 4).contiguous()  # [3, heads, rows, length, d]
         scale = query.shape[-1] ** -0.5 if longest is None else 1.0
         result = torch.empty_like(query)
-        needed, kept = any(ctx.needs_input_grad[:3]), []
+        needs_grad, kept = any(ctx.needs_input_grad[:3]), []
         for head in range(len(query)):
             for tile in tiles:
                 rows, queries, keys = tile.rows, tile.queries, slice(0, tile.queries.stop)
@@ -53,7 +53,7 @@ class _TiledAttention(torch.autograd.Function):
                     scores += distance[head, queries, keys]
                 weights = _weights(scores, longest)
                 result[head, rows, queries] = weights @ value[head, rows, keys]
-                if needed:
+                if needs_grad:
                     kept.append(weights if longest is None else scores)
         ctx.save_for_backward(parts, result, *kept)
         ctx.tiles, ctx.longest = tiles, longest

@@ -33,7 +33,7 @@ class TimeContext(nn.Module):
         """Vectors ``[rows, size]`` of times, float64 ``[rows]``."""
         seconds = request_time * self.unit
         steps = {part: torch.floor(seconds / PARTS[part][0]).long() + PARTS[part][2] for part in self.parts}
-        first, *rest = (self.tables[part](steps[part] % PARTS[part][1]) for part in self.parts)
-        for vectors in rest:
+        first, *further = (self.tables[part](steps[part] % PARTS[part][1]) for part in self.parts)
+        for vectors in further:
             first = first + vectors
         return first
