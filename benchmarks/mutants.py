@@ -125,11 +125,14 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=21)
     parser.add_argument("--again", type=Path, help="draw none: try those once more that an earlier result has left")
     parser.add_argument("--output", type=Path, help="a JSON file for the result")
-    asked = parser.parse_args()
-    earlier = json.loads(asked.again.read_text(encoding="utf-8")) if asked.again else None
-    output = asked.output and asked.output.absolute()
+    arguments = parser.parse_args()
+    earlier = json.loads(arguments.again.read_text(encoding="utf-8")) if arguments.again else None
+    output = arguments.output and arguments.output.absolute()
     names = generate()
-    mutants = [name for name in earlier["left"] if name in names] if earlier else drawn(names, asked.count, asked.seed)
+    if earlier:
+        mutants = [name for name in earlier["left"] if name in names]
+    else:
+        mutants = drawn(names, arguments.count, arguments.seed)
     diffs = {name: get_diff_for_mutant(name, path=path_of(name)) for name in mutants}
     os.chdir("mutants")
     forks = Forks(mutants)
@@ -144,13 +147,13 @@ def main() -> None:
     result = {
         "date": datetime.date.today().isoformat(),
         "commit": commit.stdout.strip(),
-        "seed": earlier["seed"] if earlier else asked.seed,
+        "seed": earlier["seed"] if earlier else arguments.seed,
         "parts": list(PARTS),
         "mutants": len(names),
         "drawn": tried,
         "tests": forks.tests,
         "counts": dict(counts),
-        "left": {name: diffs[name] for name, found in forks.results.items() if found in {"survived", "no test"}},
+        "left": {name: diffs[name] for name, outcome in forks.results.items() if outcome in {"survived", "no test"}},
     }
     if output:
         output.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
