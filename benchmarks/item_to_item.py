@@ -78,12 +78,12 @@ def recalls(order: Tensor, lists: Tensor, requests: tuple[Tensor, Tensor, Tensor
         lists: List of each row, int64 ``[rows]``.
         requests: Result of :func:`questions`.
     """
-    _, targets, rows, had = requests
+    _, targets, rows, history = requests
     n_items = int(order.max())
     place = torch.full((len(order), n_items + 1), n_items)
     place.scatter_(1, order, torch.arange(order.shape[1]).expand_as(order))
     rank = place[lists, targets]
-    before = (place[lists[rows], had] < rank[rows]).long()  # what the user had is no part of the list
+    before = (place[lists[rows], history] < rank[rows]).long()  # what the user had is no part of the list
     rank = rank - torch.zeros_like(rank).index_add_(0, rows, before)
     return {f"recall@{k}": round(float((rank < k).double().mean()), 5) for k in CUTOFFS}
 

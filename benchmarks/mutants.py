@@ -141,8 +141,8 @@ def main() -> None:
     counts = Counter(forks.results.values())
     if earlier:
         counts += Counter({status: earlier["counts"].get(status, 0) for status in ("killed", "timeout")})
-    caught, tried = counts["killed"] + counts["timeout"], counts.total()
-    print(f"{caught} of {tried} mutants are noticed ({caught / max(1, tried):.1%}): {dict(counts)}")
+    caught, total = counts["killed"] + counts["timeout"], counts.total()
+    print(f"{caught} of {total} mutants are noticed ({caught / max(1, total):.1%}): {dict(counts)}")
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
     result = {
         "date": datetime.date.today().isoformat(),
@@ -150,7 +150,7 @@ def main() -> None:
         "seed": earlier["seed"] if earlier else arguments.seed,
         "parts": list(PARTS),
         "mutants": len(names),
-        "drawn": tried,
+        "drawn": total,
         "tests": forks.tests,
         "counts": dict(counts),
         "left": {name: diffs[name] for name, outcome in forks.results.items() if outcome in {"survived", "no test"}},

@@ -166,8 +166,8 @@ def table() -> str:
         span = f"{row['lowest']:.2f} - {row['highest']:.2f}" if row["runs"] > 1 else "one run"
         figures = [f"{row['interactions']:,}", f"{row['cpu_seconds']:.2f}", span, f"{row['peak_mb']:,}"]
         rows.append([row["who"], row["dataset"], *figures])
-    same = "the same" if content["same_pairs_in_recboles_order"] else "NOT the same"
-    pairs = f"In RecBole's order of time both make {same} (user, target) pairs of every part of ml-1m."
+    agreement = "the same" if content["same_pairs_in_recboles_order"] else "NOT the same"
+    pairs = f"In RecBole's order of time both make {agreement} (user, target) pairs of every part of ml-1m."
     return f"{markdown_table(head, rows)}\n\n{pairs}"
 
 

@@ -47,9 +47,9 @@ def problem(n_items: int, copies: int) -> tuple[Tensor, Tensor]:
     """Queries and items, the first of which is padding."""
     generator = torch.Generator().manual_seed(0)
     rows = max(min(ROWS, MOST // n_items), LEAST)
-    some = torch.randn(-(-n_items // copies), SIZE, generator=generator)
+    originals = torch.randn(-(-n_items // copies), SIZE, generator=generator)
     query = torch.randn(rows, SIZE, generator=generator)
-    return query, some if copies == 1 else some.repeat(copies, 1)[:n_items]
+    return query, originals if copies == 1 else originals.repeat(copies, 1)[:n_items]
 
 
 def plain(query: Tensor, items: Tensor, k: int) -> Tensor:

@@ -54,7 +54,7 @@ def table() -> str:
         figures = [mean_and_interval([run[part]["ndcg"] for run in runs]) for part in PARTS]
         difference = "-"
         if len(runs) == len(genre) == len(SEEDS) and runs != genre:
-            pairs = [[run["among_held_out"]["ndcg"] for run in some] for some in (runs, genre)]
+            pairs = [[run["among_held_out"]["ndcg"] for run in group] for group in (runs, genre)]
             paired = paired_over_seeds(*pairs)
             if paired is not None:
                 difference = f"{paired.difference:+.4f} ± {paired.half_width:.4f}"

@@ -129,11 +129,11 @@ def worth(restored: Any) -> list[dict[str, Any]]:
         rows = encoded(network, next(iter(loader)), top)
         own = network.own_items(rows)
         items = network.item_vectors(None)[1:].double()
-        some = torch.randperm(len(rows.positives), generator=torch.Generator().manual_seed(0))[:ROWS]
-        scores = network.scorer.query(rows.query[some]).double() @ items.T
+        sample = torch.randperm(len(rows.positives), generator=torch.Generator().manual_seed(0))[:ROWS]
+        scores = network.scorer.query(rows.query[sample]).double() @ items.T
     assert rows.users is not None
-    subject = replace(subject, scores=scores, positives=rows.positives[some], users=rows.users[some], inside=None)
-    of_window = own_columns(own.of(some), subject.positives, scores.shape[1])
+    subject = replace(subject, scores=scores, positives=rows.positives[sample], users=rows.users[sample], inside=None)
+    of_window = own_columns(own.of(sample), subject.positives, scores.shape[1])
     free = ~of_window.scatter(1, subject.positives.unsqueeze(1) - 1, True)
     best = torch.zeros_like(free).scatter_(1, scores.masked_fill(~free, -torch.inf).topk(TOP, dim=1).indices, True)
     ideal = scores.softmax(dim=1) * best
@@ -143,7 +143,7 @@ def worth(restored: Any) -> list[dict[str, Any]]:
         if choice == "exact":  # of what is left beside the window
             columns = best
         elif choice != "none":
-            columns = columns.scatter(1, top.of(choice, rows)[some] - 1, True) & free
+            columns = columns.scatter(1, top.of(choice, rows)[sample] - 1, True) & free
         mass = float((ideal * columns).sum() / ideal.sum())
         for n in (256,) if choice != "none" else MORE:
             measured = with_certain(subject, of_window | columns, n)
@@ -199,17 +199,17 @@ class Stepper:
         base = self._own_items(rows)
         self.ids = self.top.of(self.choice, rows)
         self.base, self.taken = base, base.holds(self.ids)
-        every = torch.arange(len(rows.positives))
-        row, item = base.of_rows(0, len(every))
+        all_rows = torch.arange(len(rows.positives))
+        row, item = base.of_rows(0, len(all_rows))
         if base.repeated is not None:
             keys = (row * self.network.n_items + item).unique()
             row, item = keys // self.network.n_items, keys % self.network.n_items
         new = ~self.taken
         keys = torch.cat(
-            [row * self.network.n_items + item, (every.unsqueeze(1) * self.network.n_items + self.ids)[new]]
+            [row * self.network.n_items + item, (all_rows.unsqueeze(1) * self.network.n_items + self.ids)[new]]
         )
         keys = keys.sort().values
-        return Exclusion(every, keys // self.network.n_items, keys % self.network.n_items, len(every))
+        return Exclusion(all_rows, keys // self.network.n_items, keys % self.network.n_items, len(all_rows))
 
     def certain(self, rows: Rows, _: Exclusion) -> Tensor:
         """logsumexp of the own window's scores and of the chosen items'."""

@@ -59,8 +59,8 @@ def _type_in_words(annotation: Any, metadata: Iterable[Any] = (), plural: str = 
     if get_origin(annotation) in (Union, types.UnionType):
         members = get_args(annotation)
         texts = [_type_in_words(member, parts) for member in members if member is not type(None)]
-        none = ["None"] if type(None) in members else []
-        return "; or ".join(dict.fromkeys([*([stated] if stated else texts), *none]))
+        missing = ["None"] if type(None) in members else []
+        return "; or ".join(dict.fromkeys([*([stated] if stated else texts), *missing]))
     if stated:
         return stated
     if get_origin(annotation) is Literal:

@@ -46,7 +46,7 @@ class Store:
         return [run for run in runs if (self.read(run) or {}).get("status") != "done"]
 
 
-def why(log: Path, start: int, status: int) -> str:
+def failure_reason(log: Path, start: int, status: int) -> str:
     """Why a process failed, in one line.
 
     Args:
@@ -117,7 +117,7 @@ class Process:
         except RequestError as error:  # the others go on
             ended, reason = None, str(error)
         if ended is None:
-            reason = reason or why(self.log, self.start, status)
+            reason = reason or failure_reason(self.log, self.start, status)
             ended = failed(self.run, reason.replace(f"{self.store.folder}{os.sep}", ""))  # which may be moved
             write_record(self.store.file(self.run), ended)
         return ended

@@ -77,11 +77,11 @@ class CommonUsers:
 
 
 def _difference(first: Record, second: Record) -> str:
-    alone = sorted(set(first["users"]) - set(second["users"])) or sorted(set(second["users"]) - set(first["users"]))
-    owner = first if alone[0] in first["users"] else second
+    extra = sorted(set(first["users"]) - set(second["users"])) or sorted(set(second["users"]) - set(first["users"]))
+    owner = first if extra[0] in first["users"] else second
     return (
         f"{_label(first)} has {len(first['users']):,} test users and {_label(second)} {len(second['users']):,}, which "
-        f"are not the same: {alone[0]!r} is one of {_label(owner)} alone; run both on one copy of the data, with the "
+        f"are not the same: {extra[0]!r} is one of {_label(owner)} alone; run both on one copy of the data, with the "
         "same filters"
     )
 

@@ -228,8 +228,8 @@ class Catalogue:
         """Exact scores of items ``[rows, width]``."""
         rows = max(GATHERED // (items.shape[1] * query.shape[1]), 1)
         parts = []
-        for part, some in zip(query.split(rows), items.split(rows), strict=True):
-            vectors = self.items.index_select(0, some.flatten()).view(*some.shape, -1)
+        for part, ids in zip(query.split(rows), items.split(rows), strict=True):
+            vectors = self.items.index_select(0, ids.flatten()).view(*ids.shape, -1)
             parts.append(torch.bmm(part.unsqueeze(1), vectors.mT).squeeze(1))
         return torch.cat(parts)
 
@@ -305,10 +305,10 @@ def _largest(scores: Tensor, k: int) -> TopK:
     array, (rows, width) = scores.numpy(), scores.shape
     above = array >= np.partition(array, width - k, axis=1)[:, width - k, None]  # [rows, width]
     row, item = np.divmod(np.flatnonzero(above), width)
-    every = np.arange(rows)
+    row_numbers = np.arange(rows)
     unclear = np.empty(0, dtype=np.int64)
-    if len(row) != rows * k or (row.reshape(rows, k) != every[:, None]).any():
-        unclear = every[np.count_nonzero(above, axis=1) != k]  # several have the k-th score, or one is no number
+    if len(row) != rows * k or (row.reshape(rows, k) != row_numbers[:, None]).any():
+        unclear = row_numbers[np.count_nonzero(above, axis=1) != k]  # several have the k-th score, or one is no number
         above[unclear] = np.arange(width) < k  # something to be replaced
         item = np.flatnonzero(above) % width
     items = torch.from_numpy(item.reshape(rows, k))

@@ -88,10 +88,10 @@ def _measured(config: Any) -> str:
     mode = config["eval_args"].get("mode", "full")
     mode = next(iter(mode.values())) if isinstance(mode, dict) else mode
     ranking = "over all items" if mode == "full" else f"mode {mode}"
-    every, patience = config["eval_step"], config["stopping_step"]
-    if not every:
+    interval, patience = config["eval_step"], config["stopping_step"]
+    if not interval:
         return f"after training, {ranking}; no validation"
-    epochs = "every epoch" if every == 1 else f"every {every} epochs"
+    epochs = "every epoch" if interval == 1 else f"every {interval} epochs"
     return f"{config['valid_metric']} {epochs}, {ranking}; ends after {patience + 1} validations without a better one"
 
 

@@ -106,19 +106,19 @@ def subject_of(
                     n_units = len(batch.packing.lengths)
                 yield Batch(positives=targets.cpu(), n_units=n_units, users=users.cpu())
 
-    def of_targets(some: Tensor, units: Units) -> Subject:
-        query, windows = _encoded(network, loader, units, some)
+    def of_targets(targets_of_rows: Tensor, units: Units) -> Subject:
+        query, windows = _encoded(network, loader, units, targets_of_rows)
         subject = Subject(
             name=name,
-            scores=torch.empty(len(some), network.n_items - 1, dtype=torch.float64),
-            positives=units.targets[some],
+            scores=torch.empty(len(targets_of_rows), network.n_items - 1, dtype=torch.float64),
+            positives=units.targets[targets_of_rows],
             counts=counts,
             batches=batches,
-            users=units.users[some],
+            users=units.users[targets_of_rows],
             history=history,
             windows=windows,
         )
-        return replace(subject, scores=scored(query, some, units, subject))
+        return replace(subject, scores=scored(query, targets_of_rows, units, subject))
 
     def others() -> Iterator[Subject]:
         stream, now, cut = torch.Generator().manual_seed(seed + 3), units, None

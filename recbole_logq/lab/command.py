@@ -151,12 +151,12 @@ def folding(**options: Any) -> dict[str, Any]:
 
     seed = take_flags(dict(options), FoldingOptions).seed
     outcomes = [fold(negatives, seed=seed) for negatives in ("own", "global", "mixed")]
-    alone = fold_impressions("uniform", 0.0, seed=seed)  # the same whatever would lie beside it
+    uniform = fold_impressions("uniform", 0.0, seed=seed)  # the same whatever would lie beside it
     mixtures = {
         beside: [fold_impressions(beside, share, seed=seed) for share in SHARES] for beside in ("uniform", "in_batch")
     }
-    ends = {beside: end_of_folding([alone, *several]) for beside, several in mixtures.items()}
-    outcomes += [alone, *(outcome for several in mixtures.values() for outcome in several)]
+    ends = {beside: end_of_folding([uniform, *several]) for beside, several in mixtures.items()}
+    outcomes += [uniform, *(outcome for several in mixtures.values() for outcome in several)]
     return {"seed": seed, "folding": [asdict(outcome) for outcome in outcomes], "ends": ends}
 
 

@@ -118,10 +118,10 @@ def seen_table(report: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     names = [part["name"] for part in report["strata"] if part["items"]]
     lines = []
     for entry in report["estimators"]:
-        looked = entry.get("inside") or entry
-        parts = {part["name"]: part for part in looked["strata"]}
+        examined = entry.get("inside") or entry
+        parts = {part["name"]: part for part in examined["strata"]}
         seen = ["-" if parts[name]["seen"] is None else f"{parts[name]['seen']:.2f}" for name in names]
-        lines.append([entry["estimator"], f"{entry['n']:,}", *seen, _where_bias_lies(looked)])
+        lines.append([entry["estimator"], f"{entry['n']:,}", *seen, _where_bias_lies(examined)])
     return ["estimator", "n", *names, "squared bias lies in"], lines
 
 

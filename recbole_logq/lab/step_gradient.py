@@ -114,9 +114,9 @@ class StepGradient:
         if self.estimator.own == "window" and subject.windows is None:
             own = self._of_users(batch)
             certain = self._scored(own)
-        every = torch.arange(len(subject.positives))
+        rows = torch.arange(len(subject.positives))
         terms = self._renamed(pool).terms(subject.positives, self._excluded, self.hits, own=own)
-        return _Part(every, pool.ids, self._whole(terms, len(every)), pool), certain
+        return _Part(rows, pool.ids, self._whole(terms, len(rows)), pool), certain
 
     def inside(self, batches: list[Batch], lesson: Batch) -> Tensor:
         """The gradient of rows each of which is in a batch of its own, ``[rows, items]``.
@@ -159,8 +159,8 @@ class StepGradient:
         assert batch.users is not None
         assert subject.users is not None
         row, column = (subject.users.unsqueeze(1) == batch.users).nonzero().unbind(1)
-        every = torch.arange(len(subject.positives))
-        return shared_items(every, subject.positives, row, batch.positives[column])
+        rows = torch.arange(len(subject.positives))
+        return shared_items(rows, subject.positives, row, batch.positives[column])
 
     def _renamed(self, pool: Pool) -> Pool:
         """The pool under the estimator's wrong law, where it has one."""
@@ -221,10 +221,10 @@ class _Certain:
 
 def _together(sets: list[Exclusion]) -> Exclusion:
     """The set of each row as sets of all rows."""
-    every = torch.arange(len(sets))
+    rows = torch.arange(len(sets))
     sizes = torch.tensor([len(exclusion.pair_item) for exclusion in sets])
     items = torch.cat([exclusion.pair_item for exclusion in sets])
-    return Exclusion(every, every.repeat_interleave(sizes), items, len(sets))
+    return Exclusion(rows, rows.repeat_interleave(sizes), items, len(sets))
 
 
 def _by_row(sets: Exclusion | None) -> list[Exclusion]:

@@ -59,15 +59,15 @@ def tilings(width: int, precision: str) -> Tilings:
     """The cuts for vectors of a width, padded to a power of two, and a precision as of `fused_logsumexp`."""
     narrow = width <= 128
     if precision == "bfloat16":
-        return Tilings(Tiling(128, 64, 8, 2), Tiling(64, 64, 4, 2)) if narrow else _both(64, 64, 8)
+        return Tilings(Tiling(128, 64, 8, 2), Tiling(64, 64, 4, 2)) if narrow else _equal_tilings(64, 64, 8)
     if precision == "tf32":
-        return _both(64, 64, 4) if narrow else _both(64, 32, 8)
+        return _equal_tilings(64, 64, 4) if narrow else _equal_tilings(64, 32, 8)
     if precision == "tf32x3":
-        return _both(64, 32, 4) if narrow else _both(16, 32, 4)
-    return _both(32, 32, 8) if narrow else _both(16, 16, 4)
+        return _equal_tilings(64, 32, 4) if narrow else _equal_tilings(16, 32, 4)
+    return _equal_tilings(32, 32, 8) if narrow else _equal_tilings(16, 16, 4)
 
 
-def _both(walking: int, walked: int, warps: int) -> Tilings:
+def _equal_tilings(walking: int, walked: int, warps: int) -> Tilings:
     """Blocks that stand still and blocks that are walked over, in either direction."""
     return Tilings(Tiling(walking, walked, warps, 2), Tiling(walked, walking, warps, 2))
 

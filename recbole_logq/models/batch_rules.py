@@ -55,11 +55,11 @@ def shortfall(sampler: Sampler, statistics: Any) -> str | None:
         statistics: Statistics of an epoch.
     """
     distinct = _takes_distinct(sampler)
-    had = statistics.negatives if distinct else statistics.rows
-    if sampler.asks_of_batch is None or had >= sampler.asks_of_batch:
+    mean = statistics.negatives if distinct else statistics.rows
+    if sampler.asks_of_batch is None or mean >= sampler.asks_of_batch:
         return None
     return (
-        f"a step has {had:.0f} {'distinct items' if distinct else 'positives'} on average and takes no more from the "
+        f"a step has {mean:.0f} {'distinct items' if distinct else 'positives'} on average and takes no more from the "
         f"batch; raise train_batch_size to have {sampler.asks_of_batch}"
     )
 

@@ -42,8 +42,8 @@ class GradedLists(nn.Module):
     @classmethod
     def empty(cls) -> GradedLists:
         """No lists."""
-        none = torch.zeros(0, dtype=torch.int64)
-        return cls(none, none, none.float(), none, none.float())
+        nothing = torch.zeros(0, dtype=torch.int64)
+        return cls(nothing, nothing, nothing.float(), nothing, nothing.float())
 
     def draw(self, lists: Tensor, n: int, uniform: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """All items of some lists, or n of a longer one, each of which is kept with the same probability.

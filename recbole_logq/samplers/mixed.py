@@ -122,8 +122,8 @@ class Mixed(InBatch):
             for _ in range(pools):
                 places.append(torch.randperm(rows, generator=self.generator)[:from_rows])
                 draws.append(torch.randint(1, self.n_items, (self.n_uniform,), generator=self.generator))
-            both = to_device(torch.cat([torch.stack(places), torch.stack(draws)], dim=1), positives.device)
-            place, drawn = both[:, :from_rows], both[:, from_rows:]
+            columns = to_device(torch.cat([torch.stack(places), torch.stack(draws)], dim=1), positives.device)
+            place, drawn = columns[:, :from_rows], columns[:, from_rows:]
         else:
             place = numbers.places(pools, from_rows, rows, real)
             drawn = numbers.whole(1, self.n_items, pools, self.n_uniform)

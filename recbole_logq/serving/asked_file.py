@@ -108,11 +108,11 @@ class AskedFile:
             known_texts: list[Texts] | None = None
             if self.text:
                 known_texts = [dict(zip(self.text, row, strict=True)) for row in text_rows]
-            did: list[Second] | None = None
+            second: list[Second] | None = None
             if self.second:
                 cells = zip(*(self._tokens(name, batch[name]) for name in self.second), strict=True)
-                did = [dict(zip(self.second, row, strict=True)) for row in cells]
-            yield AskedRows([str(user) for user in users], histories, contexts, times, at, known_texts, did)
+                second = [dict(zip(self.second, row, strict=True)) for row in cells]
+            yield AskedRows([str(user) for user in users], histories, contexts, times, at, known_texts, second)
 
     def _lists(self, name: str, cells: Any) -> list[list[str]]:
         label = f"{name} of {self.file}"

@@ -53,9 +53,11 @@ def check_encoder(retriever: Retriever, network: Any, data: Any) -> float:
         # None, fewer, as many and more than the model sees: what is cut off are the earliest.
         sizes = torch.randint(1, 2 * length + 2, (n_rows,), generator=generator)
         sizes[:4] = torch.tensor([1 if retriever.described.needs_history else 0, length, length + 1, 3 * length])
-        some = [torch.randint(1, len(retriever.catalogue) + 1, (size,), generator=generator) for size in sizes.tolist()]
+        drawn = [
+            torch.randint(1, len(retriever.catalogue) + 1, (size,), generator=generator) for size in sizes.tolist()
+        ]
         tokens = retriever.catalogue["item"].to_pylist()
-        histories = [[tokens[item - 1] for item in history.tolist()] for history in some]
+        histories = [[tokens[item - 1] for item in history.tolist()] for history in drawn]
         known, request_times = _some_moments(retriever, data, sizes, generator)
         second, tokens_of_second = _some_second(retriever, data, n_rows, generator)
         queries = retriever.queries(
@@ -66,7 +68,7 @@ def check_encoder(retriever: Retriever, network: Any, data: Any) -> float:
             at=None if request_times is None else request_times.tolist(),
         )
         seen = torch.zeros(n_rows, length, dtype=torch.int64)
-        for row, history in zip(seen, some, strict=True):
+        for row, history in zip(seen, drawn, strict=True):
             row[: min(len(history), length)] = history[-length:]
         columns = {network.USER_ID: torch.zeros_like(sizes), HISTORY: seen, **tokens_of_second}
         if retriever.described.needs_history:

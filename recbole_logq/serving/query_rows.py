@@ -72,8 +72,8 @@ class Occurrences:
             flat = torch.arange(int(offsets[-1])) + (place - offsets[1:]).repeat_interleave(length)
             times = None if self._times is None else self._times[flat]
             request_times = self._times[place] if at_request and self._times is not None else None
-            had = self._history[flat].long()
+            history = self._history[flat].long()
             yield (
                 torch.searchsorted(items, self._history[place].long()),
-                QueryRows(offsets, had, user + 1, {}, times, request_times, [], []),
+                QueryRows(offsets, history, user + 1, {}, times, request_times, [], []),
             )

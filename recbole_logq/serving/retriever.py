@@ -355,24 +355,24 @@ class Retriever(SimilarItems):
             items = self._history[place].long()
             if times is not None:
                 raise RequestError("times: those of users are in the folder; they are given with histories alone")
-            had = None if self._times is None else self._times[place]
+            moments = None if self._times is None else self._times[place]
             further = self.second.of_users(ids)
         else:
             assert histories is not None
-            alone = texts is not None and not any(histories)  # a tower over ids reads texts, and no history
-            kept = [[] for _ in histories] if alone else self.check_histories(histories)
+            texts_only = texts is not None and not any(histories)  # a tower over ids reads texts, and no history
+            kept = [[] for _ in histories] if texts_only else self.check_histories(histories)
             ids, size = torch.zeros(len(kept), dtype=torch.int64), torch.tensor([len(ids) for ids in kept]).long()
             offsets = torch.cat([size.new_zeros(1), size.cumsum(0)])
             items = torch.tensor([item for ids_of_row in kept for item in ids_of_row], dtype=torch.int64)
             further = self.second.of_visitors(second, len(kept))
-            nothing_had = alone and times is None and self.moments.reads_times
-            had = self.moments.of_histories(histories if nothing_had else times, histories)
+            nothing_had = texts_only and times is None and self.moments.reads_times
+            moments = self.moments.of_histories(histories if nothing_had else times, histories)
         if self.described.needs_history and not bool(size.all()):
             row = int((size == 0).nonzero()[0])
             asker = "a visitor" if users is None else f"user {users[row]!r}"
             raise RequestError(f"{asker} has an empty history: {self.manifest['model']} needs one item at least")
         read = self.context.read(contexts, len(ids))
-        return QueryRows(offsets, items, ids, read, had, self.moments.of_requests(at, len(ids)), bags, further)
+        return QueryRows(offsets, items, ids, read, moments, self.moments.of_requests(at, len(ids)), bags, further)
 
     def _encoded(self, first: int, last: int, rows: QueryRows) -> Tensor:
         """Queries of the rows ``[first, last)``."""

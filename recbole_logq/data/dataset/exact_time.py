@@ -297,8 +297,8 @@ class ExactTimeMixin(ReadyMadeMixin):
         """Where the targets of a sequential model lie in ``flat_items``: everywhere but at a user's first item."""
         again = torch.zeros(len(self.flat_users) + 1, dtype=torch.bool)
         again[1:-1] = self.flat_users[1:] == self.flat_users[:-1]
-        if alone := int((~again[:-1] & ~again[1:]).sum()):
-            self.logger.info(f"{alone:,} users have one interaction each, which is no target of a sequential model")
+        if single := int((~again[:-1] & ~again[1:]).sum()):
+            self.logger.info(f"{single:,} users have one interaction each, which is no target of a sequential model")
         return again[:-1].nonzero().flatten()
 
     def _dataframe_to_interaction(self, data: pd.DataFrame) -> Interaction:

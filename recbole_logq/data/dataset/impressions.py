@@ -210,17 +210,17 @@ class Impressions:
 def _lists(rows: np.ndarray, grades: np.ndarray, skips: np.ndarray, of_skips: np.ndarray) -> ImpressionLists:
     """Lists of lower grades; rows and skips are int64 ``[3, n]`` of user, impression and item."""
     user, impression, item = np.concatenate([rows, skips], axis=1)
-    every = np.concatenate([grades, of_skips])
+    all_grades = np.concatenate([grades, of_skips])
     key = user * (impression.max(initial=0) + 1) + impression
     # Highest grade first among the rows of an item in an impression, and that one alone.
-    order = np.lexsort((-every, item, key))
+    order = np.lexsort((-all_grades, item, key))
     first = np.ones(len(order), dtype=bool)
     first[1:] = (key[order][1:] != key[order][:-1]) | (item[order][1:] != item[order][:-1])
     order = order[first]
-    order = order[np.lexsort((every[order], key[order]))]
+    order = order[np.lexsort((all_grades[order], key[order]))]
     order = order[impression[order] != 0]
     # One number a pair of impression and grade, ascending as the order is: what lies below is found by search.
-    values, code = np.unique(every, return_inverse=True)
+    values, code = np.unique(all_grades, return_inverse=True)
     number = np.unique(key, return_inverse=True)[1]
     place = number * len(values) + code
     n = len(grades)
@@ -231,7 +231,7 @@ def _lists(rows: np.ndarray, grades: np.ndarray, skips: np.ndarray, of_skips: np
     lists, list_of_row = np.unique(np.stack([begin, size, code[:n]]), axis=1, return_inverse=True)
     whole_numbers = (list_of_row.reshape(-1), lists[0], lists[1], item[order])
     rows_list, start, sizes, ids = (torch.from_numpy(np.ascontiguousarray(n, dtype=np.int64)) for n in whole_numbers)
-    grade, of_items = (torch.from_numpy(column.astype(np.float32)) for column in (values[lists[2]], every[order]))
+    grade, of_items = (torch.from_numpy(column.astype(np.float32)) for column in (values[lists[2]], all_grades[order]))
     return ImpressionLists(rows_list, start, sizes, grade, ids, of_items)
 
 

@@ -50,9 +50,9 @@ def rows_of(
         values: dict[str, list[Any]] = {}
         for target in IDS:
             values[target] = texts(cells[target], labels[target])
-            has = np.array([bool(text and text.strip()) for text in values[target]], dtype=bool)
-            report.drop(f"no {target}", (kept & ~has).sum())
-            kept &= has
+            has_text = np.array([bool(text and text.strip()) for text in values[target]], dtype=bool)
+            report.drop(f"no {target}", (kept & ~has_text).sum())
+            kept &= has_text
         if "timestamp" in columns:
             seconds = clock.seconds(cells["timestamp"])
             report.drop("no readable time", (kept & ~np.isfinite(seconds)).sum())
@@ -76,13 +76,13 @@ def rows_of(
 
 def _cells(cells: Any, kind: str, label: str) -> tuple[list[str], np.ndarray]:
     """Text of a further column, and where a number is missing."""
-    none = np.zeros(len(cells), dtype=bool)
+    no_gaps = np.zeros(len(cells), dtype=bool)
     if kind == "float":
         values = floats(cells)
         values[~np.isfinite(values)] = np.nan
         return [text_of(value) for value in values.tolist()], np.isnan(values)
     if not holds_lists(plain(cells)):
-        return [text or "" for text in texts(cells, label)], none
+        return [text or "" for text in texts(cells, label)], no_gaps
     if not kind.endswith("_seq"):
         raise RequestError(f"{label} holds lists: keep it as {kind}_seq")
     rows = []
@@ -90,4 +90,4 @@ def _cells(cells: Any, kind: str, label: str) -> tuple[list[str], np.ndarray]:
         if wrong := [part for part in parts or [] if not part or set(part) & set(" \t\r\n")]:
             raise RequestError(f"{label}: {wrong[0]!r} in a list has a blank, which separates the parts of {kind}")
         rows.append(" ".join(parts or []))
-    return rows, none
+    return rows, no_gaps
