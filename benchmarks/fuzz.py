@@ -2,7 +2,7 @@
 
     uv run benchmarks/fuzz.py [--examples=400]
 
-So many inputs for each of its tests, other ones every time; the tests of every day try a few that are always the same.
+That many inputs for each of its tests, others every time; the tests of every day try a few that are always the same.
 """
 
 from __future__ import annotations

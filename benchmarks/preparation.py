@@ -144,7 +144,7 @@ def generate(data_path: Path, interactions: int) -> None:
     from pyarrow import csv
 
     random = np.random.default_rng(0)
-    repeated = np.arange(USERS).repeat(interactions // USERS // 2)  # so many of every user at least
+    repeated = np.arange(USERS).repeat(interactions // USERS // 2)  # at least that many of every user
     users = random.permutation(np.concatenate([repeated, random.integers(0, USERS, interactions - len(repeated))]))
     popularity = np.cumsum(1 / np.arange(1, ITEMS + 1) ** 0.9)
     items = np.searchsorted(popularity / popularity[-1], random.random(interactions))

@@ -77,7 +77,7 @@ def refuse_other_content(folder: Path, work: str, known: Collection[str], mark: 
         work: What it is, for the error.
         known: Names of the work's own files and folders.
         mark: The one of them that only the work's folder has, so that others beside it do not matter.
-        required: One of them is there from the beginning; none for work whose mark is.
+        required: Name of one of them that is there from the beginning; empty where the mark is.
 
     Raises:
         RequestError: The folder holds something else, or is a file.
@@ -91,7 +91,7 @@ def refuse_other_content(folder: Path, work: str, known: Collection[str], mark: 
 
 
 def _take(place: Path, message: str, patience: float = 0.0) -> FileLock:
-    """A lock that this process alone holds; ``taken`` is said where another one has it for that many seconds."""
+    """A lock that this process alone holds; ``message`` is the error where another one has it for that many seconds."""
     lock = FileLock(place)
     try:
         lock.acquire(timeout=patience, poll_interval=0.02)
