@@ -95,7 +95,7 @@ def per_user(items: Tensor, hits: Tensor, k: int) -> dict[str, Tensor]:
     }
 
 
-def gini(counts: Tensor) -> float:
+def gini(shown: Tensor) -> float:
     """Gini index of how often items are recommended; 0 if all are alike, 1 if one item is all there is.
 
     ``sum_j (2 j - n - 1) p_j / (n - 1)`` with the shares p in ascending order (Shani & Gunawardana, "Evaluating
@@ -103,13 +103,13 @@ def gini(counts: Tensor) -> float:
     padding item among the n. With lists of k different items at most (n - k) / (n - 1) can come out.
 
     Args:
-        counts: Times that each item of the catalogue is recommended, zeros included, float64 ``[n]``.
+        shown: Times that each item of the catalogue is recommended, zeros included, float64 ``[n]``.
     """
-    n = len(counts)
+    n = len(shown)
     if n < 2:
         return 0.0
-    weight = 2 * torch.arange(1, n + 1, dtype=torch.float64, device=counts.device) - n - 1
-    return float(weight @ counts.sort().values / counts.sum() / (n - 1))
+    weight = 2 * torch.arange(1, n + 1, dtype=torch.float64, device=shown.device) - n - 1
+    return float(weight @ shown.sort().values / shown.sum() / (n - 1))
 
 
 def self_information(counts: Tensor) -> Tensor:
