@@ -42,14 +42,14 @@ def score(name: str, seed: int) -> None:
         report = advise(dataset=name, minutes=MINUTES, memory_mb=MEMORY_MB, seed=seed, show_progress=False)
         report["versions"] = versions()
     FOLDER.mkdir(parents=True, exist_ok=True)
-    for one in report["advice"]:
-        if "valid" in one:
+    for advice in report["advice"]:
+        if "valid" in advice:
             continue
-        settings = {**one["settings"], **DATASETS[name], "epochs": max(round(one["epochs"]), 1), "seed": seed}
+        settings = {**advice["settings"], **DATASETS[name], "epochs": max(round(advice["epochs"]), 1), "seed": seed}
         settings |= {"eval_step": max(settings["epochs"] // 4, 1), "valid_metric": "NDCG@10", "show_progress": False}
         settings |= {"checkpoint_dir": str(Path("saved") / "advice"), "use_gpu": False}
-        result = run(f"{report['encoder']}{one['recipe']}", name, config_dict=settings)
-        one |= {"valid": result["best_valid_score"], "fingerprint": result["fingerprint"]}
+        result = run(f"{report['encoder']}{advice['recipe']}", name, config_dict=settings)
+        advice |= {"valid": result["best_valid_score"], "fingerprint": result["fingerprint"]}
         file.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 
 
@@ -57,12 +57,12 @@ def table() -> str:
     """A line for each dataset and seed: settings, rank correlation, and what the first of the advice came to."""
     rows = []
     for file in sorted(FOLDER.glob("*.json")):
-        runs = [one for one in json.loads(file.read_text(encoding="utf-8"))["advice"] if "valid" in one]
+        runs = [advice for advice in json.loads(file.read_text(encoding="utf-8"))["advice"] if "valid" in advice]
         if len(runs) < LEAST:
             continue
-        correlation = spearmanr([one["score"] for one in runs], [one["valid"] for one in runs]).statistic
+        correlation = spearmanr([advice["score"] for advice in runs], [advice["valid"] for advice in runs]).statistic
         name, _, seed = file.stem.rpartition("-")
-        first, best = runs[0]["valid"], max(one["valid"] for one in runs)
+        first, best = runs[0]["valid"], max(advice["valid"] for advice in runs)
         rows.append([name, seed, len(runs), f"{correlation:.2f}", f"{first:.4f}", f"{best:.4f}"])
     head = ["dataset", "seed", "settings", "Spearman", "validation of the first", "of the best"]
     return markdown_table(head, rows) if rows else "Not measured yet."

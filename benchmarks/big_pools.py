@@ -87,12 +87,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for number, (windows, cached) in enumerate(CASES):
             words = [sys.executable, __file__, "--one", str(windows), str(cached), f"{folder}/{number}"]
-            done = subprocess.run(words, capture_output=True, text=True, check=True)
-            rows.append(json.loads(done.stdout.splitlines()[-1]))
-        one, two = (torch.load(f"{folder}/{number}", weights_only=True) for number in (0, 1))
-    pairs = list(zip(one, two, strict=True))
-    square = sum(float((left - right).double().square().sum()) for left, right in pairs)
-    error = (square / sum(float(left.double().square().sum()) for left, _ in pairs)) ** 0.5
+            process = subprocess.run(words, capture_output=True, text=True, check=True)
+            rows.append(json.loads(process.stdout.splitlines()[-1]))
+        first, second = (torch.load(f"{folder}/{number}", weights_only=True) for number in (0, 1))
+    pairs = list(zip(first, second, strict=True))
+    square = sum(float((whole - in_parts).double().square().sum()) for whole, in_parts in pairs)
+    error = (square / sum(float(whole.double().square().sum()) for whole, _ in pairs)) ** 0.5
     content = {"date": date.today().isoformat(), "rows": rows, "gradient_difference": error}
     RESULT.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     print(table())
@@ -103,9 +103,9 @@ def table() -> str:
     stored = json.loads(RESULT.read_text(encoding="utf-8"))
     rows = []
     for row in stored["rows"]:
-        how = f"gradient_cache: {PART}" if row["cached"] else "in one piece"
+        way = f"gradient_cache: {PART}" if row["cached"] else "in one piece"
         memory = f"{row['memory_mb'] / 1000:.2f} GB"
-        rows.append([f"{row['windows']:,}", f"{row['pool']:,}", how, memory, f"{row['cpu_seconds']:.1f}"])
+        rows.append([f"{row['windows']:,}", f"{row['pool']:,}", way, memory, f"{row['cpu_seconds']:.1f}"])
     difference = stored["gradient_difference"]
     table = markdown_table(["windows", "rows = pool", "how", "memory of the step", "CPU s"], rows)
     return f"{table}\n\nGradient of the second line against the first: relative difference {difference:.0e}."

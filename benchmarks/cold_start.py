@@ -100,9 +100,9 @@ def cold(result: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _metrics(found: Tensor, targets: Tensor) -> dict[str, float]:
-    hits = torch.cat([targets.gather(1, found).long(), targets.sum(1, keepdim=True)], dim=1)
-    values = per_user(found, hits, CUTOFF)
+def _metrics(ranked: Tensor, targets: Tensor) -> dict[str, float]:
+    hits = torch.cat([targets.gather(1, ranked).long(), targets.sum(1, keepdim=True)], dim=1)
+    values = per_user(ranked, hits, CUTOFF)
     return {name: round(float(values[name].double().mean()), 5) for name in ("recall", "ndcg")}
 
 
@@ -151,16 +151,16 @@ EXPERIMENT = ColdStart(
 
 def table() -> str:
     """Recall and NDCG at 10, mean and standard deviation over seeds."""
-    where = {"among_held_out": "held-out items alone", "whole_catalogue": "whole catalogue"}
-    heads = [f"{title}, {metric}@10" for title in where.values() for metric in ("Recall", "NDCG")]
+    headings = {"among_held_out": "held-out items alone", "whole_catalogue": "whole catalogue"}
+    heads = [f"{title}, {metric}@10" for title in headings.values() for metric in ("Recall", "NDCG")]
 
     def cells(runs: list[dict[str, Any]]) -> list[str]:
-        found = [spread([one[part][metric] for one in runs]) for part in where for metric in ("recall", "ndcg")]
-        return [*found, spread([one["test_result"]["ndcg@10"] for one in runs])]
+        figures = [spread([run[part][metric] for run in runs]) for part in headings for metric in ("recall", "ndcg")]
+        return [*figures, spread([run["test_result"]["ndcg@10"] for run in runs])]
 
     rows = EXPERIMENT.rows(cells)
-    if floor := [one["random"] for one in EXPERIMENT.stored("ids")]:
-        chance = [f"{sum(one[metric] for one in floor) / len(floor):.4f}" for metric in ("recall", "ndcg")]
+    if floor := [run["random"] for run in EXPERIMENT.stored("ids")]:
+        chance = [f"{sum(run[metric] for run in floor) / len(floor):.4f}" for metric in ("recall", "ndcg")]
         rows.insert(0, ["a random ranking, expected", "", *chance, "", "", ""])
     return markdown_table(["run", "seeds", *heads, "warm NDCG@10"], rows)
 

@@ -29,17 +29,17 @@ def table(title: str, time: str = "train s") -> str:
     plan = make_plan([str(ROOT / "config" / "experiment" / f"{title}.yaml")], {})
     store = Store(Path(__file__).parent / "results" / title)
     records = [record for run in plan.runs if (record := store.read(run)) is not None]
-    done = [record for record in records if record["status"] == "done"]
-    if not done:
+    finished = [record for record in records if record["status"] == "done"]
+    if not finished:
         return "No run is stored yet."
-    (summary,) = summarise(done, differences(plan, done))
+    (summary,) = summarise(finished, differences(plan, finished))
     head, lines = results(summary)
     places = [head.index(column) for column in (*MEASURED, time) if column in head]
     rows = [[f"{line[place].text} {line[place].note}".strip() for place in places] for line in lines]
-    prints = ", ".join(dict.fromkeys(f"`{one['test']}`" for one in summary.fingerprints()))
+    prints = ", ".join(dict.fromkeys(f"`{fingerprint['test']}`" for fingerprint in summary.fingerprints()))
     text = markdown_table([head[place] for place in places], rows)
-    devices = ", ".join(dict.fromkeys(one["result"]["device"]["name"] for one in done))
-    return f"{text}\n\n{len(done)} of {len(plan.runs)} runs, on {devices}. Test sets: {prints}."
+    devices = ", ".join(dict.fromkeys(record["result"]["device"]["name"] for record in finished))
+    return f"{text}\n\n{len(finished)} of {len(plan.runs)} runs, on {devices}. Test sets: {prints}."
 
 
 if __name__ == "__main__":

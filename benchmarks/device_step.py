@@ -186,14 +186,14 @@ class _Preset(DeviceNumbers):
 def check() -> dict[str, Any]:
     """Differences of gradients and of parameters; relative to the largest entry of each parameter."""
     name, small = next(iter(MODELS)), {"dropout": 0.0, "negatives.source": "uniform"}
-    found: dict[str, Any] = {}
+    differences: dict[str, Any] = {}
     fixed = Candidate(name, "fixed shapes", items=CHECKED, sparse_embeddings=False, **small)
     ids = torch.randint(1, CHECKED, (1, NEGATIVES), device=DEVICE)
     batch = next(batch for batch in fixed.loader if isinstance(batch, PlannedBatch))
     sampler = fixed.model.sampler
     sampler.numbers = _Preset(ids)
-    made = batch.make(batch.plan)
-    of_fixed = _gradients(fixed.model, made)
+    tensors = batch.make(batch.plan)
+    of_fixed = _gradients(fixed.model, tensors)
     # The same windows the ordinary way, against the same pool.
     windows = fixed.loader.dataset.windows
     starts, sizes = batch.plan.cpu()[:, : int(batch.plan[1].count_nonzero())]
@@ -202,11 +202,11 @@ def check() -> dict[str, Any]:
     pool = Pool(ids[0], "draws", torch.full_like(ids[0], -1), sampler._log_q_of(ids[0]), sampler._log_q_of)
     sampler.sample = lambda *_, **__: pool
     of_ordinary = _gradients(fixed.model, fixed.loader.batch(rows).to(DEVICE))
-    found["gradient, fixed against ordinary"] = max(
+    differences["gradient, fixed against ordinary"] = max(
         float((of_fixed[key] - value).abs().max() / value.abs().max().clamp_min(1e-12))
         for key, value in of_ordinary.items()
     )
-    del fixed, made
+    del fixed, tensors
     free()
     for label, settings in (("dense", {"sparse_embeddings": False}), ("sparse", {"sparse_embeddings": True})):
         ends = {}
@@ -217,14 +217,14 @@ def check() -> dict[str, Any]:
                 candidate.step()
             ends[way] = [parameter.detach().clone() for parameter in candidate.model.parameters()]
             if way == "one graph" and CUDA:
-                found[f"captured, {label}"] = candidate.trainer.fixed_step._run.graph is not None
+                differences[f"captured, {label}"] = candidate.trainer.fixed_step._run.graph is not None
             del candidate
             free()
-        found[f"parameters after 8 steps, graph against fixed, {label}"] = max(
+        differences[f"parameters after 8 steps, graph against fixed, {label}"] = max(
             float((a - b).abs().max() / a.abs().max().clamp_min(1e-12))
             for a, b in zip(ends["one graph"], ends["fixed shapes"], strict=True)
         )
-    return found
+    return differences
 
 
 def _gradients(model: Any, batch: Any) -> dict[str, Tensor]:
@@ -270,7 +270,7 @@ def train_ml1m(data_path: str) -> dict[str, Any]:
     """SASRec on ml-1m, 60 epochs with validation every tenth, from the files to the test result."""
     from recbole_logq import run
 
-    found = {}
+    results = {}
     for way in ("one graph", "ordinary"):
         start = perf_counter()
         settings = {**COMMON, **WAYS[way], "data_path": data_path, "MAX_ITEM_LIST_LENGTH": 200, "embedding_size": 128}
@@ -278,8 +278,8 @@ def train_ml1m(data_path: str) -> dict[str, Any]:
         settings |= {"negatives.count": 256, "dropout": 0.5}
         with TemporaryDirectory() as folder:
             result = run("SASRecCorrectedLogQ", "ml-1m", config_dict={**settings, "checkpoint_dir": folder})
-        found[way] = {"seconds": perf_counter() - start, "test": dict(result["test_result"])}
-    return found
+        results[way] = {"seconds": perf_counter() - start, "test": dict(result["test_result"])}
+    return results
 
 
 def main() -> int:
@@ -344,7 +344,7 @@ def main() -> int:
 def table() -> str:
     """What is stored, a table for each device."""
     stored = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob("*.json"))]
-    return "\n\n".join(_first_table(one) if "rows" in one else _table(one) for one in stored)
+    return "\n\n".join(_first_table(part) if "rows" in part else _table(part) for part in stored)
 
 
 def _table(stored: dict[str, Any]) -> str:
@@ -362,10 +362,10 @@ def _table(stored: dict[str, Any]) -> str:
             rate = f"{row['positives_per_second']:,.0f}"
             rates.append([model, precision, way, rate, span, f"{row['ms']:.2f}", memory])
     for model in MODELS:
-        counts, needed = stored.get(f"launches, {model}"), stored.get(f"bounds, {model}")
-        if counts and needed and "error" not in counts:
-            shown = ", ".join(str(counts[part]) for part in ("forward", "backward", "optimizer"))
-            launches.append([model, shown, f"{needed['gflop']:,.0f}", f"{needed['gb']:.2f}"])
+        counts, bound = stored.get(f"launches, {model}"), stored.get(f"bounds, {model}")
+        if counts and bound and "error" not in counts:
+            counted = ", ".join(str(counts[part]) for part in ("forward", "backward", "optimizer"))
+            launches.append([model, counted, f"{bound['gflop']:,.0f}", f"{bound['gb']:.2f}"])
     heads = ["model", "precision", "step", "positives / s, median", "lowest - highest", "ms", "memory"]
     bounds = ["model", "launches: forward, backward, optimizer", "GFLOP", "GB"]
     return "\n\n".join([steps, markdown_table(heads, rates), markdown_table(bounds, launches)])

@@ -108,8 +108,8 @@ def _line(run: str) -> tuple[tuple[bool, float], list[str]]:
     model, changes = RUNS[run]
     name = run.removeprefix(f"{model}-")
     change = ", ".join(f"{key}={value}" for key, value in changes.items()) or "nothing"
-    (one,) = EXPERIMENT.stored(run)
-    valid, last = {row["epoch"]: row["valid"] for row in one["history"]}, one["history"][-1]
+    (result,) = EXPERIMENT.stored(run)
+    valid, last = {row["epoch"]: row["valid"] for row in result["history"]}, result["history"][-1]
     cells = [f"{valid[epoch]:.4f}" if epoch in valid else "-" for epoch in EPOCHS]
     compared = valid.get(COMPARED)
     line = [model, name, change, *cells, f"{last['seconds'] / last['epoch']:.1f}"]
@@ -121,11 +121,11 @@ def table() -> str:
     head = ["model", "variant", "changed", *(f"epoch {epoch}" for epoch in EPOCHS), "seconds an epoch"]
     lines = []
     for model in VARIANTS:
-        found = [_line(run) for run, (of, _) in RUNS.items() if of == model and EXPERIMENT.stored(run)]
-        lines += [line for _, line in sorted(found, reverse=True)]
-    runs = [one for run in RUNS for one in EXPERIMENT.stored(run)]
-    devices = ", ".join(dict.fromkeys(one["device"]["name"] for one in runs))
-    cut = sum("cut" in one for one in runs)
+        rows = [_line(run) for run, (of, _) in RUNS.items() if of == model and EXPERIMENT.stored(run)]
+        lines += [line for _, line in sorted(rows, reverse=True)]
+    runs = [result for run in RUNS for result in EXPERIMENT.stored(run)]
+    devices = ", ".join(dict.fromkeys(result["device"]["name"] for result in runs))
+    cut = sum("cut" in result for result in runs)
     return "\n".join(
         [
             markdown_table(head, lines),

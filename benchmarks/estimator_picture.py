@@ -82,7 +82,7 @@ def _curves() -> str:
     """The right half: relative bias against the number of negatives."""
     entries = json.loads(STORED.read_text(encoding="utf-8"))["estimators"]
     series = {
-        name: sorted((float(one["n"]), *bias_of(one)) for one in entries if one["estimator"] == name)
+        name: sorted((float(entry["n"]), *bias_of(entry)) for entry in entries if entry["estimator"] == name)
         for name in ESTIMATORS
     }
     places = [point for points in series.values() for point in points]

@@ -63,9 +63,9 @@ def write_dataset(folder: Path, n_users: int, n_items: int, per_user: int) -> No
 
 def prepare(model: str, data: Path, settings: dict[str, Any]) -> tuple[Any, Any, Any]:
     """A trainer, our test loader, and a function that gives RecBole's."""
-    given = {"data_path": str(data), "show_progress": False, **settings}
-    given["eval_args"] = {"split": {"LS": "valid_and_test"}, "order": "TO"}
-    config = Config(model, "synthetic", None, given)
+    options = {"data_path": str(data), "show_progress": False, **settings}
+    options["eval_args"] = {"split": {"LS": "valid_and_test"}, "order": "TO"}
+    config = Config(model, "synthetic", None, options)
     init_seed(config["seed"], True)
     dataset = create_dataset(config)
     parts = split_dataset(config, dataset)
@@ -157,8 +157,8 @@ def main() -> None:
         finally:
             os.chdir(start)
     command = [sys.executable, __file__, "--large", f"--repeats={arguments.repeats}"]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    large = json.loads(done.stdout.splitlines()[-1])
+    process = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    large = json.loads(process.stdout.splitlines()[-1])
     content = {"date": date.today().isoformat(), "repeats": arguments.repeats, "versions": versions(), "rows": rows}
     RESULT.write_text(json.dumps({**content, "large": large}, indent=1) + "\n", encoding="utf-8")
     print(table())

@@ -44,26 +44,26 @@ def served(result: dict[str, Any]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         manifest = export(result["checkpoint"], Path(folder) / "export", history="valid")
         retriever = Retriever.load(Path(folder) / "export")
-        asked = [str(user_tokens[user]) for user in users]
-        found = retriever.recommend(asked, k=K, exclude_history=filters_history(restored.config))
-        unfiltered = retriever.recommend(asked, k=K)
+        users_served = [str(user_tokens[user]) for user in users]
+        recommendations = retriever.recommend(users_served, k=K, exclude_history=filters_history(restored.config))
+        unfiltered = retriever.recommend(users_served, k=K)
     id_of = {str(token): place for place, token in enumerate(item_tokens)}
-    items = torch.tensor([[id_of[item] for item in row] for row in found.items])
+    items = torch.tensor([[id_of[item] for item in row] for row in recommendations.items])
     query, vectors = torch.cat([model.queries(block[0]) for block in blocks]), model.item_vectors(None)
     ours, theirs = (torch.einsum("rd,rkd->rk", query, vectors[ids]) for ids in (items, ranked))
     size = theirs.abs()
-    other = items != ranked
-    tie = ((ours - theirs).abs() <= TIE * size) | ~other
+    differs = items != ranked
+    tie = ((ours - theirs).abs() <= TIE * size) | ~differs
     expected = [str(item_tokens[target]) for target in targets]
     return {
         "served": {
             "users": len(users),
-            "alike": int((~other).all(1).sum()),
-            "ties": int((other.any(1) & tie.all(1)).sum()),
+            "alike": int((~differs).all(1).sum()),
+            "ties": int((differs.any(1) & tie.all(1)).sum()),
             "different": int((~tie.all(1)).sum()),
-            "largest_score_difference": float(((torch.from_numpy(found.scores) - theirs).abs() / size).max()),
+            "largest_score_difference": float(((torch.from_numpy(recommendations.scores) - theirs).abs() / size).max()),
             "largest_encoder_difference": manifest["largest_difference"],
-            "ndcg@10": _ndcg(found.items, expected),
+            "ndcg@10": _ndcg(recommendations.items, expected),
             "ndcg@10_history_ranked_too": _ndcg(unfiltered.items, expected),
         }
     }
@@ -71,7 +71,7 @@ def served(result: dict[str, Any]) -> dict[str, Any]:
 
 def _ndcg(items: list[list[str]], expected: list[str]) -> float:
     discount = 1 / torch.arange(2.0, K + 2).log2()
-    hits = torch.tensor([[item == one for item in row] for row, one in zip(items, expected, strict=True)])
+    hits = torch.tensor([[item == target for item in row] for row, target in zip(items, expected, strict=True)])
     return round(float((hits * discount).sum(1).mean()), 4)
 
 
@@ -111,11 +111,16 @@ def table() -> str:
     heads += ["NDCG@10 served", "evaluator's", "served, history ranked too", "test split"]
 
     def cells(runs: list[dict[str, Any]]) -> list[str]:
-        (one,) = runs
-        found = one["served"]
-        counts = [f"{found[key]:,}" for key in ("users", "alike", "ties", "different")]
-        ndcg = [found["ndcg@10"], one["test_result"]["ndcg@10"], found["ndcg@10_history_ranked_too"]]
-        return [*counts, f"{found['largest_score_difference']:.1e}", *(f"{one:.4f}" for one in ndcg), prints(runs)]
+        (result,) = runs
+        served = result["served"]
+        counts = [f"{served[key]:,}" for key in ("users", "alike", "ties", "different")]
+        ndcg = [served["ndcg@10"], result["test_result"]["ndcg@10"], served["ndcg@10_history_ranked_too"]]
+        return [
+            *counts,
+            f"{served['largest_score_difference']:.1e}",
+            *(f"{value:.4f}" for value in ndcg),
+            prints(runs),
+        ]
 
     return markdown_table(["model", "seed", *heads], EXPERIMENT.rows(cells))
 

@@ -96,8 +96,8 @@ def main() -> None:
             if kind == "dense" and size > LARGEST_DENSE:
                 continue
             words = [sys.executable, __file__, f"--repeats={arguments.repeats}", "--one", str(size), kind]
-            done = subprocess.run(words, capture_output=True, text=True, check=True)
-            rows.append(json.loads(done.stdout.splitlines()[-1]))
+            process = subprocess.run(words, capture_output=True, text=True, check=True)
+            rows.append(json.loads(process.stdout.splitlines()[-1]))
             print(f"{size:,} {kind}: {statistics.median(rows[-1]['seconds']):.3f} s", flush=True)
     content = {"date": date.today().isoformat(), "repeats": arguments.repeats, "rows": rows}
     RESULT.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

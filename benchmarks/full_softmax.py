@@ -64,23 +64,23 @@ def step(way: str, data: tuple[Tensor, Tensor, Tensor]) -> float:
 def speed(items: int, repeats: int) -> dict[str, list[float]]:
     """Rows per CPU second of both."""
     data = problem(items)
-    found: dict[str, list[float]] = {way: [] for way in WAYS}
+    rates_of: dict[str, list[float]] = {way: [] for way in WAYS}
     for repeat in range(repeats + 1):
-        for way, rates in found.items():
+        for way, rates in rates_of.items():
             seconds = step(way, data)
             if repeat:
                 rates.append(ROWS / seconds)
-    return found
+    return rates_of
 
 
 def errors(dtype: torch.dtype) -> float:
     """Largest relative difference (L2) of a gradient from the plain one."""
-    found = []
+    gradients = []
     for way in (plain, ours):
         data = problem(SPEED[0], dtype)
         way(*data).backward()
-        found.append([tensor.grad for tensor in data[:2]])
-    return max(float((one - two).norm() / one.norm()) for one, two in zip(*found, strict=True))
+        gradients.append([tensor.grad for tensor in data[:2]])
+    return max(float((first - second).norm() / first.norm()) for first, second in zip(*gradients, strict=True))
 
 
 def memory(way: str) -> float:
@@ -122,12 +122,13 @@ def table() -> str:
     """The stored measurement."""
     stored = json.loads(RESULT.read_text(encoding="utf-8"))
     rows = []
-    for items, found in stored["speed"].items():
-        one, two = (statistics.median(found[way]) for way in WAYS)
-        rows.append([f"rows / CPU s at {int(items):,} items", f"{one:,.0f}", f"{two:,.0f}", f"{two / one:.2f}"])
-    one, two = (stored["memory_mb"][way] / 1000 for way in WAYS)
+    for items, rates in stored["speed"].items():
+        first, second = (statistics.median(rates[way]) for way in WAYS)
+        label = f"rows / CPU s at {int(items):,} items"
+        rows.append([label, f"{first:,.0f}", f"{second:,.0f}", f"{second / first:.2f}"])
+    first, second = (stored["memory_mb"][way] / 1000 for way in WAYS)
     memory = f"memory at {MEMORY:,} items, GB on top of vectors and gradients"
-    rows.append([memory, f"{one:.2f}", f"{two:.2f}", ""])
+    rows.append([memory, f"{first:.2f}", f"{second:.2f}", ""])
     error = ", ".join(f"{kind} {stored['error'][kind]:.0e}" for kind in ("float64", "float32"))
     rows.append(["gradient, relative difference", "-", error, ""])
     return markdown_table(["what", "plain", "ours", "ratio"], rows)

@@ -2,7 +2,7 @@
 
     uv run benchmarks/fuzz.py [--examples=400]
 
-So many inputs for each of its tests, other ones every time; the tests of every day try a few that are always the same.
+That many inputs for each of its tests, others every time; the tests of every day try a few that are always the same.
 """
 
 from __future__ import annotations
@@ -31,26 +31,26 @@ def table() -> str:
     for name, counts in stored["counts"].items():
         cells = [sum(counts.values()), *(counts.get(status, 0) for status in ("0", "1", "2", "else"))]
         rows.append([name, *(f"{cell:,}" for cell in cells)])
-    made = f"`uv run benchmarks/fuzz.py --examples={stored['examples']}`, {stored['date']}, {stored['seconds']:.0f} s"
+    origin = f"`uv run benchmarks/fuzz.py --examples={stored['examples']}`, {stored['date']}, {stored['seconds']:.0f} s"
     head = ["what", "commands run", "done (0)", "work failed (1)", "refused (2)", "anything else"]
-    return f"{markdown_table(head, rows)}\n\n{made}."
+    return f"{markdown_table(head, rows)}\n\n{origin}."
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--examples", type=int, default=400)
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / "counts.json"
-        more = {"FUZZ_EXAMPLES": str(asked.examples), "FUZZ_STATISTICS": str(file), "OMP_NUM_THREADS": "1"}
+        more = {"FUZZ_EXAMPLES": str(arguments.examples), "FUZZ_STATISTICS": str(file), "OMP_NUM_THREADS": "1"}
         start = perf_counter()
         command = [sys.executable, "-m", "pytest", "-n0", "-q", "tests/reliability/test_fuzz.py"]
-        done = subprocess.run(command, cwd=ROOT, env={**os.environ, **more}, check=False)
+        process = subprocess.run(command, cwd=ROOT, env={**os.environ, **more}, check=False)
         seconds = perf_counter() - start
         counts = json.loads(file.read_text(encoding="utf-8"))
     stored = {
-        "examples": asked.examples,
-        "passed": done.returncode == 0,
+        "examples": arguments.examples,
+        "passed": process.returncode == 0,
         "seconds": round(seconds, 1),
         "date": str(date.today()),
         "versions": versions(),
@@ -58,7 +58,7 @@ def main() -> int:
     }
     RESULT.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
     print(table())
-    return done.returncode
+    return process.returncode
 
 
 if __name__ == "__main__":

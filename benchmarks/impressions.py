@@ -53,13 +53,13 @@ class World(NamedTuple):
     """The generated world.
 
     Attributes:
-        wanted: ``[users, items]``, the chance that a user wants an item.
+        interest: ``[users, items]``, the chance that a user wants an item.
         shown: int64 ``[users, requests + 1, 10]``, items in the order of their positions; the last is for the test of
             order alone.
         grades: ``[users, requests + 1, 10]``.
     """
 
-    wanted: np.ndarray
+    interest: np.ndarray
     shown: np.ndarray
     grades: np.ndarray
 
@@ -70,18 +70,18 @@ def world(seed: int = 0) -> World:
     users, items = draw.normal(size=(USERS, DIMENSIONS)), draw.normal(size=(ITEMS, DIMENSIONS))
     taste = users @ items.T / np.sqrt(DIMENSIONS)
     quality = draw.normal(size=ITEMS)
-    wanted = 1 / (1 + np.exp(-(1.5 * taste + quality - 3)))
+    interest = 1 / (1 + np.exp(-(1.5 * taste + quality - 3)))
     policy = 0.75 * taste + quality
     # The largest of scores with Gumbel noise are draws without replacement by their softmax.
     drawn = np.argsort(-(policy + draw.gumbel(size=policy.shape)), axis=1)[:, : (REQUESTS + 1) * SHOWN]
     shown = draw.permuted(drawn, axis=1).reshape(USERS, REQUESTS + 1, SHOWN)
     scores = np.take_along_axis(policy[:, None].repeat(REQUESTS + 1, 1), shown, 2)
     shown = np.take_along_axis(shown, np.argsort(-scores, axis=2), 2)
-    chance = np.take_along_axis(wanted[:, None].repeat(REQUESTS + 1, 1), shown, 2)
+    chance = np.take_along_axis(interest[:, None].repeat(REQUESTS + 1, 1), shown, 2)
     looked = draw.random(shown.shape) < (1 + np.arange(SHOWN)) ** -0.7
     click = looked & (draw.random(shown.shape) < chance)
     like = click & (draw.random(shown.shape) < chance)
-    return World(wanted, shown, click.astype(int) + like)
+    return World(interest, shown, click.astype(int) + like)
 
 
 def write_world() -> None:
@@ -122,19 +122,19 @@ def truth(result: dict[str, Any]) -> dict[str, Any]:
     model, data = loaded.model.eval(), loaded.train.dataset
     users = [int(name[1:]) for name in data.field2id_token[data.uid_field][1:]]
     items = [int(name[1:]) for name in data.field2id_token[data.iid_field][1:]]
-    wanted = torch.from_numpy(drawn.wanted[users][:, items])
+    interest = torch.from_numpy(drawn.interest[users][:, items])
     ids = torch.arange(1, len(users) + 1)
     scores = (model.queries({data.uid_field: ids}) @ model.all_items().T)[:, 1:].double()
-    known = torch.zeros_like(wanted, dtype=torch.bool)
+    known = torch.zeros_like(interest, dtype=torch.bool)
     known[data.inter_feat[data.uid_field] - 1, data.inter_feat[data.iid_field] - 1] = True
-    best, ideal = (values.masked_fill(known, -torch.inf).topk(CUTOFF).indices for values in (scores, wanted))
-    gain = wanted.gather(1, best).sum() / wanted.gather(1, ideal).sum()
+    best, ideal = (values.masked_fill(known, -torch.inf).topk(CUTOFF).indices for values in (scores, interest))
+    gain = interest.gather(1, best).sum() / interest.gather(1, ideal).sum()
     column = np.full(ITEMS, -1)
     column[items] = np.arange(len(items))
     last = torch.from_numpy(column[drawn.shown[users, -1]])  # [users, 10]; -1: an item that is not in the data
-    there = (last >= 0).unsqueeze(2) & (last >= 0).unsqueeze(1)
-    chance, score = (values.gather(1, last.clamp_min(0)) for values in (wanted, scores))
-    more = (chance.unsqueeze(2) > chance.unsqueeze(1)) & there
+    present = (last >= 0).unsqueeze(2) & (last >= 0).unsqueeze(1)
+    chance, score = (values.gather(1, last.clamp_min(0)) for values in (interest, scores))
+    more = (chance.unsqueeze(2) > chance.unsqueeze(1)) & present
     right = more & (score.unsqueeze(2) > score.unsqueeze(1))
     return {"truth": {"gain": round(float(gain), 5), "order": round(float(right.sum() / more.sum()), 5)}}
 

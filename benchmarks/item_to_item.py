@@ -58,7 +58,9 @@ PROTOCOL: dict[str, Any] = {
 
 def questions(parts: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """For each test user the query item and the target, and what all users had as pairs of a row and an item."""
-    offsets, history, _ = (None if one is None else torch.as_tensor(one) for one in user_histories(parts, "valid"))
+    offsets, history, _ = (
+        None if column is None else torch.as_tensor(column) for column in user_histories(parts, "valid")
+    )
     test = parts[2].inter_feat
     users, targets = test[parts[0].uid_field], test[parts[0].iid_field]
     end, start = offsets[users], offsets[users - 1]
@@ -68,20 +70,20 @@ def questions(parts: Any) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     return history[end - 1].long(), targets, rows, history[place].long()
 
 
-def recalls(order: Tensor, lists: Tensor, asked: tuple[Tensor, Tensor, Tensor, Tensor]) -> dict[str, float]:
+def recalls(order: Tensor, lists: Tensor, requests: tuple[Tensor, Tensor, Tensor, Tensor]) -> dict[str, float]:
     """Recall of the targets.
 
     Args:
         order: Items of each list, best first, int64 ``[lists, items]``.
         lists: List of each row, int64 ``[rows]``.
-        asked: Result of :func:`questions`.
+        requests: Result of :func:`questions`.
     """
-    _, targets, rows, had = asked
+    _, targets, rows, history = requests
     n_items = int(order.max())
     place = torch.full((len(order), n_items + 1), n_items)
     place.scatter_(1, order, torch.arange(order.shape[1]).expand_as(order))
     rank = place[lists, targets]
-    before = (place[lists[rows], had] < rank[rows]).long()  # what the user had is no part of the list
+    before = (place[lists[rows], history] < rank[rows]).long()  # what the user had is no part of the list
     rank = rank - torch.zeros_like(rank).index_add_(0, rows, before)
     return {f"recall@{k}": round(float((rank < k).double().mean()), 5) for k in CUTOFFS}
 
@@ -89,10 +91,10 @@ def recalls(order: Tensor, lists: Tensor, asked: tuple[Tensor, Tensor, Tensor, T
 def of_model(result: dict[str, Any]) -> dict[str, Any]:
     """Recall by item vectors and by co-query vectors."""
     parts = restore_own(result["checkpoint"]).parts
-    asked = questions(parts)
-    distinct, lists = asked[0].unique(return_inverse=True)
+    requests = questions(parts)
+    distinct, lists = requests[0].unique(return_inverse=True)
     tokens = parts[0].field2id_token[parts[0].iid_field]
-    found: dict[str, Any] = {"users": len(asked[1])}
+    measured: dict[str, Any] = {"users": len(requests[1])}
     with tempfile.TemporaryDirectory() as folder:
         export(result["checkpoint"], Path(folder) / "export", history="train")
         retriever = Retriever.load(Path(folder) / "export")
@@ -104,10 +106,10 @@ def of_model(result: dict[str, Any]) -> dict[str, Any]:
             order = torch.zeros(len(distinct), len(retriever.catalogue) - 1, dtype=torch.int64)
             similar = retriever.similar([str(tokens[item]) for item in chosen], k=order.shape[1], by=by)
             order[torch.isin(distinct, chosen)] = torch.from_numpy(similar.ids)
-            found[by] = recalls(order, lists, asked)
-        found["without_co_query"] = int((~able)[lists].sum())
-        found["similarity"] = retriever.similarity
-    return {"item_to_item": found}
+            measured[by] = recalls(order, lists, requests)
+        measured["without_co_query"] = int((~able)[lists].sum())
+        measured["similarity"] = retriever.similarity
+    return {"item_to_item": measured}
 
 
 def measure_baselines() -> None:
@@ -118,8 +120,8 @@ def measure_baselines() -> None:
     )
     init_seed(config["seed"], config["reproducibility"])
     parts = split_dataset(config, create_dataset(config))
-    train, asked = parts[0], questions(parts)
-    distinct, lists = asked[0].unique(return_inverse=True)
+    train, requests = parts[0], questions(parts)
+    distinct, lists = requests[0].unique(return_inverse=True)
     n_items = train.item_num
 
     def ordered(scores: Tensor) -> Tensor:
@@ -138,13 +140,13 @@ def measure_baselines() -> None:
     pairs = torch.from_numpy(history[:-1].astype(np.int64)[after] * n_items + history[1:].astype(np.int64)[after])
     counts = torch.bincount(pairs, minlength=n_items**2).view(n_items, n_items).float()
     popular = torch.bincount(torch.from_numpy(history.astype(np.int64)), minlength=n_items).float()
-    found = {
-        "ItemKNN": recalls(ordered(knn), lists, asked),
-        "next item": recalls(ordered(counts[distinct]), lists, asked),
-        "popular": recalls(ordered(popular.expand(len(distinct), -1)), lists, asked),
+    recall = {
+        "ItemKNN": recalls(ordered(knn), lists, requests),
+        "next item": recalls(ordered(counts[distinct]), lists, requests),
+        "popular": recalls(ordered(popular.expand(len(distinct), -1)), lists, requests),
     }
-    facts = {"users": len(asked[1]), "fingerprint": split_fingerprint(parts), "dataset": "ml-1m"}
-    write_json(BASELINES, {**facts, "date": date.today().isoformat(), "versions": versions(), "recall": found})
+    facts = {"users": len(requests[1]), "fingerprint": split_fingerprint(parts), "dataset": "ml-1m"}
+    write_json(BASELINES, {**facts, "date": date.today().isoformat(), "versions": versions(), "recall": recall})
 
 
 def show_commands() -> None:
@@ -152,10 +154,10 @@ def show_commands() -> None:
     (file,) = (
         file for file in sorted((ROOT / "saved" / "item_to_item" / "ids-1").glob("*.pth")) if "-last" not in file.stem
     )
-    shown = []
+    outputs = []
     for words in ASKED:
         command = f"recommend --model={file.relative_to(ROOT)} {words}"
-        done = subprocess.run(
+        process = subprocess.run(
             [sys.executable, "run_recbole_logq.py", *shlex.split(command)],
             cwd=ROOT,
             env={**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "100"},
@@ -163,9 +165,9 @@ def show_commands() -> None:
             stderr=subprocess.STDOUT,
             text=True,
         )
-        lines = [line.rstrip() for line in done.stdout.splitlines() if "INFO" not in line]
-        shown.append({"command": f"uv run run_recbole_logq.py {command}", "lines": lines})
-    write_json(COMMANDS, {"date": date.today().isoformat(), "versions": versions(), "shown": shown})
+        lines = [line.rstrip() for line in process.stdout.splitlines() if "INFO" not in line]
+        outputs.append({"command": f"uv run run_recbole_logq.py {command}", "lines": lines})
+    write_json(COMMANDS, {"date": date.today().isoformat(), "versions": versions(), "shown": outputs})
 
 
 def commands() -> str:
@@ -173,8 +175,8 @@ def commands() -> str:
     if not COMMANDS.is_file():
         return "Not run yet."
     lines: list[str] = []
-    for one in json.loads(COMMANDS.read_text(encoding="utf-8"))["shown"]:
-        lines += [*([""] if lines else []), f"$ {one['command']}", *one["lines"]]
+    for output in json.loads(COMMANDS.read_text(encoding="utf-8"))["shown"]:
+        lines += [*([""] if lines else []), f"$ {output['command']}", *output["lines"]]
     return "\n".join(["```console", *lines, "```"])
 
 
@@ -206,18 +208,18 @@ def table() -> str:
     lines: list[list[str]] = []
     for name in TOWERS:
         if runs := EXPERIMENT.stored(name):
-            seeds = ", ".join(str(one["seed"]) for one in runs)
+            seeds = ", ".join(str(run["seed"]) for run in runs)
             for by in ("items", "queries"):
-                cells = [mean_and_interval([one["item_to_item"][by][f"recall@{k}"] for one in runs]) for k in CUTOFFS]
+                cells = [mean_and_interval([run["item_to_item"][by][f"recall@{k}"] for run in runs]) for k in CUTOFFS]
                 lines.append([f"two towers, `{name}`: `--by={by}`", seeds, *cells, prints(runs)])
-            cells = [mean_and_interval([one["test_result"][f"recall@{k}"] for one in runs]) for k in CUTOFFS]
+            cells = [mean_and_interval([run["test_result"][f"recall@{k}"] for run in runs]) for k in CUTOFFS]
             lines.append([f"two towers, `{name}`: the user's own query", seeds, *cells, prints(runs)])
     if BASELINES.is_file():
         stored = json.loads(BASELINES.read_text(encoding="utf-8"))
         split = f"`{stored['fingerprint']['test']}`"
         names = {"ItemKNN": "ItemKNN", "next item": "next item of training", "popular": "popularity"}
-        for name, shown in names.items():
-            lines.append([shown, "-", *(f"{stored['recall'][name][f'recall@{k}']:.4f}" for k in CUTOFFS), split])
+        for name, label in names.items():
+            lines.append([label, "-", *(f"{stored['recall'][name][f'recall@{k}']:.4f}" for k in CUTOFFS), split])
     return markdown_table(head, lines)
 
 

@@ -91,8 +91,8 @@ class LaunchCounter(TorchDispatchMode):
         result = func(*args, **(kwargs or {}))
         name = func.overloadpacket.__name__
         devices = (getattr(leaf, "device", None) for leaf in tree_leaves(result))
-        written = any(device is not None and device.type == self.device.type for device in devices)
-        if name not in NOTHING and (written or name.startswith("_fused_adam")):
+        on_device = any(device is not None and device.type == self.device.type for device in devices)
+        if name not in NOTHING and (on_device or name.startswith("_fused_adam")):
             self.counts[name] += 1
             self.files[_file(sys._getframe(1))] += 1
         return result
@@ -163,12 +163,12 @@ def main() -> None:
     parser.add_argument("--data_path", type=Path, default=ROOT / "datasets", help="folder with ml-1m")
     parser.add_argument("--count", choices=MODELS, help="count with the package that is imported, and print JSON")
     parser.add_argument("--table", action="store_true", help="count nothing")
-    asked = parser.parse_args()
-    if asked.count:
-        count(asked.count, str(asked.data_path))
-    if not asked.table:
-        checkouts = {**({"before": asked.before.resolve()} if asked.before else {}), "now": ROOT}
-        counts = {who: _of_checkout(checkout, asked.data_path.resolve()) for who, checkout in checkouts.items()}
+    arguments = parser.parse_args()
+    if arguments.count:
+        count(arguments.count, str(arguments.data_path))
+    if not arguments.table:
+        checkouts = {**({"before": arguments.before.resolve()} if arguments.before else {}), "now": ROOT}
+        counts = {side: _of_checkout(checkout, arguments.data_path.resolve()) for side, checkout in checkouts.items()}
         content = {"date": date.today().isoformat(), "torch": torch.__version__.split("+")[0], **counts}
         RESULT.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     print(table())
@@ -179,10 +179,10 @@ def _of_checkout(checkout: Path, data_path: Path) -> dict[str, Any]:
     counts = {}
     for name in MODELS:
         command = [str(checkout / ".venv" / "bin" / "python"), str(Path(__file__)), f"--count={name}"]
-        done = subprocess.run(
+        process = subprocess.run(
             [*command, f"--data_path={data_path}"], env=environment, stdout=subprocess.PIPE, text=True, check=True
         )
-        counts[name] = json.loads(done.stdout.splitlines()[-1])
+        counts[name] = json.loads(process.stdout.splitlines()[-1])
     git = ["git", "rev-parse", "--short", "HEAD"]
     revision = subprocess.run(git, cwd=checkout, check=True, capture_output=True, text=True).stdout.strip()
     return {"revision": revision, "counts": counts}
@@ -193,18 +193,18 @@ def table() -> str:
     from recbole_logq.markup import markdown_table
 
     stored = json.loads(RESULT.read_text(encoding="utf-8"))
-    sides = [who for who in ("before", "now") if who in stored]
-    columns = [(name, who) for name in MODELS for who in sides]
+    sides = [side for side in ("before", "now") if side in stored]
+    columns = [(name, side) for name in MODELS for side in sides]
     rows = []
     for place in [*PLACES, "sums of gradients", "all"]:
         cells = []
-        for name, who in columns:
-            of_step = stored[who]["counts"][name]
+        for name, side in columns:
+            of_step = stored[side]["counts"][name]
             ways = (of_step[way] for way in ("forward", "backward"))
             cells.append(" + ".join(str(sum(way.values()) if place == "all" else way.get(place, 0)) for way in ways))
         rows.append([place, *cells])
-    heads = ["launches, forward + backward", *(f"{name}, {who}" for name, who in columns)]
-    revisions = " and ".join(f"`{stored[who]['revision']}` ({who})" for who in sides)
+    heads = ["launches, forward + backward", *(f"{name}, {side}" for name, side in columns)]
+    revisions = " and ".join(f"`{stored[side]['revision']}` ({side})" for side in sides)
     return f"{markdown_table(heads, rows)}\n\nRevisions {revisions}."
 
 

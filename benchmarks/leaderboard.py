@@ -46,14 +46,14 @@ def _boards() -> dict[str, list[Record]]:
             protocol = {"request_time": "unknown", **result["protocol"]}
             key = json.dumps([record["dataset"], result["fingerprint"]["test"], protocol], sort_keys=True)
             board = boards.setdefault(key, [])
-            taken = {other["name"] for other in board if other["from"] != file.stem}
-            name = f"{record['name']} ({file.stem})" if record["name"] in taken else record["name"]
+            names = {entry["name"] for entry in board if entry["from"] != file.stem}
+            name = f"{record['name']} ({file.stem})" if record["name"] in names else record["name"]
             board.append({**record, "name": name, "from": file.stem})
     return boards
 
 
 def _device(records: list[Record], name: str) -> str:
-    devices = (one["result"]["device"]["name"] for one in records if one["name"] == name)
+    devices = (record["result"]["device"]["name"] for record in records if record["name"] == name)
     return ", ".join(dict.fromkeys("CPU" if device == "cpu" else device for device in devices))
 
 
@@ -82,7 +82,7 @@ def table(dataset: str, columns: tuple[str, ...] = (*QUALITY, *COSTS)) -> str:
         facts = f"split {split}, {protocol['order']} order of time, history {history}"
         facts += f", time of the request {protocol['request_time']}"
         origin = ", ".join(
-            f"`config/experiment/{title}.yaml`" for title in dict.fromkeys(one["from"] for one in records)
+            f"`config/experiment/{title}.yaml`" for title in dict.fromkeys(record["from"] for record in records)
         )
         parts.append(f"{text}\n\nTest set `{test}`; {facts}; {protocol['items']:,} items. Runs of {origin}.")
     return "\n\n".join(parts) or "No run is stored yet."

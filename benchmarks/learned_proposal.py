@@ -83,13 +83,13 @@ def measure(n_items: int, repeats: int) -> dict[str, Any]:
             step()
         seconds.append((process_time() - start) / STEPS + refresh)
         parts.append(own / STEPS + refresh)
-    held = sum(buffer.numel() * buffer.element_size() for buffer in sampler.buffers()) / 2**20
+    sampler_mb = sum(buffer.numel() * buffer.element_size() for buffer in sampler.buffers()) / 2**20
     return {
         "items": n_items,
         "refresh": sampler.refresh,
         "seconds": seconds,
         "own_seconds": parts,
-        "sampler_mb": held,
+        "sampler_mb": sampler_mb,
         "table_with_optimizer_mb": 3 * table.weight.numel() * 4 / 2**20,
         "peak_memory_mb": peak_memory_mb(),
         "versions": versions(),
@@ -109,8 +109,8 @@ def main() -> None:
     rows = []
     for size in arguments.sizes.split(","):
         words = [sys.executable, __file__, f"--repeats={arguments.repeats}", "--one", size]
-        done = subprocess.run(words, capture_output=True, text=True, check=True)
-        rows.append(json.loads(done.stdout.splitlines()[-1]))
+        process = subprocess.run(words, capture_output=True, text=True, check=True)
+        rows.append(json.loads(process.stdout.splitlines()[-1]))
         print(f"{int(size):,}: {statistics.median(rows[-1]['seconds']):.4f} s", flush=True)
     content = {"date": date.today().isoformat(), "repeats": arguments.repeats, "rows": rows}
     RESULT.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

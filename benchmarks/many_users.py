@@ -103,7 +103,7 @@ def train(folder: Path, steps: int) -> dict[str, Any]:
     for history, target in _endless(batches, steps):
         pool = sampler.sample(target)
         valid = valid_columns(pool, target, loss.hits)
-        each = loss.from_vectors(
+        losses = loss.from_vectors(
             scorer.query(users(history, items)),
             scorer.item(items(target)),
             scorer.item(items(pool.ids)),
@@ -111,7 +111,7 @@ def train(folder: Path, steps: int) -> dict[str, Any]:
             **pool.terms(target),
         )
         optimizer.zero_grad(set_to_none=True)
-        mean = mean_over_rows(each, valid.any(dim=1))
+        mean = mean_over_rows(losses, valid.any(dim=1))
         mean.backward()
         optimizer.step()
         sampler.after_step()
@@ -159,8 +159,8 @@ def main() -> None:
     content: dict[str, Any] = {"date": date.today().isoformat(), "versions": versions()}
     with tempfile.TemporaryDirectory(prefix="many_users-", dir=arguments.folder) as scratch:
         for stage in ("write", "train"):
-            given = [f"--{name}={getattr(arguments, name)}" for name in ("users", "items", "steps")]
-            command = [sys.executable, __file__, f"--stage={stage}", f"--folder={Path(scratch) / 'cache'}", *given]
+            options = [f"--{name}={getattr(arguments, name)}" for name in ("users", "items", "steps")]
+            command = [sys.executable, __file__, f"--stage={stage}", f"--folder={Path(scratch) / 'cache'}", *options]
             content |= json.loads(subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout)
     arguments.result.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     print(table(arguments.result))
@@ -170,16 +170,16 @@ def table(file: Path = RESULT) -> str:
     """The stored measurement."""
     if not file.is_file():
         return "Not measured yet."
-    found = json.loads(file.read_text(encoding="utf-8"))
+    result = json.loads(file.read_text(encoding="utf-8"))
     rows = {
-        "users, items, interactions": f"{found['users']:,}, {found['items']:,}, {found['interactions']:,}",
-        "cache": f"{found['cache_mb']:,.0f} MB, written in {found['write_cpu_seconds']} CPU s and "
-        f"{found['write_peak_memory_mb'] / 1000:.1f} GB of memory",
-        "opened, checked and counted in": f"{found['open_and_count_cpu_seconds']} CPU s",
-        "users / CPU s": f"{found['users_per_cpu_second']:,} ({found['steps_per_cpu_second']} steps)",
-        f"loss, first and last of {found['steps']} steps": f"{found['loss_of_the_first_steps']:.3f}, "
-        f"{found['loss_of_the_last_steps']:.3f}",
-        "peak memory of training": f"{found['peak_memory_mb'] / 1000:.2f} GB",
+        "users, items, interactions": f"{result['users']:,}, {result['items']:,}, {result['interactions']:,}",
+        "cache": f"{result['cache_mb']:,.0f} MB, written in {result['write_cpu_seconds']} CPU s and "
+        f"{result['write_peak_memory_mb'] / 1000:.1f} GB of memory",
+        "opened, checked and counted in": f"{result['open_and_count_cpu_seconds']} CPU s",
+        "users / CPU s": f"{result['users_per_cpu_second']:,} ({result['steps_per_cpu_second']} steps)",
+        f"loss, first and last of {result['steps']} steps": f"{result['loss_of_the_first_steps']:.3f}, "
+        f"{result['loss_of_the_last_steps']:.3f}",
+        "peak memory of training": f"{result['peak_memory_mb'] / 1000:.2f} GB",
     }
     return markdown_table(["what", "measured"], rows.items())
 

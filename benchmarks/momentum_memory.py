@@ -75,7 +75,7 @@ def measure_steps() -> None:
 
     compat.apply()
     torch.set_num_threads(1)
-    found: dict[str, dict[str, float]] = {}
+    milliseconds: dict[str, dict[str, float]] = {}
     for name in ("ids", "stale", "momentum-0.999"):
         for memory in MEMORIES:
             settings = {**SHARED, **ARMS[name], "negatives.memory": memory, "negatives.warmup_steps": 0, "seed": 1}
@@ -95,8 +95,8 @@ def measure_steps() -> None:
                     seconds.append(process_time() - start)
                 if len(seconds) == STEPS:
                     break
-            found.setdefault(name, {})[str(memory)] = round(1000 * sorted(seconds)[len(seconds) // 2], 2)
-    write_json(TIMES, {"date": date.today().isoformat(), "versions": versions(), "milliseconds": found})
+            milliseconds.setdefault(name, {})[str(memory)] = round(1000 * sorted(seconds)[len(seconds) // 2], 2)
+    write_json(TIMES, {"date": date.today().isoformat(), "versions": versions(), "milliseconds": milliseconds})
 
 
 def table() -> str:
@@ -105,7 +105,7 @@ def table() -> str:
 
     def cells(runs: list[dict[str, Any]]) -> list[str]:
         return [
-            *(mean_and_interval([one["test_result"][f"{key}@10"] for one in runs]) for key in ("ndcg", "recall")),
+            *(mean_and_interval([run["test_result"][f"{key}@10"] for run in runs]) for key in ("ndcg", "recall")),
             prints(runs),
         ]
 

@@ -125,11 +125,14 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=21)
     parser.add_argument("--again", type=Path, help="draw none: try those once more that an earlier result has left")
     parser.add_argument("--output", type=Path, help="a JSON file for the result")
-    asked = parser.parse_args()
-    earlier = json.loads(asked.again.read_text(encoding="utf-8")) if asked.again else None
-    output = asked.output and asked.output.absolute()
+    arguments = parser.parse_args()
+    earlier = json.loads(arguments.again.read_text(encoding="utf-8")) if arguments.again else None
+    output = arguments.output and arguments.output.absolute()
     names = generate()
-    mutants = [name for name in earlier["left"] if name in names] if earlier else drawn(names, asked.count, asked.seed)
+    if earlier:
+        mutants = [name for name in earlier["left"] if name in names]
+    else:
+        mutants = drawn(names, arguments.count, arguments.seed)
     diffs = {name: get_diff_for_mutant(name, path=path_of(name)) for name in mutants}
     os.chdir("mutants")
     forks = Forks(mutants)
@@ -138,19 +141,19 @@ def main() -> None:
     counts = Counter(forks.results.values())
     if earlier:
         counts += Counter({status: earlier["counts"].get(status, 0) for status in ("killed", "timeout")})
-    caught, tried = counts["killed"] + counts["timeout"], counts.total()
-    print(f"{caught} of {tried} mutants are noticed ({caught / max(1, tried):.1%}): {dict(counts)}")
+    caught, total = counts["killed"] + counts["timeout"], counts.total()
+    print(f"{caught} of {total} mutants are noticed ({caught / max(1, total):.1%}): {dict(counts)}")
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True)
     result = {
         "date": datetime.date.today().isoformat(),
         "commit": commit.stdout.strip(),
-        "seed": earlier["seed"] if earlier else asked.seed,
+        "seed": earlier["seed"] if earlier else arguments.seed,
         "parts": list(PARTS),
         "mutants": len(names),
-        "drawn": tried,
+        "drawn": total,
         "tests": forks.tests,
         "counts": dict(counts),
-        "left": {name: diffs[name] for name, found in forks.results.items() if found in {"survived", "no test"}},
+        "left": {name: diffs[name] for name, outcome in forks.results.items() if outcome in {"survived", "no test"}},
     }
     if output:
         output.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")

@@ -54,16 +54,16 @@ def table() -> str:
     rows = []
     for model in MODELS:
         theirs, ours = (EXPERIMENT.stored(f"{model}-{order}") for order in ("recbole", "exact"))
-        both = [(a, b) for a in theirs for b in ours if a["seed"] == b["seed"]]
-        if not both:
+        pairs = [(a, b) for a in theirs for b in ours if a["seed"] == b["seed"]]
+        if not pairs:
             continue
-        change = [b["test_result"]["ndcg@10"] - a["test_result"]["ndcg@10"] for a, b in both]
+        change = [b["test_result"]["ndcg@10"] - a["test_result"]["ndcg@10"] for a, b in pairs]
         row = [
             model,
-            ", ".join(str(a["seed"]) for a, _ in both),
-            *(spread([pair[side]["test_result"]["ndcg@10"] for pair in both]) for side in (0, 1)),
+            ", ".join(str(a["seed"]) for a, _ in pairs),
+            *(spread([pair[side]["test_result"]["ndcg@10"] for pair in pairs]) for side in (0, 1)),
             f"{statistics.mean(change):+.4f} ({', '.join(f'{value:+.4f}' for value in change)})",
-            *(spread([pair[side]["test_result"]["hit@10"] for pair in both]) for side in (0, 1)),
+            *(spread([pair[side]["test_result"]["hit@10"] for pair in pairs]) for side in (0, 1)),
         ]
         rows.append(row)
     split = {order: prints(EXPERIMENT.stored(f"ItemKNN-{order}")) for order in ("recbole", "exact")}

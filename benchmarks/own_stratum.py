@@ -109,8 +109,8 @@ def main() -> None:
     rows = []
     for case in CASES:
         rows.append(row := measure(case, repeats))
-        told = ", ".join(f"own={own} {row['ratio'][own]:.2f} {row['range'][own]}" for own in row["ratio"])
-        print(f"{case}: {row['ms_without']:.0f} ms without, {told}", flush=True)
+        ratios = ", ".join(f"own={own} {row['ratio'][own]:.2f} {row['range'][own]}" for own in row["ratio"])
+        print(f"{case}: {row['ms_without']:.0f} ms without, {ratios}", flush=True)
     record = {"date": date.today().isoformat(), "versions": versions(), "repeats": repeats, "steps": STEPS}
     RESULT.write_text(json.dumps({**record, "rows": rows}, indent=1) + "\n", encoding="utf-8")
 

@@ -59,7 +59,7 @@ class Case:
     def tensors(self, device: torch.device, scale: float = 0.3) -> tuple[Tensor, Tensor, Tensor | None, Any]:
         """Queries, vectors, log Q and the mask; catalogues have neither of the last two."""
         generator = torch.Generator(device).manual_seed(self.rows)
-        many = (self.pools,) if self.pools > 1 else ()
+        pools = (self.pools,) if self.pools > 1 else ()
 
         def normal(*shape: int) -> Tensor:
             return torch.randn(*shape, generator=generator, device=device)
@@ -67,18 +67,18 @@ class Case:
         def whole(high: int, *shape: int) -> Tensor:
             return torch.randint(high, shape, generator=generator, device=device)
 
-        query, vectors = scale * normal(self.rows, self.width), normal(*many, self.pool, self.width)
+        query, vectors = scale * normal(self.rows, self.width), normal(*pools, self.pool, self.width)
         if self.mask == "none":
             return query, vectors, None, None
-        offset, size = normal(*many, self.pool) - 8, math.ceil(self.rows / self.pools)
-        by_id = {"row_id": whole(500, self.rows), "column_id": whole(500, *many, self.pool)}
+        offset, size = normal(*pools, self.pool) - 8, math.ceil(self.rows / self.pools)
+        by_id = {"row_id": whole(500, self.rows), "column_id": whole(500, *pools, self.pool)}
         further: dict[str, Any] = {}
         if self.mask in ("key", "kept"):
-            further = {"row_key": whole(96, self.rows), "column_key": whole(96, *many, self.pool)}
+            further = {"row_key": whole(96, self.rows), "column_key": whole(96, *pools, self.pool)}
         if self.mask in ("sets", "kept"):
-            held = torch.rand(*many, 64, self.pool, generator=generator, device=device) < 0.1
+            held = torch.rand(*pools, 64, self.pool, generator=generator, device=device) < 0.1
             further |= {"row_set": whole(64, self.rows), "held": held, "spares_own": self.mask == "kept"}
-        return query, vectors, offset, ColumnMask(**by_id, **further, rows_a_pool=size if many else None)
+        return query, vectors, offset, ColumnMask(**by_id, **further, rows_a_pool=size if pools else None)
 
 
 def plain(query: Tensor, vectors: Tensor, offset: Tensor | None, mask: Any, pools: int) -> Tensor:
@@ -110,11 +110,11 @@ def errors(case: Case, precision: str, device: torch.device, cuts: Tilings | Non
     torch.set_float32_matmul_precision("highest")
     names = ("value", "query", "vectors")
 
-    def of(found: list[Tensor]) -> dict[str, list[float]]:
-        pairs = zip(names, found, exact, strict=True)
+    def of(tensors: list[Tensor]) -> dict[str, list[float]]:
+        pairs = zip(names, tensors, exact, strict=True)
         return {
-            name: [float((got - want).abs().max()), float((got - want).norm() / want.norm())]
-            for name, got, want in pairs
+            name: [float((actual - expected).abs().max()), float((actual - expected).norm() / expected.norm())]
+            for name, actual, expected in pairs
         }
 
     return {**asdict(case), "precision": precision, "kernel": of(ours), "torch": of(theirs)}
@@ -255,9 +255,9 @@ class Record:
 
     def part(self, section: str, work: Callable[[], Any], least_left: float = 3.0) -> Any:
         """The result of a piece of work, appended to a section; its error if it fails."""
-        left = self.seconds - (perf_counter() - START)
+        remaining = self.seconds - (perf_counter() - START)
         try:
-            result = work() if left > least_left else {"left_out": f"{left:.0f} s left"}
+            result = work() if remaining > least_left else {"left_out": f"{remaining:.0f} s left"}
         except Exception as error:
             traceback.print_exc()
             result = {"error": f"{type(error).__name__}: {str(error)[:2000]}"}
@@ -282,7 +282,7 @@ def main() -> None:
     record = Record(arguments.output or RESULTS / f"{name}.json", device, arguments.seconds)
     scale = 1 if cuda else 64
     sequential = Case(19_200 // scale, 256 // min(scale, 8), 128)
-    many = replace(sequential, pools=32 if cuda else 3)
+    pooled = replace(sequential, pools=32 if cuda else 3)
     towers = Case(2_048 // scale, 2_048 // scale, 64)
     catalogue = Case(2_048 // scale, 1_000_000 // (scale * 100), 128, mask="none")
     checks = [
@@ -293,7 +293,7 @@ def main() -> None:
     odd = [Case(300, 130, width, 1, "sets") for width in ((50, 100, 256) if cuda else (20,))]
     precisions = PRECISIONS if cuda else ("tf32x3",)  # the interpreter has no bfloat16
     if cuda:
-        jobs = [(case, precision, None) for precision in precisions for case in (sequential, catalogue, towers, many)]
+        jobs = [(case, precision, None) for precision in precisions for case in (sequential, catalogue, towers, pooled)]
         jobs += [(case, precision, None) for precision in precisions for case in checks[:2]]
         jobs += [(case, "tf32x3", None) for case in odd]
         jobs += [(c, p, cuts) for p in precisions[:3] for cuts in cuts_to_try(p, 128) for c in (sequential, catalogue)]
@@ -304,9 +304,9 @@ def main() -> None:
             def compiled() -> list[Any]:
                 states = []
                 for future in running:
-                    left = max(arguments.seconds * 0.45 - (perf_counter() - START), 0.1)
+                    remaining = max(arguments.seconds * 0.45 - (perf_counter() - START), 0.1)
                     try:
-                        states.append(round(future.result(timeout=left), 1))
+                        states.append(round(future.result(timeout=remaining), 1))
                     except Exception as error:
                         states.append(f"{type(error).__name__}: {str(error)[:150]}")
                 for future in running:
@@ -320,7 +320,7 @@ def main() -> None:
     for case in odd:
         record.part("errors", lambda case=case: errors(case, "tf32x3", device))
     repeats = 20
-    for case, label in ((sequential, "pool"), (many, "pools"), (towers, "towers"), (catalogue, "catalogue")):
+    for case, label in ((sequential, "pool"), (pooled, "pools"), (towers, "towers"), (catalogue, "catalogue")):
         for precision in precisions:
             if precision == "ieee" and label != "pool":
                 continue  # slow, and there to be looked at beside tf32x3
@@ -356,11 +356,11 @@ def main() -> None:
             cuts = cuts_to_try(precision, 128)[tried]
             for case in (sequential, catalogue):
 
-                def other(case: Case = case, p: str = precision, cuts: Tilings = cuts) -> Any:
+                def times_of_parts(case: Case = case, p: str = precision, cuts: Tilings = cuts) -> Any:
                     halves = split_times(case, p, device, cuts)
                     return {"precision": p, "rows": case.rows, "pool": case.pool, **asdict(cuts), **halves}
 
-                record.part("cuts", other)
+                record.part("cuts", times_of_parts)
     print("done", flush=True)
 
 

@@ -59,24 +59,24 @@ def main() -> None:
 def measure_all(repeats: int, interactions: int) -> None:
     """All rows, in turn, so that a drift of the machine touches all alike."""
     datasets = str(ROOT / "datasets")
-    found: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    measured: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for _ in range(repeats):
-        for who in ("ours", "ours, TwoTower", "RecBole"):
-            found.setdefault((who, "ml-1m"), []).append(in_a_process("--measure", who, "ml-1m", datasets))
+        for side in ("ours", "ours, TwoTower", "RecBole"):
+            measured.setdefault((side, "ml-1m"), []).append(in_a_process("--measure", side, "ml-1m", datasets))
     compared = in_a_process("--measure", "ours, RecBole's order", "ml-1m", datasets)
     with tempfile.TemporaryDirectory() as folder:
         in_a_process("--generate", folder, f"--interactions={interactions}")
-        found["ours", "synthetic"] = [in_a_process("--measure", "ours", "synthetic", folder)]
+        measured["ours", "synthetic"] = [in_a_process("--measure", "ours", "synthetic", folder)]
     rows = []
-    for (who, dataset), runs in found.items():
+    for (side, dataset), runs in measured.items():
         seconds = [run["cpu_seconds"] for run in runs]
-        row = {"who": who, "dataset": dataset, "interactions": runs[0]["interactions"], "runs": len(runs)}
+        row = {"who": side, "dataset": dataset, "interactions": runs[0]["interactions"], "runs": len(runs)}
         row |= {"cpu_seconds": round(statistics.median(seconds), 2), "lowest": min(seconds), "highest": max(seconds)}
         rows.append(row | {"peak_mb": round(max(run["peak_mb"] for run in runs))})
     content = {
         "date": date.today().isoformat(),
         "versions": compared["versions"],
-        "same_pairs_in_recboles_order": compared["fingerprint"] == found["RecBole", "ml-1m"][0]["fingerprint"],
+        "same_pairs_in_recboles_order": compared["fingerprint"] == measured["RecBole", "ml-1m"][0]["fingerprint"],
         "rows": rows,
     }
     RESULT.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
@@ -87,11 +87,11 @@ def in_a_process(*arguments: str) -> Any:
     with tempfile.TemporaryDirectory() as folder:  # RecBole would take a dataset that lies in saved/
         command = [sys.executable, str(Path(__file__).resolve()), *arguments]
         environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        done = subprocess.run(command, cwd=folder, env=environment, check=True, stdout=subprocess.PIPE, text=True)
-    return json.loads(done.stdout.splitlines()[-1]) if done.stdout else None
+        process = subprocess.run(command, cwd=folder, env=environment, check=True, stdout=subprocess.PIPE, text=True)
+    return json.loads(process.stdout.splitlines()[-1]) if process.stdout else None
 
 
-def measure(who: str, dataset: str, data_path: str) -> dict[str, Any]:
+def measure(side: str, dataset: str, data_path: str) -> dict[str, Any]:
     """One preparation: CPU seconds, peak memory above what the imports left (MB), and what came out."""
     import psutil
     import torch
@@ -109,11 +109,11 @@ def measure(who: str, dataset: str, data_path: str) -> dict[str, Any]:
     from recbole_logq.training.memory import peak_memory_mb
 
     torch.set_num_threads(1)
-    given = {**SETTINGS, "data_path": data_path, "eval_args": LEAVE_ONE_OUT, "recbole_order": "RecBole" in who}
-    config = Config(CANDIDATES[who], dataset, None, given)
+    options = {**SETTINGS, "data_path": data_path, "eval_args": LEAVE_ONE_OUT, "recbole_order": "RecBole" in side}
+    config = Config(CANDIDATES[side], dataset, None, options)
     init_seed(config["seed"], True)
     imported, start = psutil.Process().memory_info().rss / 1e6, process_time()
-    if who == "RecBole":
+    if side == "RecBole":
         data = create_dataset(config)
         loaders = data_preparation(config, data)
     else:
@@ -124,7 +124,7 @@ def measure(who: str, dataset: str, data_path: str) -> dict[str, Any]:
         loaders = prepare.create_loaders(config, data, parts)
         config.model_class(config, parts[0])
     seconds, peak = process_time() - start, peak_memory_mb() - imported
-    if who == "RecBole":
+    if side == "RecBole":
         fingerprint = split_fingerprint([loader._dataset for loader in loaders])
     with open(Path(data_path) / dataset / f"{dataset}.inter", encoding="utf-8") as lines:
         interactions = sum(1 for _ in lines) - 1
@@ -144,8 +144,8 @@ def generate(data_path: Path, interactions: int) -> None:
     from pyarrow import csv
 
     random = np.random.default_rng(0)
-    each = np.arange(USERS).repeat(interactions // USERS // 2)  # so many of every user at least
-    users = random.permutation(np.concatenate([each, random.integers(0, USERS, interactions - len(each))]))
+    repeated = np.arange(USERS).repeat(interactions // USERS // 2)  # at least that many of every user
+    users = random.permutation(np.concatenate([repeated, random.integers(0, USERS, interactions - len(repeated))]))
     popularity = np.cumsum(1 / np.arange(1, ITEMS + 1) ** 0.9)
     items = np.searchsorted(popularity / popularity[-1], random.random(interactions))
     times = 1_700_000_000 + 60 * random.integers(0, 365 * 24 * 60, interactions)
@@ -166,8 +166,8 @@ def table() -> str:
         span = f"{row['lowest']:.2f} - {row['highest']:.2f}" if row["runs"] > 1 else "one run"
         figures = [f"{row['interactions']:,}", f"{row['cpu_seconds']:.2f}", span, f"{row['peak_mb']:,}"]
         rows.append([row["who"], row["dataset"], *figures])
-    same = "the same" if content["same_pairs_in_recboles_order"] else "NOT the same"
-    pairs = f"In RecBole's order of time both make {same} (user, target) pairs of every part of ml-1m."
+    agreement = "the same" if content["same_pairs_in_recboles_order"] else "NOT the same"
+    pairs = f"In RecBole's order of time both make {agreement} (user, target) pairs of every part of ml-1m."
     return f"{markdown_table(head, rows)}\n\n{pairs}"
 
 

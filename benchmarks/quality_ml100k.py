@@ -50,10 +50,10 @@ def table() -> str:
 
     def cells(runs: list[dict[str, Any]]) -> list[str]:
         return [
-            spread([one["test_result"]["ndcg@10"] for one in runs]),
-            spread([one["test_result"]["recall@10"] for one in runs]),
-            ", ".join(f"{best(one['history'])['cpu']:.0f}" for one in runs),
-            ", ".join(f"{one['history'][-1]['cpu']:.0f}" for one in runs),
+            spread([run["test_result"]["ndcg@10"] for run in runs]),
+            spread([run["test_result"]["recall@10"] for run in runs]),
+            ", ".join(f"{best(run['history'])['cpu']:.0f}" for run in runs),
+            ", ".join(f"{run['history'][-1]['cpu']:.0f}" for run in runs),
             prints(runs),  # general models are split at random by the seed, so each seed has its own test set
         ]
 
@@ -68,10 +68,10 @@ def curve() -> str:
         cells = []
         for name in names:
             runs, values = EXPERIMENT.stored(name), []
-            for one in runs:
-                seen = [row for row in one["history"] if row["cpu"] <= limit]
+            for run in runs:
+                seen = [row for row in run["history"] if row["cpu"] <= limit]
                 values += [best(seen)["test"]] if seen else []
-            ended = all(one["history"][-1]["cpu"] <= limit for one in runs)
+            ended = all(run["history"][-1]["cpu"] <= limit for run in runs)
             mark = " (ended)" if ended else ""
             cells.append(f"{statistics.mean(values):.4f}{mark}" if len(values) == len(runs) else "-")
         lines.append([f"{limit:,}", *cells])

@@ -55,11 +55,12 @@ def table() -> str:
 
 
 def _difference(dense: list[dict], sparse: list[dict]) -> str:
-    found = [
-        two["test_result"]["ndcg@10"] - one["test_result"]["ndcg@10"] for one, two in zip(dense, sparse, strict=True)
+    differences = [
+        second["test_result"]["ndcg@10"] - first["test_result"]["ndcg@10"]
+        for first, second in zip(dense, sparse, strict=True)
     ]
-    mean = statistics.mean(found)
-    half = t.ppf(0.975, len(found) - 1) * statistics.stdev(found) / len(found) ** 0.5
+    mean = statistics.mean(differences)
+    half = t.ppf(0.975, len(differences) - 1) * statistics.stdev(differences) / len(differences) ** 0.5
     return (
         f"Sparse minus dense, NDCG@10: {mean:+.4f}, 95 % interval {mean - half:+.4f} to {mean + half:+.4f} (paired t)."
     )

@@ -72,10 +72,10 @@ def table() -> str:
 
     def cells(runs: list[dict[str, Any]]) -> list[str]:
         return [
-            *(spread([one["test_result"][metric] for one in runs]) for metric in ("hit@10", "ndcg@10")),
-            spread([one["test_result_with_history"]["ndcg@10"] for one in runs]),
-            spread([one["test_result"]["hit@100"] for one in runs]),
-            ", ".join(f"{one['history'][-1]['cpu']:.0f}" for one in runs),
+            *(spread([run["test_result"][metric] for run in runs]) for metric in ("hit@10", "ndcg@10")),
+            spread([run["test_result_with_history"]["ndcg@10"] for run in runs]),
+            spread([run["test_result"]["hit@100"] for run in runs]),
+            ", ".join(f"{run['history'][-1]['cpu']:.0f}" for run in runs),
             prints(runs),
         ]
 

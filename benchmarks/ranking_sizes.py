@@ -47,9 +47,9 @@ def problem(n_items: int, copies: int) -> tuple[Tensor, Tensor]:
     """Queries and items, the first of which is padding."""
     generator = torch.Generator().manual_seed(0)
     rows = max(min(ROWS, MOST // n_items), LEAST)
-    some = torch.randn(-(-n_items // copies), SIZE, generator=generator)
+    originals = torch.randn(-(-n_items // copies), SIZE, generator=generator)
     query = torch.randn(rows, SIZE, generator=generator)
-    return query, some if copies == 1 else some.repeat(copies, 1)[:n_items]
+    return query, originals if copies == 1 else originals.repeat(copies, 1)[:n_items]
 
 
 def plain(query: Tensor, items: Tensor, k: int) -> Tensor:
@@ -68,11 +68,11 @@ def seconds_of(way: Callable[[], Any]) -> float:
 
 def in_turn(ways: dict[str, Callable[[], Any]], repeats: int) -> dict[str, list[float]]:
     """CPU seconds of both, one after the other."""
-    found: dict[str, list[float]] = {name: [] for name in ways}
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
     for number in range(repeats):
         for name, way in sorted(ways.items(), reverse=number % 2 == 1):
-            found[name].append(round(seconds_of(way), 6))
-    return found
+            seconds[name].append(round(seconds_of(way), 6))
+    return seconds
 
 
 def measure(n_items: int, copies: int, repeats: int) -> list[dict[str, Any]]:
@@ -87,9 +87,9 @@ def measure_k(query: Tensor, items: Tensor, k: int, copies: int, repeats: int) -
     ways = {"plain": lambda: plain(query, items, k), "ours": lambda: catalogue.top_k(query, k)}
     first = seconds_of(ways["ours"])
     torch.testing.assert_close(catalogue.top_k(query, k).scores, plain(query, items, k))
-    found = in_turn(ways, max(repeats, min(MOST_REPEATS, int(SECONDS / seconds_of(ways["plain"])))))
-    making = max(first - statistics.median(found["ours"]), 0.0)
-    row = {"items": len(items), "copies": copies, "k": k, "rows": len(query), "making": round(making, 3), **found}
+    seconds = in_turn(ways, max(repeats, min(MOST_REPEATS, int(SECONDS / seconds_of(ways["plain"])))))
+    making = max(first - statistics.median(seconds["ours"]), 0.0)
+    row = {"items": len(items), "copies": copies, "k": k, "rows": len(query), "making": round(making, 3), **seconds}
     row["load"] = round(os.getloadavg()[0], 1)
     print(" | ".join(_cells(row)), flush=True)
     return row

@@ -51,10 +51,10 @@ def table() -> str:
         if not runs:
             continue
         encoder = next(prefix for prefix in prefixes if model.startswith(prefix))
-        values = [[one["test_result"][metric] for one in runs] for metric in METRICS]
+        values = [[run["test_result"][metric] for run in runs] for metric in METRICS]
         cells = [spread(column) for column in values[:3]]
         popularity = sum(values[3]) / len(values[3])
-        seeds = ", ".join(str(one["seed"]) for one in runs)
+        seeds = ", ".join(str(run["seed"]) for run in runs)
         row = [model, seeds, *cells, f"{popularity:.0f}"]
         prefixes[encoder].append((sum(values[0]) / len(runs), row))
     rows = [row for of_encoder in prefixes.values() for _, row in sorted(of_encoder, reverse=True)]

@@ -42,34 +42,34 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--table", action="store_true", help="measure nothing")
     parser.add_argument("--output", type=Path, default=RESULT)
-    asked = parser.parse_args()
-    if not asked.table:
-        measure(asked)
-    print(table(asked.output))
+    arguments = parser.parse_args()
+    if not arguments.table:
+        measure(arguments)
+    print(table(arguments.output))
 
 
-def measure(asked: argparse.Namespace) -> None:
+def measure(arguments: argparse.Namespace) -> None:
     """Export with each checkout, then ask in turns."""
-    checkouts = {"now": ROOT, **({"before": asked.before.resolve()} if asked.before else {})}
+    checkouts = {"now": ROOT, **({"before": arguments.before.resolve()} if arguments.before else {})}
     with tempfile.TemporaryDirectory() as name:
         commands: dict[str, tuple[Path, Path, list[str]]] = {}
-        for who, checkout in checkouts.items():
-            folder = Path(name) / who
+        for side, checkout in checkouts.items():
+            folder = Path(name) / side
             write_data(folder / "data" / "tiny")
             started(checkout, folder, ["-m", "recbole_logq", *SETTINGS])
             (checkpoint,) = (file for file in (folder / "saved").glob("*.pth") if not file.stem.endswith("-last"))
             started(checkout, folder, ["-m", "recbole_logq", "export", f"--checkpoint={checkpoint}", "--folder=served"])
-            commands[who] = (checkout, folder, RECOMMEND)
+            commands[side] = (checkout, folder, RECOMMEND)
         commands["torch"] = (ROOT, Path(name), ["-c", "import torch"])
         for command in commands.values():
             started(*command)
         load = os.getloadavg()[0]
-        runs: dict[str, list[dict[str, float]]] = {who: [] for who in commands}
-        for number in range(asked.rounds):
-            for who, command in commands.items():
-                runs[who].append(started(*command))
-                print(f"round {number + 1}, {who}: {runs[who][-1]}", flush=True)
-    revisions = {who: revision(checkout) for who, checkout in checkouts.items()}
+        runs: dict[str, list[dict[str, float]]] = {side: [] for side in commands}
+        for number in range(arguments.rounds):
+            for side, command in commands.items():
+                runs[side].append(started(*command))
+                print(f"round {number + 1}, {side}: {runs[side][-1]}", flush=True)
+    revisions = {side: revision(checkout) for side, checkout in checkouts.items()}
     content = {"date": date.today().isoformat(), "cores": os.cpu_count(), "threads": 1, "versions": versions()}
     content |= {
         "revisions": revisions,
@@ -78,11 +78,11 @@ def measure(asked: argparse.Namespace) -> None:
         "load_after": round(os.getloadavg()[0], 1),
     }
     content["median"] = {
-        who: {key: round(statistics.median(one[key] for one in found), 2) for key in found[0]}
-        for who, found in runs.items()
+        side: {key: round(statistics.median(start[key] for start in starts), 2) for key in starts[0]}
+        for side, starts in runs.items()
     }
     content["runs"] = runs
-    asked.output.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    arguments.output.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 def started(checkout: Path, folder: Path, words: list[str], threads: int = 1) -> dict[str, float]:
@@ -91,9 +91,9 @@ def started(checkout: Path, folder: Path, words: list[str], threads: int = 1) ->
     used = cpu_seconds()
     start = perf_counter()
     command = [str(checkout / ".venv" / "bin" / "python"), *words]
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode not in (0, 2):
-        raise RuntimeError(f"{words} ended with status {done.returncode}: {done.stderr[-500:]}")
+    process = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    if process.returncode not in (0, 2):
+        raise RuntimeError(f"{words} ended with status {process.returncode}: {process.stderr[-500:]}")
     return {"cpu_seconds": round(cpu_seconds() - used, 2), "wall_seconds": round(perf_counter() - start, 2)}
 
 
@@ -125,12 +125,12 @@ def table(path: Path = RESULT) -> str:
         return "Not measured yet."
     result: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     rows = []
-    for who in (who for who in NAMES if who in result["median"]):
-        revision = f" (`{result['revisions'][who]}`)" if who in result["revisions"] else ""
-        cpu = [one["cpu_seconds"] for one in result["runs"][who]]
-        median = result["median"][who]
+    for side in (side for side in NAMES if side in result["median"]):
+        revision = f" (`{result['revisions'][side]}`)" if side in result["revisions"] else ""
+        cpu = [start["cpu_seconds"] for start in result["runs"][side]]
+        median = result["median"][side]
         figures = [f"{median['cpu_seconds']:.2f}", f"{min(cpu):.2f} - {max(cpu):.2f}", f"{median['wall_seconds']:.2f}"]
-        rows.append([f"{NAMES[who]}{revision}", *figures])
+        rows.append([f"{NAMES[side]}{revision}", *figures])
     return markdown_table(["process", "CPU s, median", "lowest - highest", "wall s, median"], rows)
 
 

@@ -138,7 +138,7 @@ class Parts:
                 if seed % 20 == 0:
                     _say(f"  {first + len(query):,} of {self.n_users:,} users, {peak_memory_mb():,.0f} MB")
         seconds, wall = process_time() - start, perf_counter() - wall
-        written = file.stat().st_size
+        file_size = file.stat().st_size
         file.unlink()
         return {
             "users": self.n_users,
@@ -147,7 +147,7 @@ class Parts:
             "batch": BATCH,
             "cpu_seconds": round(seconds, 1),
             "wall_seconds": round(wall, 1),
-            "written_mb": round(written / 1e6),
+            "written_mb": round(file_size / 1e6),
         } | _memory(before)
 
     def _items(self) -> torch.Tensor:
@@ -171,14 +171,14 @@ class Parts:
         } | _memory(before)
 
     def _search(self, name: str) -> dict[str, Any]:
-        query, best = (torch.from_numpy(np.load(self.scratch / f"{one}.npy")) for one in ("query", "best"))
+        query, best = (torch.from_numpy(np.load(self.scratch / f"{stem}.npy")) for stem in ("query", "best"))
         index, curve = self._open(name, {}), []
         before = peak_memory_mb()
         for options in SETTINGS[name]:
             index.options |= options
             index.prepare()
-            found, speed = timed(index, query, K, PASSES)
-            curve.append({"options": options, "recall": round(recall(found, best), 4)})
+            results, speed = timed(index, query, K, PASSES)
+            curve.append({"options": options, "recall": round(recall(results, best), 4)})
             curve[-1]["queries_per_second"] = round(speed)
             _say(f"  {curve[-1]}")
         return {"curve": curve} | _memory(before)
@@ -216,8 +216,8 @@ def main() -> None:
         scratch = arguments.scratch / f"{arguments.items}-{arguments.lengths}"
         scratch.mkdir(parents=True, exist_ok=True)
         parts = Parts(scratch, arguments.results, arguments.items, arguments.users, arguments.lengths)
-        made = {"items": arguments.items, "date": date.today().isoformat(), "versions": versions()}
-        print(json.dumps(made | {"threads": torch.get_num_threads()} | PARTS[arguments.part](parts)))
+        record = {"items": arguments.items, "date": date.today().isoformat(), "versions": versions()}
+        print(json.dumps(record | {"threads": torch.get_num_threads()} | PARTS[arguments.part](parts)))
         return
     arguments.results.mkdir(parents=True, exist_ok=True)
     for lengths, name in [] if arguments.table else RUNS:
@@ -225,50 +225,50 @@ def main() -> None:
         if file.is_file() and _read(file)["items"] == arguments.items:
             continue
         _say(f"{datetime.now():%H:%M:%S} items of {LENGTHS[lengths]}, {name}: {PARTS[name].__doc__}")
-        given = [f"--{key}={getattr(arguments, key)}" for key in ("items", "users", "results", "scratch")]
-        command = [sys.executable, __file__, f"--part={name}", f"--lengths={lengths}", *given]
-        done = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
-        file.write_text(json.dumps(json.loads(done.stdout), indent=1) + "\n", encoding="utf-8")
+        options = [f"--{key}={getattr(arguments, key)}" for key in ("items", "users", "results", "scratch")]
+        command = [sys.executable, __file__, f"--part={name}", f"--lengths={lengths}", *options]
+        process = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True)
+        file.write_text(json.dumps(json.loads(process.stdout), indent=1) + "\n", encoding="utf-8")
     print(table(arguments.results))
 
 
 def table(folder: Path = RESULTS) -> str:
     """The stored parts: building, the curve, all users."""
     files = {run: folder / f"{run[0]}-{run[1]}.json" for run in RUNS}
-    found = {run: _read(file) for run, file in files.items() if file.is_file()}
-    if not found:
+    parts = {run: _read(file) for run, file in files.items() if file.is_file()}
+    if not parts:
         return "Not measured yet."
-    sizes = ", ".join(dict.fromkeys(f"{one['items']:,}" for one in found.values()))
+    sizes = ", ".join(dict.fromkeys(f"{part['items']:,}" for part in parts.values()))
     heads = ["index", "items", "built in CPU s", "wall s, threads", "index, MB", "peak memory of building, MB"]
     built = []
-    for (lengths, name), one in found.items():
+    for (lengths, name), part in parts.items():
         if name.endswith("_build"):
-            wall = f"{one['wall_seconds']:,} with {one['threads']}"
-            cells = [name.removesuffix("_build"), LENGTHS[lengths], f"{one['cpu_seconds']:,}", wall]
-            built.append([*cells, f"{one['index_mb']:,}", f"{one['peak_mb']:,}"])
+            wall = f"{part['wall_seconds']:,} with {part['threads']}"
+            cells = [name.removesuffix("_build"), LENGTHS[lengths], f"{part['cpu_seconds']:,}", wall]
+            built.append([*cells, f"{part['index_mb']:,}", f"{part['peak_mb']:,}"])
     searches = []
-    for (lengths, name), one in found.items():
+    for (lengths, name), part in parts.items():
         if name == "exact":
-            searches.append(["exact", LENGTHS[lengths], "1", f"{one['queries_per_second']:,}"])
-        for row in one.get("curve", []):
-            options = f"{name.removesuffix('_search')}, {_shown(row['options'])}"
+            searches.append(["exact", LENGTHS[lengths], "1", f"{part['queries_per_second']:,}"])
+        for row in part.get("curve", []):
+            options = f"{name.removesuffix('_search')}, {_options_text(row['options'])}"
             good = " (both aims)" if row["recall"] >= RECALL and row["queries_per_second"] >= SPEED else ""
             speed = f"{row['queries_per_second']:,}{good}"
             searches.append([options, LENGTHS[lengths], f"{row['recall']:.4f}", speed])
     lines = [f"{sizes} items of {SIZE} dimensions.", "", markdown_table(heads, built), ""]
     lines.append(markdown_table(["search", "items", "recall@100", "queries / s, one thread"], searches))
-    if users := found.get(("one", "users")):
+    if users := parts.get(("one", "users")):
         lines += [
             "",
-            f"The best {K} items of {users['users']:,} users (hnsw, {_shown(users['options'])}, items of one length) "
-            f"in batches of {users['batch']:,}: {users['cpu_seconds']:,} CPU seconds of one thread, "
+            f"The best {K} items of {users['users']:,} users (hnsw, {_options_text(users['options'])}, items of one "
+            f"length) in batches of {users['batch']:,}: {users['cpu_seconds']:,} CPU seconds of one thread, "
             f"{users['written_mb']:,} MB of ids written, peak memory {users['peak_mb']:,} MB, of which "
             f"{users['peak_mb_before']:,} MB were there with vectors and index loaded.",
         ]
     return "\n".join(lines)
 
 
-def _shown(options: dict[str, int]) -> str:
+def _options_text(options: dict[str, int]) -> str:
     return ", ".join(f"{key} {value}" for key, value in options.items())
 
 

@@ -151,13 +151,13 @@ class Limit:
         start = process_time()
         for n in self.tokens:
             for inner, outer in PRODUCTS:
-                states, given, made = (
+                states, logits, gradient = (
                     self.memory[place, : n * width].view(n, width) for place, width in enumerate((inner, outer, inner))
                 )
                 weight = self.weights[inner, outer]
-                torch.mm(states, weight, out=given)
-                torch.mm(given, weight.T, out=made)
-                torch.mm(states.T, given)
+                torch.mm(states, weight, out=logits)
+                torch.mm(logits, weight.T, out=gradient)
+                torch.mm(states.T, logits)
         seconds = process_time() - start
         return self.positives / (seconds * (1 + self.attention / self.products))
 
@@ -185,21 +185,21 @@ def rectools(repeats: int) -> dict[str, Any]:
     """What the peer prints."""
     command = ["uv", "run", "--no-project", "--isolated", "--with", "rectools[torch]"]
     command += ["--with", f"torch=={torch.__version__.split('+')[0]}", "python", str(PEER)]
-    done = subprocess.run(
+    process = subprocess.run(
         [*command, "datasets/ml-1m/ml-1m.inter", str(repeats)], stdout=subprocess.PIPE, text=True, check=True
     )
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return found
+    result: dict[str, Any] = json.loads(process.stdout.splitlines()[-1])
+    return result
 
 
 def write_profile() -> None:
     """Where a step of SASRecCorrectedLogQ spends its time, by operator."""
     candidate = Candidate("SASRecCorrectedLogQ", *CANDIDATES["SASRecCorrectedLogQ"])
     candidate.measure()
-    with profile(activities=[ProfilerActivity.CPU]) as found:
+    with profile(activities=[ProfilerActivity.CPU]) as profiler:
         candidate.measure()
     PROFILES.mkdir(exist_ok=True)
-    text = found.key_averages().table(sort_by="self_cpu_time_total", row_limit=25, max_name_column_width=60)
+    text = profiler.key_averages().table(sort_by="self_cpu_time_total", row_limit=25, max_name_column_width=60)
     (PROFILES / "sequential_training-latest.txt").write_text(text, encoding="utf-8")
     print(text)
 

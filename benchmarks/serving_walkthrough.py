@@ -67,31 +67,31 @@ def main() -> None:
     """Run the commands one after the other, with the checkpoint that the first one names."""
     if "--table" not in sys.argv:
         (ROOT / "output").mkdir(exist_ok=True)
-        shown: dict[str, list[dict[str, Any]]] = {}
+        steps: dict[str, list[dict[str, Any]]] = {}
         file = ""
         for name, commands in COMMANDS.items():
-            shown[name] = []
+            steps[name] = []
             for text, kept in commands:
                 command = text.replace("CHECKPOINT", file)
                 lines = [line.rstrip() for line in _printed(command).splitlines()]
                 if name == "train":
                     file = lines[-1].split("checkpoint: ")[1].strip()
-                shown[name].append({"command": command, "lines": lines[-kept:]})
-        content = {"date": date.today().isoformat(), "versions": versions(), "steps": shown}
+                steps[name].append({"command": command, "lines": lines[-kept:]})
+        content = {"date": date.today().isoformat(), "versions": versions(), "steps": steps}
         RESULT.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     for name in COMMANDS:
         print(table(name))
 
 
 def _printed(command: str) -> str:
-    here = command.replace(START, f'"{sys.executable}" run_recbole_logq.py')
+    local = command.replace(START, f'"{sys.executable}" run_recbole_logq.py')
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "100"}
-    done = subprocess.run(
-        here, shell=True, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    process = subprocess.run(
+        local, shell=True, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
-    if done.returncode not in (0, 2):
-        raise SystemExit(f"{command}\n{done.stdout}")
-    return done.stdout
+    if process.returncode not in (0, 2):
+        raise SystemExit(f"{command}\n{process.stdout}")
+    return process.stdout
 
 
 def table(name: str) -> str:

@@ -42,8 +42,8 @@ def write_dataset(name: str, users: int, items: int, interactions: int) -> None:
     popularity = 1 / np.arange(1, items + 1)
     chosen = draw.choice(items, interactions, p=popularity / popularity.sum())
     chosen[:items] = draw.permutation(items)[:interactions]
-    who = draw.integers(0, users, interactions)
-    rows = [f"u{user}\ti{item}\t{n}\n" for n, (user, item) in enumerate(zip(who, chosen, strict=True))]
+    user_of_row = draw.integers(0, users, interactions)
+    rows = [f"u{user}\ti{item}\t{n}\n" for n, (user, item) in enumerate(zip(user_of_row, chosen, strict=True))]
     folder = Path("data") / name
     folder.mkdir(parents=True)
     (folder / f"{name}.inter").write_text(
@@ -70,37 +70,37 @@ def look(at: int) -> dict[str, int]:
 def steps(n_steps: int, items: int) -> dict[str, Any]:
     """One long run."""
     write_dataset("large", items // USER_SHARE, items, (n_steps // 10) * BATCH * 10 // 8)
-    found: list[dict[str, int]] = []
+    looks: list[dict[str, int]] = []
     epochs: list[int] = []
 
     def watch(trainer: Any, loaders: Any) -> None:
-        step, done = trainer._train_batch, 0
+        step, count = trainer._train_batch, 0
         epochs.append(len(loaders[0]))
 
         def watched(*args: Any) -> Any:
-            nonlocal done
+            nonlocal count
             loss = step(*args)
-            done += 1
-            if done % EVERY == 0 and done <= n_steps:
-                found.append(look(done))
+            count += 1
+            if count % EVERY == 0 and count <= n_steps:
+                looks.append(look(count))
             return loss
 
         trainer._train_batch = watched
 
     settings = {**common(), "train_batch_size": BATCH, "epochs": 12, "diagnostics": False}
     run("TwoTowerCorrectedLogQ", "large", config_dict=settings, callback=watch)
-    return {"items": items, "steps": n_steps, "warm_up": 2 * epochs[0] + 1, "looks": found}
+    return {"items": items, "steps": n_steps, "warm_up": 2 * epochs[0] + 1, "looks": looks}
 
 
 def runs(n_runs: int) -> dict[str, Any]:
     """Many short ones."""
     write_dataset("small", 300, 200, 4_000)
-    found = []
+    looks = []
     for number in range(1, n_runs + 1):
         model = ("TwoTowerCorrectedLogQ", "TwoTowerCBNS", "BPR")[number % 3]
         run(model, "small", config_dict={**common(), "epochs": 2})
-        found.append(look(number))
-    return {"runs": n_runs, "warm_up": min(WARM_RUNS, n_runs // 2), "looks": found}
+        looks.append(look(number))
+    return {"runs": n_runs, "warm_up": min(WARM_RUNS, n_runs // 2), "looks": looks}
 
 
 def after_sweeps() -> dict[str, Any]:
@@ -126,7 +126,7 @@ def common() -> dict[str, Any]:
 
 def growth(part: dict[str, Any]) -> dict[str, float]:
     """From the end of warm-up to the last look; memory as a share, the rest as numbers."""
-    warm = next(one for one in part["looks"] if one["at"] >= part["warm_up"])
+    warm = next(moment for moment in part["looks"] if moment["at"] >= part["warm_up"])
     last = part["looks"][-1]
     counts = ("open_files", "threads", "children", "log_handlers")
     return {"memory": last["memory_bytes"] / warm["memory_bytes"] - 1, **{key: last[key] - warm[key] for key in counts}}
@@ -140,21 +140,21 @@ def table() -> str:
     for name in ("steps", "runs", "sweeps"):
         part = stored[name]
         more = growth(part)
-        warm = next(one for one in part["looks"] if one["at"] >= part["warm_up"])
+        warm = next(moment for moment in part["looks"] if moment["at"] >= part["warm_up"])
         size = f", {part['items']:,} items" if name == "steps" else " in one process"
         counts = ", ".join(str(more[key]) for key in ("open_files", "threads", "children", "log_handlers"))
         memory = [f"{look['memory_bytes'] / 1e6:.0f} MB" for look in (warm, part["looks"][-1])]
         length = [f"{part[name]:,} {name}{size}", f"{warm['at']} {name}"]
         rows.append([*length, *memory, f"{more['memory']:+.1%}", counts])
     ray = "running" if stored["sweeps"]["ray_is_running"] else "stopped"
-    left = stored["sweeps"]["looks"][-1]["children"]
+    children = stored["sweeps"]["looks"][-1]["children"]
     lines = [
         markdown_table(head, rows),
         "",
-        f"After the last sweep Ray is {ray}, and {left} of its processes (actors among them) are left.",
+        f"After the last sweep Ray is {ray}, and {children} of its processes (actors among them) are left.",
     ]
-    made = stored["made"]
-    lines += ["", f"`{made['command']}`, {made['date']}, torch {made['versions']['torch']}, seed {SEED}."]
+    origin = stored["made"]
+    lines += ["", f"`{origin['command']}`, {origin['date']}, torch {origin['versions']['torch']}, seed {SEED}."]
     return "\n".join(lines)
 
 
@@ -165,17 +165,17 @@ def main() -> None:
     parser.add_argument("--items", type=int, default=ITEMS)
     parser.add_argument("--runs", type=int, default=RUNS)
     parser.add_argument("--result", type=Path, default=RESULT)
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     torch.set_num_threads(1)
-    stored = json.loads(asked.result.read_text(encoding="utf-8")) if asked.result.exists() else {}
+    stored = json.loads(arguments.result.read_text(encoding="utf-8")) if arguments.result.exists() else {}
     parts = {
-        "steps": lambda: steps(asked.steps, asked.items),
-        "runs": lambda: runs(asked.runs),
+        "steps": lambda: steps(arguments.steps, arguments.items),
+        "runs": lambda: runs(arguments.runs),
         "sweeps": after_sweeps,
     }
-    target = asked.result.absolute()
+    target = arguments.result.absolute()
     before = Path.cwd()
-    for name in [asked.part] if asked.part else parts:
+    for name in [arguments.part] if arguments.part else parts:
         with tempfile.TemporaryDirectory() as scratch:
             os.chdir(scratch)
             stored[name] = parts[name]()

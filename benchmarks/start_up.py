@@ -89,59 +89,60 @@ def main() -> None:
     parser.add_argument("--only", choices=JOBS)
     parser.add_argument("--table", action="store_true", help="measure nothing")
     parser.add_argument("--output", type=Path, default=RESULT)
-    asked = parser.parse_args()
-    if not asked.table:
-        for group in [asked.only] if asked.only else JOBS:
-            measure(asked, group)
-    print(table(asked.output))
+    arguments = parser.parse_args()
+    if not arguments.table:
+        for group in [arguments.only] if arguments.only else JOBS:
+            measure(arguments, group)
+    print(table(arguments.output))
 
 
-def measure(asked: argparse.Namespace, group: str) -> None:
+def measure(arguments: argparse.Namespace, group: str) -> None:
     """One group of jobs; the others stay in the file as they are."""
-    checkouts = {**({"before": asked.before.resolve()} if asked.before else {}), "now": ROOT}
+    checkouts = {**({"before": arguments.before.resolve()} if arguments.before else {}), "now": ROOT}
     load = os.getloadavg()[0]
     runs: dict[str, dict[str, list[dict[str, float]]]] = {}
-    for number in range((asked.rounds or ROUNDS[group]) + 1):
+    for number in range((arguments.rounds or ROUNDS[group]) + 1):
         for job, words in JOBS[group].items():
-            for who, checkout in checkouts.items():
+            for side, checkout in checkouts.items():
                 if number == 0 and group in ("threads", "compare"):  # long, and the other jobs have warmed the cache
                     continue
                 with tempfile.TemporaryDirectory() as folder, busy((os.cpu_count() or 1) if BUSY in job else 0):
-                    found = timed(checkout, Path(folder), words, 2 if group == "threads" else 1)
+                    start = timed(checkout, Path(folder), words, 2 if group == "threads" else 1)
                 if number:
-                    runs.setdefault(job, {}).setdefault(who, []).append(found)
-                    print(f"round {number}, {job}, {who}: {found}", flush=True)
-    content: dict[str, Any] = json.loads(asked.output.read_text(encoding="utf-8")) if asked.output.is_file() else {}
+                    runs.setdefault(job, {}).setdefault(side, []).append(start)
+                    print(f"round {number}, {job}, {side}: {start}", flush=True)
+    output = arguments.output
+    content: dict[str, Any] = json.loads(output.read_text(encoding="utf-8")) if output.is_file() else {}
     medians = {
         job: {
-            who: {key: round(statistics.median(one[key] for one in ones), 2) for key in ones[0]}
-            for who, ones in of.items()
+            side: {key: round(statistics.median(start[key] for start in starts), 2) for key in starts[0]}
+            for side, starts in of.items()
         }
         for job, of in runs.items()
     }
     content[group] = {
         "date": date.today().isoformat(),
         "cores": os.cpu_count(),
-        "revisions": {who: revision(checkout) for who, checkout in checkouts.items()},
+        "revisions": {side: revision(checkout) for side, checkout in checkouts.items()},
         "versions": versions(),
         "load_before": round(load, 1),
         "load_after": round(os.getloadavg()[0], 1),
         "median": medians,
         "runs": runs,
     }
-    asked.output.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    output.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
 def timed(checkout: Path, folder: Path, words: list[str], threads: int) -> dict[str, float]:
     """A process from its start to its end; of an epoch, what the run itself says."""
-    found = started(checkout, folder, words, threads)
+    figures = started(checkout, folder, words, threads)
     if (output := folder / "out.json").is_file():
         history = json.loads(output.read_text(encoding="utf-8"))["history"]
         spent = [epoch["train_cpu_seconds"] for epoch in history]
         return {"cpu_seconds": round(statistics.median(b - a for a, b in pairwise(spent)), 3)}
     if records := list(folder.glob("comparisons/*/runs/*.json")):
-        found["training_seconds"] = round(sum(map(training_seconds, records)), 2)
-    return found
+        figures["training_seconds"] = round(sum(map(training_seconds, records)), 2)
+    return figures
 
 
 def training_seconds(record: Path) -> float:
@@ -155,13 +156,13 @@ def busy(count: int) -> Iterator[None]:
     """That many programs, each of which keeps a core busy, as another training would."""
     code = "import torch\nx = torch.rand(1500, 1500)\nwhile True: x @ x"
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    others = [subprocess.Popen([sys.executable, "-c", code], env=environment) for _ in range(count)]
+    processes = [subprocess.Popen([sys.executable, "-c", code], env=environment) for _ in range(count)]
     try:
         yield
     finally:
-        for other in others:
-            other.kill()
-            other.wait()
+        for process in processes:
+            process.kill()
+            process.wait()
 
 
 def table(path: Path = RESULT) -> str:

@@ -42,33 +42,33 @@ def main() -> None:
     parser.add_argument("--only", choices=WHO, help="runs of one revision")
     parser.add_argument("--table", action="store_true", help="train nothing")
     parser.add_argument("--output", type=Path, default=RESULT)
-    asked = parser.parse_args()
-    checkouts = {**({"before": asked.before.resolve()} if asked.before else {}), "now": ROOT}
-    if not asked.table:
+    arguments = parser.parse_args()
+    checkouts = {**({"before": arguments.before.resolve()} if arguments.before else {}), "now": ROOT}
+    if not arguments.table:
         for model in MODELS:
             for seed in SEEDS:
-                for who, checkout in checkouts.items():
-                    if asked.only in (None, who):
-                        train(asked, who, checkout, model, seed)
-    print(table(asked.output))
+                for side, checkout in checkouts.items():
+                    if arguments.only in (None, side):
+                        train(arguments, side, checkout, model, seed)
+    print(table(arguments.output))
 
 
-def train(asked: argparse.Namespace, who: str, checkout: Path, model: str, seed: int) -> None:
+def train(arguments: argparse.Namespace, side: str, checkout: Path, model: str, seed: int) -> None:
     """One run, unless it is stored."""
-    stored = _read(asked.output)
-    name = f"{model}, seed {seed}, {who}"
+    stored = _read(arguments.output)
+    name = f"{model}, seed {seed}, {side}"
     if name in stored["runs"]:
         return
     with tempfile.TemporaryDirectory() as folder:
         command = ["-m", "recbole_logq", f"--model={model}", *SETTINGS, *MODELS[model], f"--seed={seed}"]
-        command += [f"--data_path={asked.data_path.resolve()}", "--output=out.json", "--checkpoint_dir=saved"]
+        command += [f"--data_path={arguments.data_path.resolve()}", "--output=out.json", "--checkpoint_dir=saved"]
         spent = started(checkout, Path(folder), command)
         result = json.loads((Path(folder) / "out.json").read_text(encoding="utf-8"))
     metrics = {kind: result[key]["ndcg@10"] for kind, key in KINDS.items()}
-    stored = _read(asked.output)
+    stored = _read(arguments.output)
     stored["runs"][name] = {**metrics, **spent, "revision": revision(checkout), "fingerprint": result["fingerprint"]}
     stored |= {"date": date.today().isoformat(), "versions": versions()}
-    asked.output.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
+    arguments.output.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
     print(f"{name}: {stored['runs'][name]}", flush=True)
 
 
@@ -84,7 +84,7 @@ def table(path: Path = RESULT) -> str:
     runs = _read(path)["runs"]
     rows = []
     for model in MODELS:
-        pairs = [[runs.get(f"{model}, seed {seed}, {who}") for seed in SEEDS] for who in WHO]
+        pairs = [[runs.get(f"{model}, seed {seed}, {side_name}") for seed in SEEDS] for side_name in WHO]
         if not all(run for side in pairs for run in side):
             continue
         before, now = pairs
@@ -93,13 +93,15 @@ def table(path: Path = RESULT) -> str:
             difference = paired_over_seeds(new, old)
             assert difference is not None
             mean, half = difference.difference, difference.half_width
-            spread = [f"{each.mean:.4f} ± {each.half_width:.4f}" for each in (interval(old), interval(new))]
+            spread = [f"{estimate.mean:.4f} ± {estimate.half_width:.4f}" for estimate in (interval(old), interval(new))]
             rows.append([model, kind, *spread, f"{mean:+.4f} ({mean - half:+.4f} to {mean + half:+.4f})"])
     if not rows:
         return "Not measured yet."
     heads = ["model", "NDCG@10", "before", "now", "now less before (95 % interval)"]
-    by_side = ((who, {run["revision"] for name, run in runs.items() if name.endswith(who)}) for who in WHO)
-    revisions = " and ".join(f"`{', '.join(sorted(names))}` ({who})" for who, names in by_side)
+    by_side = (
+        (side_name, {run["revision"] for name, run in runs.items() if name.endswith(side_name)}) for side_name in WHO
+    )
+    revisions = " and ".join(f"`{', '.join(sorted(names))}` ({side_name})" for side_name, names in by_side)
     text = f"Seeds {', '.join(map(str, SEEDS))}; mean and difference with Student's t interval. Revisions {revisions}."
     return f"{markdown_table(heads, rows)}\n\n{text} Test set: {prints(runs.values())}."
 

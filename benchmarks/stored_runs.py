@@ -68,8 +68,8 @@ class Experiment:
         torch.set_num_threads(1)
         for name, entry in self.runs.items():
             for seed in entry["seeds"]:
-                wanted = re.search(arguments.only, name) and arguments.seed in (None, seed) and not arguments.table
-                if wanted and not self.store.file(f"{name}-{seed}").exists():
+                is_chosen = re.search(arguments.only, name) and arguments.seed in (None, seed) and not arguments.table
+                if is_chosen and not self.store.file(f"{name}-{seed}").exists():
                     self._train(name, seed)
         print(tables())
 
@@ -83,7 +83,7 @@ class Experiment:
         lines = []
         for name in self.runs:
             if runs := self.stored(name):
-                seeds = ", ".join(str(one["seed"]) for one in runs)
+                seeds = ", ".join(str(run["seed"]) for run in runs)
                 lines.append([name, seeds, *cells(runs)])
         return lines
 
@@ -145,4 +145,4 @@ def mean_and_interval(values: list[float]) -> str:
 
 def prints(runs: list[dict[str, Any]]) -> str:
     """The test sets' fingerprints."""
-    return ", ".join(dict.fromkeys(f"`{one['fingerprint']['test']}`" for one in runs))
+    return ", ".join(dict.fromkeys(f"`{run['fingerprint']['test']}`" for run in runs))

@@ -47,51 +47,52 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=100, help="of a trial: 100 are about 50 s on one core")
     parser.add_argument("--table", action="store_true", help="measure nothing")
     parser.add_argument("--output", type=Path, default=RESULT)
-    asked = parser.parse_args()
-    if not asked.table:
+    arguments = parser.parse_args()
+    if not arguments.table:
         rounds: list[dict[str, Any]] = []
-        for number in range(asked.rounds):
+        for number in range(arguments.rounds):
             with tempfile.TemporaryDirectory() as name:
-                rounds.append(measured(asked, Path(name)))
+                rounds.append(measured(arguments, Path(name)))
             print(f"round {number + 1}: {rounds[-1]}", flush=True)
-            write(asked, rounds)
-    print(table(asked.output))
+            write(arguments, rounds)
+    print(table(arguments.output))
 
 
-def write(asked: argparse.Namespace, rounds: list[dict[str, Any]]) -> None:
+def write(arguments: argparse.Namespace, rounds: list[dict[str, Any]]) -> None:
     """Store the rounds with what they were made under."""
     content = {"date": date.today().isoformat(), "cores": os.cpu_count(), "dataset": "ml-100k", "seed": 2020}
-    content |= {key: getattr(asked, key) for key in ("trials", "concurrent", "epochs")}
-    content |= {"ratio": round(statistics.median(one["ratio"] for one in rounds), 3), "rounds": rounds}
-    asked.output.parent.mkdir(parents=True, exist_ok=True)
-    asked.output.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    content |= {key: getattr(arguments, key) for key in ("trials", "concurrent", "epochs")}
+    content |= {"ratio": round(statistics.median(entry["ratio"] for entry in rounds), 3), "rounds": rounds}
+    arguments.output.parent.mkdir(parents=True, exist_ok=True)
+    arguments.output.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 
 
-def measured(asked: argparse.Namespace, folder: Path) -> dict[str, Any]:
+def measured(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """One round: plain processes, then the sweep.
 
     Raises:
         RuntimeError: They did not train the same.
     """
-    epochs = {"epochs": asked.epochs, "stopping_step": asked.epochs, "seed": 2020}
+    epochs = {"epochs": arguments.epochs, "stopping_step": arguments.epochs, "seed": 2020}
     search = make_sweep([str(FILE)], epochs).searches[0]
-    points = random_points(search.space, asked.trials, 1)
+    points = random_points(search.space, arguments.trials, 1)
     load = os.getloadavg()[0]
     start = perf_counter()
-    with ThreadPoolExecutor(asked.concurrent) as pool:
+    with ThreadPoolExecutor(arguments.concurrent) as pool:
         scores = list(
             pool.map(lambda number: plain(search, points[number], folder / f"plain{number}"), range(len(points)))
         )
     plainly = perf_counter() - start
     start = perf_counter()
     words = [f"--{key}={value}" for key, value in epochs.items()]
-    words += [f"--trials={asked.trials}", f"--concurrent={asked.concurrent}", "--scheduler=none", "--search_seed=1"]
+    words += [f"--trials={arguments.trials}", f"--concurrent={arguments.concurrent}"]
+    words += ["--scheduler=none", "--search_seed=1"]
     command("sweep", f"--config_files={FILE}", "--folder=swept", *words, folder=folder)
     swept = perf_counter() - start
     trials = json.loads((folder / "swept" / "results.json").read_text(encoding="utf-8"))["searches"][0]["trials"]
-    found = {json.dumps(one["point"], sort_keys=True): one["best_score"] for one in trials}
-    if found != {json.dumps(point, sort_keys=True): score for point, score in zip(points, scores, strict=True)}:
-        raise RuntimeError(f"the sweep found {found}, plain processes {scores}")
+    scores_swept = {json.dumps(trial["point"], sort_keys=True): trial["best_score"] for trial in trials}
+    if scores_swept != {json.dumps(point, sort_keys=True): score for point, score in zip(points, scores, strict=True)}:
+        raise RuntimeError(f"the sweep found {scores_swept}, plain processes {scores}")
     result = {"plain_seconds": round(plainly, 1), "sweep_seconds": round(swept, 1), "ratio": round(swept / plainly, 3)}
     return {**result, "load_before": round(load, 1), "load_after": round(os.getloadavg()[0], 1)}
 
@@ -123,13 +124,13 @@ def table(path: Path = RESULT) -> str:
     if not path.is_file():
         return "Not measured yet."
     result = json.loads(path.read_text(encoding="utf-8"))
-    what = f"{result['trials']} trials of {result['epochs']} epochs, {result['concurrent']} at a time"
+    heading = f"{result['trials']} trials of {result['epochs']} epochs, {result['concurrent']} at a time"
     rows = []
-    for number, one in enumerate(result["rounds"], 1):
-        load = f"{one['load_before']}, {one['load_after']}"
-        rows.append([f"round {number}", one["plain_seconds"], one["sweep_seconds"], f"{one['ratio']:.3f}", load])
+    for number, entry in enumerate(result["rounds"], 1):
+        load = f"{entry['load_before']}, {entry['load_after']}"
+        rows.append([f"round {number}", entry["plain_seconds"], entry["sweep_seconds"], f"{entry['ratio']:.3f}", load])
     rows.append(["**median**", "", "", f"**{result['ratio']:.3f}**", ""])
-    return markdown_table([what, "plain processes, s", "sweep, s", "ratio", "load before, after"], rows)
+    return markdown_table([heading, "plain processes, s", "sweep, s", "ratio", "load before, after"], rows)
 
 
 if __name__ == "__main__":

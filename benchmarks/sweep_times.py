@@ -45,19 +45,19 @@ def main() -> None:
     parser.add_argument("--limit", type=float, default=60.0, help="CPU seconds of training")
     parser.add_argument("--table", action="store_true", help="measure nothing")
     parser.add_argument("--only", help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    if asked.only:
-        print(json.dumps(measured(asked.files, asked.only, asked.limit)))
+    arguments = parser.parse_args()
+    if arguments.only:
+        print(json.dumps(measured(arguments.files, arguments.only, arguments.limit)))
         return
-    for file in () if asked.table else asked.files.split():
+    for file in () if arguments.table else arguments.files.split():
         searches = {}
         for search in _plan(file).searches:
-            words = [f"--files={file}", f"--only={search.name}", f"--limit={asked.limit}"]
-            done = subprocess.run([sys.executable, __file__, *words], capture_output=True, text=True, check=True)
-            searches[search.name] = json.loads(done.stdout.splitlines()[-1])
+            words = [f"--files={file}", f"--only={search.name}", f"--limit={arguments.limit}"]
+            process = subprocess.run([sys.executable, __file__, *words], capture_output=True, text=True, check=True)
+            searches[search.name] = json.loads(process.stdout.splitlines()[-1])
             print(file, search.name, searches[search.name], flush=True)
         stored = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.is_file() else {}
-        stored[file] = {"date": date.today().isoformat(), "limit": asked.limit, "searches": searches}
+        stored[file] = {"date": date.today().isoformat(), "limit": arguments.limit, "searches": searches}
         RESULT.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
     print(table())
 
@@ -65,18 +65,18 @@ def main() -> None:
 def measured(file: str, name: str, limit: float) -> dict[str, Any]:
     """One trial: CPU seconds of an epoch's training and of its validation, with one thread."""
     torch.set_num_threads(1)
-    search = next(one for one in _plan(file).searches if one.name == name)
+    search = next(search for search in _plan(file).searches if search.name == name)
     point = middle(search)
     validations: list[float] = []
 
     def watch(trainer: Any, loaders: Any) -> None:
         validate = trainer._valid_epoch
 
-        def timed(*given: Any, **options: Any) -> Any:
+        def timed(*arguments: Any, **options: Any) -> Any:
             start = process_time()
-            found = validate(*given, **options)
+            score = validate(*arguments, **options)
             validations.append(process_time() - start)
-            return found
+            return score
 
         trainer._valid_epoch = timed
 
@@ -99,11 +99,11 @@ def middle(search: Search) -> Point:
     return resolved(search.space, {parameter.name: parameter.middle() for parameter in search.space})
 
 
-def epochs_of_a_trial(epochs: int, how: SweepSettings) -> float:
+def epochs_of_a_trial(epochs: int, settings: SweepSettings) -> float:
     """On average, when one of ``reduction_factor`` passes each rung."""
-    if how.scheduler is None:
+    if settings.scheduler is None:
         return float(epochs)
-    factor, rung, share, total = how.scheduler.reduction_factor, how.scheduler.grace_period, 1.0, 0.0
+    factor, rung, share, total = settings.scheduler.reduction_factor, settings.scheduler.grace_period, 1.0, 0.0
     before = 0
     while rung < epochs:
         total += share * (rung - before)
@@ -114,11 +114,11 @@ def epochs_of_a_trial(epochs: int, how: SweepSettings) -> float:
 def estimate(file: str, name: str, cost: dict[str, Any]) -> dict[str, float]:
     """Epochs of a trial, CPU seconds of training and of validation in all."""
     plan = _plan(file)
-    search = next(one for one in plan.searches if one.name == name)
-    epochs = epochs_of_a_trial(int(search.settings["epochs"]), plan.how)
-    train = plan.how.trials * epochs * cost["train_cpu_seconds"]
-    share = min(1.0, (plan.how.max_cpu_seconds or math.inf) / train) if train else 1.0
-    valid = plan.how.trials * epochs * cost["valid_cpu_seconds"]
+    search = next(search for search in plan.searches if search.name == name)
+    epochs = epochs_of_a_trial(int(search.settings["epochs"]), plan.settings)
+    train = plan.settings.trials * epochs * cost["train_cpu_seconds"]
+    share = min(1.0, (plan.settings.max_cpu_seconds or math.inf) / train) if train else 1.0
+    valid = plan.settings.trials * epochs * cost["valid_cpu_seconds"]
     return {"epochs": epochs, "train": train * share, "valid": valid * share, "share": share}
 
 
@@ -141,12 +141,12 @@ def table() -> str:
     for file, content in stored.items():
         total = 0.0
         for name, cost in content["searches"].items():
-            found = estimate(file, name, cost)
-            minutes = (found["train"] + found["valid"]) / 60
+            estimated = estimate(file, name, cost)
+            minutes = (estimated["train"] + estimated["valid"]) / 60
             total += minutes
-            ended = "its CPU seconds" if found["share"] < 1 else "its trials"
+            ended = "its CPU seconds" if estimated["share"] < 1 else "its trials"
             epoch = f"{cost['train_cpu_seconds']:.2f} + {cost['valid_cpu_seconds']:.2f}"
-            rows.append([file, name, epoch, f"{found['epochs']:.1f}", f"{minutes:.0f}", ended])
+            rows.append([file, name, epoch, f"{estimated['epochs']:.1f}", f"{minutes:.0f}", ended])
         rows.append([f"**{file}**", f"all, {CORES} cores: about {total / CORES:.0f} min", "", "", f"{total:.0f}", ""])
     return markdown_table(head, rows)
 

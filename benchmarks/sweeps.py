@@ -21,14 +21,14 @@ _FIXED |= {"seconds", "winner", "error"}
 
 def trials(*titles: str) -> dict[str, list[dict[str, str]]]:
     """The trials of each model of some sweeps, as texts; none where a sweep is not stored."""
-    found: dict[str, list[dict[str, str]]] = {}
+    by_name: dict[str, list[dict[str, str]]] = {}
     for title in titles:
         file = RESULTS / title / "results.csv"
         if file.is_file():
             with file.open(encoding="utf-8", newline="") as lines:
                 for line in csv.DictReader(lines):
-                    found.setdefault(line["name"], []).append(line)
-    return found
+                    by_name.setdefault(line["name"], []).append(line)
+    return by_name
 
 
 def best(of_model: list[dict[str, str]]) -> tuple[dict[str, str], dict[str, str]]:
@@ -42,12 +42,12 @@ def best(of_model: list[dict[str, str]]) -> tuple[dict[str, str], dict[str, str]
 
 def table(*titles: str) -> str:
     """A line for each model of some sweeps: what was tried, what it took, what won."""
-    found = trials(*titles)
-    if not found:
+    by_name = trials(*titles)
+    if not by_name:
         return "Not run yet."
     head = ["model", "trials: done + stopped + failed", "CPU s", "validation score of the best", "its settings"]
     rows = []
-    for name, lines in found.items():
+    for name, lines in by_name.items():
         chosen, searched = best(lines)
         counts = (sum(line["status"] == status for line in lines) for status in ("done", "stopped", "failed"))
         spent = sum(float(line["train_cpu_seconds"] or 0) for line in lines)

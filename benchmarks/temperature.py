@@ -64,16 +64,16 @@ def table() -> str:
     head += ["T of least loss", "NDCG@10", "test split"]
 
     def cells(runs: list[dict[str, Any]]) -> list[str]:
-        reports = [one["temperatures"] for one in runs]
+        reports = [entry["temperatures"] for entry in runs]
         own = [report["own"] for report in reports]
         fits = [report["fit"] for report in reports]
         return [
             *(mean_and_interval([report[key] for report in reports]) for key in ("alignment", "uniformity_items")),
-            mean_and_interval([one["entropy"] for one in own]),
-            f"{sum(one['effective'] for one in own) / len(own):,.0f}",
-            mean_and_interval([one["p_positive"] for one in own]),
-            mean_and_interval([one["temperature"] for one in fits if one]) if all(fits) else "-",
-            mean_and_interval([one["test_result"]["ndcg@10"] for one in runs]),
+            mean_and_interval([entry["entropy"] for entry in own]),
+            f"{sum(entry['effective'] for entry in own) / len(own):,.0f}",
+            mean_and_interval([entry["p_positive"] for entry in own]),
+            mean_and_interval([entry["temperature"] for entry in fits if entry]) if all(fits) else "-",
+            mean_and_interval([entry["test_result"]["ndcg@10"] for entry in runs]),
             prints(runs),
         ]
 

@@ -51,14 +51,14 @@ def table() -> str:
 
     def cells(runs: list[dict[str, Any]]) -> list[str]:
         genre = EXPERIMENT.stored("genre")
-        shown = [mean_and_interval([run[part]["ndcg"] for run in runs]) for part in PARTS]
+        figures = [mean_and_interval([run[part]["ndcg"] for run in runs]) for part in PARTS]
         difference = "-"
         if len(runs) == len(genre) == len(SEEDS) and runs != genre:
-            pairs = [[run["among_held_out"]["ndcg"] for run in some] for some in (runs, genre)]
+            pairs = [[run["among_held_out"]["ndcg"] for run in group] for group in (runs, genre)]
             paired = paired_over_seeds(*pairs)
             if paired is not None:
                 difference = f"{paired.difference:+.4f} ± {paired.half_width:.4f}"
-        return [*shown, difference, mean_and_interval([run["test_result"]["ndcg@10"] for run in runs])]
+        return [*figures, difference, mean_and_interval([run["test_result"]["ndcg@10"] for run in runs])]
 
     rows = EXPERIMENT.rows(cells)
     if floor := [run["random"]["ndcg"] for run in EXPERIMENT.stored("ids")]:

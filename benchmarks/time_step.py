@@ -83,8 +83,8 @@ def main() -> None:
     parser.add_argument("--only", default="", help=f"variants, separated by a semicolon, beside {BASE}: all by default")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    named = {BASE, *arguments.only.split(";")} if arguments.only else set(VARIANTS)
-    chosen = {name: settings for name, settings in VARIANTS.items() if name in named}
+    names = {BASE, *arguments.only.split(";")} if arguments.only else set(VARIANTS)
+    chosen = {name: settings for name, settings in VARIANTS.items() if name in names}
     candidates = {name: Candidate(settings, arguments.data_path) for name, settings in chosen.items()}
     costs: dict[str, list[float]] = {name: [] for name in candidates}
     for candidate in candidates.values():
@@ -93,7 +93,7 @@ def main() -> None:
         for name, candidate in candidates.items():
             costs[name].append(candidate.measure(arguments.steps, turn))
     # Of each round, so that the machine's drift from one to the next has no part in a ratio.
-    ratios = {name: [one / base for one, base in zip(costs[name], costs[BASE], strict=True)] for name in costs}
+    ratios = {name: [cost / base for cost, base in zip(costs[name], costs[BASE], strict=True)] for name in costs}
     rows = {
         name: {
             "ms_per_1000": statistics.median(costs[name]),

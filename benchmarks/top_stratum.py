@@ -87,9 +87,9 @@ class Top:
         nearest = (query @ torch.nn.functional.normalize(directions, dim=1).T).argmax(dim=1)
         chosen = torch.empty(len(query), TOP, dtype=torch.int64)
         for number in nearest.unique().tolist():
-            here = (nearest == number).nonzero().flatten()
-            best = (query[here] @ items[bucket[number]].T).topk(TOP, dim=1).indices
-            chosen[here] = bucket[number][best]
+            rows = (nearest == number).nonzero().flatten()
+            best = (query[rows] @ items[bucket[number]].T).topk(TOP, dim=1).indices
+            chosen[rows] = bucket[number][best]
         return chosen
 
     def _neighbours(self, _: Tensor, items: Tensor) -> Tensor:
@@ -129,26 +129,27 @@ def worth(restored: Any) -> list[dict[str, Any]]:
         rows = encoded(network, next(iter(loader)), top)
         own = network.own_items(rows)
         items = network.item_vectors(None)[1:].double()
-        some = torch.randperm(len(rows.positives), generator=torch.Generator().manual_seed(0))[:ROWS]
-        scores = network.scorer.query(rows.query[some]).double() @ items.T
+        sample = torch.randperm(len(rows.positives), generator=torch.Generator().manual_seed(0))[:ROWS]
+        scores = network.scorer.query(rows.query[sample]).double() @ items.T
     assert rows.users is not None
-    subject = replace(subject, scores=scores, positives=rows.positives[some], users=rows.users[some], inside=None)
-    of_window = own_columns(own.of(some), subject.positives, scores.shape[1])
+    subject = replace(subject, scores=scores, positives=rows.positives[sample], users=rows.users[sample], inside=None)
+    of_window = own_columns(own.of(sample), subject.positives, scores.shape[1])
     free = ~of_window.scatter(1, subject.positives.unsqueeze(1) - 1, True)
     best = torch.zeros_like(free).scatter_(1, scores.masked_fill(~free, -torch.inf).topk(TOP, dim=1).indices, True)
     ideal = scores.softmax(dim=1) * best
-    told = []
+    results = []
     for choice in ("none", *CHOICES):
-        held = torch.zeros_like(free)
+        columns = torch.zeros_like(free)
         if choice == "exact":  # of what is left beside the window
-            held = best
+            columns = best
         elif choice != "none":
-            held = held.scatter(1, top.of(choice, rows)[some] - 1, True) & free
-        found = float((ideal * held).sum() / ideal.sum())
+            columns = columns.scatter(1, top.of(choice, rows)[sample] - 1, True) & free
+        mass = float((ideal * columns).sum() / ideal.sum())
         for n in (256,) if choice != "none" else MORE:
-            one = with_certain(subject, of_window | held, n)
-            told.append({"choice": choice, "n": n, "items": float(held.sum(1).double().mean()), "found": found, **one})
-    return told
+            measured = with_certain(subject, of_window | columns, n)
+            counted = float(columns.sum(1).double().mean())
+            results.append({"choice": choice, "n": n, "items": counted, "found": mass, **measured})
+    return results
 
 
 def with_certain(subject: Subject, held: Tensor, n: int) -> dict[str, float]:
@@ -156,8 +157,8 @@ def with_certain(subject: Subject, held: Tensor, n: int) -> dict[str, float]:
     held = held.scatter(1, subject.positives.unsqueeze(1) - 1, True)
     row, column = held.nonzero().unbind(1)
     windows = Exclusion(torch.arange(len(held)), row, column + 1, len(held))
-    found = measure(Estimator.parse("CorrectedLogQ:own=window"), replace(subject, windows=windows), n, POOLS)
-    return {"bias": found.bias, "bias_error": found.bias_error, "spread": found.spread}
+    measured = measure(Estimator.parse("CorrectedLogQ:own=window"), replace(subject, windows=windows), n, POOLS)
+    return {"bias": measured.bias, "bias_error": measured.bias_error, "spread": measured.spread}
 
 
 class Stepper:
@@ -198,17 +199,17 @@ class Stepper:
         base = self._own_items(rows)
         self.ids = self.top.of(self.choice, rows)
         self.base, self.taken = base, base.holds(self.ids)
-        every = torch.arange(len(rows.positives))
-        row, item = base.of_rows(0, len(every))
+        all_rows = torch.arange(len(rows.positives))
+        row, item = base.of_rows(0, len(all_rows))
         if base.repeated is not None:
             keys = (row * self.network.n_items + item).unique()
             row, item = keys // self.network.n_items, keys % self.network.n_items
         new = ~self.taken
         keys = torch.cat(
-            [row * self.network.n_items + item, (every.unsqueeze(1) * self.network.n_items + self.ids)[new]]
+            [row * self.network.n_items + item, (all_rows.unsqueeze(1) * self.network.n_items + self.ids)[new]]
         )
         keys = keys.sort().values
-        return Exclusion(every, keys // self.network.n_items, keys % self.network.n_items, len(every))
+        return Exclusion(all_rows, keys // self.network.n_items, keys % self.network.n_items, len(all_rows))
 
     def certain(self, rows: Rows, _: Exclusion) -> Tensor:
         """logsumexp of the own window's scores and of the chosen items'."""
@@ -257,10 +258,10 @@ def table() -> str:
     report = json.loads(RESULT.read_text(encoding="utf-8"))
     head = ["model", "certain beside the own window", "n", "of the best 16", "bias", "std", "step"]
     lines = []
-    for name, one in report["models"].items():
-        measured = one.get("cost", {"ways": []})["ways"]
+    for name, model in report["models"].items():
+        measured = model.get("cost", {"ways": []})["ways"]
         ratios = {(way["choice"], way["n"]): f"{way['ratio']:.2f}" for way in measured}
-        for row in one["worth"]:
+        for row in model["worth"]:
             lines.append(
                 [
                     name,
@@ -293,11 +294,11 @@ def main() -> None:
             def open_model(checkpoint: str = checkpoint) -> Any:
                 return restore_own(checkpoint, state="WARNING", show_progress=False)
 
-            one = {"worth": worth(open_model())}
+            entry = {"worth": worth(open_model())}
             if arguments.repeats:
-                one["cost"] = cost(open_model, arguments.repeats)
+                entry["cost"] = cost(open_model, arguments.repeats)
             report = json.loads(RESULT.read_text(encoding="utf-8")) if RESULT.is_file() else {"models": {}}
-            report["models"][name] = report["models"].get(name, {}) | one
+            report["models"][name] = report["models"].get(name, {}) | entry
             report |= {"date": date.today().isoformat(), "versions": versions(), "repeats": arguments.repeats}
             RESULT.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     print(table())

@@ -72,9 +72,9 @@ def trained(name: str) -> str:
     """The checkpoint of a model, which is trained once."""
     model, dataset, settings = MODELS[name]
     folder = CHECKPOINTS / name
-    done = folder / "done.json"
-    if done.is_file():
-        return str(json.loads(done.read_text(encoding="utf-8"))["checkpoint"])
+    record = folder / "done.json"
+    if record.is_file():
+        return str(json.loads(record.read_text(encoding="utf-8"))["checkpoint"])
     known = sorted(folder.glob("*-last.pth"))
     settings = {
         "eval_step": settings["epochs"],
@@ -86,7 +86,7 @@ def trained(name: str) -> str:
     start = process_time()
     result = run(model, dataset, config_dict=settings, resume=str(known[-1]) if known else None)
     kept = {key: result[key] for key in ("checkpoint", "best_valid_result", "test_result", "protocol", "fingerprint")}
-    done.write_text(json.dumps(kept | {"cpu_seconds": process_time() - start}) + "\n", encoding="utf-8")
+    record.write_text(json.dumps(kept | {"cpu_seconds": process_time() - start}) + "\n", encoding="utf-8")
     return str(result["checkpoint"])
 
 
@@ -94,7 +94,7 @@ def examine(name: str) -> None:
     """Measure what is missing of a model; what is measured is stored at once."""
     file = FOLDER / f"{name}.json"
     report: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {"estimators": []}
-    known = {(one["estimator"], one["n"]) for one in report["estimators"]}
+    known = {(row["estimator"], row["n"]) for row in report["estimators"]}
     owns = (*OWN, HISTORY) if name == "ml-1m" else OWN
     counts = COUNTS if name == "sports" else COUNTS[:1]
     jobs = [
@@ -102,7 +102,7 @@ def examine(name: str) -> None:
         for n, source, own in itertools.product(counts, SOURCES, owns)
         if n == COUNTS[0] or source != LEARNED  # the fewer columns, the more pools it takes to learn
     ]
-    jobs += [(one, COUNTS[0]) for one in KEPT if MODELS[name][0].startswith("SASRec")]
+    jobs += [(estimator, COUNTS[0]) for estimator in KEPT if MODELS[name][0].startswith("SASRec")]
     missing = [job for job in jobs if job not in known]
     if not missing:
         return
@@ -112,8 +112,8 @@ def examine(name: str) -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
     for estimator, n in missing:
         start = process_time()
-        one = entry(Estimator.parse(estimator), subject, n, POOLS)
-        report["estimators"].append(one | {"cpu_seconds": round(process_time() - start, 1)})
+        row = entry(Estimator.parse(estimator), subject, n, POOLS)
+        report["estimators"].append(row | {"cpu_seconds": round(process_time() - start, 1)})
         file.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 
 
@@ -127,31 +127,32 @@ def table(name: str, part: str = "estimators") -> str:
     report = _stored(name)
     if report is None:
         return "Not measured yet."
-    made = {"lies": markdown_lies, "estimators": markdown, "seen": markdown_seen}[part](report)
+    text = {"lies": markdown_lies, "estimators": markdown, "seen": markdown_seen}[part](report)
     if part != "lies":
-        return made
-    seconds = sum(one["cpu_seconds"] for one in report["estimators"])
-    told = f"{MODELS[name][2]['epochs']} epochs; examined in {seconds:.0f} CPU s"
-    return f"{heading(report)}; {told}.\n\n{made}"
+        return text
+    seconds = sum(entry["cpu_seconds"] for entry in report["estimators"])
+    facts = f"{MODELS[name][2]['epochs']} epochs; examined in {seconds:.0f} CPU s"
+    return f"{heading(report)}; {facts}.\n\n{text}"
 
 
 def picture() -> str:
     """Bias and spread of every source with 256 negatives, with and without own items, as an SVG file."""
     reports = {name: report for name in MODELS if (report := _stored(name)) is not None}
     rows = [
-        (name, one)
+        (name, entry)
         for name, report in reports.items()
-        for one in report["estimators"]
-        if one["n"] == COUNTS[0] and one["estimator"] not in KEPT
+        for entry in report["estimators"]
+        if entry["n"] == COUNTS[0] and entry["estimator"] not in KEPT
     ]
-    looked = [one["inside"] for _, one in rows]
-    x = Scale([one["spread"] for one in looked], zero=True)
-    y = Scale([one["bias"] for one in looked], zero=True)
+    looked = [entry["inside"] for _, entry in rows]
+    x = Scale([entry["spread"] for entry in looked], zero=True)
+    y = Scale([entry["bias"] for entry in looked], zero=True)
     plot = Plot("Bias and spread of estimators on trained models", x, y, "spread in batch", "relative bias in batch")
     plot.level(0.1, "0.10")
     for number, (name, own) in enumerate(itertools.product(reports, (False, True))):
-        chosen = [one for model, one in rows if model == name and (":own=" in one["estimator"]) == own]
-        dots = [(one["inside"]["spread"], one["inside"]["bias"], f"{name}: {one['estimator']}") for one in chosen]
+        chosen = [entry for model, entry in rows if model == name and (":own=" in entry["estimator"]) == own]
+        insides = [(entry["inside"], f"{name}: {entry['estimator']}") for entry in chosen]
+        dots = [(inside["spread"], inside["bias"], hint) for inside, hint in insides]
         plot.dots(dots, number)
     drawing = plot.svg().replace("<svg ", "<svg xmlns='http://www.w3.org/2000/svg' ", 1)
     return drawing.replace(">", f"><style>{STYLE}</style>", 1) + "\n"
@@ -171,7 +172,7 @@ def _stored(name: str) -> dict[str, Any] | None:
     if report is not None:
         names = [*(source + own for source, own in itertools.product(SOURCES, (*OWN, HISTORY))), *KEPT]
         order = {name: number for number, name in enumerate(names)}
-        report["estimators"].sort(key=lambda one: (one["n"], order[one["estimator"]]))
+        report["estimators"].sort(key=lambda entry: (entry["n"], order[entry["estimator"]]))
     return report
 
 

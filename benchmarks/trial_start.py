@@ -63,9 +63,9 @@ def measured() -> dict[str, list[float]]:
         start = perf_counter()
         worker = ray.remote(num_cpus=1)(Worker).remote()
         cpu = ray.get(worker.spent.remote())
-        answered = [perf_counter() - start, cpu]
+        start_times = [perf_counter() - start, cpu]
         first, second = (ray.get(worker.imports.remote()) for _ in range(2))
-    return {"start": answered, "first": list(first), "second": list(second)}
+    return {"start": start_times, "first": list(first), "second": list(second)}
 
 
 def table() -> str:

@@ -62,8 +62,8 @@ class Plain(nn.Module):
         ids = items[chosen]  # [pool]
         valid = ids != items.unsqueeze(1)  # [rows, pool]
         logits = (query @ vectors[chosen].T - self.log_q[ids]).masked_fill(~valid, -torch.inf)
-        rest = logits.logsumexp(1) + torch.log1p(-self.log_q[items].exp()) - valid.sum(1).log()
-        return functional.softplus(rest - (query * vectors).sum(1)).mean()
+        log_z = logits.logsumexp(1) + torch.log1p(-self.log_q[items].exp()) - valid.sum(1).log()
+        return functional.softplus(log_z - (query * vectors).sum(1)).mean()
 
 
 class Candidate:
@@ -93,11 +93,11 @@ def prepare() -> dict[str, Candidate]:
     loader = create_loaders(config, dataset, parts)[0]
     trainer = create_trainer(config, config.model_class(config, parts[0]).train())
     scaler, schedule = torch.amp.GradScaler("cpu", enabled=False), trainer._get_schedule(len(loader))
-    made = {OURS: Candidate(lambda: iter(loader), lambda batch: trainer._train_batch(batch, scaler, schedule))}
+    candidates = {OURS: Candidate(lambda: iter(loader), lambda batch: trainer._train_batch(batch, scaler, schedule))}
     users, items = (parts[0].inter_feat[field] for field in (dataset.uid_field, dataset.iid_field))
     for name in (FUSED, LOOPED):
-        made[name] = plain(trainer.model, config, users, items, name == FUSED)
-    return made
+        candidates[name] = plain(trainer.model, config, users, items, name == FUSED)
+    return candidates
 
 
 def plain(model: Any, config: Any, users: Tensor, items: Tensor, fused: bool) -> Candidate:
@@ -128,21 +128,21 @@ def agree(model: Any, peer: Plain, users: Tensor, items: Tensor) -> None:
     model.sampler.generator.set_state(state)
     tables = (model.user_tower.embedding.weight, model.item_tower.embedding.weight)
     torch.testing.assert_close(ours, theirs)
-    for mine, other in zip(
+    for own, peers in zip(
         torch.autograd.grad(ours, tables),
         torch.autograd.grad(theirs, (peer.users.weight, peer.items.weight)),
         strict=True,
     ):
-        torch.testing.assert_close(mine, other)
+        torch.testing.assert_close(own, peers)
 
 
 def in_turn(candidates: dict[str, Candidate]) -> dict[str, float]:
     """Median CPU milliseconds of a step, of one repeat."""
-    found: dict[str, list[float]] = {name: [] for name in candidates}
+    speeds: dict[str, list[float]] = {name: [] for name in candidates}
     for _ in range(STEPS):
         for name, candidate in candidates.items():
-            found[name].append(candidate.measure())
-    return {name: round(statistics.median(values), 3) for name, values in found.items()}
+            speeds[name].append(candidate.measure())
+    return {name: round(statistics.median(values), 3) for name, values in speeds.items()}
 
 
 def main() -> None:
@@ -156,10 +156,10 @@ def main() -> None:
     in_turn(candidates)  # warm-up
     if arguments.profile:
         for name, candidate in list(candidates.items())[:2]:
-            with profile(activities=[ProfilerActivity.CPU]) as found:
+            with profile(activities=[ProfilerActivity.CPU]) as profiler:
                 for _ in range(STEPS):
                     candidate.measure()
-            print(name, found.key_averages().table(sort_by="self_cpu_time_total", row_limit=30), sep="\n")
+            print(name, profiler.key_averages().table(sort_by="self_cpu_time_total", row_limit=30), sep="\n")
         return
     milliseconds: dict[str, list[float]] = {name: [] for name in candidates}
     for _ in range(arguments.repeats):

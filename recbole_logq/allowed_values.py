@@ -36,16 +36,16 @@ def written_as(field: FieldInfo) -> str:
     return next((part.written for part in field.metadata if isinstance(part, Allowed)), "")
 
 
-def shown(value: Any) -> str:
+def value_text(value: Any) -> str:
     """A value as it is written on the command line, without quotes."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, list | tuple):
-        return f"[{', '.join(map(shown, value))}]"
+        return f"[{', '.join(map(value_text, value))}]"
     if isinstance(value, dict):
-        return f"{{{', '.join(f'{key}: {shown(inner)}' for key, inner in value.items())}}}"
+        return f"{{{', '.join(f'{key}: {value_text(inner)}' for key, inner in value.items())}}}"
     if isinstance(value, BaseModel):
-        return shown(value.model_dump())
+        return value_text(value.model_dump())
     return str(value)
 
 
@@ -59,12 +59,12 @@ def _type_in_words(annotation: Any, metadata: Iterable[Any] = (), plural: str = 
     if get_origin(annotation) in (Union, types.UnionType):
         members = get_args(annotation)
         texts = [_type_in_words(member, parts) for member in members if member is not type(None)]
-        none = ["None"] if type(None) in members else []
-        return "; or ".join(dict.fromkeys([*([stated] if stated else texts), *none]))
+        missing = ["None"] if type(None) in members else []
+        return "; or ".join(dict.fromkeys([*([stated] if stated else texts), *missing]))
     if stated:
         return stated
     if get_origin(annotation) is Literal:
-        return ", ".join(map(shown, get_args(annotation)))
+        return ", ".join(map(value_text, get_args(annotation)))
     if annotation in (int, float):
         return ("whole number" if annotation is int else "number") + plural + _range(parts, "each " if plural else "")
     if get_origin(annotation) is list:
@@ -80,13 +80,13 @@ def _simple(annotation: Any, plural: str) -> str:
     return names.get(get_origin(annotation) or annotation, "any value")
 
 
-def _range(metadata: Iterable[Any], each: str) -> str:
+def _range(metadata: Iterable[Any], prefix: str) -> str:
     low = high = ""
     for part in metadata:
         if isinstance(part, Ge):
-            low = f", {each}{part.ge} or more"
+            low = f", {prefix}{part.ge} or more"
         elif isinstance(part, Gt):
-            low = f", {each}above {part.gt}"
+            low = f", {prefix}above {part.gt}"
         elif isinstance(part, Lt) and float(part.lt) < LARGEST_BOUND:  # type: ignore[arg-type]
             high = f", below {part.lt}"
         elif isinstance(part, Le) and float(part.le) < LARGEST_BOUND:  # type: ignore[arg-type]

@@ -68,10 +68,10 @@ def help_text(words: Sequence[str]) -> str:
     Raises:
         RequestError: There is no such command.
     """
-    rest = [word for word in words if word not in HELP]
-    if not rest:
+    remaining = [word for word in words if word not in HELP]
+    if not remaining:
         return overview(COMMANDS, text_width())
-    name = "run" if rest[0].startswith("-") else rest[0]
+    name = "run" if remaining[0].startswith("-") else remaining[0]
     return command_page(name, command_named(name), text_width())
 
 
@@ -147,8 +147,8 @@ def _command(words: list[str]) -> int:
         place = place_of(error)
         if place is None and (failed := failure_of_a_model(error)) is not None:
             return _fail(error, 1, debug, failed)
-        where = place or "--debug=true shows where"
-        return _fail(error, 1, debug, f"unexpected {type(error).__name__}: {error} ({where})")
+        hint = place or "--debug=true shows where"
+        return _fail(error, 1, debug, f"unexpected {type(error).__name__}: {error} ({hint})")
 
 
 def _lost_peer(error: Exception) -> bool:

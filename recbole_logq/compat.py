@@ -139,12 +139,12 @@ def _collector_of_numbers() -> None:
     from recbole.evaluator.collector import Collector
 
     def get_data_struct(self: Any) -> Any:
-        held = self.data_struct._data_dict
-        for key, value in held.items():
-            held[key] = value.cpu() if hasattr(value, "cpu") else value
+        data = self.data_struct._data_dict
+        for key, value in data.items():
+            data[key] = value.cpu() if hasattr(value, "cpu") else value
         result = copy.deepcopy(self.data_struct)
         for key in ("rec.topk", "rec.meanrank", "rec.score", "rec.items", "data.label"):
-            held.pop(key, None)
+            data.pop(key, None)
         return result
 
     Collector.get_data_struct = get_data_struct
@@ -223,9 +223,9 @@ def say_anomalies() -> None:
 
     if torch.is_anomaly_enabled():
         by_import = SWITCHES_ANOMALIES_ON in sys.modules
-        why = " (importing RecBole's sequential models switches it on)" if by_import else ""
+        reason = " (importing RecBole's sequential models switches it on)" if by_import else ""
         getLogger().warning(
-            f"autograd's anomaly detection is on, which makes training slower{why}: unless it is wanted, call "
+            f"autograd's anomaly detection is on, which makes training slower{reason}: unless it is wanted, call "
             "torch.autograd.set_detect_anomaly(False)"
         )
 

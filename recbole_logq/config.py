@@ -158,16 +158,16 @@ class Config(RecBoleConfig):
             check_effects(external, final, internal, own_check is not None)
         return final
 
-    def accepted(self, given: set[str] | None = None) -> set[str]:
+    def accepted(self, names: set[str] | None = None) -> set[str]:
         """Names of all settings of the model; some of them are refused where they would change nothing.
 
         Args:
-            given: Names at which the search stops once all are among them; None for the whole.
+            names: Names at which the search stops once all are among them; None for the whole.
         """
         own = hasattr(self.model_class, "check_settings")
         known = {*self.internal_config_dict, *settings_of(self.model).model_fields, *ALWAYS_KNOWN}
         known |= {key for keys in self.parameters.values() for key in keys}
-        if given is None or not given <= known:
+        if names is None or not names <= known:
             known |= {"tail_ratio"} if own else _keys_read_by(self.model_class)
         return known
 

@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from recbole_logq.allowed_values import shown
+from recbole_logq.allowed_values import value_text
 from recbole_logq.loss_and_source import DeclaredLoss, DeclaredSource
 from recbole_logq.registry import Registry
 
@@ -144,7 +144,7 @@ def _parameters(function: ast.FunctionDef, docstring: str, kind: str) -> list[Op
     return [
         Option(
             argument.arg,
-            shown(ast.literal_eval(defaults[argument.arg])) if argument.arg in defaults else "",
+            value_text(ast.literal_eval(defaults[argument.arg])) if argument.arg in defaults else "",
             _in_words(argument.annotation),
             meanings.get(argument.arg, ""),
         )
@@ -158,7 +158,7 @@ def _in_words(annotation: ast.expr | None) -> str:
         return f"{_in_words(annotation.left)}; or {_in_words(annotation.right)}"
     if isinstance(annotation, ast.Subscript) and ast.unparse(annotation.value) == "Literal":
         values = ast.literal_eval(annotation.slice)
-        return ", ".join(map(shown, values if isinstance(values, tuple) else (values,)))
+        return ", ".join(map(value_text, values if isinstance(values, tuple) else (values,)))
     text = ast.unparse(annotation) if annotation is not None else ""
     return "None" if text == "None" else _TYPES.get(text, "any value")
 

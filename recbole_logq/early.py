@@ -59,7 +59,7 @@ def check_request(
     merged = over(merged, nest(settings))
     if plugin_names(merged.get("plugins")):
         return  # they may bring whatever is missing here
-    name, wanted = model_and_dataset(model or merged.get("model"), dataset or merged.get("dataset"))
+    name, dataset_name = model_and_dataset(model or merged.get("model"), dataset or merged.get("dataset"))
     check_name(str(name))
     parts = split_name(str(name))
     if parts[0] not in encoders.names() if parts else str(name) not in recbole_models():
@@ -79,7 +79,7 @@ def check_request(
         check_kinds(own, defaults, set(schema.model_fields))
     from recbole_logq.data.source.known_datasets import address_of
 
-    address_of(wanted, Path(values.get("data_path", DATA_PATH)))
+    address_of(dataset_name, Path(values.get("data_path", DATA_PATH)))
 
 
 def model_and_dataset(model: Any, dataset: Any) -> tuple[Any, str]:

@@ -57,10 +57,10 @@ def check_evaluation(values: dict[str, Any]) -> None:
 
 
 def _check_split(split: Any, order: str) -> None:
-    kind, how = next(iter(split.items())) if isinstance(split, dict) and len(split) == 1 else (None, None)
-    if kind == "LS" and how in ("valid_and_test", "test_only"):
+    kind, division = next(iter(split.items())) if isinstance(split, dict) and len(split) == 1 else (None, None)
+    if kind == "LS" and division in ("valid_and_test", "test_only"):
         return
-    parts = how if isinstance(how, list) else []
+    parts = division if isinstance(division, list) else []
     parts = parts if all(isinstance(part, int | float) and math.isfinite(part) for part in parts) else []
     if kind in {"RS", "TS"} and len(parts) == 3 and parts[0] > 0 and parts[1] >= 0 and parts[2] > 0:
         if kind == "TS" and order != "TO":

@@ -23,7 +23,7 @@ def face(package: str, names: Mapping[str, str]) -> tuple[Callable[[str], Any], 
         return getattr(importlib.import_module(f".{names[name]}", package), name)
 
     def listed() -> list[str]:
-        shown = vars(sys.modules[package])
-        return sorted({*shown, *shown["__all__"]})
+        content = vars(sys.modules[package])
+        return sorted({*content, *content["__all__"]})
 
     return get, listed

@@ -170,12 +170,12 @@ def failed_write(error: BaseException | None) -> Exception | None:
     return None
 
 
-def same_file(one: str | Path, other: str | Path) -> bool:
+def same_file(first: str | Path, second: str | Path) -> bool:
     """Whether two names are of one file: by another path, by a link, or on a disk that ignores upper and lower case."""
     try:
-        return os.path.samefile(one, other)
+        return os.path.samefile(first, second)
     except OSError:  # one of them is not there
-        return Path(one).absolute() == Path(other).absolute()
+        return Path(first).absolute() == Path(second).absolute()
 
 
 def remove_left_behind(folder: Path) -> None:
@@ -205,11 +205,11 @@ def _machine() -> str:
 def _abandoned(path: Path, name: re.Match[str]) -> bool:
     import psutil  # whoever reads an exported folder does without it
 
-    written = _last_written(path)
+    written_at = _last_written(path)
     if name["machine"] != _machine():
-        return time.time() - written > _FOREIGN_SECONDS
+        return time.time() - written_at > _FOREIGN_SECONDS
     try:
-        return psutil.Process(int(name["pid"])).create_time() > written + _CLOCK_SECONDS  # another one of that number
+        return psutil.Process(int(name["pid"])).create_time() > written_at + _CLOCK_SECONDS  # another of that number
     except psutil.NoSuchProcess:
         return True
     except psutil.Error:
@@ -220,7 +220,7 @@ def _last_written(path: Path) -> float:
     newest = path.lstat().st_mtime
     if path.is_dir() and not path.is_symlink():
         for folder, _, files in os.walk(path):
-            for file in (folder, *(os.path.join(folder, one) for one in files)):
+            for file in (folder, *(os.path.join(folder, name) for name in files)):
                 with suppress(OSError):
                     newest = max(newest, os.lstat(file).st_mtime)
     return newest

@@ -77,20 +77,20 @@ def take_flags(options: dict[str, Any], flags: type[F], settings: bool = False) 
     return checked(flags, values)
 
 
-def checked(flags: type[F], given: dict[str, Any]) -> F:
+def checked(flags: type[F], values: dict[str, Any]) -> F:
     """The values of flags.
 
     Raises:
         RequestError: A value is not one of those that are allowed; in one line.
     """
     try:
-        return flags.model_validate(given)
+        return flags.model_validate(values)
     except ValidationError as error:
         problem = error.errors()[0]
         key = str(problem["loc"][0])
         field = flags.model_fields[key]
-        value = whole(problem["input"] if isinstance(given[key], list) else given[key])
-        if given[key] is True:
+        value = whole(problem["input"] if isinstance(values[key], list) else values[key])
+        if values[key] is True:
             raise RequestError(f"--{key} has no value: write --{key}={placeholder(field)}") from error
         words = allowed_values(field).removesuffix("; or None")
         article = "a " if words == "text" or words.startswith(("whole", "number", "list", "section")) else ""

@@ -67,7 +67,7 @@ class Server:
         os.set_blocking(self.woken, False)
         os.set_blocking(waker, False)
         signal.set_wakeup_fd(waker)
-        signal.signal(signal.SIGCHLD, lambda *given: None)
+        signal.signal(signal.SIGCHLD, lambda *unused: None)
         self.running: dict[int, int] = {}
         """Numbers of requests by process."""
 

@@ -56,10 +56,10 @@ def report_failure(line: str, status: int, follows: bool) -> bool:
 
 def reported_failures(folder: str | Path) -> list[dict[str, Any]]:
     """What processes have left there, the earliest first."""
-    found = []
+    failures = []
     for file in Path(folder).glob("*.json"):
         try:
-            found.append(json.loads(file.read_text(encoding="utf-8")))
+            failures.append(json.loads(file.read_text(encoding="utf-8")))
         except ValueError:  # killed while it wrote
             continue
-    return sorted(found, key=lambda failure: failure["time"])
+    return sorted(failures, key=lambda failure: failure["time"])

@@ -19,7 +19,7 @@ def in_markdown(value: Any) -> str:
     """A value as text of Markdown: neither HTML nor emphasis nor a link, nor the end of a cell or line."""
     safe = visible(str(value)).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     # Brackets of intervals stay: they make a link only before a parenthesis, bracket or colon.
-    safe = re.sub(r"([\\`*|])|\](?=[(\[:])", lambda found: "\\" + found[0], safe)
+    safe = re.sub(r"([\\`*|])|\](?=[(\[:])", lambda match: "\\" + match[0], safe)
     return " ".join(safe.split())
 
 

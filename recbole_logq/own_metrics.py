@@ -31,9 +31,9 @@ def row_values(name: str, hits: Tensor, k: int) -> Tensor:
     result = metrics.get(name)(hits[:, :k] > 0, hits[:, -1])
     values = torch.as_tensor(result, dtype=torch.float64)
     if values.shape != hits.shape[:1] or not bool(torch.isfinite(values).all()):
-        what = f"shape {list(values.shape)}" if values.shape != hits.shape[:1] else "values that are no finite numbers"
+        fault = f"shape {list(values.shape)}" if values.shape != hits.shape[:1] else "values that are no finite numbers"
         raise RequestError(
-            f"metric {name!r} ({metrics.place(name)}) gives {what} for {len(hits)} rows with {k} items each: one "
+            f"metric {name!r} ({metrics.place(name)}) gives {fault} for {len(hits)} rows with {k} items each: one "
             "finite number a row is asked for"
         )
     return values
@@ -96,8 +96,8 @@ def _adapted(name: str, entry: Any) -> Any:
     if isinstance(entry, type):
         complete = all(hasattr(entry, key) for key in ("metric_need", "metric_type"))
         if not issubclass(entry, AbstractMetric) or not complete:
-            where = metrics.place(name)
-            raise RequestError(f"metric {name!r} ({where}): make it a function or a subclass of RecBole's TopkMetric")
+            place = metrics.place(name)
+            raise RequestError(f"metric {name!r} ({place}): make it a function or a subclass of RecBole's TopkMetric")
         return type(entry.__name__, (entry,), {"registered_by": name, "__module__": entry.__module__})
 
     class OfRows(TopkMetric):  # type: ignore[misc, unused-ignore]

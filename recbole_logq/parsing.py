@@ -90,12 +90,12 @@ def _last_name(key: str) -> str:
 
 def _keep_text(node: yaml.Node | None) -> None:
     """Make texts of all values in a node, as they stand there; a null in the place of the whole stays one."""
-    todo, done = [] if node is None or node.tag == "tag:yaml.org,2002:null" else [node], set()
+    todo, seen = [] if node is None or node.tag == "tag:yaml.org,2002:null" else [node], set()
     while todo:
         node = todo.pop()
-        if id(node) in done:  # an alias
+        if id(node) in seen:  # an alias
             continue
-        done.add(id(node))
+        seen.add(id(node))
         if isinstance(node, yaml.ScalarNode):
             node.tag = "tag:yaml.org,2002:str"
         elif isinstance(node, yaml.SequenceNode):
@@ -156,12 +156,12 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     return content
 
 
-def read_text(path: str | Path, what: str = "configuration file") -> str:
+def read_text(path: str | Path, kind: str = "configuration file") -> str:
     """Read a file of settings.
 
     Args:
         path: Path of the file.
-        what: Kind of file, for errors.
+        kind: Kind of file, for errors.
 
     Raises:
         RequestError: The file is missing, is not UTF-8 text (with the line), or is far too large.
@@ -170,14 +170,14 @@ def read_text(path: str | Path, what: str = "configuration file") -> str:
         with Path(path).open("rb") as file:
             content = file.read(LARGEST_FILE + 1)
     except OSError as error:
-        raise RequestError(f"cannot read the {what} {path}: {error.strerror}") from error
+        raise RequestError(f"cannot read the {kind} {path}: {error.strerror}") from error
     if len(content) > LARGEST_FILE:
-        raise RequestError(f"{path} is larger than {LARGEST_FILE // 1024} KB: that is no {what}")
+        raise RequestError(f"{path} is larger than {LARGEST_FILE // 1024} KB: that is no {kind}")
     try:
         return content.decode("utf-8-sig")  # the mark at the beginning is that of some editors
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise RequestError(f"cannot read the {what} {path}: line {line} is not UTF-8 text") from error
+        raise RequestError(f"cannot read the {kind} {path}: line {line} is not UTF-8 text") from error
 
 
 def read_json(path: str | Path) -> Any:
@@ -217,15 +217,15 @@ def nest(flat: dict[str, Any]) -> dict[str, Any]:
             if not isinstance(inner, dict):
                 raise RequestError(f"{key} cannot be set: {step} is already given as {inner!r}")
             branch = inner
-        _put(branch, last, value, key)
+        _insert(branch, last, value, key)
     return nested
 
 
-def _put(branch: dict[str, Any], last: str, value: Any, key: str) -> None:
+def _insert(branch: dict[str, Any], last: str, value: Any, key: str) -> None:
     if isinstance(value, dict) and isinstance(branch.get(last, {}), dict):
         section = branch.setdefault(last, {})
         for name, inner in value.items():
-            _put(section, name, inner, f"{key}.{name}")
+            _insert(section, name, inner, f"{key}.{name}")
     elif last in branch:
         raise RequestError(f"{key} is given twice, as {branch[last]!r} and {value!r}: keep one")
     else:

@@ -72,12 +72,12 @@ def sources_of(value: Any) -> list[dict[str, str]]:
     Raises:
         RequestError: A file cannot be read, or a package is not installed but found in the current folder.
     """
-    found = []
+    sources = []
     for name in plugin_names(value):
         path = _path(name) if _is_file(name) else _beside(name)
         if path is not None:
-            found.append({"name": name, "path": str(path), "source": _read(name, path)})
-    return found
+            sources.append({"name": name, "path": str(path), "source": _read(name, path)})
+    return sources
 
 
 def receive(sources: Iterable[dict[str, str]]) -> None:
@@ -125,8 +125,8 @@ def _read(name: str, path: Path) -> str:
         return path.read_text(encoding="utf-8-sig")  # Python itself reads past the mark that some editors write
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is no text in UTF-8"
-        where = "" if Path(name).is_absolute() else f" in {Path.cwd()}"
-        raise RequestError(f"plugins: cannot read {name}{where}: {reason}") from error
+        folder = "" if Path(name).is_absolute() else f" in {Path.cwd()}"
+        raise RequestError(f"plugins: cannot read {name}{folder}: {reason}") from error
 
 
 def _run_file(name: str, path: Path, source: str) -> None:
@@ -146,7 +146,7 @@ def _run_file(name: str, path: Path, source: str) -> None:
     sys.modules[module.__name__] = module
     _add_to_path(path.parent)
     try:
-        with _said(name, [path]):
+        with _errors_named(name, [path]):
             exec(compile(source, key, "exec"), module.__dict__)
     except BaseException:
         del sys.modules[module.__name__]
@@ -166,7 +166,7 @@ def _import(name: str) -> None:
     path = Path(spec.origin).resolve() if spec is not None and spec.origin else None
     if name not in sys.modules and str(path) not in _loaded:  # not imported by the user's program, nor named as a file
         places = [*([path] if path else []), *map(Path, (spec.submodule_search_locations or []) if spec else [])]
-        with _said(name, places):
+        with _errors_named(name, places):
             importlib.import_module(name)
     _loaded[name] = None
     if path is not None and path.is_file():
@@ -201,7 +201,7 @@ def _add_to_path(folder: Path) -> None:
 
 
 @contextmanager
-def _said(name: str, places: list[Path]) -> Iterator[None]:
+def _errors_named(name: str, places: list[Path]) -> Iterator[None]:
     """What goes wrong in a plug-in becomes one line with its place, and nothing of it stays."""
     # What is taken must be known before somebody else takes it.
     import recbole_logq.losses
@@ -225,20 +225,20 @@ def _said(name: str, places: list[Path]) -> Iterator[None]:
             raise RequestError(
                 f"plugins: no module named {name!r} is installed or lies in {Path.cwd()}; a file is named with .py"
             ) from error
-        raise RequestError(f"plugins: {_where(name, places, error)}{type(error).__name__}: {error}") from error
+        raise RequestError(f"plugins: {_place_of(name, places, error)}{type(error).__name__}: {error}") from error
     except SystemExit as error:
         raise RequestError(
-            f"plugins: {_where(name, places, error)}it ends the program (SystemExit) when it is imported"
+            f"plugins: {_place_of(name, places, error)}it ends the program (SystemExit) when it is imported"
         ) from error
     except SyntaxError as error:
-        where = f"{error.filename}, line {error.lineno}" if error.filename else name
-        raise RequestError(f"plugins: {where}: {type(error).__name__}: {error.msg}") from error
+        place = f"{error.filename}, line {error.lineno}" if error.filename else name
+        raise RequestError(f"plugins: {place}: {type(error).__name__}: {error.msg}") from error
     except Exception as error:
         text = " ".join(str(error).split())
-        raise RequestError(f"plugins: {_where(name, places, error)}{type(error).__name__}: {text}") from error
+        raise RequestError(f"plugins: {_place_of(name, places, error)}{type(error).__name__}: {text}") from error
 
 
-def _where(name: str, places: list[Path], error: BaseException) -> str:
+def _place_of(name: str, places: list[Path], error: BaseException) -> str:
     """File and line of the plug-in that the error came out of."""
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if any(Path(frame.filename).is_relative_to(place) for place in places)]

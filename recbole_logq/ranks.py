@@ -51,8 +51,8 @@ def gather_rows(rows: Tensor) -> Gathered:
     padded[: len(rows)] = rows
     parts = [torch.zeros_like(padded) for _ in lengths]
     dist.all_gather(parts, padded)
-    everything = torch.cat([part[:length] for part, length in zip(parts, lengths, strict=True)])
-    return Gathered(everything, sum(lengths[: dist.get_rank()]))
+    gathered = torch.cat([part[:length] for part, length in zip(parts, lengths, strict=True)])
+    return Gathered(gathered, sum(lengths[: dist.get_rank()]))
 
 
 def sum_over_ranks(values: Tensor) -> Tensor:
@@ -66,9 +66,9 @@ def from_first(text: str) -> str:
     """The first process's text; a collective call."""
     if world_size() == 1:
         return text
-    found = [text]
-    dist.broadcast_object_list(found)
-    return found[0]
+    texts = [text]
+    dist.broadcast_object_list(texts)
+    return texts[0]
 
 
 def wait_for_all() -> None:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
-from recbole_logq.allowed_values import allowed_values, shown
+from recbole_logq.allowed_values import allowed_values, value_text
 from recbole_logq.compat import recbole_folder
 from recbole_logq.declared_options import Declared, Option, declared
 from recbole_logq.errors import RequestError
@@ -44,8 +44,9 @@ def all_settings() -> list[Section]:
     sections = [every, own]
     for name in encoders.names():
         schema, defaults = encoder_settings(name), encoder_defaults(name)
-        others = {key: value for key, value in defaults.items() if base.get(key, value) != value or key not in base}
-        common = [f"{key}={shown(value)}" for key, value in others.items() if key in RetrievalSettings.model_fields]
+        changes = {key: value for key, value in defaults.items() if base.get(key, value) != value or key not in base}
+        shared = changes.keys() & RetrievalSettings.model_fields.keys()
+        common = [f"{key}={value_text(value)}" for key, value in changes.items() if key in shared]
         rows = _rows(schema, defaults, RetrievalSettings)
         sections.append(Section(f"Encoder {name}", rows, f"Its defaults of settings above: {', '.join(common)}."))
     sections += _sections_of_options("Loss", declared(losses), "loss_options")
@@ -62,7 +63,8 @@ def settings_of_model(model: str) -> list[Section]:
     parts, values = split_name(model), default_values(model)
     if parts is None:
         listed = set(CommonSettings.model_fields)
-        further = [Option(key, shown(value), "", "") for key, value in _of_recbole(model).items() if key not in listed]
+        values_alone = {key: value for key, value in _of_recbole(model).items() if key not in listed}
+        further = [Option(key, value_text(value), "", "") for key, value in values_alone.items()]
         more = [Section(f"{model} alone", further, "RecBole's documentation describes them.")] if further else []
         return [Section(f"Every model, as it is for {model}", _rows(CommonSettings, values)), *more]
     schema = encoder_settings(parts[0])
@@ -133,7 +135,7 @@ def _rows(schema: type[BaseModel], values: dict[str, Any], without: type[BaseMod
         if name in hidden and hidden[name].description == field.description:
             continue
         value = values.get(name, "" if field.is_required() else field.get_default(call_default_factory=True))
-        rows.append(Option(name, shown(value), allowed_values(field), field.description or ""))
+        rows.append(Option(name, value_text(value), allowed_values(field), field.description or ""))
         if name in DEEPENED:
             inner = value if isinstance(value, dict) else {}
             rows += [row._replace(name=f"{name}.{row.name}") for row in _rows(DEEPENED[name], inner)]
@@ -149,7 +151,7 @@ def _sections_of_options(
         rows = [
             option._replace(
                 name=f"{key}.{option.name}",
-                default=shown(chosen[option.name]) if option.name in chosen else option.default,
+                default=value_text(chosen[option.name]) if option.name in chosen else option.default,
             )
             for option in entry.options
         ]

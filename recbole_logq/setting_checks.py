@@ -86,7 +86,7 @@ def check_types(values: dict[str, Any], schema: type[BaseModel]) -> dict[str, An
     try:
         checked = schema.model_validate(values)
     except ValidationError as error:
-        raise RequestError(_told(error.errors()[0], schema)) from error
+        raise RequestError(_type_error_text(error.errors()[0], schema)) from error
     fields = {name: getattr(checked, name) for name in schema.model_fields}
     return {
         name: value.model_dump(exclude_none=True) if isinstance(value, BaseModel) else value
@@ -105,14 +105,14 @@ def check_some_types(values: dict[str, Any], schema: type[BaseModel]) -> None:
     except ValidationError as error:
         for problem in error.errors():
             if problem["type"] != "missing":
-                raise RequestError(_told(problem, schema)) from error
+                raise RequestError(_type_error_text(problem, schema)) from error
 
 
-def _told(problem: Any, schema: type[BaseModel]) -> str:
+def _type_error_text(problem: Any, schema: type[BaseModel]) -> str:
     """One line of a problem that pydantic has found."""
-    where = [part for part in problem["loc"] if isinstance(part, str)]
+    location = [part for part in problem["loc"] if isinstance(part, str)]
     # Unions report one problem per branch with the branch's type in the path; the key is what the user knows.
-    path = ".".join(part for part in where if part.isidentifier() or part == where[0])
+    path = ".".join(part for part in location if part.isidentifier() or part == location[0])
     path = path.removesuffix(".int").removesuffix(".str")
     if problem["type"] == "extra_forbidden":
         section, _, key = path.rpartition(".")

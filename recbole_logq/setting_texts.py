@@ -22,18 +22,18 @@ _WITH_NUMBERS = frozenset({"negatives", "loss_options", "eval_args", "train_neg_
 """Sections whose texts may be numbers; the others hold names, or have a schema."""
 
 
-def read_texts(given: dict[str, Any], schema: type[BaseModel], defaults: dict[str, Any]) -> dict[str, Any]:
+def read_texts(settings: dict[str, Any], schema: type[BaseModel], defaults: dict[str, Any]) -> dict[str, Any]:
     """The settings of a user, each text read as its setting wants it.
 
     Args:
-        given: What the user set.
+        settings: What the user set.
         schema: Schema of the model's settings.
         defaults: Defaults of all settings; those of RecBole's models have no schema.
     """
     values = {}
-    for key, value in given.items():
+    for key, value in settings.items():
         if isinstance(value, dict):
-            values[key] = _section(key, value, _options_of(key, given, defaults))
+            values[key] = _section(key, value, _options_of(key, settings, defaults))
         elif (field := schema.model_fields.get(key)) is not None:
             values[key] = _read(key, value, _kinds_of(field.annotation))
         else:
@@ -41,21 +41,21 @@ def read_texts(given: dict[str, Any], schema: type[BaseModel], defaults: dict[st
     return values
 
 
-def _read(key: str, value: Any, wanted: set[type]) -> Any:
-    if isinstance(value, list) and str not in wanted and wanted & {int, float}:
-        return [_fitting(as_number(part), wanted) for part in value]
+def _read(key: str, value: Any, types: set[type]) -> Any:
+    if isinstance(value, list) and str not in types and types & {int, float}:
+        return [_fitting(as_number(part), types) for part in value]
     if not isinstance(value, str):
-        return _fitting(value, wanted)
-    if is_text(key) or str in wanted:
+        return _fitting(value, types)
+    if is_text(key) or str in types:
         # `metrics` is a name or a list of names; "None" is how RecBole's documentation writes that nothing is set.
-        return parse_value(key, value) if value == "None" or (list in wanted and value.lstrip()[:1] == "[") else value
+        return parse_value(key, value) if value == "None" or (list in types and value.lstrip()[:1] == "[") else value
     parsed = parse_value(key, value)
-    return _fitting(as_number(parsed) if wanted & {int, float} else parsed, wanted)
+    return _fitting(as_number(parsed) if types & {int, float} else parsed, types)
 
 
-def _fitting(value: Any, wanted: set[type]) -> Any:
+def _fitting(value: Any, types: set[type]) -> Any:
     """A whole number written as 1e3 or 64.0, where whole numbers alone are wanted."""
-    whole = isinstance(value, float) and value.is_integer() and int in wanted and float not in wanted
+    whole = isinstance(value, float) and value.is_integer() and int in types and float not in types
     return int(value) if whole else value
 
 
@@ -70,27 +70,27 @@ def _section(key: str, section: dict[str, Any], options: dict[str, set[type]]) -
     }
 
 
-def read_option(key: str, value: Any, wanted: set[type]) -> Any:
+def read_option(key: str, value: Any, types: set[type]) -> Any:
     """One option of a section.
 
     Args:
         key: Its dotted name.
         value: Value that a user gave, perhaps as a text.
-        wanted: Plain types that it may have, empty where they are not known.
+        types: Plain types that it may have, empty where they are not known.
     """
-    if str in wanted:
+    if str in types:
         return value
-    return _fitting(as_number(parse_value(key, value) if isinstance(value, str) else value), wanted)
+    return _fitting(as_number(parse_value(key, value) if isinstance(value, str) else value), types)
 
 
-def _options_of(key: str, given: dict[str, Any], defaults: dict[str, Any]) -> dict[str, set[type]]:
+def _options_of(key: str, settings: dict[str, Any], defaults: dict[str, Any]) -> dict[str, set[type]]:
     """The plain types of a section's options: those of the source of negatives or the loss, or of the defaults."""
     default = defaults.get(key)
     default = default if isinstance(default, dict) else {}
     registry: Registry[Any] = losses
-    name = given.get("loss", defaults.get("loss"))
+    name = settings.get("loss", defaults.get("loss"))
     if key == "negatives":
-        registry, name = samplers, given[key].get("source", default.get("source"))
+        registry, name = samplers, settings[key].get("source", default.get("source"))
     elif key != "loss_options":
         return {option: _kinds_of_value(value) for option, value in default.items()}
     try:

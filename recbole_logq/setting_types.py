@@ -18,7 +18,7 @@ def read_number(value: Any) -> Any:
     return as_number(value)
 
 
-def _none(value: Any) -> Any:
+def _none_as_null(value: Any) -> Any:
     # The word and YAML's null are the same wish.
     return None if value == "none" else value
 
@@ -62,7 +62,7 @@ TextLength = Annotated[int, BeforeValidator(read_number), Field(ge=1, le=2**16)]
 TimeBucketCount = Annotated[int, BeforeValidator(read_number), Field(ge=3, le=1024)]
 Learner = Annotated[Literal["adam", "adamw", "sgd", "adagrad", "rmsprop", "sparse_adam"], BeforeValidator(_lower)]
 LogLevel = Annotated[str | None, BeforeValidator(_level), Allowed(", ".join(LEVELS))]
-OwnItems = Annotated[Literal["window", "history"] | None, BeforeValidator(_none)]
+OwnItems = Annotated[Literal["window", "history"] | None, BeforeValidator(_none_as_null)]
 # Choices that an exported folder states too (serving/description.py).
 Similarity = Literal["dot", "cosine"]
 TemperatureMode = Literal["fixed", "learned", "scheduled"]

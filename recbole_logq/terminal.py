@@ -31,7 +31,7 @@ _COLOURS = re.compile("(\x1b\\[[0-9;]*m)")
 
 def visible(text: str) -> str:
     """The text with everything that is not to be seen written out: an escape character as a backslash and ``x1b``."""
-    return _INVISIBLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+    return _INVISIBLE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
 def visible_in_colour(text: str) -> str:
@@ -93,8 +93,8 @@ def console(width: int | None = None, file: IO[str] | None = None, stderr: bool 
         def on_broken_pipe(self) -> None:
             raise BrokenPipeError  # rich would leave with a status of its own
 
-    made = Quiet(file=file, stderr=stderr)
-    return made if made.is_terminal or width is None else Quiet(file=file, stderr=stderr, width=width)
+    screen = Quiet(file=file, stderr=stderr)
+    return screen if screen.is_terminal or width is None else Quiet(file=file, stderr=stderr, width=width)
 
 
 def reader_gone() -> bool:

@@ -1,4 +1,7 @@
-"""The page on RecBole's habits: its lines and its commands run, in order, on the shop that it writes."""
+"""The page on RecBole's habits: its lines and its commands run, in order, on the shop that it writes.
+
+Lines of Python run here, commands in processes of their own, as for the reader.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +12,12 @@ from typing import Any
 
 import pytest
 
-from recbole_logq.cli import main
-
 PAGE = (Path(__file__).parents[1] / "docs" / "recbole-habits.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```(python|sh)\n(.*?)```", PAGE, re.DOTALL)
 
 
 @pytest.mark.slow
-def test_everything_on_the_page_runs(own_code: Path) -> None:
+def test_everything_on_the_page_runs(commands: Any, own_code: Path) -> None:
     """``own_code`` is the current folder, and the plug-in of the page is forgotten afterwards."""
     scope: dict[str, Any] = {}
     ran = []
@@ -30,7 +31,8 @@ def test_everything_on_the_page_runs(own_code: Path) -> None:
             if "NAME.pth" in line:
                 (file,) = (own_code / "shop-model").glob("*[0-9a-f].pth")
                 words = [word.replace("shop-model/NAME.pth", str(file)) for word in words]
-            assert main(words[1:]) == 0, line
+            done = commands.run(*words[1:], cwd=own_code)
+            assert done.returncode == 0, f"{line}: {done.stderr[-2000:]}"
             ran.append(words[1])
     own = "--model=TwoTowerCorrectedLogQ"
     recboles = ("--model=DeepFM", "--model=CKE", "--model=MKR")

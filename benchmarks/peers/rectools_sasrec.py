@@ -67,7 +67,7 @@ def measure(dataset: Dataset, loss: str, negatives: int, repeats: int) -> list[f
     )
     model.fit(dataset)
     # RecTools trains with a copy of the trainer.
-    return next(one.rates for one in model.fit_trainer.callbacks if isinstance(one, Stopwatch))
+    return next(callback.rates for callback in model.fit_trainer.callbacks if isinstance(callback, Stopwatch))
 
 
 def main() -> None:
@@ -82,12 +82,12 @@ def main() -> None:
     table[Columns.Datetime] = pd.to_datetime(table[Columns.Datetime], unit="s")
     table[Columns.Weight] = 1
     dataset = Dataset.construct(table)
-    found = {
+    rates = {
         "full softmax": measure(dataset, "softmax", 1, repeats),
         "sampled softmax, 256 per position": measure(dataset, "sampled_softmax", 256, repeats),
         "gBCE, 256 per position": measure(dataset, "gBCE", 256, repeats),
     }
-    print(json.dumps({"rectools": version("rectools"), "torch": torch.__version__, "rates": found}))
+    print(json.dumps({"rectools": version("rectools"), "torch": torch.__version__, "rates": rates}))
 
 
 if __name__ == "__main__":

@@ -59,14 +59,14 @@ class _RecordedDataset(ExactTimeMixin, Dataset):
 
     def _record(self, name: str) -> None:
         rows = self.inter_feat
-        left = {
+        remaining = {
             "interactions": len(rows),
             "users": rows[self.uid_field].nunique(),
             "items": rows[self.iid_field].nunique(),
         }
-        before = self.steps[-1] if self.steps else left
-        lost = {f"lost {key}": before[key] - left[key] for key in left}
-        self.steps.append({"filter": name, **left, **lost})
+        before = self.steps[-1] if self.steps else remaining
+        lost = {f"lost {key}": before[key] - remaining[key] for key in remaining}
+        self.steps.append({"filter": name, **remaining, **lost})
 
 
 def _recorded(method: str, title: str) -> Any:

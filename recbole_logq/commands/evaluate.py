@@ -39,10 +39,10 @@ def execute(options: dict[str, Any]) -> None:
     check_json("output", flags.output, RESULT)
     from recbole_logq.experiment.evaluate import evaluate
 
-    other = flags.allow_other_training
-    result = evaluate(flags.checkpoint, flags.config_files, options, allow_other_training=other)
+    allowed = flags.allow_other_training
+    result = evaluate(flags.checkpoint, flags.config_files, options, allow_other_training=allowed)
     print_result(result)
     if result["same_protocol"] and result["stored_test_result"] is not None:
-        same = result["test_result"] == result["stored_test_result"]
-        say("same as the result stored after training" if same else "DIFFERS from the result stored after training")
+        alike = result["test_result"] == result["stored_test_result"]
+        say("same as the result stored after training" if alike else "DIFFERS from the result stored after training")
     write_result(flags.output, result)

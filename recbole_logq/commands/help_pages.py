@@ -9,7 +9,7 @@ from types import ModuleType
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from recbole_logq.allowed_values import shown, written_as
+from recbole_logq.allowed_values import value_text, written_as
 from recbole_logq.flags import placeholder
 from recbole_logq.parsing import FLAGS as BY_NAME_ALONE
 
@@ -46,10 +46,10 @@ def command_page(name: str, command: ModuleType, width: int) -> str:
     """
     settings = getattr(command, "SETTINGS", None)
     positional = getattr(command, "POSITIONAL", None)
-    needed = [
+    required = [
         f"--{key}={placeholder(field)}" for key, field in command.FLAGS[0].model_fields.items() if field.is_required()
     ]
-    words = [PROGRAM, name, *([f"[{positional.upper()}]"] if positional else []), *needed, "[--flag=value ...]"]
+    words = [PROGRAM, name, *([f"[{positional.upper()}]"] if positional else []), *required, "[--flag=value ...]"]
     summary = f"{command.SUMMARY[0].upper()}{command.SUMMARY[1:]}."
     lines = [f"usage: {' '.join(words)}", "", *textwrap.wrap(summary, width), ""]
     seen: set[str] = set()
@@ -65,10 +65,10 @@ def command_page(name: str, command: ModuleType, width: int) -> str:
 
 
 def _flags(fields: Mapping[str, FieldInfo], width: int) -> list[str]:
-    return [_entry(f"  {_written(key, field)}", _meaning(field), 30, width) for key, field in fields.items()]
+    return [_entry(f"  {_flag_text(key, field)}", _meaning(field), 30, width) for key, field in fields.items()]
 
 
-def _written(key: str, field: FieldInfo) -> str:
+def _flag_text(key: str, field: FieldInfo) -> str:
     for name in (key, key.replace("_", "-")):
         if name in BY_NAME_ALONE and field.default is False:
             return f"--{name}"
@@ -81,7 +81,7 @@ def _meaning(field: FieldInfo) -> str:
     default = field.get_default(call_default_factory=True)
     if default in (None, False, []) or isinstance(default, BaseModel):
         return field.description or ""
-    return f"{field.description}; default {shown(default)}"
+    return f"{field.description}; default {value_text(default)}"
 
 
 def _entry(head: str, text: str, column: int, width: int) -> str:

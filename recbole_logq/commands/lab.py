@@ -47,15 +47,15 @@ def execute(options: dict[str, Any]) -> None:
     flags = take_flags(options, LabFlags, settings=True)
     check_json("output", flags.output, LAB)
     check_page("page", flags.page)
-    asked = [name for name in QUESTIONS if getattr(flags, name)]
-    if len(asked) > 1:
-        words = " and ".join(f"--{name.replace('_', '-')}" for name in asked[:2])
+    questions = [name for name in QUESTIONS if getattr(flags, name)]
+    if len(questions) > 1:
+        words = " and ".join(f"--{name.replace('_', '-')}" for name in questions[:2])
         raise RequestError(f"{words} are two questions: ask one")
-    if flags.page is not None and asked in (["folding"], ["sample_weights"]):
+    if flags.page is not None and questions in (["folding"], ["sample_weights"]):
         raise RequestError("--page shows estimators or temperatures: leave it out here")
-    question = QUESTIONS[asked[0]] if asked else GradientOptions
+    question = QUESTIONS[questions[0]] if questions else GradientOptions
     take_flags(dict(options), question)  # what is wrong is said before torch is imported
-    report, text = _answer(asked[0] if asked else None, options, flags.page is not None)
+    report, text = _answer(questions[0] if questions else None, options, flags.page is not None)
     write_result(flags.output, report)
     write_page(flags.page, text)
 

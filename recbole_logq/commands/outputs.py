@@ -88,7 +88,7 @@ def _looks_like(path: Path, is_ours: Callable[[Path], bool]) -> bool:
 
 def _is_json(path: Path, keys: Keys) -> bool:
     content = json.loads(path.read_text(encoding="utf-8"))
-    return content == {} or any(needed <= content.keys() for needed in keys)
+    return content == {} or any(required <= content.keys() for required in keys)
 
 
 def _is_page(path: Path) -> bool:

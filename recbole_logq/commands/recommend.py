@@ -77,10 +77,10 @@ def execute(options: dict[str, Any]) -> None:
     ways = [key for key in sorted(WAYS) if key in flags.model_fields_set]
     ways = ways or ["text"] * (flags.text is not None)  # beside --history it says more of the same visitor
     if len(ways) != 1:
-        asked = " and ".join(f"--{key}" for key in ways) or "none"
+        flags_set = " and ".join(f"--{key}" for key in ways) or "none"
         raise RequestError(
             "recommend takes one of --users=a,b, --history=item1,item2, --items=a,b, --text=COLUMN=TEXT and "
-            f"--input=FILE, found {asked}"
+            f"--input=FILE, found {flags_set}"
         )
     if flags.input is None:
         _refuse_file_flags(flags)
@@ -128,14 +128,14 @@ def execute(options: dict[str, Any]) -> None:
         if flags.new_items is not None:
             retriever.add_items(*read_texts_of_items(Path(flags.new_items), retriever.texts_of_items))
         if flags.input is not None:
-            shown = flags.show_progress is not False
+            progress = flags.show_progress is not False
             target = str(flags.output)
             if of_items:
-                n = similar_file(retriever, flags.input, target, flags.k, flags.by or "items", show_progress=shown)
+                n = similar_file(retriever, flags.input, target, flags.k, flags.by or "items", show_progress=progress)
                 say(f"{target}: the {flags.k} items most like each of {n:,}")
                 return
             n = recommend_file(
-                retriever, flags.input, target, flags.k, flags.exclude_history, show_progress=shown, at=flags.at
+                retriever, flags.input, target, flags.k, flags.exclude_history, show_progress=progress, at=flags.at
             )
             say(f"{target}: the best {flags.k} items of {n:,} rows")
             return
@@ -143,14 +143,14 @@ def execute(options: dict[str, Any]) -> None:
             by = flags.by or "items"
             show_similar(retriever.similar(items, k=flags.k, by=by), items, by, retriever.similarity)
             return
-        who: dict[str, Any] = {"users": rows} if rows else {"texts": text, "second": second}
+        request: dict[str, Any] = {"users": rows} if rows else {"texts": text, "second": second}
         if flags.history is not None:
-            who = {"histories": [split_tokens(flags.history)], "texts": text, "second": second}
+            request = {"histories": [split_tokens(flags.history)], "texts": text, "second": second}
         names = rows or ["visitor"]
-        who |= {} if flags.times is None else {"times": [split_tokens(flags.times)]}
+        request |= {} if flags.times is None else {"times": [split_tokens(flags.times)]}
         contexts = None if context is None else [context] * len(names)
         further = {"exclude_history": flags.exclude_history, "contexts": contexts, "at": flags.at}
-        show(retriever.recommend(**who, k=flags.k, **further), names)
+        show(retriever.recommend(**request, k=flags.k, **further), names)
 
 
 def _refuse_file_flags(flags: RecommendFlags) -> None:

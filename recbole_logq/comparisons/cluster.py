@@ -32,10 +32,10 @@ def run_on_cluster(store: Store, runs: Sequence[PlannedRun], address: str, repor
         task = ray.remote(num_cpus=1, max_retries=3)(_elsewhere)
         started = {task.remote(asdict(run)): run for run in runs}
         while started:
-            (done,), _ = ray.wait(list(started))
-            run = started.pop(done)
+            (finished,), _ = ray.wait(list(started))
+            run = started.pop(finished)
             try:
-                record = ray.get(done)
+                record = ray.get(finished)
             except ray.exceptions.RayError as error:
                 record = failed(run, f"{type(error).__name__}: {reason_of(error)}")
             write_record(store.file(run), record)

@@ -68,8 +68,8 @@ def _compare(
 
     configs = _check(plan)
     if store.missing(plan.runs):
-        for named in configs.values():
-            check_common_rows(named)
+        for configs_of_dataset in configs.values():
+            check_common_rows(configs_of_dataset)
     with alone_in(store.folder, "comparison"):
         missing = store.missing(plan.runs)
         tell(f"{len(plan.runs) - len(missing)} of {len(plan.runs)} runs are done; results in {store.folder}")
@@ -89,23 +89,23 @@ def _finish(plan: Plan, store: Store, records: list[Record]) -> dict[str, Any]:
     from recbole_logq.data.dataset.protocol import require_common
     from recbole_logq.report import write_report
 
-    done = [record for record in records if record["status"] == "done"]
-    if not done:
+    finished = [record for record in records if record["status"] == "done"]
+    if not finished:
         raise WorkError(f"no run ended well; the first says: {records[0]['error'] if records else '-'}")
-    for dataset in dict.fromkeys(record["dataset"] for record in done):
-        require_common([record["result"] for record in done if record["dataset"] == dataset])
-    comparisons = differences(plan, done)
-    _say_what_is_not_tested(plan, done, comparisons)
+    for dataset in dict.fromkeys(record["dataset"] for record in finished):
+        require_common([record["result"] for record in finished if record["dataset"] == dataset])
+    comparisons = differences(plan, finished)
+    _say_what_is_not_tested(plan, finished, comparisons)
     paths = write_report(records, comparisons, store.folder, plan.title)
     return {"records": records, "comparisons": comparisons, "report": paths}
 
 
-def _say_what_is_not_tested(plan: Plan, done: Sequence[Record], comparisons: Sequence[dict[str, Any]]) -> None:
+def _say_what_is_not_tested(plan: Plan, finished: Sequence[Record], comparisons: Sequence[dict[str, Any]]) -> None:
     """A line for each reason why a model has no verdict, or some users no part in it."""
     lines = {}
-    for dataset in dict.fromkeys(record["dataset"] for record in done):
+    for dataset in dict.fromkeys(record["dataset"] for record in finished):
         tested = {row["name"] for row in comparisons if row["dataset"] == dataset}
-        for record in (record for record in done if record["dataset"] == dataset):
+        for record in (record for record in finished if record["dataset"] == dataset):
             if record["name"] not in tested and record["name"] != plan.reference:
                 reason = record.get("unranked") or "it or the reference lacks seeds, users or values of users"
                 lines[dataset, record["name"]] = f"{dataset}: no verdict on {record['name']}: {reason}"
@@ -136,14 +136,14 @@ def differences(plan: Plan, records: Sequence[Record]) -> list[dict[str, Any]]:
         base = by_name.pop(plan.reference, None)
         if base is None:
             continue
-        others = {
+        compared = {
             name: {seed: runs[seed] for seed in base} for name, runs in by_name.items() if runs.keys() >= base.keys()
         }
-        common = CommonUsers({plan.reference: base, **others})
-        if not others or len(common.users) < 2:
+        common = CommonUsers({plan.reference: base, **compared})
+        if not compared or len(common.users) < 2:
             continue
         for metric in next(iter(base.values()))["per_user"]:
-            values = {name: common.matrix(runs, metric) for name, runs in others.items()}
+            values = {name: common.matrix(runs, metric) for name, runs in compared.items()}
             for name, result in compare_with(common.matrix(base, metric), values).items():
                 row = {"dataset": dataset, "name": name, "reference": plan.reference, "metric": metric}
                 row |= {"difference": result.difference, "verdict": result.verdict}
@@ -206,6 +206,6 @@ class _Progress:
             outcome = f"{metric} {value:.4f}, {sum(result['seconds'].values()):.0f} s"
         else:
             outcome = f"FAILED: {record['error']}"
-        left = (time.perf_counter() - self.start) / self.ended * (self.total - self.ended)
-        rest = f", about {left / 60:.0f} min left" if self.ended < self.total else ""
-        tell(f"[{self.ended}/{self.total}] {run.name}, {run.dataset}, seed {run.seed}: {outcome}{rest}")
+        remaining = (time.perf_counter() - self.start) / self.ended * (self.total - self.ended)
+        estimate = f", about {remaining / 60:.0f} min left" if self.ended < self.total else ""
+        tell(f"[{self.ended}/{self.total}] {run.name}, {run.dataset}, seed {run.seed}: {outcome}{estimate}")

@@ -47,8 +47,8 @@ def execute(spec: dict[str, Any]) -> dict[str, Any]:
     resume = str(interrupted[-1]) if interrupted else None
     result = run(spec["model"], spec["dataset"], config_dict=settings, resume=resume, callback=watch)
     # A record goes to others: it says where the data was as the plan does, not where this machine has it.
-    asked = str(spec["settings"].get("data_path", DATA_PATH))
-    result["parameters"]["data_path"], result["given"]["data_path"] = str(Path(asked) / spec["dataset"]), asked
+    data_path = str(spec["settings"].get("data_path", DATA_PATH))
+    result["parameters"]["data_path"], result["given"]["data_path"] = str(Path(data_path) / spec["dataset"]), data_path
     if "mlflow_uri" in places:
         result["parameters"]["mlflow_uri"] = result["given"]["mlflow_uri"] = spec["settings"].get("mlflow_uri")
     for file in Path("saved").glob("*-last.pth"):
@@ -59,8 +59,8 @@ def execute(spec: dict[str, Any]) -> dict[str, Any]:
 
 def _name(spec: dict[str, Any]) -> dict[str, str]:
     """Name of the run for trackers, where there are some."""
-    told = spec["settings"].get("log_mlflow") or spec["settings"].get("log_wandb")
-    return {"run_name": f"{spec['name']} on {spec['dataset']}, seed {spec['seed']}"} if told else {}
+    has_tracker = spec["settings"].get("log_mlflow") or spec["settings"].get("log_wandb")
+    return {"run_name": f"{spec['name']} on {spec['dataset']}, seed {spec['seed']}"} if has_tracker else {}
 
 
 def _measured(trainer: Any, training: Any, test: Any, ranked: Any = None) -> dict[str, Any]:

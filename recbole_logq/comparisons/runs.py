@@ -46,7 +46,7 @@ class Store:
         return [run for run in runs if (self.read(run) or {}).get("status") != "done"]
 
 
-def why(log: Path, start: int, status: int) -> str:
+def failure_reason(log: Path, start: int, status: int) -> str:
     """Why a process failed, in one line.
 
     Args:
@@ -56,9 +56,9 @@ def why(log: Path, start: int, status: int) -> str:
     """
     lines = [line for line in log.read_bytes()[start:].decode(errors="replace").splitlines() if line.strip()]
     last = lines[-1] if lines else "-"
-    said = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
-    if said and status in {1, 2}:
-        return said[-1]
+    errors = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+    if errors and status in {1, 2}:
+        return errors[-1]
     if status < 0:
         ending = f"killed by signal {-status}" + (" (out of memory?)" if status == -9 else "")
     else:
@@ -113,14 +113,14 @@ class Process:
             self.process.stdin.close()
         reason = None
         try:
-            found = self.store.read(self.run) if status == 0 else None
+            ended = self.store.read(self.run) if status == 0 else None
         except RequestError as error:  # the others go on
-            found, reason = None, str(error)
-        if found is None:
-            reason = reason or why(self.log, self.start, status)
-            found = failed(self.run, reason.replace(f"{self.store.folder}{os.sep}", ""))  # which may be moved
-            write_record(self.store.file(self.run), found)
-        return found
+            ended, reason = None, str(error)
+        if ended is None:
+            reason = reason or failure_reason(self.log, self.start, status)
+            ended = failed(self.run, reason.replace(f"{self.store.folder}{os.sep}", ""))  # which may be moved
+            write_record(self.store.file(self.run), ended)
+        return ended
 
 
 def failed(run: PlannedRun, reason: str) -> Record:

@@ -70,23 +70,23 @@ class CommonUsers:
         rows = []
         for record in (runs[seed] for seed in self._seeds):
             if metric not in record["per_user"]:
-                raise RequestError(f"{_named(record)} has no {metric} of its users, which others have")
+                raise RequestError(f"{_label(record)} has no {metric} of its users, which others have")
             value = dict(zip(record["users"], record["per_user"][metric], strict=True))
             rows.append([value[user] for user in self.users])
         return np.array(rows, dtype=np.float64)
 
 
-def _difference(one: Record, two: Record) -> str:
-    alone = sorted(set(one["users"]) - set(two["users"])) or sorted(set(two["users"]) - set(one["users"]))
-    owner = one if alone[0] in one["users"] else two
+def _difference(first: Record, second: Record) -> str:
+    extra = sorted(set(first["users"]) - set(second["users"])) or sorted(set(second["users"]) - set(first["users"]))
+    owner = first if extra[0] in first["users"] else second
     return (
-        f"{_named(one)} has {len(one['users']):,} test users and {_named(two)} {len(two['users']):,}, which are not "
-        f"the same: {alone[0]!r} is one of {_named(owner)} alone; run both on one copy of the data, with the same "
-        "filters"
+        f"{_label(first)} has {len(first['users']):,} test users and {_label(second)} {len(second['users']):,}, which "
+        f"are not the same: {extra[0]!r} is one of {_label(owner)} alone; run both on one copy of the data, with the "
+        "same filters"
     )
 
 
-def _named(record: Record) -> str:
+def _label(record: Record) -> str:
     return f"{record['name']} (seed {record['seed']})"
 
 

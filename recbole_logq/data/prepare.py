@@ -80,8 +80,8 @@ def _reason(error: Exception, config: Any) -> str:
     """What RecBole says, in words that name what to do."""
     text = str(error).strip() or repr(error)
     absent = str(error.args[0]) if isinstance(error, KeyError) and error.args else None
-    if found := re.match(r"Field \[(.+?)\] not ", text):
-        absent = found[1]
+    if match := re.match(r"Field \[(.+?)\] not ", text):
+        absent = match[1]
     if absent is not None:
         return (
             f"no column or field {absent!r}; compare USER_ID_FIELD, ITEM_ID_FIELD, load_col and the first line of the "
@@ -169,7 +169,7 @@ def _reads_negatives(model_class: type) -> bool:
 
 def _check_named_columns(dataset: Any, config: Any) -> None:
     """Columns that settings of the own models name: they exist, and hold what is asked of them."""
-    for key, wanted in (("weight_field", FeatureType.FLOAT), ("segment_field", FeatureType.TOKEN)):
+    for key, kind in (("weight_field", FeatureType.FLOAT), ("segment_field", FeatureType.TOKEN)):
         field = config[key]
         if not field:
             continue
@@ -179,9 +179,9 @@ def _check_named_columns(dataset: Any, config: Any) -> None:
                 f"{key}={field}: {config['dataset']} has no such column in its .inter file, or in its .user file "
                 f"if that is loaded ({how_to_load(config, 'user', field).removeprefix('set ')})"
             )
-        if dataset.field2type.get(field) != wanted:
+        if dataset.field2type.get(field) != kind:
             raise RequestError(
-                f"{key}={field}: typed {dataset.field2type[field].value} in the header, and {key} takes {wanted.value}"
+                f"{key}={field}: typed {dataset.field2type[field].value} in the header, and {key} takes {kind.value}"
             )
         if field in (config["numerical_features"] or []):
             raise RequestError(f"{key}={field} is among numerical_features, which make another thing of it: keep one")

@@ -55,9 +55,9 @@ def hardest_share(scores: Tensor, positive: Tensor, share: float = 0.01) -> Tens
         positive: int64 `[rows]`, the positive's column.
         share: Share of the catalogue that counts as hardest.
     """
-    others = scores.scatter(1, positive.unsqueeze(1), -torch.inf).softmax(dim=1)
+    negatives = scores.scatter(1, positive.unsqueeze(1), -torch.inf).softmax(dim=1)
     hardest = max(math.ceil(share * scores.shape[1]), 1)
-    return others.topk(hardest, dim=1).values.sum(dim=1).mean()
+    return negatives.topk(hardest, dim=1).values.sum(dim=1).mean()
 
 
 def softmax_entropy(scores: Tensor) -> Tensor:
@@ -94,11 +94,11 @@ def diagnose(query: Tensor, positives: Tensor, items: Tensor, counts: Tensor) ->
     rows = min(len(query), MAX_ROWS, max(MAX_SCORES // len(catalogue), 1))
     query, positives = query[:rows].float(), positives[:rows] - 1
     scores = query @ catalogue.T
-    some = torch.linspace(0, len(catalogue) - 1, min(len(catalogue), MAX_ITEMS), device=items.device).long()
+    sample = torch.linspace(0, len(catalogue) - 1, min(len(catalogue), MAX_ITEMS), device=items.device).long()
     measured = {
         "alignment": alignment(query, catalogue[positives]),
         "uniformity_queries": uniformity(query),
-        "uniformity_items": uniformity(catalogue[some]),
+        "uniformity_items": uniformity(catalogue[sample]),
         "norm_popularity": norm_popularity_correlation(catalogue, counts.to(items.device)),
         "hardest_1pct": hardest_share(scores, positives),
         "entropy": softmax_entropy(scores),

@@ -24,8 +24,8 @@ class Groups:
         self.n_items, self.size = n_items, size
         self.columns, self.per_tile = columns, columns // size
         self._full = (n_items - 1) // columns
-        rest = (n_items - 1) % columns
-        self._last_step = -(-rest // size)
+        remainder = (n_items - 1) % columns
+        self._last_step = -(-remainder // size)
         self.n_groups = self._full * self.per_tile + self._last_step
 
     def tiles(self) -> Iterator[tuple[int, int, int]]:

@@ -50,14 +50,14 @@ def measures(
     result: dict[str, float | list[float | None]] = {}
     for k in ks:
         best = items[:, :k]
-        shown = torch.bincount(best.flatten(), minlength=len(counts))[1:].double()
-        if not shown.any():
+        counts_shown = torch.bincount(best.flatten(), minlength=len(counts))[1:].double()
+        if not counts_shown.any():
             raise ValueError("nothing is recommended: all rows hold the padding item alone")
         result[f"recall@{k}"] = float(per_user(items, hits, k)["recall"].double().mean())
-        result[f"coverage@{k}"] = float((shown > 0).double().mean())
-        result[f"gini@{k}"] = gini(shown)
-        result[f"popularity@{k}"] = float(shown @ catalogue / shown.sum())
-        result[f"novelty@{k}"] = float(shown @ information / shown.sum())
+        result[f"coverage@{k}"] = float((counts_shown > 0).double().mean())
+        result[f"gini@{k}"] = gini(counts_shown)
+        result[f"popularity@{k}"] = float(counts_shown @ catalogue / counts_shown.sum())
+        result[f"novelty@{k}"] = float(counts_shown @ information / counts_shown.sum())
         hit = torch.bincount(decile[best[hits[:, :k] > 0] - 1], minlength=DECILES)
         result[f"recall@{k}_by_decile"] = [
             n_hits / n_targets if n_targets else None

@@ -67,16 +67,16 @@ class WholeProduct(FloatProduct):
         self._whole = torch.zeros(items.shape, dtype=torch.int8, device=items.device)
         self._unit, longest, rounded_off = items.new_zeros(3, groups.n_groups)
         for tile, (low, high, n_groups) in enumerate(groups.tiles()):
-            here = slice(tile * groups.per_tile, tile * groups.per_tile + n_groups)
+            columns = slice(tile * groups.per_tile, tile * groups.per_tile + n_groups)
             group = torch.arange(high - low, device=items.device) % n_groups
             vectors = items[low:high] - self._mean
-            longest[here].scatter_reduce_(0, group, vectors.norm(dim=1), "amax")
+            longest[columns].scatter_reduce_(0, group, vectors.norm(dim=1), "amax")
             largest = items.new_zeros(n_groups).scatter_reduce_(0, group, vectors.abs().amax(1), "amax")
-            self._unit[here] = _unit(largest)
-            unit = self._unit[here][group].unsqueeze(1)
+            self._unit[columns] = _unit(largest)
+            unit = self._unit[columns][group].unsqueeze(1)
             self._whole[low:high] = (vectors / unit).round_()
             vectors -= self._whole[low:high] * unit
-            rounded_off[here].scatter_reduce_(0, group, vectors.norm(dim=1), "amax")
+            rounded_off[columns].scatter_reduce_(0, group, vectors.norm(dim=1), "amax")
         self._errors = torch.stack([longest, rounded_off, torch.ones_like(longest)])
 
     def n_opened(self, k: int) -> int:
@@ -101,10 +101,10 @@ class WholeProduct(FloatProduct):
         rounded = self.prepare(query) * unit
         # Cauchy-Schwarz, for what was rounded off the query and off the items.
         off, length = (query - rounded).norm(dim=1), rounded.norm(dim=1)
-        rest = query @ self._mean + query.norm(dim=1) * self._error
+        remainder = query @ self._mean + query.norm(dim=1) * self._error
         # Products of numbers so small lose their digits to underflow: nothing is proven of such rows.
-        rest.masked_fill_(query.abs().amax(1) < SMALLEST, torch.inf)
-        maxima.mul_(self._unit).mul_(unit).addmm_(torch.stack([off, length, rest], dim=1), self._errors)
+        remainder.masked_fill_(query.abs().amax(1) < SMALLEST, torch.inf)
+        maxima.mul_(self._unit).mul_(unit).addmm_(torch.stack([off, length, remainder], dim=1), self._errors)
 
 
 def _unit(largest: Tensor) -> Tensor:

@@ -200,9 +200,9 @@ def _numbers(values: Any, *dimensions: int) -> Values:
     return numbers
 
 
-def _paired(first: Values, second: Values, what: str, least: int) -> Paired | None:
+def _paired(first: Values, second: Values, units: str, least: int) -> Paired | None:
     if len(first) != len(second):
-        raise ValueError(f"{len(first)} {what} and {len(second)}: pairs need the same on both sides")
+        raise ValueError(f"{len(first)} {units} and {len(second)}: pairs need the same on both sides")
     n = len(first)
     if n < least:
         return None

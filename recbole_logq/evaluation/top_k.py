@@ -125,8 +125,8 @@ class Catalogue:
                 break  # nothing is left, or everything is wanted
             rows = self._stream(product, query, k, excluded, rows, ranked)
         if len(rows):
-            rest = self._of_whole_rows(query[rows], k, _of_rows(excluded, rows, len(query)))
-            ranked.scores[rows], ranked.items[rows] = rest
+            exact = self._of_whole_rows(query[rows], k, _of_rows(excluded, rows, len(query)))
+            ranked.scores[rows], ranked.items[rows] = exact
         return ranked
 
     def _stream(
@@ -137,18 +137,18 @@ class Catalogue:
         if product not in self._probed:
             self._probed.add(product)
             blocks = [block for block in (rows[:PROBED], *rows[PROBED:].split(TILE_ROWS)) if len(block)]
-        rest, tried, failed = [], 0, 0
+        remaining, tried, failed = [], 0, 0
         for place, block in enumerate(blocks):
             best, proven = self._search(product, query[block], k, _of_rows(excluded, block, len(query)))
             ranked.scores[block[proven]], ranked.items[block[proven]] = best.scores[proven], best.items[proven]
-            rest.append(block[~proven])
-            tried, failed = tried + len(block), failed + len(rest[-1])
+            remaining.append(block[~proven])
+            tried, failed = tried + len(block), failed + len(remaining[-1])
             if failed > tried / 2:
                 assert self._products is not None
                 self._products.remove(product)  # too coarse for these items, or too many scores are equal
-                rest += blocks[place + 1 :]
+                remaining += blocks[place + 1 :]
                 break
-        return torch.cat(rest)
+        return torch.cat(remaining)
 
     def _of_whole_rows(self, query: Tensor, k: int, excluded: Pairs | None) -> TopK:
         """The best k out of the scores of whole rows, a block at a time."""
@@ -167,8 +167,8 @@ class Catalogue:
             scores = torch.mm(query[start : start + size], self.items.T, out=memory[: n_rows - start])
             pairs = None
             if excluded is not None:
-                here = slice(ends[block], ends[block + 1])
-                pairs = row[here] - start, item[here]
+                of_block = slice(ends[block], ends[block + 1])
+                pairs = row[of_block] - start, item[of_block]
             self._best_of(scores, k, pairs, TopK(*(part[start : start + size] for part in ranked)))
         return ranked
 
@@ -191,8 +191,8 @@ class Catalogue:
         scores = self._scores(query, items).masked_fill_(items == 0, -torch.inf)
         if pairs is not None:
             group, place = groups.place(pairs[1])
-            where = maxima.fill_(-1).scatter_(1, opened.items, _places(opened.items).to(maxima.dtype))
-            column = where[pairs[0], group].long()
+            place_of_group = maxima.fill_(-1).scatter_(1, opened.items, _places(opened.items).to(maxima.dtype))
+            column = place_of_group[pairs[0], group].long()
             is_open = column >= 0
             scores[pairs[0][is_open], column[is_open] * groups.size + place[is_open]] = -torch.inf
         best = select(scores, k + 1)
@@ -218,8 +218,8 @@ class Catalogue:
                 scores.fill_(product.lowest)
             product.write(prepared, low, high, scores[:, : high - low])
             if pairs is not None:
-                here = slice(ends[tile], ends[tile + 1])
-                scores[row[here], item[here] - low] = product.lowest
+                of_tile = slice(ends[tile], ends[tile + 1])
+                scores[row[of_tile], item[of_tile] - low] = product.lowest
             first = tile * groups.per_tile
             maxima[:, first : first + n_groups] = scores.unflatten(1, (groups.size, n_groups)).amax(1)
         return maxima
@@ -228,8 +228,8 @@ class Catalogue:
         """Exact scores of items ``[rows, width]``."""
         rows = max(GATHERED // (items.shape[1] * query.shape[1]), 1)
         parts = []
-        for part, some in zip(query.split(rows), items.split(rows), strict=True):
-            vectors = self.items.index_select(0, some.flatten()).view(*some.shape, -1)
+        for part, ids in zip(query.split(rows), items.split(rows), strict=True):
+            vectors = self.items.index_select(0, ids.flatten()).view(*ids.shape, -1)
             parts.append(torch.bmm(part.unsqueeze(1), vectors.mT).squeeze(1))
         return torch.cat(parts)
 
@@ -287,15 +287,15 @@ def select(scores: Tensor, k: int) -> TopK:
     # The k best are in the k groups with the best maxima, or in the columns that no group has.
     groups = select(grouped.amax(1), k).items
     columns = (groups.unsqueeze(2) + step * torch.arange(GROUP, device=scores.device)).flatten(1)
-    rest = torch.arange(step * GROUP, width, device=scores.device).expand(rows, -1)
-    columns = torch.cat([columns, rest], dim=1)
+    tail = torch.arange(step * GROUP, width, device=scores.device).expand(rows, -1)
+    columns = torch.cat([columns, tail], dim=1)
     best, place = _largest(scores.gather(1, columns), k)
     return TopK(best, columns.gather(1, place))
 
 
 def _can_partition(scores: Tensor, k: int) -> bool:
-    many = k >= PARTITIONED_FROM or k > PARTITIONED_SHARE * scores.shape[1]
-    return many and k < scores.shape[1] and scores.device.type == "cpu" and scores.dtype in _NUMPYS
+    is_large = k >= PARTITIONED_FROM or k > PARTITIONED_SHARE * scores.shape[1]
+    return is_large and k < scores.shape[1] and scores.device.type == "cpu" and scores.dtype in _NUMPYS
 
 
 def _largest(scores: Tensor, k: int) -> TopK:
@@ -305,10 +305,10 @@ def _largest(scores: Tensor, k: int) -> TopK:
     array, (rows, width) = scores.numpy(), scores.shape
     above = array >= np.partition(array, width - k, axis=1)[:, width - k, None]  # [rows, width]
     row, item = np.divmod(np.flatnonzero(above), width)
-    every = np.arange(rows)
+    row_numbers = np.arange(rows)
     unclear = np.empty(0, dtype=np.int64)
-    if len(row) != rows * k or (row.reshape(rows, k) != every[:, None]).any():
-        unclear = every[np.count_nonzero(above, axis=1) != k]  # several have the k-th score, or one is no number
+    if len(row) != rows * k or (row.reshape(rows, k) != row_numbers[:, None]).any():
+        unclear = row_numbers[np.count_nonzero(above, axis=1) != k]  # several have the k-th score, or one is no number
         above[unclear] = np.arange(width) < k  # something to be replaced
         item = np.flatnonzero(above) % width
     items = torch.from_numpy(item.reshape(rows, k))

@@ -14,14 +14,14 @@ def earlier_given(state: dict[str, Any]) -> dict[str, Any]:
     Args:
         state: Content of a checkpoint; ``config`` has all settings, ``given`` those of the user.
     """
-    stored, given = state["config"], dict(state["given"])
+    stored, settings = state["config"], dict(state["given"])
     if stored.get("filter_inter_by_user_or_item"):  # the default was RecBole's
-        given["filter_inter_by_user_or_item"] = True
+        settings["filter_inter_by_user_or_item"] = True
     if stored.get("threshold") and "negatives" in stored:  # the own models read no labels
-        given.pop("threshold", None)
+        settings.pop("threshold", None)
     if stored.get("benchmark_filename") and "split" in (stored.get("eval_args") or {}):
-        given = {key: value for key, value in given.items() if key not in _IGNORED}
-        arguments = given.pop("eval_args", None) or {}
+        settings = {key: value for key, value in settings.items() if key not in _IGNORED}
+        arguments = settings.pop("eval_args", None) or {}
         if "mode" in arguments:
-            given["eval_args"] = {"mode": arguments["mode"]}
-    return given
+            settings["eval_args"] = {"mode": arguments["mode"]}
+    return settings

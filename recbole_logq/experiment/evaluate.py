@@ -110,24 +110,25 @@ def configuration(opened: Stored, changes: dict[str, Any]) -> Any:
     from recbole_logq.experiment.stored_settings import settings_of_checkpoint
 
     file = opened.file
-    given = settings_of_checkpoint(opened.state, file, opened.given_class)
+    settings = settings_of_checkpoint(opened.state, file, opened.given_class)
     stored, changes = opened.state["config"], dict(changes)
     check_keys({key: None for key in changes if key not in stored}, set(_CHANGEABLE))
     for key, value in changes.items():
         if key not in _CHANGEABLE and value != stored[key]:
             raise RequestError(f"{key}={value!r}: {file} was trained with {stored[key]!r}, and evaluation keeps it")
-    asked = stored.get("request_time", "unknown")
+    stored_time = stored.get("request_time", "unknown")
     reads = stored.get("time", "none") != "none" or stored.get("time_context")
-    if reads and changes.get("request_time", asked) != asked:
+    if reads and changes.get("request_time", stored_time) != stored_time:
         raise RequestError(
-            f"request_time={changes['request_time']}: {file} reads times and was trained with {asked}; train another"
+            f"request_time={changes['request_time']}: {file} reads times and was trained with {stored_time}; train "
+            "another"
         )
     if "valid_metric" not in changes and changes.keys() & {"metrics", "topk"}:
         changes["valid_metric"] = _some_metric({**stored, **changes})  # evaluation has no use for it, Config asks
     if not isinstance(changes.get("eval_args", {}), dict):
         raise RequestError(f"eval_args={changes['eval_args']!r}: a mapping, such as --eval_args.split=...")
-    both = isinstance(given.get("eval_args"), dict) and "eval_args" in changes
-    sections = {"eval_args": {**given["eval_args"], **changes["eval_args"]}} if both else {}
+    both = isinstance(settings.get("eval_args"), dict) and "eval_args" in changes
+    sections = {"eval_args": {**settings["eval_args"], **changes["eval_args"]}} if both else {}
     if sections and not is_temporal(sections["eval_args"]):
         for key in ("targets", "unseen"):  # they belong to the temporal split that is replaced
             if key not in changes["eval_args"]:

@@ -94,13 +94,13 @@ def _wait(ranks: list[subprocess.Popen[bytes]]) -> dict[int, int]:
 
 
 def _note(ranks: list[subprocess.Popen[bytes]], ended: dict[int, int]) -> None:
-    new = {rank: one.returncode for rank, one in enumerate(ranks) if one.poll() and rank not in ended}
+    new = {rank: process.returncode for rank, process in enumerate(ranks) if process.poll() and rank not in ended}
     ended.update(sorted(new.items(), key=lambda item: item[1] != -_KILL))  # seen together: none follows this one
 
 
 def _failure(nproc: int, ended: dict[int, int], reported: list[dict[str, Any]]) -> RanksFailedError:
     """The failure that came first: what a process says of itself, unless it says that another one is gone."""
-    causes = [one for one in reported if not one["follows"]]
+    causes = [report for report in reported if not report["follows"]]
     if causes:
         return RanksFailedError(causes[0]["line"], causes[0]["status"])
     line = reported[0]["line"] if reported else ""

@@ -69,7 +69,7 @@ def remove_left_locks(folder: Path) -> None:
             lock.release()
 
 
-def refuse_other_content(folder: Path, work: str, known: Collection[str], mark: str, needed: str = "") -> None:
+def refuse_other_content(folder: Path, work: str, known: Collection[str], mark: str, required: str = "") -> None:
     """Refuse a folder that holds something else: files of the work would take the place of others of their names.
 
     Args:
@@ -77,7 +77,7 @@ def refuse_other_content(folder: Path, work: str, known: Collection[str], mark: 
         work: What it is, for the error.
         known: Names of the work's own files and folders.
         mark: The one of them that only the work's folder has, so that others beside it do not matter.
-        needed: One of them is there from the beginning; none for work whose mark is.
+        required: Name of one of them that is there from the beginning; empty where the mark is.
 
     Raises:
         RequestError: The folder holds something else, or is a file.
@@ -85,16 +85,16 @@ def refuse_other_content(folder: Path, work: str, known: Collection[str], mark: 
     if folder.exists() and not folder.is_dir():
         raise RequestError(f"{folder} is a file: give --folder=FOLDER")
     names = {entry.name for entry in folder.iterdir()} if folder.is_dir() else set()
-    others = sorted(names - set(known) if needed in names else names)
-    if others and mark not in names:
-        raise RequestError(f"{folder} holds {others[0]}, which is of no {work}: give another --folder")
+    foreign = sorted(names - set(known) if required in names else names)
+    if foreign and mark not in names:
+        raise RequestError(f"{folder} holds {foreign[0]}, which is of no {work}: give another --folder")
 
 
-def _take(place: Path, taken: str, patience: float = 0.0) -> FileLock:
-    """A lock that this process alone holds; ``taken`` is said where another one has it for that many seconds."""
+def _take(place: Path, message: str, patience: float = 0.0) -> FileLock:
+    """A lock that this process alone holds; ``message`` is the error where another one has it for that many seconds."""
     lock = FileLock(place)
     try:
         lock.acquire(timeout=patience, poll_interval=0.02)
     except Timeout as error:  # which is an OSError
-        raise RequestError(taken) from error
+        raise RequestError(message) from error
     return lock

@@ -108,8 +108,8 @@ def _key(name: str) -> str:
 
 
 def _parts(values: Sequence[Any], size: int) -> Iterator[list[Any]]:
-    left = iter(values)
-    while part := list(islice(left, size)):
+    remaining = iter(values)
+    while part := list(islice(remaining, size)):
         yield part
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from recbole_logq.allowed_values import shown
+from recbole_logq.allowed_values import value_text
 from recbole_logq.models.resolve import split_name
 
 WIDTH = 12
@@ -55,10 +55,10 @@ def _step(config: Any) -> list[tuple[str, str]]:
     if split_name(config["model"]) is None:
         return []
     negatives = config["negatives"]
-    options = [f"{key} {shown(value)}" for key, value in negatives.items() if key not in ("source", "count", "own")]
+    options = [f"{key} {value_text(negatives[key])}" for key in negatives if key not in ("source", "count", "own")]
     options += [f"own items of the {own} exactly"] if (own := negatives.get("own")) else []
     size = "all that there are" if negatives.get("count") is None else f"{negatives['count']:,} a pool"
-    loss = [config["loss"], *(f"{key} {shown(value)}" for key, value in (config["loss_options"] or {}).items())]
+    loss = [config["loss"], *(f"{key} {value_text(value)}" for key, value in (config["loss_options"] or {}).items())]
     mode = "" if config["temperature_mode"] == "fixed" else f", {config['temperature_mode']}"
     score = f"{config['similarity']} over temperature {config['temperature']}{mode}"
     return [
@@ -88,10 +88,10 @@ def _measured(config: Any) -> str:
     mode = config["eval_args"].get("mode", "full")
     mode = next(iter(mode.values())) if isinstance(mode, dict) else mode
     ranking = "over all items" if mode == "full" else f"mode {mode}"
-    every, patience = config["eval_step"], config["stopping_step"]
-    if not every:
+    interval, patience = config["eval_step"], config["stopping_step"]
+    if not interval:
         return f"after training, {ranking}; no validation"
-    epochs = "every epoch" if every == 1 else f"every {every} epochs"
+    epochs = "every epoch" if interval == 1 else f"every {interval} epochs"
     return f"{config['valid_metric']} {epochs}, {ranking}; ends after {patience + 1} validations without a better one"
 
 
@@ -110,4 +110,4 @@ def _split(config: Any) -> str:
     order = {"TO": "in time order", "RO": "in random order"}.get(arguments.get("order", "RO"), "")
     kinds = {"RS": "shares", "LS": "leave one out", "GTS": "by time"}
     split = arguments.get("split") or {}
-    return ", ".join([*(f"{kinds.get(kind, kind)} {shown(value)}" for kind, value in split.items()), order])
+    return ", ".join([*(f"{kinds.get(kind, kind)} {value_text(value)}" for kind, value in split.items()), order])

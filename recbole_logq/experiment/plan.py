@@ -104,12 +104,12 @@ def make_plan(files: Sequence[str], options: dict[str, Any]) -> Plan:
     Raises:
         RequestError: Nothing to compare, a name twice, or what does not belong there.
     """
-    given, shared = read_plan(files, options, PLAN_KEYS)
+    chosen, shared = read_plan(files, options, PLAN_KEYS)
     refuse_reserved(shared, RESERVED)
-    entries = [entry_of(entry, RESERVED) for entry in listed("models", given.get("models"))]
-    key = "dataset" if given.get("datasets") is None else "datasets"
-    datasets = [text(key, name) for name in listed(key, given.get(key))]
-    seeds = _seeds(given.get("seeds", 3))
+    entries = [entry_of(entry, RESERVED) for entry in listed("models", chosen.get("models"))]
+    key = "dataset" if chosen.get("datasets") is None else "datasets"
+    datasets = [text(key, name) for name in listed(key, chosen.get(key))]
+    seeds = _seeds(chosen.get("seeds", 3))
     if not entries or not datasets:
         raise RequestError(
             "compare needs models and a dataset: --models=A,B --dataset=NAME, or --config_files=FILE.yaml"
@@ -120,7 +120,7 @@ def make_plan(files: Sequence[str], options: dict[str, Any]) -> Plan:
     if twice := {name for name in datasets if datasets.count(name) > 1}:
         raise RequestError(f"{key}: {min(twice)} stands there twice; keep one")
     shared = with_protocol(shared, [(name, settings) for name, _, settings in entries])
-    reference = names[0] if given.get("reference") is None else str(given["reference"])
+    reference = names[0] if chosen.get("reference") is None else str(chosen["reference"])
     if reference not in names:
         raise RequestError(f"reference={reference}: one of {', '.join(names)}")
     sources = {name: sources_of(over(shared, settings).get("plugins")) for name, _, settings in entries}
@@ -131,16 +131,16 @@ def make_plan(files: Sequence[str], options: dict[str, Any]) -> Plan:
         for name, model, settings in entries
     ]
     _refuse_one_file(runs)
-    title = given.get("title")
+    title = chosen.get("title")
     return Plan("-".join(datasets) if title is None else text("title", title), runs, reference)
 
 
 def _refuse_one_file(runs: Sequence[PlannedRun]) -> None:
     by_key: dict[str, PlannedRun] = {}
     for run in runs:
-        other = by_key.setdefault(run.key, run)
-        if other is not run:
-            raise RequestError(f"models: {other.name!r} and {run.name!r} are the same run; keep one")
+        earlier = by_key.setdefault(run.key, run)
+        if earlier is not run:
+            raise RequestError(f"models: {earlier.name!r} and {run.name!r} are the same run; keep one")
 
 
 def _seeds(value: Any) -> list[int]:

@@ -63,11 +63,11 @@ def with_protocol(settings: Layer, entries: Sequence[tuple[str, Layer]]) -> Laye
         RequestError: Models name different ready-made splits, so that they would be tested on different rows.
     """
     parts = {name: _parts(over(settings, own).get("benchmark_filename")) for name, own in entries}
-    (first, split), *others = parts.items()
-    for name, other in others:
-        if other != split:
+    (first, split), *further = parts.items()
+    for name, files in further:
+        if files != split:
             raise RequestError(
-                f"{first} and {name} would be tested on different rows: benchmark_filename is {split} and {other}; set "
+                f"{first} and {name} would be tested on different rows: benchmark_filename is {split} and {files}; set "
                 "one for all models, under settings"
             )
     # The files are the split.
@@ -114,11 +114,11 @@ def _on_top(low: Layer, high: Layer, place: str, sections: Mapping[str, Merge]) 
 
 def _refuse_two_values(settings: Layer, bare: Layer, path: str = "") -> None:
     for key in settings.keys() & bare.keys():
-        one, two = settings[key], bare[key]
-        if isinstance(one, dict) and isinstance(two, dict):
-            _refuse_two_values(one, two, f"{path}{key}.")
-        elif one != two:
-            raise RequestError(f"{path}{key} is given twice, as {two!r} and, under settings, as {one!r}: keep one")
+        value, direct = settings[key], bare[key]
+        if isinstance(value, dict) and isinstance(direct, dict):
+            _refuse_two_values(value, direct, f"{path}{key}.")
+        elif value != direct:
+            raise RequestError(f"{path}{key} is given twice, as {direct!r} and, under settings, as {value!r}: keep one")
 
 
 def listed(key: str, value: Any) -> list[Any]:
@@ -159,10 +159,10 @@ def entry_of(entry: Any, reserved: frozenset[str]) -> tuple[str, str, Layer]:
     """
     if isinstance(entry, str):
         return text("models", entry), entry, {}
-    if isinstance(given := entry.get("model") if isinstance(entry, dict) else entry, type):
+    if isinstance(model_class := entry.get("model") if isinstance(entry, dict) else entry, type):
         raise RequestError(
-            f"models: {given.__name__} is a class, and each run has a process of its own: register it in a file, "
-            f'@models.register("{given.__name__}", summary="..."), and give its name and --plugins=FILE.py'
+            f"models: {model_class.__name__} is a class, and each run has a process of its own: register it in a file, "
+            f'@models.register("{model_class.__name__}", summary="..."), and give its name and --plugins=FILE.py'
         )
     if not isinstance(entry, dict) or not isinstance(entry.get("model"), str):
         raise RequestError(f"models: {entry!r} is neither a name nor a mapping with model: NAME and its settings")

@@ -47,8 +47,8 @@ def check_address(address: Any) -> None:
     prefix = f"address={address}" + (f" is {located}" if located != address else "")
     problem = _ask(f"{match[1]}:{match[2]}", _CLIENT_SERVER if client else _HEAD)
     if problem == "UNIMPLEMENTED":
-        other = "the port of the client server" if client else "the port of the head, or ray:// before this one"
-        raise RequestError(f"{prefix}: Ray does not answer there as it should; give {other}")
+        remedy = "the port of the client server" if client else "the port of the head, or ray:// before this one"
+        raise RequestError(f"{prefix}: Ray does not answer there as it should; give {remedy}")
     if problem is not None:
         raise RequestError(f"{prefix}: no Ray cluster answers there ({problem})")
 
@@ -141,10 +141,10 @@ def require_ray(for_what: str, *packages: str) -> None:
     for package in ("ray", *packages):
         if find_spec(package) is None:
             name = "Ray" if package == "ray" else package
-            raise RequestError(f"{for_what}: {name} is not installed; pip install {' '.join(_needed(packages))}")
+            raise RequestError(f"{for_what}: {name} is not installed; pip install {' '.join(_requirements(packages))}")
 
 
-def _needed(packages: tuple[str, ...]) -> list[str]:
+def _requirements(packages: tuple[str, ...]) -> list[str]:
     return ['"ray[tune]"', *packages]
 
 
@@ -176,15 +176,15 @@ def ray_session(address: str | None = None, **options: Any) -> Iterator[Any]:
     else:
         options = {"address": "local", "include_dashboard": False, **options}
     before = _offspring()
-    for left in reversed(range(_CLIENT_TRIES if (address or "").startswith(CLIENT) else 1)):
+    for tries_left in reversed(range(_CLIENT_TRIES if (address or "").startswith(CLIENT) else 1)):
         try:
             with handlers_kept():
                 ray.init(log_to_driver=False, logging_level="ERROR", **options)
             break
         except Exception as error:  # some of Ray's failures to start have no class of their own
-            if not left:
-                where = f"address={address}" if address else "Ray could not be started here"
-                raise RequestError(f"{where}: {reason_of(error)}") from error
+            if not tries_left:
+                label = f"address={address}" if address else "Ray could not be started here"
+                raise RequestError(f"{label}: {reason_of(error)}") from error
             time.sleep(1)
     with nullcontext() if address else _reaped(before):
         try:
@@ -202,9 +202,9 @@ def _reaped(before: set[int]) -> Iterator[None]:
     reaper = children.start(command, children.environment(), start_new_session=True)
     assert reaper.stdin is not None
     try:
-        with reaper.stdin as told:
-            told.write("".join(f"{number}\n" for number in started).encode())
-            told.flush()
+        with reaper.stdin as stream:
+            stream.write("".join(f"{number}\n" for number in started).encode())
+            stream.flush()
             yield
     finally:
         reaper.wait()

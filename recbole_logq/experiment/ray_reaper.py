@@ -22,8 +22,8 @@ def main() -> None:
     for line in sys.stdin:
         with suppress(psutil.Error):
             processes.append(psutil.Process(int(line)))  # which knows when it began: no other of its number is meant
-    _, left = psutil.wait_procs(processes, timeout=PATIENCE)
-    for process in left:
+    _, alive = psutil.wait_procs(processes, timeout=PATIENCE)
+    for process in alive:
         with suppress(psutil.Error):
             process.kill()
 

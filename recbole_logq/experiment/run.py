@@ -79,9 +79,9 @@ def run(
             if resume is not None and rank() == 0:  # nobody else is writing them now
                 for file in (trainer.saved_model_file, trainer.last_file):
                     checkpoint.remove_half_written(file)
-            with tracked(config, trainer) as told:
+            with tracked(config, trainer) as tracked_run:
                 result = _train_and_test(config, begun, phases, saved)
-                told.conclude(result)
+                tracked_run.conclude(result)
                 return result
     except KeyboardInterrupt as error:
         raise WorkError(f"interrupted; {_kept(trainer)}") from error

@@ -140,6 +140,6 @@ class RunStore:
 def problem_of(error: ValidationError) -> str:
     """The first thing that is wrong, and where, in a few words."""
     problem = error.errors()[0]
-    where = ".".join(str(part) for part in problem["loc"])
+    place = ".".join(str(part) for part in problem["loc"])
     message = problem["msg"].removeprefix("Value error, ")
-    return f"{where}: {message[0].lower()}{message[1:]}" if where else message
+    return f"{place}: {message[0].lower()}{message[1:]}" if place else message

@@ -11,25 +11,25 @@ from recbole_logq.plugins import are_loaded, checksums, load_plugins
 from recbole_logq.training import checkpoint
 
 
-def load_asked_plugins(state: dict[str, Any], file: str, asked: Any) -> None:
+def load_asked_plugins(state: dict[str, Any], file: str, plugins: Any) -> None:
     """Run the plug-ins that the user asks for, and no others.
 
     Args:
         state: A checkpoint's content.
         file: Its name, for messages.
-        asked: The user's setting ``plugins``.
+        plugins: The user's setting ``plugins``.
 
     Raises:
         RequestError: The checkpoint was trained with plug-ins, and none were asked for; or one cannot be run.
     """
     names = _stored_names(state, file)
-    if asked:
-        load_plugins(asked)
-        _say_changes(state.get("plugins"), checksums(asked), file)
+    if plugins:
+        load_plugins(plugins)
+        _say_changes(state.get("plugins"), checksums(plugins), file)
     elif names and not are_loaded(names):
-        shown = ",".join(names)
+        listing = ",".join(names)
         raise RequestError(
-            f"{file} was trained with plug-ins {', '.join(names)}: give --plugins={shown} if you trust them"
+            f"{file} was trained with plug-ins {', '.join(names)}: give --plugins={listing} if you trust them"
         )
 
 
@@ -58,13 +58,13 @@ def _say_changes(stored: Any, now: dict[str, str], file: str) -> None:
             getLogger().warning(f"{name} has changed since {file} was trained with it")
 
 
-def check_class(state: dict[str, Any], file: str, given: type | None) -> None:
+def check_class(state: dict[str, Any], file: str, model_class: type | None) -> None:
     """Hold the class that a model is given as against the one that the checkpoint was trained with.
 
     Args:
         state: The checkpoint's content.
         file: Its name, for messages.
-        given: The class; None for a model that goes by its name.
+        model_class: The class; None for a model that goes by its name.
 
     Raises:
         RequestError: The checkpoint is of a class that is not given, or of another model.
@@ -72,10 +72,10 @@ def check_class(state: dict[str, Any], file: str, given: type | None) -> None:
     from recbole_logq.models.resolve import model_of_class, split_name
 
     stored = state["config"]["model"]
-    if given is not None and (name := model_of_class(given)[0]) != stored:
+    if model_class is not None and (name := model_of_class(model_class)[0]) != stored:
         raise RequestError(f"{file} is of the model {stored}, not of {name}")
     trained_as = state.get("model_class")
-    if given is None and isinstance(trained_as, str) and split_name(stored) is None:
+    if model_class is None and isinstance(trained_as, str) and split_name(stored) is None:
         name = trained_as.rpartition(".")[2]
         raise RequestError(
             f"{file} is of {trained_as}, a class that is no name: in Python, load({file!r}, model={name}) or "

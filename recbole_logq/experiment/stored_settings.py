@@ -78,23 +78,23 @@ _OF_THE_COMPUTER = re.compile(
 _READ = re.compile(r"""config\[\s*["'](\w+)["']|["'](\w+)["'] in (?:self\.)?config\b""")
 
 
-def settings_of_checkpoint(state: dict[str, Any], file: str, given: type | None = None) -> dict[str, Any]:
+def settings_of_checkpoint(state: dict[str, Any], file: str, model_class: type | None = None) -> dict[str, Any]:
     """The settings that rebuild a checkpoint's model and data; defaults of an own model are those of its time.
 
     Args:
         state: A checkpoint's content.
         file: Its name, for messages.
-        given: The model's class, where it was given as one.
+        model_class: The model's class, where it was given as one.
 
     Raises:
         RequestError: A setting has a value that the model's schema does not know, or leads to a file elsewhere.
     """
-    check_stored(state, file, given)
+    check_stored(state, file, model_class)
     stored, model = state["config"], state["config"]["model"]
     own = split_name(model) is not None
-    taken = DATA | TRAINING | PROTOCOL | (frozenset() if own else _of_recbole(model, given))
+    keys_kept = DATA | TRAINING | PROTOCOL | (frozenset() if own else _of_recbole(model, model_class))
     try:
-        settings = {key: value for key, value in earlier_given(state).items() if key in taken}
+        settings = {key: value for key, value in earlier_given(state).items() if key in keys_kept}
     except DAMAGE as error:
         raise damaged(file, f"its settings, {error}") from error
     if own:
@@ -106,7 +106,7 @@ def settings_of_checkpoint(state: dict[str, Any], file: str, given: type | None 
     return settings
 
 
-def check_stored(state: dict[str, Any], file: str, given: type | None = None) -> None:
+def check_stored(state: dict[str, Any], file: str, model_class: type | None = None) -> None:
     """Hold the stored settings against the schema of their model.
 
     Raises:
@@ -114,7 +114,7 @@ def check_stored(state: dict[str, Any], file: str, given: type | None = None) ->
     """
     model = state["config"]["model"]
     try:
-        if split_name(model) is None and given is None:
+        if split_name(model) is None and model_class is None:
             resolve_model(model)  # there is such a model
         settings_of(model).model_validate(state["config"])
     except RequestError as error:
@@ -158,9 +158,9 @@ def folder_of_data(state: dict[str, Any], file: str) -> dict[str, str]:
     return {"data_path": stored}
 
 
-def _of_recbole(model: str, given: type | None) -> frozenset[str]:
+def _of_recbole(model: str, given_class: type | None) -> frozenset[str]:
     """Settings that a model of RecBole's kind has, but for those that name a file."""
-    model_class = given or resolve_model(model)
+    model_class = given_class or resolve_model(model)
     defaults = recbole_folder() / "properties" / "model" / f"{recbole_name(model, model_class)}.yaml"
     keys = set(re.findall(r"^(\w+):", defaults.read_text(encoding="utf-8"), re.MULTILINE) if defaults.is_file() else ())
     for file in source_files(model_class):

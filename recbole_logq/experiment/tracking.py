@@ -45,7 +45,7 @@ def tracked(config: Any, trainer: Any) -> Iterator[Tracked]:
     first, history = rank() == 0, getattr(trainer, "history", [])
     trackers = getattr(trainer, "trackers", None) or Trackers(trainer.tensorboard)
     meter = EnergyMeter(config, history) if config["log_energy"] and first else None
-    told = Tracked(trackers, meter)
+    tracked_run = Tracked(trackers, meter)
     failed = True
     try:
         if first:
@@ -53,7 +53,7 @@ def tracked(config: Any, trainer: Any) -> Iterator[Tracked]:
         if meter is not None:
             meter.start()
             trainer.meter = meter
-        yield told
+        yield tracked_run
         failed = False
     finally:
         if failed and meter is not None:

@@ -102,11 +102,11 @@ def compare(
     sides = balanced(memory_mb / 4, per_unit, n_items)
     own_choices = (None, "window") if subject.windows is not None else (None,)
     shapes = dict.fromkeys([(n, batch) for n in COUNTS] + [(sides[1], min(sides[0], loader.n_rows))])
-    wanted = [(recipe, own, n, size) for recipe in RECIPES for own in own_choices for n, size in shapes]
-    wanted.append((FULL, None, n_items, batch))
+    candidates = [(recipe, own, n, size) for recipe in RECIPES for own in own_choices for n, size in shapes]
+    candidates.append((FULL, None, n_items, batch))
     advice: list[Advice] = []
     left_out: list[str] = []
-    for recipe, own, n, size in wanted if progress is None else progress(wanted):
+    for recipe, own, n, size in candidates if progress is None else progress(candidates):
         name = f"{recipe}{f':own={own}' if own else ''}"
         label = f"{name}, {n:,} negatives, batches of {size:,}"
         if recipe != FULL and n >= n_items:
@@ -114,9 +114,9 @@ def compare(
             continue
         estimator = None if recipe == FULL else Estimator.parse(name)
         take_on(network, loader, subject.counts, estimator, n, size)
-        needed = peak_megabytes(network, loader, n)
-        if needed > memory_mb:
-            left_out.append(f"{label}: needs about {needed:,.0f} MB, and there are {memory_mb:,.0f}")
+        peak_mb = peak_megabytes(network, loader, n)
+        if peak_mb > memory_mb:
+            left_out.append(f"{label}: needs about {peak_mb:,.0f} MB, and there are {memory_mb:,.0f}")
             continue
         if estimator is None:
             bias = spread = 0.0
@@ -127,7 +127,7 @@ def compare(
         seconds = seconds_of_step(network, loader)
         epochs = 60 * minutes / (seconds * max(len(loader), 1))
         score = score_of(bias, spread, epochs)
-        advice.append(Advice(recipe, own, n, size, bias, spread, 1000 * seconds, needed, epochs, score))
+        advice.append(Advice(recipe, own, n, size, bias, spread, 1000 * seconds, peak_mb, epochs, score))
     loader.batch_size = batch
     return sorted(advice, key=lambda entry: (-round(entry.score, 2), entry.step_ms)), left_out
 

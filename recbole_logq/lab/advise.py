@@ -73,7 +73,7 @@ def _of_dataset(chosen: AdviceOptions) -> tuple[str, Any, Subject, list[str]]:
     settings = {"seed": chosen.seed, "state": "WARNING", "show_progress": False, "plugins": chosen.plugins}
     if chosen.data_path:
         settings["data_path"] = chosen.data_path
-    encoder, restored, why = _untrained(str(chosen.dataset), settings)
+    encoder, restored, reason = _untrained(str(chosen.dataset), settings)
     subject = stand_in(restored, chosen.rows, chosen.seed)
     guess = (
         f"Bias is that of a guessed softmax ({OWN:.0%} of it on a row's own items, as trained sequence models were "
@@ -81,7 +81,7 @@ def _of_dataset(chosen: AdviceOptions) -> tuple[str, Any, Subject, list[str]]:
         if subject.windows is not None
         else "Bias is that of a softmax by popularity: ask again with --checkpoint once a model is trained."
     )
-    return encoder, restored, subject, [f"Encoder {encoder}: {why}.", guess]
+    return encoder, restored, subject, [f"Encoder {encoder}: {reason}.", guess]
 
 
 def _untrained(dataset: str, settings: dict[str, Any]) -> tuple[str, Any, str]:
@@ -112,8 +112,8 @@ def _untrained(dataset: str, settings: dict[str, Any]) -> tuple[str, Any, str]:
     part = restored.parts[0]
     per_user = len(part) / max(len(part.inter_feat[part.uid_field].unique()), 1)
     if per_user < LEAST_TARGETS:
-        why = f"a user has {per_user:.1f} training targets on average, too few for a sequence"
-        return "TwoTower", built("TwoTower"), why
+        reason = f"a user has {per_user:.1f} training targets on average, too few for a sequence"
+        return "TwoTower", built("TwoTower"), reason
     return "SASRec", restored, f"the data are in time order, with {per_user:.1f} training targets a user on average"
 
 
@@ -121,30 +121,32 @@ def _reasons(advice: list[Advice]) -> list[str]:
     """Why the best is the best, a sentence for each choice."""
     best = advice[0]
 
-    def other(**changes: Any) -> Advice | None:
+    def advice_with(**changes: Any) -> Advice | None:
         shape = {"recipe": best.recipe, "own": best.own, "n": best.n, "batch": best.batch} | changes
         alike = [entry for entry in advice if all(getattr(entry, key) == value for key, value in shape.items())]
         return alike[0] if alike else None
 
     if best.recipe == FULL:
-        rest = next((entry for entry in advice if entry.recipe != FULL), None)
-        told = "" if rest is None else f"; the best sample has a bias of {rest.bias:.2f} and {rest.epochs:,.0f} epochs"
-        return [f"Full softmax: it has no bias, and {best.epochs:,.0f} epochs fit into the time{told}."]
+        sampled = next((entry for entry in advice if entry.recipe != FULL), None)
+        reason = f"Full softmax: it has no bias, and {best.epochs:,.0f} epochs fit into the time"
+        if sampled is None:
+            return [f"{reason}."]
+        return [f"{reason}; the best sample has a bias of {sampled.bias:.2f} and {sampled.epochs:,.0f} epochs."]
     reasons = []
     sources = {entry.recipe: entry for entry in reversed(advice) if (entry.own, entry.n, entry.batch) == _shape(best)}
-    told = ", ".join(f"{name} {entry.bias:.2f} and {entry.spread:.2f}" for name, entry in sorted(sources.items()))
-    reasons.append(f"Source: bias and spread with {best.n:,} negatives are {told}.")
-    without = other(own=None if best.own else "window")
+    summary = ", ".join(f"{name} {entry.bias:.2f} and {entry.spread:.2f}" for name, entry in sorted(sources.items()))
+    reasons.append(f"Source: bias and spread with {best.n:,} negatives are {summary}.")
+    without = advice_with(own=None if best.own else "window")
     if without is not None:
-        kept, left = (best, without) if best.own else (without, best)
+        with_own, without_own = (best, without) if best.own else (without, best)
         reasons.append(
-            f"Own items {'exactly' if best.own else 'left to the pool'}: bias {kept.bias:.2f} with them scored "
-            f"exactly, {left.bias:.2f} without, for {kept.step_ms / left.step_ms:.2f} of the step."
+            f"Own items {'exactly' if best.own else 'left to the pool'}: bias {with_own.bias:.2f} with them scored "
+            f"exactly, {without_own.bias:.2f} without, for {with_own.step_ms / without_own.step_ms:.2f} of the step."
         )
     alike = [entry for entry in advice if (entry.recipe, entry.own, entry.batch) == (best.recipe, best.own, best.batch)]
     counts = sorted(alike, key=lambda entry: entry.n)
-    told = ", ".join(f"{entry.n:,}: {entry.bias:.2f}, {entry.step_ms:.0f} ms" for entry in counts)
-    reasons.append(f"Negatives: bias and step of {told}.")
+    summary = ", ".join(f"{entry.n:,}: {entry.bias:.2f}, {entry.step_ms:.0f} ms" for entry in counts)
+    reasons.append(f"Negatives: bias and step of {summary}.")
     full = next((entry for entry in advice if entry.recipe == FULL), None)
     if full is not None:
         reasons.append(

@@ -25,13 +25,13 @@ def training_rows(restored: Restored, limit: int, seed: int) -> Iterator[Rows]:
     network, loader = restored.network.eval(), restored.loaders[0]
     loader.generator.manual_seed(seed)
     loader.start_epoch()
-    left = limit
+    remaining = limit
     with torch.no_grad():
         for batch in loader:
             rows = network.rows(batch.to(restored.config["device"]))
             yield rows
-            left -= len(rows.positives)
-            if left <= 0:
+            remaining -= len(rows.positives)
+            if remaining <= 0:
                 return
 
 
@@ -101,23 +101,24 @@ def subject_of(
             for batch in loader:
                 targets, users, n_units = batch[dataset.iid_field], batch[dataset.uid_field], len(batch)
                 if isinstance(batch, WindowBatch):
-                    targets, users = (one if batch.real is None else one[batch.real] for one in (targets, users))
+                    if batch.real is not None:
+                        targets, users = targets[batch.real], users[batch.real]
                     n_units = len(batch.packing.lengths)
                 yield Batch(positives=targets.cpu(), n_units=n_units, users=users.cpu())
 
-    def of_targets(some: Tensor, units: Units) -> Subject:
-        query, windows = _encoded(network, loader, units, some)
+    def of_targets(targets_of_rows: Tensor, units: Units) -> Subject:
+        query, windows = _encoded(network, loader, units, targets_of_rows)
         subject = Subject(
             name=name,
-            scores=torch.empty(len(some), network.n_items - 1, dtype=torch.float64),
-            positives=units.targets[some],
+            scores=torch.empty(len(targets_of_rows), network.n_items - 1, dtype=torch.float64),
+            positives=units.targets[targets_of_rows],
             counts=counts,
             batches=batches,
-            users=units.users[some],
+            users=units.users[targets_of_rows],
             history=history,
             windows=windows,
         )
-        return replace(subject, scores=scored(query, some, units, subject))
+        return replace(subject, scores=scored(query, targets_of_rows, units, subject))
 
     def others() -> Iterator[Subject]:
         stream, now, cut = torch.Generator().manual_seed(seed + 3), units, None

@@ -55,8 +55,8 @@ def temperatures(**options: Any) -> dict[str, Any]:
     softmax = Softmax(query, items, positives, scorer.cosine)
     now, fit = softmax.at(own), softmax.fit(own)
     fitted = None if fit is None else softmax.at(fit)
-    tried = sorted(chosen.temperatures or [own * factor for factor in FACTORS])
-    some = torch.linspace(0, len(items) - 1, min(len(items), MAX_ITEMS)).long()
+    candidates = sorted(chosen.temperatures or [own * factor for factor in FACTORS])
+    sample = torch.linspace(0, len(items) - 1, min(len(items), MAX_ITEMS)).long()
     return {
         "subject": f"{restored.config['model']} on {restored.config['dataset']}",
         "facts": {"training split": restored.fingerprint["train"], "seed": str(restored.config["seed"])},
@@ -66,8 +66,8 @@ def temperatures(**options: Any) -> dict[str, Any]:
         "temperature": own,
         "alignment": float(alignment(query, items[positives - 1])),
         "uniformity_queries": float(uniformity(query[:MAX_ITEMS])),
-        "uniformity_items": float(uniformity(items[some.to(items.device)])),
-        "at": [asdict(softmax.at(temperature)) for temperature in tried],
+        "uniformity_items": float(uniformity(items[sample.to(items.device)])),
+        "at": [asdict(softmax.at(temperature)) for temperature in candidates],
         "own": asdict(now),
         "fit": None if fitted is None else asdict(fitted),
         "advice": advice(now, fitted),

@@ -35,8 +35,8 @@ def gradients(**options: Any) -> dict[str, Any]:
     """
     from tqdm import tqdm
 
-    given, chosen = options.keys(), take_flags(dict(options), GradientOptions)
-    if chosen.checkpoint and given & {"items", "zipf", "stage"}:
+    given_flags, chosen = options.keys(), take_flags(dict(options), GradientOptions)
+    if chosen.checkpoint and given_flags & {"items", "zipf", "stage"}:
         raise RequestError("items, zipf and stage are of the synthetic world: leave them out, or the checkpoint")
     load_plugins(chosen.plugins)
     estimators = [Estimator.parse(name) for name in chosen.estimators or DEFAULT]
@@ -45,11 +45,11 @@ def gradients(**options: Any) -> dict[str, Any]:
     subject = _subject(chosen)
     for estimator in estimators:
         check_mask(estimator, subject)
-    found = []
+    measured = []
     jobs = [(estimator, n) for estimator in estimators for n in chosen.counts]
     for estimator, n in tqdm(jobs, **bar_options(), disable=not chosen.show_progress, desc="estimators"):
-        found.append(entry(estimator, subject, n, chosen.pools, chosen.seed, chosen.inside))
-    return {**about(subject), "pools": found[0]["pools"], "seed": chosen.seed, "estimators": found}
+        measured.append(entry(estimator, subject, n, chosen.pools, chosen.seed, chosen.inside))
+    return {**about(subject), "pools": measured[0]["pools"], "seed": chosen.seed, "estimators": measured}
 
 
 def about(subject: Subject) -> dict[str, Any]:
@@ -78,9 +78,9 @@ def entry(
         inside: Whether rows are examined in batches that hold them, too, where the subject has such batches.
     """
     outside = measure(estimator, subject, n, pools, seed)
-    found = {**asdict(outside), "consistent": estimator.consistent}
+    report = {**asdict(outside), "consistent": estimator.consistent}
     if not inside or subject.inside is None:
-        return found
+        return report
     within: Measured | None = outside
     if estimator.mask == "query":  # what is masked, and so what is estimated, is another thing in every batch
         within = None
@@ -88,7 +88,7 @@ def entry(
         within = measure(estimator, subject, n, pools, seed, inside=True)
     kept = ("bias", "bias_error", "squared_bias", "spread", "head_mass", "strata")
     of_rows = None if within is None else {key: value for key, value in asdict(within).items() if key in kept}
-    return {**found, "inside": of_rows}
+    return {**report, "inside": of_rows}
 
 
 def sample_weights(**options: Any) -> dict[str, Any]:
@@ -112,14 +112,14 @@ def sample_weights(**options: Any) -> dict[str, Any]:
     from recbole_logq.lab.checkpoint_subject import exact_weights
 
     restored = restore_own(chosen.checkpoint, **of_restoring(chosen))
-    found = exact_weights(restored, chosen.limit, chosen.seed)
-    weights, dataset = found["weights"], restored.parts[0]
+    exact = exact_weights(restored, chosen.limit, chosen.seed)
+    weights, dataset = exact["weights"], restored.parts[0]
     order = weights.argsort(stable=True)
 
     def entries(index: Any) -> list[dict[str, Any]]:
-        users = dataset.id2token(dataset.uid_field, found["users"][index])
-        items = dataset.id2token(dataset.iid_field, found["items"][index])
-        targets = restored.network.target_counts[found["items"][index]]
+        users = dataset.id2token(dataset.uid_field, exact["users"][index])
+        items = dataset.id2token(dataset.iid_field, exact["items"][index])
+        targets = restored.network.target_counts[exact["items"][index]]
         columns = (users, items, weights[index].tolist(), targets.tolist())
         return [
             {"user": str(user), "item": str(item), "w": w, "targets": n}
@@ -151,12 +151,12 @@ def folding(**options: Any) -> dict[str, Any]:
 
     seed = take_flags(dict(options), FoldingOptions).seed
     outcomes = [fold(negatives, seed=seed) for negatives in ("own", "global", "mixed")]
-    alone = fold_impressions("uniform", 0.0, seed=seed)  # the same whatever would lie beside it
+    uniform = fold_impressions("uniform", 0.0, seed=seed)  # the same whatever would lie beside it
     mixtures = {
         beside: [fold_impressions(beside, share, seed=seed) for share in SHARES] for beside in ("uniform", "in_batch")
     }
-    ends = {beside: end_of_folding([alone, *several]) for beside, several in mixtures.items()}
-    outcomes += [alone, *(outcome for several in mixtures.values() for outcome in several)]
+    ends = {beside: end_of_folding([uniform, *several]) for beside, several in mixtures.items()}
+    outcomes += [uniform, *(outcome for several in mixtures.values() for outcome in several)]
     return {"seed": seed, "folding": [asdict(outcome) for outcome in outcomes], "ends": ends}
 
 

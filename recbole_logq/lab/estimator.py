@@ -80,7 +80,7 @@ class Estimator:
         head, *changes = text.split(":")
         if "+" in head:
             loss, source = head.split("+", 1)
-            found = cls(text, loss, source)
+            estimator = cls(text, loss, source)
         else:
             if head not in recipes() and head not in registered_recipes.installed():
                 known = set(recipes())
@@ -89,15 +89,15 @@ class Estimator:
                 )
             recipe = registered_recipes.get(head)
             source, _, options = sampler_settings(recipe["negatives"])
-            found = cls(text, recipe["loss"], source, options, recipe.get("loss_options") or {})
-            found = replace(found, own=recipe["negatives"].get("own"))
+            estimator = cls(text, recipe["loss"], source, options, recipe.get("loss_options") or {})
+            estimator = replace(estimator, own=recipe["negatives"].get("own"))
         for change in changes:
             key, equals, value = change.partition("=")
             if not equals or not value:
                 raise RequestError(f"{text}: write {key}=VALUE")
-            found = found._with(key, parse_value(key, value))
-        found._check()
-        return found
+            estimator = estimator._with(key, parse_value(key, value))
+        estimator._check()
+        return estimator
 
     def _with(self, key: str, value: Any) -> Estimator:
         if key == "hits" and value in ("masked", "kept"):

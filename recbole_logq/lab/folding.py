@@ -116,8 +116,8 @@ def fold_impressions(
             terms = pool.terms(positives[pairs], hits="masked")
             assert callable(terms.valid)
             terms = replace(terms, valid=terms.valid(0, len(pairs)))
-            taken, others = table(positives[pairs] - 1), table(pool.ids - 1)
-            return losses_from_vectors(loss, sampler, pool, query, taken, others, terms)
+            positive_vectors, pool_vectors = table(positives[pairs] - 1), table(pool.ids - 1)
+            return losses_from_vectors(loss, sampler, pool, query, positive_vectors, pool_vectors, terms)
 
         pool = sampler.sample(positives[pairs], shown=pairs)
         if pool.beside is None:
@@ -151,9 +151,9 @@ def _world(users: int, items: int, seed: int) -> _World:
     # Of the own language: the upper half is taken, the lower refused; a tenth of what is taken is held out.
     order = likes.masked_fill(foreign, -torch.inf).argsort(dim=1, descending=True)
     own = items // 2
-    taken, refused = order[:, : own // 2], order[:, own // 2 : own]
-    taken = taken.gather(1, torch.rand(taken.shape, generator=generator).argsort(dim=1))
-    held_out, train = taken[:, : max(own // 20, 1)], taken[:, max(own // 20, 1) :]
+    clicked, refused = order[:, : own // 2], order[:, own // 2 : own]
+    clicked = clicked.gather(1, torch.rand(clicked.shape, generator=generator).argsort(dim=1))
+    held_out, train = clicked[:, : max(own // 20, 1)], clicked[:, max(own // 20, 1) :]
     return _World(foreign, train, held_out, refused, generator)
 
 

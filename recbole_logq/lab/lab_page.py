@@ -28,18 +28,20 @@ Value = Callable[[dict[str, Any]], tuple[float | None, bool]]
 def lab_page(report: dict[str, Any]) -> str:
     """The table and its figures as HTML: bias and head mass against the number of negatives."""
     estimators, inside = report["estimators"], has_inside(report)
-    lines = [_line(one, inside) for one in estimators]
-    names = dict.fromkeys(one["estimator"] for one in estimators)
+    lines = [_line(entry, inside) for entry in estimators]
+    names = dict.fromkeys(entry["estimator"] for entry in estimators)
     series = {name: number for number, name in enumerate(names)}
     drawn = [_figure("Relative bias of the gradient", estimators, series, bias_of)]
     if inside:
         within = [
-            {**one["inside"], "estimator": one["estimator"], "n": one["n"]} for one in estimators if one["inside"]
+            {**entry["inside"], "estimator": entry["estimator"], "n": entry["n"]}
+            for entry in estimators
+            if entry["inside"]
         ]
         drawn.append(_figure("Relative bias, rows in the batch", within, series, bias_of))
-    drawn.append(_figure("Head mass", estimators, series, lambda one: (one["head_mass"], False), ideal=1.0))
+    drawn.append(_figure("Head mass", estimators, series, lambda entry: (entry["head_mass"], False), ideal=1.0))
     sections = [
-        Section("Figures", [Figures([one for one in drawn if one], "Estimators to show", series)]),
+        Section("Figures", [Figures([figure for figure in drawn if figure], "Estimators to show", series)]),
         Section("Table", [Text(text="A click on a heading sorts."), Table("Estimators", head_of(report), lines)]),
     ]
     if report.get("strata"):
@@ -73,19 +75,20 @@ def _number(text: str) -> Cell:
         return Cell(text)
 
 
-def _line(one: dict[str, Any], inside: bool) -> list[Cell]:
-    fit, within = one["q_fit"], one.get("inside")
+def _line(entry: dict[str, Any], inside: bool) -> list[Cell]:
+    fit, within = entry["q_fit"], entry.get("inside")
     ratios = [fit[0][0], fit[3][0]] if fit else [None, None]
     in_batch = [bias_of(within)[0], within["spread"]] if within else [None, None]
-    keys = [None, one["n"], bias_of(one)[0], one["spread"], *(in_batch if inside else []), one["head_mass"], *ratios]
-    return [Cell(text, key=key) for text, key in zip(cells(one, inside), keys, strict=True)]
+    keys = [None, entry["n"], bias_of(entry)[0], entry["spread"]]
+    keys += [*(in_batch if inside else []), entry["head_mass"], *ratios]
+    return [Cell(text, key=key) for text, key in zip(cells(entry, inside), keys, strict=True)]
 
 
 def _figure(
     title: str, estimators: Sequence[dict[str, Any]], series: dict[str, int], of: Value, ideal: float | None = None
 ) -> Figure | None:
     """A line for each estimator over the number of negatives; what a logarithm has no place for is named."""
-    values = [(one["estimator"], one["n"], *of(one)) for one in estimators]
+    values = [(entry["estimator"], entry["n"], *of(entry)) for entry in estimators]
     points = [(name, n, value, bound) for name, n, value, bound in values if value is not None and value > 0]
     if not points:
         return None
@@ -98,11 +101,11 @@ def _figure(
     if ideal:
         plot.level(ideal, f"ideal: {ideal:g}")
     for name, number in series.items():
-        measured = [(n, value) for one, n, value, is_bound in points if one == name and not is_bound]
+        measured = [(n, value) for estimator, n, value, is_bound in points if estimator == name and not is_bound]
         if measured:
             plot.line(measured, number, name)
-        for one, n, value, is_bound in points:
-            if one == name and is_bound:
+        for estimator, n, value, is_bound in points:
+            if estimator == name and is_bound:
                 plot.bound(n, value, number, name)
     notes = [f"Dots: {ideal:g} would be ideal."] if ideal else []
     if any(is_bound for *_, is_bound in points):

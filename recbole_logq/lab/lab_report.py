@@ -33,7 +33,7 @@ def print_gradients(report: dict[str, Any]) -> None:
     screen.print(cell(heading(report)))
     if report.get("strata"):
         screen.print(table(LIES_HEAD, lies_lines(report), "Where the gradient lies"))
-    screen.print(table(head_of(report), [cells(one, has_inside(report)) for one in report["estimators"]]))
+    screen.print(table(head_of(report), [cells(entry, has_inside(report)) for entry in report["estimators"]]))
     screen.print(reading(report), style="dim", highlight=False)
     if report.get("strata"):
         head, lines = seen_table(report)
@@ -43,10 +43,10 @@ def print_gradients(report: dict[str, Any]) -> None:
 
 def reading(report: dict[str, Any]) -> str:
     """How the table of estimators is to be read."""
-    learned = {f"{one['n']:,}": one["lessons"] for one in report["estimators"] if one.get("lessons")}
-    told = ", ".join(f"{lessons:,} pools with {n} columns" for n, lessons in learned.items())
+    learned = {f"{entry['n']:,}": entry["lessons"] for entry in report["estimators"] if entry.get("lessons")}
+    pools = ", ".join(f"{lessons:,} pools with {n} columns" for n, lessons in learned.items())
     more = (
-        f" Learned proposals saw {told} before they were examined, on other rows of the same model, and learn no more."
+        f" Learned proposals saw {pools} before they were examined, on other rows of the same model, and learn no more."
         if learned
         else ""
     )
@@ -69,7 +69,7 @@ LIES_HEAD = ("part of a row's catalogue", "items", "mass", "squared")
 
 def has_inside(report: dict[str, Any]) -> bool:
     """Whether rows were examined in batches that hold them, too."""
-    return any("inside" in one for one in report["estimators"])
+    return any("inside" in entry for entry in report["estimators"])
 
 
 def head_of(report: dict[str, Any]) -> tuple[str, ...]:
@@ -77,31 +77,31 @@ def head_of(report: dict[str, Any]) -> tuple[str, ...]:
     return (*HEAD[:4], *IN_BATCH, *HEAD[4:]) if has_inside(report) else HEAD
 
 
-def bias_of(one: dict[str, Any]) -> tuple[float, bool]:
+def bias_of(entry: dict[str, Any]) -> tuple[float, bool]:
     """The relative bias, or the smallest that would be distinguishable from 0; and whether it is that bound."""
     # Two errors of the squared bias: what is below is not distinguishable from 0.
-    is_bound = one["squared_bias"] <= 2 * one["bias_error"]
-    return ((2 * one["bias_error"]) ** 0.5 if is_bound else one["bias"]), is_bound
+    is_bound = entry["squared_bias"] <= 2 * entry["bias_error"]
+    return ((2 * entry["bias_error"]) ** 0.5 if is_bound else entry["bias"]), is_bound
 
 
-def _bias(one: dict[str, Any]) -> str:
-    value, is_bound = bias_of(one)
+def _bias(entry: dict[str, Any]) -> str:
+    value, is_bound = bias_of(entry)
     return f"{'< ' if is_bound else ''}{value:.4f}"
 
 
-def cells(one: dict[str, Any], inside: bool = False) -> list[str]:
+def cells(entry: dict[str, Any], inside: bool = False) -> list[str]:
     """A line of the table, with what holds for rows in the batch where that is asked for."""
-    fit, head, within = one["q_fit"], one["head_mass"], one.get("inside")
-    held = [f"{fit[i][0]:.2f} ± {fit[i][1]:.2f}" for i in (0, 3)] if fit else ["-", "-"]
+    fit, head, within = entry["q_fit"], entry["head_mass"], entry.get("inside")
+    fits = [f"{fit[i][0]:.2f} ± {fit[i][1]:.2f}" for i in (0, 3)] if fit else ["-", "-"]
     in_batch = ["-", "-"] if within is None else [_bias(within), f"{within['spread']:.3f}"]
     return [
-        one["estimator"],
-        f"{one['n']:,}",
-        _bias(one),
-        f"{one['spread']:.3f}",
+        entry["estimator"],
+        f"{entry['n']:,}",
+        _bias(entry),
+        f"{entry['spread']:.3f}",
         *(in_batch if inside else []),
         "-" if head is None else f"{head:.2f}",
-        *held,
+        *fits,
     ]
 
 
@@ -117,19 +117,19 @@ def seen_table(report: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     """Headings and lines of what each estimator sees of the parts, by rows in the batch where they were examined."""
     names = [part["name"] for part in report["strata"] if part["items"]]
     lines = []
-    for one in report["estimators"]:
-        looked = one.get("inside") or one
-        parts = {part["name"]: part for part in looked["strata"]}
+    for entry in report["estimators"]:
+        examined = entry.get("inside") or entry
+        parts = {part["name"]: part for part in examined["strata"]}
         seen = ["-" if parts[name]["seen"] is None else f"{parts[name]['seen']:.2f}" for name in names]
-        lines.append([one["estimator"], f"{one['n']:,}", *seen, _where_bias_lies(looked)])
+        lines.append([entry["estimator"], f"{entry['n']:,}", *seen, _where_bias_lies(examined)])
     return ["estimator", "n", *names, "squared bias lies in"], lines
 
 
-def _where_bias_lies(one: dict[str, Any]) -> str:
+def _where_bias_lies(entry: dict[str, Any]) -> str:
     """The two parts that hold most of the squared bias, the positive among them."""
-    if bias_of(one)[1]:
+    if bias_of(entry)[1]:
         return "-"
-    shares = {part["name"]: part["squared_bias"] / one["squared_bias"] for part in one["strata"]}
+    shares = {part["name"]: part["squared_bias"] / entry["squared_bias"] for part in entry["strata"]}
     shares["positive"] = 1 - sum(shares.values())
     largest = sorted(shares, key=lambda name: -shares[name])[:2]
     return ", ".join(f"{name} {shares[name]:.2f}" for name in largest if shares[name] >= 0.005)
@@ -146,7 +146,7 @@ def print_weights(report: dict[str, Any]) -> None:
         )
     )
     for name, title in (("most_certain", "Most certain (small w)"), ("least_certain", "Least certain (w near 1)")):
-        lines = [[one["user"], one["item"], f"{one['w']:.6f}", f"{one['targets']:,}"] for one in report[name]]
+        lines = [[pair["user"], pair["item"], f"{pair['w']:.6f}", f"{pair['targets']:,}"] for pair in report[name]]
         screen.print(table(("user", "item", "w", "training targets of the item"), lines, title))
 
 
@@ -155,12 +155,12 @@ def print_folding(report: dict[str, Any]) -> None:
     screen = console(WIDTH)
     lines = [
         [
-            one["negatives"],
-            "" if one["share"] is None else f"{one['share']:g}",
-            f"{one['foreign']:.3f}",
-            f"{one['own_hits']:.3f}",
+            row["negatives"],
+            "" if row["share"] is None else f"{row['share']:g}",
+            f"{row['foreign']:.3f}",
+            f"{row['own_hits']:.3f}",
         ]
-        for one in report["folding"]
+        for row in report["folding"]
     ]
     head = ("negatives", "sampled share", "foreign items in the top 10", "users with a held-out hit")
     screen.print(table(head, lines, "Two languages that never meet"))
@@ -179,8 +179,8 @@ def print_folding(report: dict[str, Any]) -> None:
 def print_advice(report: dict[str, Any]) -> None:
     """Print ways to train, the best first, and why."""
     screen = console(WIDTH)
-    given = f"{report['memory_mb']:,.0f} MB and {report['minutes']:,.0f} minutes"
-    screen.print(cell(f"{report['encoder']}, {report['subject']}: {given}"))
+    limits = f"{report['memory_mb']:,.0f} MB and {report['minutes']:,.0f} minutes"
+    screen.print(cell(f"{report['encoder']}, {report['subject']}: {limits}"))
     screen.print(table(ADVICE_HEAD, advice_lines(report)))
     for line in report["reasons"]:
         screen.print(cell(line))
@@ -203,18 +203,18 @@ def advice_lines(report: dict[str, Any]) -> list[list[str]]:
     """Lines of the table of ways to train."""
     return [
         [
-            one["recipe"],
-            one["own"] or "-",
-            f"{one['n']:,}",
-            f"{one['batch']:,}",
-            f"{one['bias']:.3f}",
-            f"{one['spread']:.3f}",
-            f"{one['step_ms']:,.1f}",
-            f"{one['memory_mb']:,.0f}",
-            f"{one['epochs']:,.1f}",
-            f"{one['score']:.3f}",
+            row["recipe"],
+            row["own"] or "-",
+            f"{row['n']:,}",
+            f"{row['batch']:,}",
+            f"{row['bias']:.3f}",
+            f"{row['spread']:.3f}",
+            f"{row['step_ms']:,.1f}",
+            f"{row['memory_mb']:,.0f}",
+            f"{row['epochs']:,.1f}",
+            f"{row['score']:.3f}",
         ]
-        for one in report["advice"]
+        for row in report["advice"]
     ]
 
 
@@ -231,7 +231,7 @@ def table(head: Sequence[str], lines: Sequence[Sequence[str]], title: str | None
 
 def markdown(report: dict[str, Any]) -> str:
     """The table of estimators for documentation."""
-    return _coded(head_of(report), [cells(one, has_inside(report)) for one in report["estimators"]])
+    return _coded(head_of(report), [cells(entry, has_inside(report)) for entry in report["estimators"]])
 
 
 def markdown_lies(report: dict[str, Any]) -> str:

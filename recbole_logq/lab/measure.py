@@ -100,8 +100,8 @@ def measure(
 
     def from_inside() -> Iterator[Tensor]:
         assert subject.inside is not None
-        for batches, another in zip(subject.inside(), stream, strict=True):
-            yield at_work.inside(batches, another)
+        for batches, lesson in zip(subject.inside(), stream, strict=True):
+            yield at_work.inside(batches, lesson)
 
     full = full_gradient(subject, estimator.mask)
     gradients = from_inside() if inside and depends_on_row(estimator, subject) else from_outside()
@@ -147,8 +147,8 @@ def _taught(at_work: StepGradient, n: int, stream: Iterator[Batch]) -> int:
     assert subject.others is not None
     sampler.settle(subject.sampler)
     lessons = min(sampler.pools_to_settle, MOST_LESSONS)
-    for others, batch in zip(islice(subject.others(), lessons), stream, strict=False):
-        StepGradient(at_work.estimator, others, n, 0, sampler).teach(batch)
+    for other_rows, batch in zip(islice(subject.others(), lessons), stream, strict=False):
+        StepGradient(at_work.estimator, other_rows, n, 0, sampler).teach(batch)
     sampler.settle()
     return lessons
 
@@ -207,7 +207,7 @@ class _QFit:
         self._group[order + 1] = torch.bucketize(torch.arange(len(order)), torch.tensor(bounds), right=True)
         self._ids = torch.arange(1, len(order) + 1)
         self._held: list[Tensor] = []
-        self._said: list[Tensor] = []
+        self._expected: list[Tensor] = []
 
     def add(self, pool: Pool) -> None:
         """Count one pool."""
@@ -215,16 +215,17 @@ class _QFit:
             return
         law: Callable[[Tensor], Tensor] = pool.log_q_of
         columns = len(pool.ids) if pool.kind == "draws" else 1
-        said = torch.zeros(4, dtype=torch.float64).index_add_(0, self._group[self._ids], law(self._ids).double().exp())
-        self._said.append(said * columns)
+        probability = law(self._ids).double().exp()
+        expected = torch.zeros(4, dtype=torch.float64).index_add_(0, self._group[self._ids], probability)
+        self._expected.append(expected * columns)
         self._held.append(torch.bincount(self._group[pool.ids], minlength=4).double())
 
     def result(self) -> list[tuple[float, float]]:
         """Ratio and standard error by group; pools are the independent units."""
-        if not self._said:
+        if not self._expected:
             return []
-        held, said = torch.stack(self._held), torch.stack(self._said)
-        ratio = held.sum(0) / said.sum(0).clamp_min(1e-300)
-        residual = held - ratio * said
-        error = residual.std(dim=0) * len(held) ** 0.5 / said.sum(0).clamp_min(1e-300)
+        held, expected = torch.stack(self._held), torch.stack(self._expected)
+        ratio = held.sum(0) / expected.sum(0).clamp_min(1e-300)
+        residual = held - ratio * expected
+        error = residual.std(dim=0) * len(held) ** 0.5 / expected.sum(0).clamp_min(1e-300)
         return [(float(a), float(b)) for a, b in zip(ratio, error, strict=True)]

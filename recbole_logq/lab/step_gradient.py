@@ -114,23 +114,23 @@ class StepGradient:
         if self.estimator.own == "window" and subject.windows is None:
             own = self._of_users(batch)
             certain = self._scored(own)
-        every = torch.arange(len(subject.positives))
+        rows = torch.arange(len(subject.positives))
         terms = self._renamed(pool).terms(subject.positives, self._excluded, self.hits, own=own)
-        return _Part(every, pool.ids, self._whole(terms, len(every)), pool), certain
+        return _Part(rows, pool.ids, self._whole(terms, len(rows)), pool), certain
 
-    def inside(self, batches: list[Batch], another: Batch) -> Tensor:
+    def inside(self, batches: list[Batch], lesson: Batch) -> Tensor:
         """The gradient of rows each of which is in a batch of its own, ``[rows, items]``.
 
         Args:
             batches: The batch that holds each row, one for each.
-            another: What a source that learns from the step sees of it, a batch that has nothing to do with the rows.
+            lesson: What a source that learns from the step sees of it, a batch that has nothing to do with the rows.
         """
         parts, of_users = [], []
         for row, batch in enumerate(batches):
             assert batch.place is not None
             # Given the row, its own unit is there for certain: the others are what the law is of.
-            given = {"given_row": True} if "given_row" in self.sampler.reads else {}
-            pool = self.sampler.sample(batch.positives, n_units=max(batch.n_units - 1, 1), **given)
+            stated = {"given_row": True} if "given_row" in self.sampler.reads else {}
+            pool = self.sampler.sample(batch.positives, n_units=max(batch.n_units - 1, 1), **stated)
             group = None
             if batch.windows is not None and not self.estimator.window_kept:
                 group = batch.windows[batch.place : batch.place + 1]
@@ -150,7 +150,7 @@ class StepGradient:
             parts.append(_Part(torch.tensor([row]), pool.ids, self._whole(terms, 1), pool))
         certain = self._scored(_together(of_users)) if of_users else self._certain
         gradient = self._gradient(parts if self.sampler.resamples else [_stacked(parts)], certain)
-        self.take_in(another)
+        self.take_in(lesson)
         return gradient
 
     def _of_users(self, batch: Batch) -> Exclusion:
@@ -159,8 +159,8 @@ class StepGradient:
         assert batch.users is not None
         assert subject.users is not None
         row, column = (subject.users.unsqueeze(1) == batch.users).nonzero().unbind(1)
-        every = torch.arange(len(subject.positives))
-        return shared_items(every, subject.positives, row, batch.positives[column])
+        rows = torch.arange(len(subject.positives))
+        return shared_items(rows, subject.positives, row, batch.positives[column])
 
     def _renamed(self, pool: Pool) -> Pool:
         """The pool under the estimator's wrong law, where it has one."""
@@ -214,16 +214,17 @@ class _Certain:
     softmax: Tensor
 
     @classmethod
-    def of(cls, scores: Tensor, held: Tensor) -> _Certain:
-        own = scores.masked_fill(~held, MASKED_SCORE)
+    def of(cls, scores: Tensor, held_columns: Tensor) -> _Certain:
+        own = scores.masked_fill(~held_columns, MASKED_SCORE)
         return cls(own.logsumexp(dim=1), own.softmax(dim=1))
 
 
 def _together(sets: list[Exclusion]) -> Exclusion:
     """The set of each row as sets of all rows."""
-    every = torch.arange(len(sets))
-    sizes = torch.tensor([len(one.pair_item) for one in sets])
-    return Exclusion(every, every.repeat_interleave(sizes), torch.cat([one.pair_item for one in sets]), len(sets))
+    rows = torch.arange(len(sets))
+    sizes = torch.tensor([len(exclusion.pair_item) for exclusion in sets])
+    items = torch.cat([exclusion.pair_item for exclusion in sets])
+    return Exclusion(rows, rows.repeat_interleave(sizes), items, len(sets))
 
 
 def _by_row(sets: Exclusion | None) -> list[Exclusion]:
@@ -252,16 +253,16 @@ def _stacked(parts: list[_Part]) -> _Part:
             return values[0]
         return torch.cat([padded(value) if value.dim() == 2 else value for value in values])
 
-    stated = [one.negative_log_q.reshape(-1) for one in terms if one.negative_log_q is not None]
+    stated = [row_terms.negative_log_q.reshape(-1) for row_terms in terms if row_terms.negative_log_q is not None]
     return _Part(
         rows=torch.cat([part.rows for part in parts]),
         ids=torch.stack([padded(part.ids, 1) for part in parts]),
         terms=Terms(
-            positive_log_q=joined([one.positive_log_q for one in terms]),
-            negative_log_q=torch.stack([padded(one) for one in stated]) if stated else None,
-            valid=torch.cat([padded(one.valid) for one in terms]),
-            excluded_log_q=joined([one.excluded_log_q for one in terms]),
-            log_n=joined([one.log_n for one in terms]),
+            positive_log_q=joined([row_terms.positive_log_q for row_terms in terms]),
+            negative_log_q=torch.stack([padded(log_q) for log_q in stated]) if stated else None,
+            valid=torch.cat([padded(row_terms.valid) for row_terms in terms]),
+            excluded_log_q=joined([row_terms.excluded_log_q for row_terms in terms]),
+            log_n=joined([row_terms.log_n for row_terms in terms]),
         ),
         pool=parts[0].pool,
     )

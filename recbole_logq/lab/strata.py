@@ -17,8 +17,8 @@ TOP = 16
 
 def own_columns(own: Exclusion, positives: Tensor, items: int) -> Tensor:
     """Which items are a row's own, its positive not among them, bool ``[rows, items]``."""
-    held = own.columns(torch.arange(1, items + 1))[own.row_set]
-    return held.scatter(1, positives.unsqueeze(1) - 1, False)
+    columns = own.columns(torch.arange(1, items + 1))[own.row_set]
+    return columns.scatter(1, positives.unsqueeze(1) - 1, False)
 
 
 def head_items(subject: Subject) -> Tensor:
@@ -34,13 +34,13 @@ def strata(subject: Subject) -> dict[str, Tensor]:
     that the model gives the most, of what is left; ``head`` of what is left then, and ``tail``.
     """
     scores, positives = subject.scores, subject.positives
-    left = torch.ones_like(scores, dtype=torch.bool).scatter_(1, positives.unsqueeze(1) - 1, False)
+    remaining = torch.ones_like(scores, dtype=torch.bool).scatter_(1, positives.unsqueeze(1) - 1, False)
     parts: dict[str, Tensor] = {}
 
-    def take(name: str, wanted: Tensor) -> None:
-        nonlocal left
-        parts[name] = wanted & left
-        left = left & ~wanted
+    def take(name: str, columns: Tensor) -> None:
+        nonlocal remaining
+        parts[name] = columns & remaining
+        remaining = remaining & ~columns
 
     if subject.windows is not None:
         take("window", own_columns(subject.windows, positives, scores.shape[1]))
@@ -48,10 +48,10 @@ def strata(subject: Subject) -> dict[str, Tensor]:
         known = exclusion_of("history", positives, subject.users, subject.history)
         assert known is not None
         take("history", own_columns(known, positives, scores.shape[1]))
-    best = scores.masked_fill(~left, -torch.inf).topk(min(TOP, scores.shape[1]), dim=1).indices
-    take(f"top {TOP}", torch.zeros_like(left).scatter_(1, best, True))
+    best = scores.masked_fill(~remaining, -torch.inf).topk(min(TOP, scores.shape[1]), dim=1).indices
+    take(f"top {TOP}", torch.zeros_like(remaining).scatter_(1, best, True))
     take("head", torch.zeros(scores.shape[1], dtype=torch.bool).index_fill_(0, head_items(subject), True))
-    return parts | {"tail": left}
+    return parts | {"tail": remaining}
 
 
 def where_it_lies(parts: dict[str, Tensor], full: Tensor) -> list[dict[str, Any]]:

@@ -79,8 +79,8 @@ class Softmax:
             columns = (entropy, slope, entropy.exp(), log_positive.exp(), -log_positive, alignment, uniformity)
             return torch.stack(columns, dim=1)
 
-        *found, alignment, uniformity = self._mean(measured).tolist()
-        return AtTemperature(t, *found, *((alignment, uniformity) if self.cosine else (None, None)))
+        *statistics, alignment, uniformity = self._mean(measured).tolist()
+        return AtTemperature(t, *statistics, *((alignment, uniformity) if self.cosine else (None, None)))
 
     def fit(self, own: float) -> float | None:
         """The temperature of least loss, within a factor of :data:`WIDEST` of the model's own; None if it is not there.

@@ -43,17 +43,17 @@ def head_of(report: dict[str, Any]) -> tuple[str, ...]:
 
 def lines_of(report: dict[str, Any]) -> list[list[str]]:
     """Lines of the table: every temperature, the model's own and that of least loss among them, each of them named."""
-    named = {report["temperature"]: " (own)"}
-    rows = {one["temperature"]: one for one in [*report["at"], report["own"]]}
+    marks = {report["temperature"]: " (own)"}
+    rows = {row["temperature"]: row for row in [*report["at"], report["own"]]}
     if report["fit"] is not None:
         rows[report["fit"]["temperature"]] = report["fit"]
-        named[report["fit"]["temperature"]] = named.get(report["fit"]["temperature"], "") + " (least loss)"
+        marks[report["fit"]["temperature"]] = marks.get(report["fit"]["temperature"], "") + " (least loss)"
     lines = []
-    for temperature, one in sorted(rows.items()):
-        numbers = [f"{one['entropy']:.3f}", f"{one['slope']:.3g}", f"{one['effective']:,.1f}"]
-        numbers += [f"{one['p_positive']:.4f}", f"{one['loss']:.3f}"]
-        parts = [f"{one[part]:.3f}" for part in PARTS] if _has_parts(report) else []
-        lines.append([f"{temperature:.3g}{named.get(temperature, '')}", *numbers, *parts])
+    for temperature, row in sorted(rows.items()):
+        numbers = [f"{row['entropy']:.3f}", f"{row['slope']:.3g}", f"{row['effective']:,.1f}"]
+        numbers += [f"{row['p_positive']:.4f}", f"{row['loss']:.3f}"]
+        parts = [f"{row[part]:.3f}" for part in PARTS] if _has_parts(report) else []
+        lines.append([f"{temperature:.3g}{marks.get(temperature, '')}", *numbers, *parts])
     return lines
 
 
@@ -99,8 +99,8 @@ def _reading(report: dict[str, Any]) -> str:
 
 
 def _figure(report: dict[str, Any], title: str, key: str, unit: str) -> Figure:
-    every = [*report["at"], report["own"], *([report["fit"]] if report["fit"] else [])]
-    points = sorted({(one["temperature"], one[key]) for one in every})
+    rows = [*report["at"], report["own"], *([report["fit"]] if report["fit"] else [])]
+    points = sorted({(row["temperature"], row[key]) for row in rows})
     x, y = Scale([t for t, _ in points], log=True, room=0.02), Scale([value for _, value in points])
     plot = Plot(title, x, y, "temperature, logarithmic", unit)
     plot.line(points, 0, title)

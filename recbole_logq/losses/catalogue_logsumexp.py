@@ -113,12 +113,12 @@ def _same_in_all_rows(grad: Tensor) -> bool:
 
 
 def _with_gradients(
-    query: Tensor, vectors: Tensor, terms: Terms, name: str, tile: tuple[int, int], needed: tuple[bool, ...]
+    query: Tensor, vectors: Tensor, terms: Terms, name: str, tile: tuple[int, int], needs_grad: tuple[bool, ...]
 ) -> tuple[Tensor, Tensor | None, Tensor | None]:
     """logsumexp, and what an upstream gradient of 1 makes of it: `softmax @ vectors` and `softmax.T @ query`."""
     lse = query.new_empty(len(query), 1)
-    expected = torch.zeros_like(query) if needed[0] else None
-    mass = torch.zeros_like(vectors) if needed[1] else None
+    expected = torch.zeros_like(query) if needs_grad[0] else None
+    mass = torch.zeros_like(vectors) if needs_grad[1] else None
     columns = [slice(left, min(left + tile[1], len(vectors))) for left in range(0, len(vectors), tile[1])]
     for top in range(0, len(query), tile[0]):
         rows = slice(top, min(top + tile[0], len(query)))

@@ -53,8 +53,8 @@ class ColumnMask:
                 parts.append(differs)
         if self.row_set is not None and self.held is not None:
             sets = self.row_set[start:stop]
-            taken = self.held[sets] if self.rows_a_pool is None else self.held[self._pool_of(start, stop), sets]
-            parts.append(~(taken & differs) if self.spares_own and differs is not None else ~taken)
+            held = self.held[sets] if self.rows_a_pool is None else self.held[self._pool_of(start, stop), sets]
+            parts.append(~(held & differs) if self.spares_own and differs is not None else ~held)
         valid = parts[0]
         for part in parts[1:]:
             valid = valid & part

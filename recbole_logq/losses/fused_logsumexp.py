@@ -59,15 +59,15 @@ def tilings(width: int, precision: str) -> Tilings:
     """The cuts for vectors of a width, padded to a power of two, and a precision as of `fused_logsumexp`."""
     narrow = width <= 128
     if precision == "bfloat16":
-        return Tilings(Tiling(128, 64, 8, 2), Tiling(64, 64, 4, 2)) if narrow else _both(64, 64, 8)
+        return Tilings(Tiling(128, 64, 8, 2), Tiling(64, 64, 4, 2)) if narrow else _equal_tilings(64, 64, 8)
     if precision == "tf32":
-        return _both(64, 64, 4) if narrow else _both(64, 32, 8)
+        return _equal_tilings(64, 64, 4) if narrow else _equal_tilings(64, 32, 8)
     if precision == "tf32x3":
-        return _both(64, 32, 4) if narrow else _both(16, 32, 4)
-    return _both(32, 32, 8) if narrow else _both(16, 16, 4)
+        return _equal_tilings(64, 32, 4) if narrow else _equal_tilings(16, 32, 4)
+    return _equal_tilings(32, 32, 8) if narrow else _equal_tilings(16, 16, 4)
 
 
-def _both(walking: int, walked: int, warps: int) -> Tilings:
+def _equal_tilings(walking: int, walked: int, warps: int) -> Tilings:
     """Blocks that stand still and blocks that are walked over, in either direction."""
     return Tilings(Tiling(walking, walked, warps, 2), Tiling(walked, walking, warps, 2))
 
@@ -339,8 +339,8 @@ def valid_counts(mask: ColumnMask, rows: int) -> Tensor:
 def _splits(walk: int, block: int, programs: int, device: torch.device) -> tuple[int, int]:
     """Number of parts that a walk is cut into, so that every multiprocessor has work, and the length of each."""
     steps = ceil(walk / block)
-    wanted = max(1, min(steps, 2 * _multiprocessors(device) // programs))
-    length = ceil(steps / wanted)
+    splits = max(1, min(steps, 2 * _multiprocessors(device) // programs))
+    length = ceil(steps / splits)
     return ceil(steps / length), length * block
 
 
@@ -349,9 +349,9 @@ def _multiprocessors(device: torch.device) -> int:
     return torch.cuda.get_device_properties(device).multi_processor_count if device.type == "cuda" else 2
 
 
-def _mask_tensors(mask: ColumnMask, other: Tensor) -> list[Tensor]:
+def _mask_tensors(mask: ColumnMask, filler: Tensor) -> list[Tensor]:
     tensors = (mask.row_id, mask.column_id, mask.row_key, mask.column_key, mask.row_set)
-    return [other if tensor is None else tensor.contiguous() for tensor in tensors] + [_bytes(mask.held, other)]
+    return [filler if tensor is None else tensor.contiguous() for tensor in tensors] + [_bytes(mask.held, filler)]
 
 
 def _mask_flags(mask: ColumnMask) -> dict[str, bool]:
@@ -363,5 +363,5 @@ def _mask_flags(mask: ColumnMask) -> dict[str, bool]:
     }
 
 
-def _bytes(values: Tensor | None, other: Tensor) -> Tensor:
-    return other if values is None else values.contiguous().view(torch.uint8)
+def _bytes(values: Tensor | None, filler: Tensor) -> Tensor:
+    return filler if values is None else values.contiguous().view(torch.uint8)

@@ -95,9 +95,9 @@ class Loss(ABC):
             shapes = f"positive {list(positive.shape)}, negatives {list(negatives.shape)}"
             raise ValueError(f"loss {self.name!r}: expected positive [rows] and negatives [rows, pool], got {shapes}")
         dtype = working_dtype(positive, negatives)
-        told = self._told(terms, keywords, negatives.shape[0], negatives.shape[1], dtype)
+        checked = self._checked(terms, keywords, negatives.shape[0], negatives.shape[1], dtype)
         with no_autocast(negatives):
-            return self.score_form(positive.to(dtype), negatives.to(dtype), told)
+            return self.score_form(positive.to(dtype), negatives.to(dtype), checked)
 
     def from_vectors(
         self,
@@ -135,21 +135,23 @@ class Loss(ABC):
         if block_rows < 1:
             raise ValueError(f"loss {self.name!r}: block_rows must be at least 1, got {block_rows}")
         dtype = working_dtype(query, positive, pool_vectors)
-        told = self._told(terms, keywords, len(query), len(pool_vectors), dtype)
+        checked = self._checked(terms, keywords, len(query), len(pool_vectors), dtype)
         with no_autocast(query):
-            return self.vector_form(query.to(dtype), positive.to(dtype), pool_vectors.to(dtype), told, block_rows)
+            return self.vector_form(query.to(dtype), positive.to(dtype), pool_vectors.to(dtype), checked, block_rows)
 
-    def _told(self, terms: Terms | None, keywords: dict[str, Any], rows: int, pool: int, dtype: torch.dtype) -> Terms:
-        told = terms_of(terms, keywords).checked(self.name, rows, pool, dtype)
-        if told.certain is not None and not self.takes_certain:
+    def _checked(
+        self, terms: Terms | None, keywords: dict[str, Any], rows: int, pool: int, dtype: torch.dtype
+    ) -> Terms:
+        checked = terms_of(terms, keywords).checked(self.name, rows, pool, dtype)
+        if checked.certain is not None and not self.takes_certain:
             raise ValueError(f"loss {self.name!r} has no place for items that are scored for certain")
-        if told.shares is not None and not self.takes_counts:
+        if checked.shares is not None and not self.takes_counts:
             raise ValueError(f"loss {self.name!r} is no sum of exponentials, and its columns have no shares of one")
-        if (told.positive_target is not None or told.negative_target is not None) and not self.takes_targets:
+        if (checked.positive_target is not None or checked.negative_target is not None) and not self.takes_targets:
             raise ValueError(
                 f"loss {self.name!r} takes positives for 1 and negatives for 0, and reads no other targets"
             )
-        return told
+        return checked
 
     def require(self, argument: str, value: Tensor | None) -> Tensor:
         """`value`, or a ValueError that says which loss misses which argument."""

@@ -56,17 +56,17 @@ def find_matches(keys: Sequence[Keys]) -> Matches | None:
     rows, columns = (len(side) for side in keys[0])
     if keys[0][0].device.type != "cpu" or not rows:
         return None
-    found: list[Keys] = []
+    matches: list[Keys] = []
     for row_key, column_key in keys:
         pairs = _equal(row_key, column_key, int(MOST * rows * columns))
         if pairs is None:
             return None
-        if found:
+        if matches:
             row, column = pairs
             new = keys[0][0][row] != keys[0][1][column]
             pairs = row[new], column[new]
-        found.append(pairs)
-    row, column = found[0] if len(found) == 1 else (torch.cat(sides) for sides in zip(*found, strict=True))
+        matches.append(pairs)
+    row, column = matches[0] if len(matches) == 1 else (torch.cat(sides) for sides in zip(*matches, strict=True))
     return Matches(row, column, rows, columns)
 
 

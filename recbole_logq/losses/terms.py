@@ -147,8 +147,8 @@ def _prepared(
 
 def _check_shape(name: str, argument: str, value: Tensor, *shapes: tuple[int, ...]) -> None:
     if tuple(value.shape) not in shapes:
-        wanted = " or ".join(str(list(shape)) for shape in shapes)
-        raise ValueError(f"loss {name!r}: {argument} has shape {list(value.shape)}, expected {wanted}")
+        expected = " or ".join(str(list(shape)) for shape in shapes)
+        raise ValueError(f"loss {name!r}: {argument} has shape {list(value.shape)}, expected {expected}")
 
 
 def _check_boolean(name: str, mask: Tensor) -> None:

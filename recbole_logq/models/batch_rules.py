@@ -23,13 +23,13 @@ def check_data(config: Any, model: Any, loader: Any) -> None:
     Raises:
         RequestError: The batches cannot give what the sampler needs; one line with the numbers.
     """
-    given, sampler, steps = config.given(), model.sampler, loader.steps_per_epoch * config["epochs"]
-    negatives, options = given.get("negatives") or {}, given.get("loss_options") or {}
+    chosen, sampler, steps = config.given(), model.sampler, loader.steps_per_epoch * config["epochs"]
+    negatives, options = chosen.get("negatives") or {}, chosen.get("loss_options") or {}
     rows, items = min(rows_of_batch(config), loader.n_positives), int((model.target_counts > 0).sum())
-    most, what = (min(rows, items), "distinct items") if _takes_distinct(sampler) else (rows, "positives")
+    most, unit = (min(rows, items), "distinct items") if _takes_distinct(sampler) else (rows, "positives")
     if negatives.get("count") is not None and (sampler.asks_of_batch or 0) > most:
         raise RequestError(
-            f"negatives.count={negatives['count']}: {config['dataset']} has at most {most:,} {what} in a batch of "
+            f"negatives.count={negatives['count']}: {config['dataset']} has at most {most:,} {unit} in a batch of "
             f"{size_of_batch(config)} to take as negatives; lower it"
         )
     if negatives.get("warmup_steps", 0) >= steps:
@@ -55,11 +55,11 @@ def shortfall(sampler: Sampler, statistics: Any) -> str | None:
         statistics: Statistics of an epoch.
     """
     distinct = _takes_distinct(sampler)
-    had = statistics.negatives if distinct else statistics.rows
-    if sampler.asks_of_batch is None or had >= sampler.asks_of_batch:
+    mean = statistics.negatives if distinct else statistics.rows
+    if sampler.asks_of_batch is None or mean >= sampler.asks_of_batch:
         return None
     return (
-        f"a step has {had:.0f} {'distinct items' if distinct else 'positives'} on average and takes no more from the "
+        f"a step has {mean:.0f} {'distinct items' if distinct else 'positives'} on average and takes no more from the "
         f"batch; raise train_batch_size to have {sampler.asks_of_batch}"
     )
 

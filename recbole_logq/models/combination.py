@@ -92,9 +92,9 @@ def _request(values: dict[str, Any], given: dict[str, Any], takes_segments: bool
         loss = build_loss(values["loss"], 1000, values["loss_options"], 0)
         sampler = samplers.get(source)
     except TypeError as error:
-        what = "it cannot be made" if place_of(error) else "a value has the wrong type"
+        fault = "it cannot be made" if place_of(error) else "a value has the wrong type"
         section = f"loss={values['loss']}, loss_options={values['loss_options']}"
-        raise RequestError(f"{section}: {what} ({described(error)})") from error
+        raise RequestError(f"{section}: {fault} ({described(error)})") from error
     except (ValueError, RuntimeError) as error:
         raise RequestError(described(error)) from error
     return Request(

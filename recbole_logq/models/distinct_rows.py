@@ -25,8 +25,8 @@ def distinct_rows(columns: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     bits = [column.contiguous().view(_WHOLE[column.element_size()]).flatten(1) for column in map(_wide, columns)]
     table = torch.cat([part.long() for part in bits], dim=1)  # [rows, width of all]
     kinds, kind = table.unique(dim=0, return_inverse=True)
-    every = torch.arange(len(table), device=table.device)
-    return torch.empty(len(kinds), dtype=torch.int64, device=table.device).scatter_(0, kind, every), kind
+    rows = torch.arange(len(table), device=table.device)
+    return torch.empty(len(kinds), dtype=torch.int64, device=table.device).scatter_(0, kind, rows), kind
 
 
 def _wide(column: Tensor) -> Tensor:

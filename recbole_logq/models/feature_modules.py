@@ -29,14 +29,14 @@ def entity_fields(keys: Sequence[str], config: Any, dataset: Any, std: float) ->
         dataset: The training part.
         std: Standard deviation of their vectors at the start.
     """
-    named = [(key, name) for key in keys for name in feature_names(config, key)]
-    if not named:
+    setting_and_column = [(key, name) for key in keys for name in feature_names(config, key)]
+    if not setting_and_column:
         return None
     columns = [column for key in keys for column in columns_of(dataset, key, feature_names(config, key), config)]
     users, items = seen_ids(dataset)
     seen = users if SUFFIX[keys[0]] == "user" else items
     fields = EntityFields.learned(columns, seen, config["embedding_size"], std, partial(sparse_rule, config))
-    for position, ((key, name), column) in enumerate(zip(named, columns, strict=True)):
+    for position, ((key, name), column) in enumerate(zip(setting_and_column, columns, strict=True)):
         if key in TEXT.values() and (lost := _unknown(column.values, getattr(fields, f"values_{position}"))):
             getLogger().info(f"{key}: {name} of {lost:,} rows has nothing that training knows, and adds nothing")
     return fields

@@ -41,7 +41,7 @@ class RecentPop(Pop):
         split = getattr(dataset, "temporal_split", None)
         end = float(times.max()) if split is None else split.valid_from
         recent = times >= end - config["recent_days"] * SECONDS_OF_A_DAY / UNITS[unit]
-        counts = [torch.bincount(some, minlength=self.n_items).double() for some in (items[recent], items)]
+        counts = [torch.bincount(targets, minlength=self.n_items).double() for targets in (items[recent], items)]
         # Below 1, so that it decides between equals alone.
         self.item_cnt = (counts[0] + counts[1] / (counts[1].max() + 1))[:, None].to(self.device)
         self.max_cnt = self.item_cnt.max(dim=0)[0]

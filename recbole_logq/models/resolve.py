@@ -158,22 +158,22 @@ def resolve_model(model: str) -> type:
         if isinstance(entry, DeclaredModel):
             return entry.load()
         check_recbole_class(entry)
-        found: type = entry
-        return found
+        model_class: type = entry
+        return model_class
     check_name(model)
     apply()
     from recbole.utils import get_model
 
     try:
-        found = get_model(model)
-        return counting_pop(found) if model == "Pop" else found
+        model_class = get_model(model)
+        return counting_pop(model_class) if model == "Pop" else model_class
     except ImportError as error:
         raise RequestError(f"{model} needs a package that is not installed: {error.name or error}") from error
     except (ValueError, AttributeError) as error:  # its boosted trees are there under another name than their settings
         raise RequestError(f"RecBole ships settings but no code for {model}") from error
 
 
-def model_of_class(given: type) -> tuple[str, type]:
+def model_of_class(model_class: type) -> tuple[str, type]:
     """Name and class of a model that is given as a class, as RecBole takes one.
 
     An encoder is registered under the class's name, if it is not, and stands for the model with :data:`RECIPE`.
@@ -183,41 +183,41 @@ def model_of_class(given: type) -> tuple[str, type]:
     """
     from recbole_logq.models.retrieval import RetrievalMixin
 
-    name = given.__name__
+    name = model_class.__name__
     parts = split_name(name)
-    if not issubclass(given, RetrievalMixin):
-        check_recbole_class(given)
+    if not issubclass(model_class, RetrievalMixin):
+        check_recbole_class(model_class)
         if parts is not None:  # its results and checkpoints would be taken for those of the other
             raise RequestError(
                 f"model={name}: the class has the name of encoder {parts[0]} with recipe {parts[1]}, and results and "
                 "checkpoints go by names; rename the class"
             )
-        return name, given
-    if parts is not None and _made_of(encoder_class(parts[0]), given):
-        return name, given
-    check_encoder_class(name, given)
-    names = [known for known in encoders.names() if encoders.get(known) is given]
+        return name, model_class
+    if parts is not None and _made_of(encoder_class(parts[0]), model_class):
+        return name, model_class
+    check_encoder_class(name, model_class)
+    names = [known for known in encoders.names() if encoders.get(known) is model_class]
     if not names:
-        _register_class(given)
+        _register_class(model_class)
     name = (names or [name])[0] + RECIPE
     return name, resolve_model(name)
 
 
-def _made_of(encoder: type, given: type) -> bool:
+def _made_of(encoder: type, model_class: type) -> bool:
     """Whether a class is what :func:`resolve_model` makes of an encoder, and not one that is derived from it."""
-    return given.__bases__ == (encoder,) and given.__module__ == encoder.__module__
+    return model_class.__bases__ == (encoder,) and model_class.__module__ == encoder.__module__
 
 
-def _register_class(given: type) -> None:
-    name = given.__name__
+def _register_class(encoder: type) -> None:
+    name = encoder.__name__
     try:
         with undone_on_error():
-            encoders.add(name, given, summary=(given.__doc__ or "an encoder of one's own").strip().splitlines()[0])
+            encoders.add(name, encoder, summary=(encoder.__doc__ or "an encoder of one's own").strip().splitlines()[0])
     except ValueError as error:
         raise RequestError(str(error)) from error
 
 
-def check_recbole_class(given: Any) -> None:
+def check_recbole_class(model: Any) -> None:
     """Refuse what is no recommender of RecBole's.
 
     Raises:
@@ -225,9 +225,9 @@ def check_recbole_class(given: Any) -> None:
     """
     from recbole.model.abstract_recommender import AbstractRecommender
 
-    if not (isinstance(given, type) and issubclass(given, AbstractRecommender) and hasattr(given, "type")):
+    if not (isinstance(model, type) and issubclass(model, AbstractRecommender) and hasattr(model, "type")):
         raise RequestError(
-            f"model={getattr(given, '__name__', given)}: give a name, a subclass of RecBole's recommenders "
+            f"model={getattr(model, '__name__', model)}: give a name, a subclass of RecBole's recommenders "
             "(GeneralRecommender, SequentialRecommender, or a model), or an encoder of recbole_logq"
         )
 

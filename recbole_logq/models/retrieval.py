@@ -78,7 +78,7 @@ class _Part(_Scored):
     pool: Pool
 
 
-def _others(n_units: int) -> int:
+def _other_units(n_units: int) -> int:
     """Units that a row's columns can come from: given the row its own is there for certain, and left out."""
     return max(n_units - 1, 1)
 
@@ -236,7 +236,7 @@ class RetrievalMixin(nn.Module):
                 scored.append(part.rows.weights)
             values, counted = (torch.cat(column) for column in zip(*(part[:2] for part in parts), strict=True))
             columns = parts[0][2]
-            known = [one for one in scored if one is not None]
+            known = [part_weights for part_weights in scored if part_weights is not None]
             weights = torch.cat(known) if known else None
         self.statistics.add(len(counted), len(counted) - counted.sum(), columns)
         self.statistics.add_losses(values, counted, weights)
@@ -281,14 +281,14 @@ class RetrievalMixin(nn.Module):
         known = {"users": rows.users, "shown": rows.shown, "segment": rows.segment, "given_row": True}
         further = {key: known[key] for key in self.sampler.reads}
         if world_size() == 1 or self.sampler.gathers:
-            pool = self.sampler.sample(rows.positives, n_units=_others(rows.n_units), **further)
+            pool = self.sampler.sample(rows.positives, n_units=_other_units(rows.n_units), **further)
             if pool.beside is not None:
                 sampled = self._with_held(_with_groups(pool.beside.pool, rows.positives, rows.windows), rows)
                 return replace(pool, beside=pool.beside._replace(pool=sampled))
             return self._with_held(_with_groups(pool, rows.positives, rows.windows), rows)
-        everything = gather_rows(rows.positives)
+        gathered = gather_rows(rows.positives)
         units = gather_rows(torch.tensor([rows.n_units], device=rows.positives.device)).rows
-        positives, own = everything.rows, torch.arange(len(rows.positives), device=units.device) + everything.first
+        positives, own = gathered.rows, torch.arange(len(rows.positives), device=units.device) + gathered.first
         windows = None if rows.windows is None else gather_rows(rows.windows + units[: rank()].sum()).rows
         if rows.place is not None:
             # In the order in which one process with the whole batch would have them.
@@ -296,7 +296,7 @@ class RetrievalMixin(nn.Module):
             order = gather_rows(rows.place + DIGIT * earlier_units).rows.argsort()
             positives, own = positives[order], order.argsort()[own]
             windows = None if windows is None else windows[order]
-        pool = self.sampler.sample(positives, n_units=_others(int(units.sum())), **further)
+        pool = self.sampler.sample(positives, n_units=_other_units(int(units.sum())), **further)
         pool = _with_groups(pool, positives, windows, first=units[: rank()].sum())
         return self._with_held(pool.seen_from(own, len(positives)), rows)
 
@@ -338,8 +338,8 @@ class RetrievalMixin(nn.Module):
             if scored.rows is not rows:  # pairs of rows and targets: their windows say which columns are their own
                 pool = replace(pool, origin=torch.full_like(pool.origin, -1))
             elif part is not scored:
-                here = torch.arange(start, start + len(part.rows.positives), device=pool.ids.device)
-                pool = pool.seen_from(here, n_rows)
+                own_rows = torch.arange(start, start + len(part.rows.positives), device=pool.ids.device)
+                pool = pool.seen_from(own_rows, n_rows)
             yield _Part(part.rows, part.excluded, part.own, part.certain, pool)
 
     def _scored(self, rows: Rows) -> _Scored:
@@ -355,14 +355,14 @@ class RetrievalMixin(nn.Module):
             return _Scored(pairs, excluded, own, self._certain(pairs, own))
         if excluded is not None or self.loss.over_catalogue:
             return _Scored(pairs, excluded, None, None)
-        others, positives = (
+        other_targets, positives = (
             target_items(targets.row, pairs.positives, len(rows.positives), self.n_items),
             rows.positives,
         )
         if not self.loss.takes_certain:
-            return _Scored(pairs, others, None, None)
+            return _Scored(pairs, other_targets, None, None)
         query, vectors = self.scorer.query(rows.query), self.item_vectors(positives)
-        return _Scored(pairs, None, others, targets.others_logsumexp(query, positives, vectors))
+        return _Scored(pairs, None, other_targets, targets.others_logsumexp(query, positives, vectors))
 
     def _losses(self, part: _Part) -> tuple[Tensor, Tensor, int | Tensor]:
         """The loss of each row, which rows count, and how many columns each has."""
@@ -393,10 +393,10 @@ class RetrievalMixin(nn.Module):
         mask = terms.valid
         assert callable(mask)  # of a sampled pool
         shared = pool.ids.dim() == 1 and not self.sampler.resamples
-        found = isinstance(mask, ColumnMask) and mask.matches is not None
+        by_matches = isinstance(mask, ColumnMask) and mask.matches is not None
         if shared and self._by_kernel(mask, query, terms):
             counted = valid_counts(mask, len(positives)) > 0
-        elif shared and (found or len(positives) * len(pool.ids) > limits.WHOLE_MATRIX):
+        elif shared and (by_matches or len(positives) * len(pool.ids) > limits.WHOLE_MATRIX):
             counted = any_column(mask, len(positives))
         else:
             whole = mask(0, len(positives))

@@ -236,7 +236,7 @@ _PROCESSES: tuple[Rule, ...] = (
 )
 
 
-def _where(applies: Callable[[Request], Any], rules: Iterable[Rule]) -> tuple[Rule, ...]:
+def _rules_if(applies: Callable[[Request], Any], rules: Iterable[Rule]) -> tuple[Rule, ...]:
     def only_then(rule: Rule) -> Rule:
         return Rule(rule.between, lambda r: rule.reason(r) if applies(r) else None)
 
@@ -281,15 +281,15 @@ SETTINGS: tuple[Rule, ...] = (
         lambda r: r.values["mask"] != "target" and r.loss.skips_rows,
         lambda r: f"mask={r.values['mask']}: loss={r.loss.name} picks its items itself; set mask=target",
     ),
-    *_where(lambda r: r.own is not None, _OWN),
+    *_rules_if(lambda r: r.own is not None, _OWN),
     _rule(
         "loss=infonce, similarity",
         lambda r: r.loss.name == "infonce" and r.values["similarity"] != "cosine",
         lambda r: "loss=infonce with similarity=dot: it is defined on cosines; set similarity=cosine",
     ),
     Rule("similarity, temperature, temperature_mode", _scorer),
-    *_where(lambda r: r.source.kind == "observed", _OBSERVED),
-    *_where(lambda r: r.source.name == "impression", _IMPRESSIONS),
+    *_rules_if(lambda r: r.source.kind == "observed", _OBSERVED),
+    *_rules_if(lambda r: r.source.name == "impression", _IMPRESSIONS),
     _rule(
         "impression_field, negatives.source",
         lambda r: r.values["impression_field"] and r.source.name != "impression",
@@ -300,9 +300,9 @@ SETTINGS: tuple[Rule, ...] = (
     ),
     *_OF_RECBOLE,
     Rule("sparse_embeddings, loss, learner, weight_decay", _sparse),
-    *_where(lambda r: r.values.get("multi_positive", 1) > 1, _TARGETS),
-    *_where(lambda r: r.values["pools"] > 1, _POOLS),
-    *_where(lambda r: r.values["nproc"] > 1, _PROCESSES),
+    *_rules_if(lambda r: r.values.get("multi_positive", 1) > 1, _TARGETS),
+    *_rules_if(lambda r: r.values["pools"] > 1, _POOLS),
+    *_rules_if(lambda r: r.values["nproc"] > 1, _PROCESSES),
     _rule(
         "segment_field, encoder",
         lambda r: r.values["segment_field"] and not r.takes_segments,
@@ -313,11 +313,11 @@ SETTINGS: tuple[Rule, ...] = (
 
 
 def _too_many(r: Request) -> str | None:
-    asked, rows = r.sampler.asks_of_batch, rows_of_batch(r.values)
-    if asked is None or asked <= rows or r.count is None:
+    from_batch, rows = r.sampler.asks_of_batch, rows_of_batch(r.values)
+    if from_batch is None or from_batch <= rows or r.count is None:
         return None
     count = r.values["negatives"]["count"]
-    share = "" if asked == count else f", of which {asked} from the batch"
+    share = "" if from_batch == count else f", of which {from_batch} from the batch"
     return (
         f"negatives.count={count}{share}: a batch of {size_of_batch(r.values)} has at most "
         f"{rows} positives to take as negatives; {ASK_LESS}"

@@ -137,7 +137,7 @@ class SASRec(RetrievalMixin, SequentialRecommender):
         if not self.training or not self.gradient_cache or self.gradient_cache >= len(packing.lengths):
             return states(tokens, packing, times)
         parts = packing.parts(self.gradient_cache)
-        return in_parts(states, [(tokens[part], one, times and times.part(part)) for part, one in parts])
+        return in_parts(states, [(tokens[part], packed, times and times.part(part)) for part, packed in parts])
 
     def rows(self, interaction: Any) -> Rows:
         """Rows of a batch of windows, or of RecBole's rows (a history and one target each)."""
@@ -197,7 +197,7 @@ class SASRec(RetrievalMixin, SequentialRecommender):
             history=known[self.ITEM_SEQ],
             n_items=known[self.ITEM_SEQ_LEN],
             times=known.get(TIMES),
-            asked=known.get(ASKED),
+            request_time=known.get(ASKED),
         )
 
     def _last_states(self, interaction: Any) -> Tensor:

@@ -19,9 +19,9 @@ def has_sparse_tables(values: Any, n_rows: int, over_catalogue: bool) -> bool:
         n_rows: Rows of the largest table.
         over_catalogue: Whether the loss is over all items.
     """
-    asked = values["sparse_embeddings"]
-    if asked != "auto":
-        return bool(asked)
+    setting = values["sparse_embeddings"]
+    if setting != "auto":
+        return bool(setting)
     return n_rows >= SPARSE_FROM and reason_against(values, over_catalogue) is None
 
 

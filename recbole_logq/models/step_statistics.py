@@ -83,7 +83,7 @@ class StepStatistics:
         sum_over_ranks(self.dropped)
         if self._losses is not None:
             sum_over_ranks(self._losses)
-        self._histogram, self._sum = (sum_over_ranks(held.to(device)) for held in (self._histogram, self._sum))
+        self._histogram, self._sum = (sum_over_ranks(counts.to(device)) for counts in (self._histogram, self._sum))
 
     def add_losses(self, values: Tensor, counted: Tensor, weights: Tensor | None = None) -> None:
         """Count one step's losses, ``[rows]``, of the rows that count, bool ``[rows]``, by their weights.

@@ -79,8 +79,8 @@ class Targets:
         same = items.unsqueeze(2) == items.unsqueeze(1)  # [rows, k, k]
         repeated = (same & self.inside.unsqueeze(1)).tril(-1).any(2)  # [rows, k]
         kept = ~same & (self.inside & ~repeated).unsqueeze(1)  # [rows, k of the pair, k of the others]
-        others = scores.unsqueeze(1).masked_fill(~kept, MASKED_SCORE).logsumexp(2)
-        return others[self.row, self.order]
+        z_others = scores.unsqueeze(1).masked_fill(~kept, MASKED_SCORE).logsumexp(2)
+        return z_others[self.row, self.order]
 
 
 def _pairs_of(sizes: Tensor, k: int) -> Tensor:

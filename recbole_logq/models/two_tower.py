@@ -168,6 +168,6 @@ class TwoTower(RetrievalMixin, GeneralRecommender):
             history=known.get(HISTORY),
             context=context,
             times=known.get(TIMES),
-            asked=known.get(ASKED),
+            request_time=known.get(ASKED),
             second=[known[column] for column in self.second_columns],
         )

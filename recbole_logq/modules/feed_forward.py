@@ -21,14 +21,14 @@ class FeedForward(NamedTuple):
     n_inputs: int = 1
 
 
-def swiglu(both: Tensor) -> Tensor:
+def swiglu(gate_and_value: Tensor) -> Tensor:
     """``silu(x W1) * (x W2)`` from ``x [W1 W2]``, ``[..., 2 * inner_size]`` to ``[..., inner_size]``.
 
     With the outer map it is ``(silu(x W1) * x W2) W3``: three matrices where the others have two (Shazeer, "GLU
     Variants Improve Transformer", 2020). Two thirds of their ``inner_size`` have as many parameters. W1 and W2 are one
     matrix here, for one product.
     """
-    gate, value = both.chunk(2, -1)
+    gate, value = gate_and_value.chunk(2, -1)
     return F.silu(gate) * value
 
 

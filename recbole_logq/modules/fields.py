@@ -146,8 +146,8 @@ class Fields(nn.Module):
 
     def of_prepared(self, prepared: Sequence[Tensor]) -> Tensor:
         """The same from what the fields' ``prepare`` gives."""
-        first, *rest = (field(column) for field, column in zip(self.fields, prepared, strict=True))
-        for vectors in rest:
+        first, *further = (field(column) for field, column in zip(self.fields, prepared, strict=True))
+        for vectors in further:
             first = first + vectors
         return first
 

@@ -51,13 +51,13 @@ class HistoryTimes(nn.Module):
         self.request = _vectors(n + 1, size) if gaps and knows_request else None
         self.recency = nn.Parameter(torch.zeros(n)) if recency else None
 
-    def forward(self, times: Tensor, n_items: Tensor, asked: Tensor | None) -> SeenTimes:
+    def forward(self, times: Tensor, n_items: Tensor, request_time: Tensor | None) -> SeenTimes:
         """What is seen of some histories.
 
         Args:
             times: Times as :class:`~recbole_logq.modules.query.Request` has them, float64 ``[rows, length + 1]``.
             n_items: Items of each history, int64 ``[rows]``.
-            asked: Time of each request, float64 ``[rows]``, where it is known.
+            request_time: Time of each request, float64 ``[rows]``, where it is known.
         """
         event, last = times[:, 1:], times.gather(1, n_items[:, None]).squeeze(1)
         gaps, ago, since = None, None, None
@@ -65,12 +65,12 @@ class HistoryTimes(nn.Module):
             gap = event - times[:, :-1]
             gaps = self.buckets(gap).masked_fill(gap.isnan(), self.buckets.n).long()
         if self.recency is not None:
-            now = asked if self.knows_request else last
+            now = request_time if self.knows_request else last
             assert now is not None
             ago = self.recency[self.buckets(now[:, None] - event).long()]
         if self.request is not None:
-            assert asked is not None
-            since = self.request(self.buckets(asked - last).masked_fill(n_items == 0, self.buckets.n).long())
+            assert request_time is not None
+            since = self.request(self.buckets(request_time - last).masked_fill(n_items == 0, self.buckets.n).long())
         return SeenTimes(gaps, ago, since)
 
     def scores_of_gaps(self, gaps: Tensor, query: Tensor) -> Tensor:

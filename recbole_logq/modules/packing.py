@@ -76,12 +76,12 @@ class Packing:
 
     def parts(self, n_sequences: int) -> list[tuple[slice, Packing]]:
         """Packings of up to ``n_sequences`` next to each other, each with its slice of the tokens."""
-        found, first = [], 0
+        packings, first = [], 0
         for sizes in self.sizes.split(n_sequences):
             part = Packing(sizes, self.device)
-            found.append((slice(first, first + part.n_tokens), part))
+            packings.append((slice(first, first + part.n_tokens), part))
             first += part.n_tokens
-        return found
+        return packings
 
     def by_bucket(self, function: Callable[..., Tensor], tokens: Tensor, *more: Sequence[Any]) -> Tensor:
         """Apply ``function`` to every bucket as ``[rows, length, ...]``; gives ``[tokens, ...]``.

@@ -117,7 +117,7 @@ def pairs_of(
             [Tile(rows, queries, None) for rows, queries in _tiles(len(padded), padded.shape[1], packing.device)]
             for padded in packing.padded(packing.position)
         ]
-    found = []
+    pairs = []
     bucket_of = buckets.of_many() if packing.device.type == "cpu" and packing.n_tokens > MANY else buckets
     for query, event in zip(packing.padded(times.query), packing.padded(times.event), strict=True):
         tiles = []
@@ -126,8 +126,8 @@ def pairs_of(
             position = torch.arange(time.shape[1], device=time.device)
             time[:, :, queries].masked_fill_(position > position[:, None], buckets.n)  # keys before them are no later
             tiles.append(Tile(rows, queries, time))
-        found.append(tiles)
-    return found
+        pairs.append(tiles)
+    return pairs
 
 
 def _fixed_pairs(packing: FixedPacking, times: TokenTimes | None, buckets: TimeBuckets | None) -> Tile:

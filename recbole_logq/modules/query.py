@@ -30,7 +30,7 @@ class Request(NamedTuple):
         context: What else is known, a column ``[rows]`` each.
         times: Times of those items, after the time of the item before the first of them (NaN where there is
             none); float64 ``[rows, length + 1]``.
-        asked: Time of the request, float64 ``[rows]``.
+        request_time: Time of the request, float64 ``[rows]``.
         texts: Texts of visitors, a bag each as :class:`~recbole_logq.modules.text.TextHasher` gives it, int64
             ``[rows, longest]``; those of users are known.
         second: Latest tokens of each second history, their buckets, int64 ``[rows, length]`` each.
@@ -42,7 +42,7 @@ class Request(NamedTuple):
     n_items: Tensor | None = None
     context: Sequence[Tensor] = ()
     times: Tensor | None = None
-    asked: Tensor | None = None
+    request_time: Tensor | None = None
     texts: Sequence[Tensor] = ()
     second: Sequence[Tensor] = ()
     age: Tensor | None = None
@@ -86,8 +86,8 @@ class TwoTowerQuery(nn.Module):
         """Vectors of users, ``[rows, d]``."""
         known = [] if self.context is None else [self.context(request.context)]
         if self.time_context is not None:
-            assert request.asked is not None
-            known.append(self.time_context(request.asked))
+            assert request.request_time is not None
+            known.append(self.time_context(request.request_time))
         for fields in (self.user_fields, self.user_texts):
             if isinstance(fields, EntityFields):
                 assert request.user is not None
@@ -104,7 +104,7 @@ class TwoTowerQuery(nn.Module):
             added = vectors if added is None else added + vectors
         if isinstance(self.user_tower, Tower):
             return self.user_tower(request.user, added)
-        return self.user_tower(request.history, self.item_embedding, added, request.times, request.asked)
+        return self.user_tower(request.history, self.item_embedding, added, request.times, request.request_time)
 
     def forward(self, request: Request) -> Tensor:
         """Queries ``[rows, d]``, prepared by the scorer: their dot products with item vectors are the scores."""
@@ -144,7 +144,7 @@ def token_times(request: Request, packing: Packing, knows_request: bool) -> Toke
     """Times of the packed items of requests: each query's now is the next item's time, and the last's the request's.
 
     Args:
-        request: Request with ``times``, and with ``asked`` where that is known.
+        request: Request with ``times``, and with ``request_time`` where that is known.
         packing: Packing of its items.
         knows_request: Whether the time of a request is known.
     """
@@ -152,6 +152,6 @@ def token_times(request: Request, packing: Packing, knows_request: bool) -> Toke
     before, event = packing.pack(request.times[:, :-1]), packing.pack(request.times[:, 1:])
     if not knows_request:
         return TokenTimes(before, event, event)
-    assert request.asked is not None
-    query = event.roll(-1).index_copy(0, packing.last, request.asked)
+    assert request.request_time is not None
+    query = event.roll(-1).index_copy(0, packing.last, request.request_time)
     return TokenTimes(before, event, query)

@@ -39,21 +39,21 @@ class _TiledAttention(torch.autograd.Function):
         query, key, value = parts = heads.permute(2, 3, 0, 1, 4).contiguous()  # [3, heads, rows, length, d]
         scale = query.shape[-1] ** -0.5 if longest is None else 1.0
         result = torch.empty_like(query)
-        needed, kept = any(ctx.needs_input_grad[:3]), []
+        needs_grad, kept = any(ctx.needs_input_grad[:3]), []
         for head in range(len(query)):
             for tile in tiles:
                 rows, queries, keys = tile.rows, tile.queries, slice(0, tile.queries.stop)
-                mine, theirs = query[head, rows, queries], key[head, rows, keys].transpose(1, 2)
+                tile_query, tile_key = query[head, rows, queries], key[head, rows, keys].transpose(1, 2)
                 if time is not None and tile.time is not None:
                     scores = time[head].index_select(0, tile.time.flatten()).view_as(tile.time)
-                    scores.baddbmm_(mine, theirs, alpha=scale)
+                    scores.baddbmm_(tile_query, tile_key, alpha=scale)
                 else:
-                    scores = torch.bmm(mine * scale, theirs)
+                    scores = torch.bmm(tile_query * scale, tile_key)
                 if distance is not None:
                     scores += distance[head, queries, keys]
                 weights = _weights(scores, longest)
                 result[head, rows, queries] = weights @ value[head, rows, keys]
-                if needed:
+                if needs_grad:
                     kept.append(weights if longest is None else scores)
         ctx.save_for_backward(parts, result, *kept)
         ctx.tiles, ctx.longest = tiles, longest
@@ -80,8 +80,8 @@ def _gradients(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
     for head in range(len(query)):
         for tile in ctx.tiles:
             rows, queries, keys = tile.rows, tile.queries, slice(0, tile.queries.stop)
-            mine, weights = gradient[head, rows, queries], next(kept)
-            change = torch.bmm(mine, value[head, rows, keys].transpose(1, 2))  # [rows, queries, keys]
+            tile_gradient, weights = gradient[head, rows, queries], next(kept)
+            change = torch.bmm(tile_gradient, value[head, rows, keys].transpose(1, 2))  # [rows, queries, keys]
             if share is None:
                 scores, weights = weights, _weights(weights, ctx.longest)
                 sigmoid = scores.sigmoid()
@@ -89,7 +89,7 @@ def _gradients(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
                 change[:, :, queries].tril_()
             else:
                 change.sub_(share[head, rows, queries]).mul_(weights)
-            of_value[head, rows, keys].baddbmm_(weights.transpose(1, 2), mine)
+            of_value[head, rows, keys].baddbmm_(weights.transpose(1, 2), tile_gradient)
             of_query[head, rows, queries] = torch.bmm(change, key[head, rows, keys]).mul_(scale)
             of_key[head, rows, keys].baddbmm_(change.transpose(1, 2), query[head, rows, queries], alpha=scale)
             if of_time is not None and tile.time is not None:

@@ -29,11 +29,11 @@ class TimeContext(nn.Module):
             nn.init.normal_(table.weight, std=std)
         self.tables = nn.ModuleDict(tables)
 
-    def forward(self, asked: Tensor) -> Tensor:
+    def forward(self, request_time: Tensor) -> Tensor:
         """Vectors ``[rows, size]`` of times, float64 ``[rows]``."""
-        seconds = asked * self.unit
+        seconds = request_time * self.unit
         steps = {part: torch.floor(seconds / PARTS[part][0]).long() + PARTS[part][2] for part in self.parts}
-        first, *rest = (self.tables[part](steps[part] % PARTS[part][1]) for part in self.parts)
-        for vectors in rest:
+        first, *further = (self.tables[part](steps[part] % PARTS[part][1]) for part in self.parts)
+        for vectors in further:
             first = first + vectors
         return first

@@ -53,7 +53,7 @@ class HistoryTower(nn.Module):
         table: nn.Embedding | FeatureEmbedding,
         added: Tensor | None = None,
         times: Tensor | None = None,
-        asked: Tensor | None = None,
+        request_time: Tensor | None = None,
     ) -> Tensor:
         """User vectors, ``[rows, size]``.
 
@@ -63,13 +63,13 @@ class HistoryTower(nn.Module):
             table: Embedding of the items. It is handed in, not owned, so that it can be the item tower's.
             added: What else is known of a row, added before the MLP, ``[rows, embedding_size]``.
             times: Times of the items and of the one before them, where the tower reads them, ``[rows, length + 1]``.
-            asked: Time of each request, ``[rows]``, where the tower knows it.
+            request_time: Time of each request, ``[rows]``, where the tower knows it.
         """
         size = (history > 0).sum(dim=1)
         seen = NOTHING
         if self.times is not None:
             assert times is not None
-            seen = self.times(times, size, asked)
+            seen = self.times(times, size, request_time)
         if self.times is None and self.attention is None and isinstance(table, nn.Embedding):
             pooled = mean_of_bags(history, table)
         else:

@@ -38,7 +38,7 @@ class SegmentFrequency(nn.Module):
 
     def log_share_of(self, ids: Tensor, segment: int | Tensor) -> Tensor:
         """log of the items' shares in a segment: float32, shape of `ids`; -inf where it has no such target."""
-        wanted = segment * self.n_items + ids
-        place = torch.searchsorted(self.keys, wanted).clamp_max(len(self.keys) - 1)
+        keys = segment * self.n_items + ids
+        place = torch.searchsorted(self.keys, keys).clamp_max(len(self.keys) - 1)
         missing = torch.full_like(self.log_share[place], -torch.inf)
-        return torch.where(self.keys[place] == wanted, self.log_share[place], missing)
+        return torch.where(self.keys[place] == keys, self.log_share[place], missing)

@@ -58,14 +58,14 @@ def _whole(summaries: Sequence[Summary], records: Sequence[Record], title: str) 
         "title": title,
         "datasets": [
             {
-                "dataset": one.dataset,
-                "primary": one.primary,
-                "protocol": one.protocol,
-                "fingerprints": one.fingerprints(),
-                "entries": [_entry(entry) for entry in one.entries],
-                "comparisons": one.comparisons,
+                "dataset": summary.dataset,
+                "primary": summary.primary,
+                "protocol": summary.protocol,
+                "fingerprints": summary.fingerprints(),
+                "entries": [_entry(entry) for entry in summary.entries],
+                "comparisons": summary.comparisons,
             }
-            for one in summaries
+            for summary in summaries
         ],
         "versions": comparison_tables.versions(summaries),
         # Without users and their values: there may be millions, and their names are not for every reader of a report.

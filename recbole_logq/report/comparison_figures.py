@@ -30,9 +30,9 @@ def figures(summary: Summary) -> list[Block]:
 
 
 def _intervals(summary: Summary, series: dict[str, int]) -> list[Figure]:
-    wanted = [summary.primary, *(metric for metric in summary.metrics if metric.startswith("coverage"))]
+    names = [summary.primary, *(metric for metric in summary.metrics if metric.startswith("coverage"))]
     drawn = []
-    for metric in dict.fromkeys(name for name in wanted if name):
+    for metric in dict.fromkeys(name for name in names if name):
         rows = [(entry.name, entry.values[metric]) for entry in summary.entries]
         rows = [(name, value) for name, value in rows if value.mean is not None]
         if not rows:

@@ -37,13 +37,13 @@ def results_in_parts(summary: Summary) -> list[tuple[str, list[str], list[list[C
         else:
             cutoffs.setdefault(f"At {cutoff}", []).append(metric)
     parts = [("Results", *_lines(summary, results[: _WIDTH - 2]))]  # beside verdicts and seeds
-    rest = {
+    further = {
         "Further results": results[_WIDTH - 2 :],
         **cutoffs,
         "What the lists hold": lists,
         "What it took": list(COSTS),
     }
-    for heading, columns in rest.items():
+    for heading, columns in further.items():
         for start in range(0, len(columns), _WIDTH):
             parts.append((heading, *_lines(summary, columns[start : start + _WIDTH], whole=False)))
     return parts
@@ -157,16 +157,16 @@ def versions(summaries: Sequence[Summary]) -> dict[str, str]:
 
 def csv_text(summaries: Sequence[Summary]) -> str:
     """A line for each entry and data set; a metric is followed by the ends of its interval."""
-    columns = list(dict.fromkeys([metric for one in summaries for metric in one.metrics] + [*COSTS]))
+    columns = list(dict.fromkeys([metric for summary in summaries for metric in summary.metrics] + [*COSTS]))
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     ends = [name for column in columns for name in (column, f"{column} low", f"{column} high")]
     writer.writerow(["dataset", "name", "model", "seeds", "failed seeds", "verdict", *ends])
     for summary in summaries:
-        said = _verdicts(summary)
+        verdicts = _verdicts(summary)
         for entry in summary.entries:
-            seeds = [" ".join(str(run["seed"]) for run in group) for group in (entry.runs, entry.failed)]
+            seeds = [" ".join(str(run["seed"]) for run in seed_runs) for seed_runs in (entry.runs, entry.failed)]
             values = [entry.values.get(column) or Interval(None, None, None, 0) for column in columns]
             numbers: list[Any] = [part for value in values for part in value[:3]]
-            writer.writerow([summary.dataset, entry.name, entry.model, *seeds, said.get(entry.name, ""), *numbers])
+            writer.writerow([summary.dataset, entry.name, entry.model, *seeds, verdicts.get(entry.name, ""), *numbers])
     return buffer.getvalue()

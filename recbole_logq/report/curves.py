@@ -96,10 +96,14 @@ def by_decile(runs: Sequence[dict[str, Any]], metric: str = "recall@10_by_decile
 def weights_by_epoch(runs: Sequence[dict[str, Any]]) -> list[dict[str, float]]:
     """Sample weights: ``epoch``, ``mean`` and ``d10`` to ``d90``, mean over seeds, for epochs that every seed has.
 
-    Epochs that only some seeds reached are left out: a change there could be one of who is left.
+    Epochs that only some seeds reached are left out: a change there could be one of the seeds that are left.
     """
     histories = [
-        {one["epoch"]: one["sample_weight"] for one in run["result"].get("history") or [] if one.get("sample_weight")}
+        {
+            epoch["epoch"]: epoch["sample_weight"]
+            for epoch in run["result"].get("history") or []
+            if epoch.get("sample_weight")
+        }
         for run in runs
     ]
     if not histories:
@@ -107,6 +111,6 @@ def weights_by_epoch(runs: Sequence[dict[str, Any]]) -> list[dict[str, float]]:
     shared = sorted(set(histories[0]).intersection(*histories[1:]))
     return [
         {"epoch": epoch}
-        | {key: sum(one[epoch][key] for one in histories) / len(histories) for key in histories[0][epoch]}
+        | {key: sum(weights[epoch][key] for weights in histories) / len(histories) for key in histories[0][epoch]}
         for epoch in shared
     ]

@@ -87,9 +87,9 @@ def _costs(history: Sequence[dict[str, Any]]) -> list[Figure]:
     if speed := steps_per_second(history):
         note = "Without validation, by wall clock."
         drawn.append(_figure("Steps per second", note, speed, "steps / s", _FROM_ZERO, zero=True))
-    for key, where in _MEMORY.items():
+    for key, owner in _MEMORY.items():
         if points := of_epochs(history, key):
-            title = f"Peak memory of the {where}"
+            title = f"Peak memory of the {owner}"
             drawn.append(_figure(title, "Largest so far.", points, "MB", _FROM_ZERO, zero=True))
     if points := of_epochs(history, "energy_kwh"):
         drawn.append(
@@ -102,7 +102,8 @@ def _curves(history: Sequence[dict[str, Any]], key: str) -> dict[str, Points]:
     """A curve for each name that stands in a part of the records of epochs."""
     names = dict.fromkeys(name for epoch in history for name in epoch.get(key) or {})
     curves = {
-        name: of_epochs([{"epoch": one["epoch"], **(one.get(key) or {})} for one in history], name) for name in names
+        name: of_epochs([{"epoch": entry["epoch"], **(entry.get(key) or {})} for entry in history], name)
+        for name in names
     }
     return {name: points for name, points in curves.items() if points}
 

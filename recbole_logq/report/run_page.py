@@ -80,5 +80,5 @@ def _thousand(value: float | None) -> float | None:
 
 
 def _settings(result: Mapping[str, Any]) -> dict[str, str]:
-    named = {"model": result["model"], "dataset": result["dataset"], **result["given"]}
-    return {name: value if isinstance(value, str) else json.dumps(value) for name, value in named.items()}
+    settings = {"model": result["model"], "dataset": result["dataset"], **result["given"]}
+    return {name: value if isinstance(value, str) else json.dumps(value) for name, value in settings.items()}

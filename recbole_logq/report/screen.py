@@ -66,8 +66,8 @@ def print_winners(searches: Sequence[dict[str, Any]]) -> None:
             say(f"{search['name']}: test ({search['tested']}); settings: {search['best']}")
 
 
-def _text(found: Cell) -> str:
-    return f"{found.text} {found.note}".strip()
+def _text(content: Cell) -> str:
+    return f"{content.text} {content.note}".strip()
 
 
 def _difference(row: dict[str, Any] | None) -> str:

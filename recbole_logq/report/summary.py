@@ -74,13 +74,13 @@ def summarise(records: Sequence[Record], comparisons: Sequence[dict[str, Any]]) 
         raise RequestError("a report needs the record of one run or more")
     _refuse_repeats(records)
     datasets = list(dict.fromkeys(record["dataset"] for record in records))
-    if len(datasets) > 1 and any("dataset" not in one for one in comparisons):
+    if len(datasets) > 1 and any("dataset" not in row for row in comparisons):
         raise RequestError(f"comparisons over {len(datasets)} data sets need a dataset each")
     return [
         _summarise(
             dataset,
             [record for record in records if record["dataset"] == dataset],
-            [one for one in comparisons if one.get("dataset", dataset) == dataset],
+            [row for row in comparisons if row.get("dataset", dataset) == dataset],
         )
         for dataset in datasets
     ]
@@ -102,10 +102,10 @@ def _refuse_repeats(records: Sequence[Record]) -> None:
 
 
 def _summarise(dataset: str, records: list[Record], comparisons: list[dict[str, Any]]) -> Summary:
-    done = [record for record in records if record["status"] == "done"]
-    if done:
-        require_common([record["result"] for record in done])
-    numbers = {id(record): measured(record) for record in done}
+    finished = [record for record in records if record["status"] == "done"]
+    if finished:
+        require_common([record["result"] for record in finished])
+    numbers = {id(record): measured(record) for record in finished}
     columns = list(dict.fromkeys(key for values in numbers.values() for key in values))
     metrics = [key for key in columns if key not in COSTS]
     primary = comparisons[0]["metric"] if comparisons else _PRIMARY
@@ -113,7 +113,7 @@ def _summarise(dataset: str, records: list[Record], comparisons: list[dict[str, 
         primary = metrics[0] if metrics else None
     entries = []
     for name in dict.fromkeys(record["name"] for record in records):
-        own = sorted((record for record in records if record["name"] == name), key=lambda one: one["seed"])
+        own = sorted((record for record in records if record["name"] == name), key=lambda record: record["seed"])
         runs = [record for record in own if record["status"] == "done"]
         values = {key: over_seeds((numbers[id(run)].get(key) for run in runs), limits(key)) for key in columns}
         failed = [record for record in own if record["status"] != "done"]

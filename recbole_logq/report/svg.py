@@ -125,7 +125,7 @@ class Plot:
         path = f"M{at[0][0]:.1f},{at[0][1]:.1f}"
         for x, y in at[1:]:
             path += f"H{x:.1f}V{y:.1f}" if steps else f"L{x:.1f},{y:.1f}"
-        hints = [_hint(f"{name}: {text_of(value)} at {text_of(where)}") for where, value in points]
+        hints = [_hint(f"{name}: {text_of(value)} at {text_of(place)}") for place, value in points]
         dots = "".join(
             f"<circle cx='{x:.1f}' cy='{y:.1f}' r='2.6'>{hint}</circle>" for (x, y), hint in zip(at, hints, strict=True)
         )
@@ -153,8 +153,8 @@ class Plot:
     def dots(self, points: Sequence[tuple[float, float, str]], series: int) -> None:
         """A dot at every (x, y), with a text for the pointer."""
         marks = ""
-        for where, value, hint in points:
-            x, y = self._at(where, value)
+        for place, value, hint in points:
+            x, y = self._at(place, value)
             marks += f"<circle cx='{x:.1f}' cy='{y:.1f}' r='3.4'>{_hint(hint)}</circle>"
         self._marks.append(f"<g class='{classes(series)}' data-series='{series}'>{marks}</g>")
 

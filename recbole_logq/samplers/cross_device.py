@@ -44,6 +44,6 @@ class CrossDevice(InBatch):
 
     def sample(self, positives: Tensor, *, n_units: int | None = None, segment: int | Tensor | None = None) -> Pool:
         """As `Sampler.sample`; a collective call where several processes run."""
-        everything = gather_rows(positives)
-        own = torch.arange(len(positives), device=positives.device) + everything.first
-        return super().sample(everything.rows, n_units=n_units).seen_from(own, len(everything.rows))
+        gathered = gather_rows(positives)
+        own = torch.arange(len(positives), device=positives.device) + gathered.first
+        return super().sample(gathered.rows, n_units=n_units).seen_from(own, len(gathered.rows))

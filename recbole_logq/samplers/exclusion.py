@@ -155,8 +155,8 @@ def window_items(windows: Tensor, positives: Tensor, first_items: Tensor, n_item
         first_items: int64 `[windows]`, the first input of each window.
         n_items: Ids are below it.
     """
-    every = torch.arange(len(first_items), device=windows.device)
-    pairs = torch.cat([windows, every]) * n_items + torch.cat([positives, first_items])
+    window_ids = torch.arange(len(first_items), device=windows.device)
+    pairs = torch.cat([windows, window_ids]) * n_items + torch.cat([positives, first_items])
     return _with_repeats(windows, pairs, len(first_items), n_items)
 
 

@@ -44,8 +44,8 @@ class GradedLists(nn.Module):
     @classmethod
     def empty(cls) -> GradedLists:
         """No lists."""
-        none = torch.zeros(0, dtype=torch.int64)
-        return cls(none, none, none.float(), none, none.float())
+        nothing = torch.zeros(0, dtype=torch.int64)
+        return cls(nothing, nothing, nothing.float(), nothing, nothing.float())
 
     def draw(self, lists: Tensor, n: int, uniform: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """All items of some lists, or n of a longer one, each of which is kept with the same probability.
@@ -64,11 +64,11 @@ class GradedLists(nn.Module):
         # A systematic sample: equal steps from a random start, so that no item comes twice and all are equally likely.
         step = size.double() / n
         place = torch.where(size > n, ((column + uniform.unsqueeze(1)) * step).long(), column)
-        there = column < size
+        in_list = column < size
         at = self.start[lists].unsqueeze(1) + torch.minimum(place, (size - 1).clamp_min(0))
         if not len(self.items):
-            nothing = torch.zeros_like(at)
-            return nothing, nothing.float(), torch.zeros(len(lists), device=lists.device)
+            zeros = torch.zeros_like(at)
+            return zeros, zeros.float(), torch.zeros(len(lists), device=lists.device)
         at = at.clamp_max(len(self.items) - 1)
         log_share = (n / size.squeeze(1).clamp_min(n)).log().float()
-        return self.items[at] * there, self.grades[at] * there, log_share
+        return self.items[at] * in_list, self.grades[at] * in_list, log_share

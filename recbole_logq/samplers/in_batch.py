@@ -85,8 +85,8 @@ class InBatch(Sampler):
         rows = len(positives)
         if numbers is None:
             places = [self.choose(rows) for _ in range(pools)]
-            every = torch.arange(rows)
-            origin = to_device(torch.stack([every if place is None else place for place in places]), positives.device)
+            order = torch.arange(rows)
+            origin = to_device(torch.stack([order if place is None else place for place in places]), positives.device)
         else:
             count = rows if self.count is None else min(self.count, rows)
             origin = numbers.places(pools, count, rows, real)

@@ -62,11 +62,11 @@ class InBatchUnique(Sampler):
         ids, log_kept = drawn_of(items, self.count, self.generator)
         units = len(positives) if n_units is None else n_units
 
-        def law(wanted: Tensor) -> Tensor:
-            return self._table(units, given_row, False, wanted.device)[wanted] + log_kept
+        def law(item_ids: Tensor) -> Tensor:
+            return self._table(units, given_row, False, item_ids.device)[item_ids] + log_kept
 
-        def held_law(wanted: Tensor) -> Tensor:
-            return self._table(units, True, True, wanted.device)[wanted] + log_kept
+        def held_law(item_ids: Tensor) -> Tensor:
+            return self._table(units, True, True, item_ids.device)[item_ids] + log_kept
 
         log_q = law(ids)
         if items.padded:

@@ -146,14 +146,14 @@ def group_of_columns(pool: Columns, positive_ids: Tensor, groups: Tensor) -> Ten
         return torch.where(pool.origin >= 0, groups[row], -1) if len(groups) else torch.full_like(pool.origin, -1)
     items, place, *_ = distinct(positive_ids)
     low, high = (
-        torch.zeros_like(items).scatter_reduce(0, place, groups, how, include_self=False) for how in ("amin", "amax")
+        torch.zeros_like(items).scatter_reduce(0, place, groups, end, include_self=False) for end in ("amin", "amax")
     )
     return torch.where(low == high, low, -1)[torch.searchsorted(items, pool.ids)]
 
 
 def _of_catalogue(n_items: int, positive_ids: Tensor, sets: Exclusion) -> MaskFunction:
-    def left(start: int, stop: int) -> Tensor:
+    def valid(start: int, stop: int) -> Tensor:
         # Column j is item j + 1. Nothing of the size of users x catalogue exists.
         return sets.free_of_rows(start, stop, n_items).scatter_(1, positive_ids[start:stop].unsqueeze(1) - 1, True)
 
-    return left
+    return valid

@@ -79,15 +79,15 @@ class Mixed(InBatch):
 
     def sample(self, positives: Tensor, *, n_units: int | None = None, segment: int | Tensor | None = None) -> Pool:
         """As `Sampler.sample`; a batch smaller than its part gives all it has."""
-        taken = min(self.size - self.n_uniform, len(positives))
-        origin = torch.randperm(len(positives), generator=self.generator)[:taken]
+        from_rows = min(self.size - self.n_uniform, len(positives))
+        origin = torch.randperm(len(positives), generator=self.generator)[:from_rows]
         drawn = torch.randint(1, self.n_items, (self.n_uniform,), generator=self.generator)
         origin = to_device(torch.cat([origin, torch.full_like(drawn, -1)]), positives.device)
-        ids = torch.cat([positives[origin[:taken]], to_device(drawn, positives.device)])
+        ids = torch.cat([positives[origin[:from_rows]], to_device(drawn, positives.device)])
         frequency_law = self.law(segment)
 
         if self.per_part:
-            from_batch = torch.arange(len(ids), device=ids.device) < taken
+            from_batch = torch.arange(len(ids), device=ids.device) < from_rows
 
             def uniform_law(rows: Tensor) -> Tensor:
                 return torch.full(rows.shape, self.log_uniform, device=rows.device)
@@ -103,7 +103,7 @@ class Mixed(InBatch):
                 from_batch=True,
             )
 
-        law = self._mixture(taken, segment)
+        law = self._mixture(from_rows, segment)
         return Pool(ids=ids, kind=self.kind, origin=origin, log_q=law(ids), law=law, from_batch=True)
 
     @property
@@ -116,32 +116,32 @@ class Mixed(InBatch):
     ) -> Pools:
         """As `Sampler.sample_pools`; one law of all columns, whatever the option says."""
         rows = len(positives)
-        taken = min(self.size - self.n_uniform, rows)
+        from_rows = min(self.size - self.n_uniform, rows)
         if numbers is None:
             places, draws = [], []
             for _ in range(pools):
-                places.append(torch.randperm(rows, generator=self.generator)[:taken])
+                places.append(torch.randperm(rows, generator=self.generator)[:from_rows])
                 draws.append(torch.randint(1, self.n_items, (self.n_uniform,), generator=self.generator))
-            both = to_device(torch.cat([torch.stack(places), torch.stack(draws)], dim=1), positives.device)
-            place, drawn = both[:, :taken], both[:, taken:]
+            columns = to_device(torch.cat([torch.stack(places), torch.stack(draws)], dim=1), positives.device)
+            place, drawn = columns[:, :from_rows], columns[:, from_rows:]
         else:
-            place = numbers.places(pools, taken, rows, real)
+            place = numbers.places(pools, from_rows, rows, real)
             drawn = numbers.whole(1, self.n_items, pools, self.n_uniform)
         ids = torch.cat([positives[place], drawn], dim=1)
         origin = torch.cat([place, torch.full_like(drawn, -1)], dim=1)
-        return Pools(ids, origin, self._mixture(taken), from_batch=True)
+        return Pools(ids, origin, self._mixture(from_rows), from_batch=True)
 
-    def _mixture(self, taken: int, segment: int | Tensor | None = None) -> Law:
-        share = taken / (taken + self.n_uniform)
+    def _mixture(self, from_rows: int, segment: int | Tensor | None = None) -> Law:
+        share = from_rows / (from_rows + self.n_uniform)
 
         def mixed(frequency: Tensor) -> Tensor:
-            in_batch = frequency + (math.log(share) if taken else -math.inf)
+            in_batch = frequency + (math.log(share) if from_rows else -math.inf)
             return torch.logaddexp(in_batch, torch.full_like(frequency, self.log_uniform + math.log1p(-share)))
 
         if segment is not None:
             frequency_law = self.law(segment)
             return lambda ids: mixed(frequency_law(ids))
         # Of all items once: pools have one share, but for those of an epoch's last batch.
-        if taken not in self._laws or self._laws[taken].log_q.device != self.log_frequency.device:
-            self._laws = {taken: TableLaw(mixed(self.log_frequency))}
-        return self._laws[taken]
+        if from_rows not in self._laws or self._laws[from_rows].log_q.device != self.log_frequency.device:
+            self._laws = {from_rows: TableLaw(mixed(self.log_frequency))}
+        return self._laws[from_rows]

@@ -169,12 +169,12 @@ class Pool:
             return Terms(valid=valid, certain=certain, shares=self.shares)
         positive = self.log_q_of(positive_ids)
         if self.kind == "inclusion":
-            nothing = torch.full_like(positive, -torch.inf)
+            empty = torch.full_like(positive, -torch.inf)
             log_q, sets = self.log_q, own if exclusion is None else exclusion
             # Of items that are masked anyway it is no matter.
             if self.held and self.held_law and groups is not None and log_q is not None and not (sets and sets.whole):
                 log_q = torch.where(self.held.columns(self.ids)[groups], self.held_law(self.ids), log_q)  # [rows, pool]
-            return Terms(positive, log_q, valid, excluded_log_q=nothing, log_n=0.0, certain=certain, shares=self.shares)
+            return Terms(positive, log_q, valid, excluded_log_q=empty, log_n=0.0, certain=certain, shares=self.shares)
         excluded = self._excluded(positive_ids, own if exclusion is None else exclusion, hits)
         log_rest = self.law.rest(positive_ids) if excluded is None and isinstance(self.law, TableLaw) else None
         return Terms(positive, self.log_q, valid, excluded, log_rest, certain=certain, shares=self.shares)

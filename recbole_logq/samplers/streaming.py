@@ -75,8 +75,8 @@ class Streaming(Sampler):
         items = distinct(positives)
         ids, log_kept = drawn_of(items, self.count, self.generator)
 
-        def law(wanted: Tensor) -> Tensor:
-            return self.gaps.log_inclusion(wanted) + log_kept
+        def law(item_ids: Tensor) -> Tensor:
+            return self.gaps.log_inclusion(item_ids) + log_kept
 
         log_q = law(ids)
         if items.padded:

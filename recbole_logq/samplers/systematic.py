@@ -174,15 +174,15 @@ class Systematic(Sampler):
 
     def learn(self, pools: Sequence[Pool]) -> None:
         """As `Sampler.learn`; a collective call where several processes run."""
-        told = [(pool.ids, pool.shares) for pool in pools if pool.shares is not None]
-        if self.running is None or not told:
+        stated = [(pool.ids, pool.shares) for pool in pools if pool.shares is not None]
+        if self.running is None or not stated:
             return
-        if world_size() == 1 and not any(shares.known for _, shares in told):  # nobody went backward
+        if world_size() == 1 and not any(shares.known for _, shares in stated):  # nobody went backward
             return
-        sums = sum_over_ranks(torch.stack([shares.sums() for _, shares in told]))  # [pools, columns + 1]
+        sums = sum_over_ranks(torch.stack([shares.sums() for _, shares in stated]))  # [pools, columns + 1]
         rows = sums[:, -1].sum()
         means = torch.where(rows > 0, sums[:, :-1] / rows, 0.0)  # [pools, columns]
-        self.running.add(zip([ids for ids, _ in told], means, strict=True))
+        self.running.add(zip([ids for ids, _ in stated], means, strict=True))
 
     @property
     def pools_to_settle(self) -> int:

@@ -131,6 +131,6 @@ class XIR(InBatch):
         # A product that rounds up to the total would fall behind the last item.
         point = torch.minimum(point * total, torch.nextafter(total, torch.zeros_like(total)))
         drawn = total > 0  # otherwise no row could draw anything yet, and everything stays
-        found = torch.searchsorted(cumulative, point, right=True)
-        self.cache.copy_(torch.where(drawn, found, self.cache))
+        items = torch.searchsorted(cumulative, point, right=True)
+        self.cache.copy_(torch.where(drawn, items, self.cache))
         self.log_cache_law.copy_(torch.where(drawn, (share / total).log(), self.log_cache_law))

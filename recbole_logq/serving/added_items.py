@@ -35,10 +35,10 @@ class WithNewItems:
 
     def search(self, query: Tensor, k: int, excluded: Pairs | None = None) -> TopK:
         """See :meth:`Index.search`; new items are never among the excluded."""
-        found = self._index.search(query, min(k, self._first - 1), excluded)
+        known = self._index.search(query, min(k, self._first - 1), excluded)
         new = (query @ self._items.T).topk(min(k, len(self._items)))
-        scores = torch.cat([found.scores, new.values], 1)
-        items = torch.cat([found.items, new.indices + self._first], 1)
+        scores = torch.cat([known.scores, new.values], 1)
+        items = torch.cat([known.items, new.indices + self._first], 1)
         best = scores.topk(k)
         return TopK(best.values, items.gather(1, best.indices))
 

@@ -145,25 +145,25 @@ class AskedFile:
             contexts: list[Context] | None = None
             if self.context:
                 contexts = [dict(zip(self.context, row, strict=True)) for row in known]
-            given = zip(*(texts(batch[name], f"{name} of {self.file}") for name in self.text), strict=True)
+            text_rows = zip(*(texts(batch[name], f"{name} of {self.file}") for name in self.text), strict=True)
             known_texts: list[Texts] | None = None
             if self.text:
-                known_texts = [dict(zip(self.text, row, strict=True)) for row in given]
-            did: list[Second] | None = None
+                known_texts = [dict(zip(self.text, row, strict=True)) for row in text_rows]
+            second: list[Second] | None = None
             if self.second:
                 cells = zip(*(self._tokens(name, batch[name]) for name in self.second), strict=True)
-                did = [dict(zip(self.second, row, strict=True)) for row in cells]
-            yield AskedRows([str(user) for user in users], histories, contexts, times, at, known_texts, did)
+                second = [dict(zip(self.second, row, strict=True)) for row in cells]
+            yield AskedRows([str(user) for user in users], histories, contexts, times, at, known_texts, second)
 
     def _lists(self, name: str, cells: Any) -> list[list[str]]:
-        where = f"{name} of {self.file}"
+        label = f"{name} of {self.file}"
         if holds_lists(plain(cells)):
-            return [row or [] for row in lists_of_texts(cells, where)]
-        return [split_tokens(text or "") for text in texts(cells, where)]
+            return [row or [] for row in lists_of_texts(cells, label)]
+        return [split_tokens(text or "") for text in texts(cells, label)]
 
     def _tokens(self, name: str, cells: Any) -> list[Any]:
-        where = f"{name} of {self.file}"
-        return lists_of_texts(cells, where) if holds_lists(plain(cells)) else texts(cells, where)
+        label = f"{name} of {self.file}"
+        return lists_of_texts(cells, label) if holds_lists(plain(cells)) else texts(cells, label)
 
     def _values(self, name: str, cells: Any) -> list[Any]:
         return texts(cells, f"{name} of {self.file}") if self.context[name] == TOKEN else plain(cells).to_pylist()

@@ -27,11 +27,11 @@ def card(
     data, training, index = manifest["data"], manifest["training"], manifest["index"]
     visitors = described.reads_history
     further = "k=10, exclude_history=True" + (f", contexts=[{context!r}]" if context else "")
-    when = ", times=[[0]]" if described.moments.reads_times else ""
+    times = ", times=[[0]]" if described.moments.reads_times else ""
     if described.moments.knows_request and described.moments.unit is None:
         further += ", at=0"
     example = [f'found = retriever.recommend(users=["{_quoted(user)}"], {further})']
-    example += [f'found = retriever.recommend(histories=[["{_quoted(item)}"]]{when}, {further})'] if visitors else []
+    example += [f'found = retriever.recommend(histories=[["{_quoted(item)}"]]{times}, {further})'] if visitors else []
     if described.text_columns:
         texts = {column.name: "..." for column in described.text_columns}
         example.append(f"found = retriever.recommend(texts=[{texts!r}], {further})")
@@ -41,7 +41,7 @@ def card(
     if described.second_columns:
         second = {column.name: ["..."] for column in described.second_columns}
         example.append(
-            f'found = retriever.recommend(histories=[["{_quoted(item)}"]]{when}, second=[{second!r}], {further})'
+            f'found = retriever.recommend(histories=[["{_quoted(item)}"]]{times}, second=[{second!r}], {further})'
         )
     reads = [f"{column.name} ({column.type})" for column in described.context_columns]
     lines = [
@@ -113,8 +113,8 @@ def _times(moments: Moments) -> str:
     known = "**knows when it is asked** (`at`, or a column `time`; now by default)"
     if not moments.reads_times:
         return f" The model {known}, in {unit}." if moments.knows_request else ""
-    asked = f"it {known}" if moments.knows_request else "it does not know when it is asked"
-    return f" The model reads when the items of a history were had, in {unit}; {asked}."
+    request = f"it {known}" if moments.knows_request else "it does not know when it is asked"
+    return f" The model reads when the items of a history were had, in {unit}; {request}."
 
 
 def command_line(command: str, settings: dict[str, Any]) -> str:
@@ -124,13 +124,13 @@ def command_line(command: str, settings: dict[str, Any]) -> str:
 
 
 def _flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    flat: dict[str, Any] = {}
     for key, value in settings.items():
         if isinstance(value, dict) and value and all(isinstance(name, str) and name.isidentifier() for name in value):
-            found |= _flat(value, f"{prefix}{key}.")
+            flat |= _flat(value, f"{prefix}{key}.")
         else:
-            found[prefix + key] = value
-    return found
+            flat[prefix + key] = value
+    return flat
 
 
 def _pairs(values: dict[str, Any] | None) -> str:

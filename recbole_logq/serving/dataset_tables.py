@@ -64,15 +64,15 @@ def user_second_histories(parts: Sequence[Any], up_to: str, length: int) -> dict
     before = torch.full((first.user_num,), torch.inf, dtype=torch.float64)
     for part in parts[HISTORIES[up_to] :]:
         before.scatter_reduce_(0, part.inter_feat[first.uid_field], part.inter_feat[first.time_field], "amin")
-    found = {}
+    histories = {}
     for name, history in first.second_histories.items():
         start, end = history.spans(torch.arange(1, first.user_num), before[1:])
         start = torch.maximum(start, end - length)
         size = end - start
         offsets = _offsets(size)
         place = torch.arange(int(offsets[-1])) - (offsets[:-1] - start).repeat_interleave(size)
-        found[name] = offsets, history.buckets[place]
-    return found
+        histories[name] = offsets, history.buckets[place]
+    return histories
 
 
 def _offsets(counts: Tensor) -> Tensor:

@@ -95,8 +95,8 @@ def describe_items(network: Any, config: Any) -> ItemTextDescription | None:
 
 
 def _texts(key: str, names: list[str], config: Any) -> list[dict[str, Any]]:
-    if taken := [name for name in names if name in (*COLUMNS, "item")]:
-        raise RequestError(f"{key}: {taken[0]} is what `recommend` calls a column of its own; rename it")
+    if reserved := [name for name in names if name in (*COLUMNS, "item")]:
+        raise RequestError(f"{key}: {reserved[0]} is what `recommend` calls a column of its own; rename it")
     return [{"name": name, "buckets": config["text_buckets"], "parts": config["text_length"]} for name in names]
 
 

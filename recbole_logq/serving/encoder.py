@@ -72,7 +72,7 @@ class Encoder:
             raise RequestError(f"{file} does not belong here: it has no weights of {n_layers} layers; export again")
         try:
             with torch.device("meta"), WithoutValues():
-                query = _made(description, n_users + 1, n_items + 1)
+                query = _build_query(description, n_users + 1, n_items + 1)
         except (ValueError, RuntimeError) as error:  # sizes that do not go together
             reason = " ".join(str(error).split())[:200]
             raise RequestError(f"{file.parent}: there is no encoder as described, {reason}; export again") from error
@@ -101,7 +101,7 @@ class WithoutValues(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
-def _made(description: Description, n_users: int, n_items: int) -> Query:
+def _build_query(description: Description, n_users: int, n_items: int) -> Query:
     size, scorer = description.size, description.scorer.build()
     if isinstance(description, SequenceDescription):
         encoder = SequenceEncoder(
@@ -125,13 +125,13 @@ def _made(description: Description, n_users: int, n_items: int) -> Query:
         )
         return SequenceQuery(nn.Embedding(n_items, size, padding_idx=0), encoder, scorer)
     context = Fields(_column(column, size) for column in description.context) if description.context else None
-    when = None
+    time_context = None
     if description.time_context and description.time_unit is not None:
-        when = TimeContext(description.time_context, UNITS[description.time_unit], size)
+        time_context = TimeContext(description.time_context, UNITS[description.time_unit], size)
     texts = _user_texts(description.texts, n_users, size)
     if isinstance(description, UserDescription):
         tower = Tower(n_users, size, description.mlp_sizes)
-        return TwoTowerQuery(tower, scorer, context=context, time_context=when, user_texts=texts)
+        return TwoTowerQuery(tower, scorer, context=context, time_context=time_context, user_texts=texts)
     length = description.max_history if description.pooling == "attention" else None
     histories = HistoryTower(size, description.mlp_sizes, attention_length=length, times=_history_times(description))
     fields = _user_fields(description.user_fields, n_users, size) if description.user_fields else None
@@ -139,7 +139,7 @@ def _made(description: Description, n_users: int, n_items: int) -> Query:
     second = None
     if description.second:
         second = Fields(token_field(column.buckets + 1, size) for column in description.second)
-    return TwoTowerQuery(histories, scorer, items, fields, context, when, texts, second)
+    return TwoTowerQuery(histories, scorer, items, fields, context, time_context, texts, second)
 
 
 def _user_texts(texts: list[describes.UserText], n_users: int, size: int) -> Fields | None:
@@ -170,18 +170,18 @@ def _column(column: describes.TokenColumn | describes.NumberColumn, size: int) -
 
 
 def _user_fields(fields: list[describes.TokenField | describes.NumberField], n_users: int, size: int) -> EntityFields:
-    made: list[TokenField | NumberField] = []
+    entries: list[TokenField | NumberField] = []
     prepared = []
     for field in fields:
         several = () if field.length is None else (field.length,)
         if isinstance(field, describes.TokenField):
-            made.append(token_field(field.n_tokens, size))
+            entries.append(token_field(field.n_tokens, size))
             prepared.append(torch.empty(n_users, *several, dtype=torch.int32))
         else:
-            made.append(_number_field(1 if field.length is None else field.length, getattr(torch, field.type), size))
+            entries.append(_number_field(1 if field.length is None else field.length, getattr(torch, field.type), size))
             dtype = torch.float16 if several else torch.float32
             prepared.append(torch.empty(n_users, *(several or (1,)), dtype=dtype))
-    return EntityFields(made, torch.empty(n_users, dtype=torch.bool), prepared)
+    return EntityFields(entries, torch.empty(n_users, dtype=torch.bool), prepared)
 
 
 def token_field(n_tokens: int, size: int) -> TokenField:

@@ -45,28 +45,30 @@ def check_encoder(retriever: Retriever, network: Any, data: Any) -> float:
         ids = torch.randperm(len(retriever.users), generator=generator)[:n_rows] + 1
         users = [retriever.users[int(place) - 1].as_py() for place in ids]
         columns = {network.USER_ID: ids}
-        asked = _some_moments(retriever, data, torch.zeros_like(ids), generator)[1]
-        ask = None if asked is None else asked.tolist()
+        request_times = _some_moments(retriever, data, torch.zeros_like(ids), generator)[1]
+        ask = None if request_times is None else request_times.tolist()
         queries = retriever.queries(users=users, contexts=contexts, at=ask)
-        columns |= {} if asked is None else {ASKED: asked}
+        columns |= {} if request_times is None else {ASKED: request_times}
     else:
         # None, fewer, as many and more than the model sees: what is cut off are the earliest.
         sizes = torch.randint(1, 2 * length + 2, (n_rows,), generator=generator)
         sizes[:4] = torch.tensor([1 if retriever.described.needs_history else 0, length, length + 1, 3 * length])
-        some = [torch.randint(1, len(retriever.catalogue) + 1, (size,), generator=generator) for size in sizes.tolist()]
+        drawn = [
+            torch.randint(1, len(retriever.catalogue) + 1, (size,), generator=generator) for size in sizes.tolist()
+        ]
         tokens = retriever.catalogue["item"].to_pylist()
-        histories = [[tokens[item - 1] for item in history.tolist()] for history in some]
-        known, asked = _some_moments(retriever, data, sizes, generator)
+        histories = [[tokens[item - 1] for item in history.tolist()] for history in drawn]
+        known, request_times = _some_moments(retriever, data, sizes, generator)
         second, tokens_of_second = _some_second(retriever, data, n_rows, generator)
         queries = retriever.queries(
             histories=histories,
             contexts=contexts,
             second=second,
             times=None if known is None else [row_times.tolist() for row_times in known],
-            at=None if asked is None else asked.tolist(),
+            at=None if request_times is None else request_times.tolist(),
         )
         seen = torch.zeros(n_rows, length, dtype=torch.int64)
-        for row, history in zip(seen, some, strict=True):
+        for row, history in zip(seen, drawn, strict=True):
             row[: min(len(history), length)] = history[-length:]
         columns = {network.USER_ID: torch.zeros_like(sizes), HISTORY: seen, **tokens_of_second}
         if retriever.described.needs_history:
@@ -78,7 +80,7 @@ def check_encoder(retriever: Retriever, network: Any, data: Any) -> float:
                     -length - 1 :
                 ]
             columns[TIMES] = times
-        columns |= {} if asked is None else {ASKED: asked}
+        columns |= {} if request_times is None else {ASKED: request_times}
     pairs = [(queries, network.queries({**columns, **context}))]
     if retriever.texts.names:
         pairs.append(_visitors_with_texts(retriever, network, data, columns, context, contexts))
@@ -105,8 +107,8 @@ def _visitors_with_texts(
     """Queries of the folder and of the model, of visitors who had nothing and of whom texts are known."""
     texts = _some_texts(data, "user_text", retriever.texts.names)
     n_rows = len(texts)
-    asked = columns.get(ASKED)
-    at = None if asked is None else asked[:1].expand(n_rows)
+    request_times = columns.get(ASKED)
+    at = None if request_times is None else request_times[:1].expand(n_rows)
     queries = retriever.queries(
         texts=texts, contexts=contexts and [contexts[0]] * n_rows, at=None if at is None else at.tolist()
     )
@@ -154,7 +156,7 @@ def _some_moments(
         return None, None
     draws = [torch.randint(0, len(data.flat_times), (size + 1,), generator=generator) for size in sizes.tolist()]
     times = [data.flat_times[places].sort().values for places in draws]
-    asked = torch.stack([row_times[-1] for row_times in times])
+    request_times = torch.stack([row_times[-1] for row_times in times])
     return [
         row_times[:-1] for row_times in times
-    ] if moments.reads_times else None, asked if moments.knows_request else None
+    ] if moments.reads_times else None, request_times if moments.knows_request else None

@@ -117,7 +117,7 @@ def export(
             "test_result": _results(_of_this_split("test_result", "test", state, restored.fingerprint)),
             "best_valid_result": _results(_of_this_split("best_valid_result", "valid", state, restored.fingerprint)),
             "versions": state.get("versions"),
-            "command": command_line("", {"model": model, "dataset": config["dataset"], **_shown(state["given"])}),
+            "command": command_line("", {"model": model, "dataset": config["dataset"], **_of_command(state["given"])}),
         },
         "versions": versions(),
         "command": command_line(
@@ -147,8 +147,8 @@ def export(
         content["largest_difference"] = check_encoder(retriever, network, data)
         content["index"] = _build(scratch, retriever, index, options, data)
         manifest = files.write_manifest(scratch, content)
-        given = some_contexts(data, columns, 3, torch.Generator().manual_seed(0))[1]
-        text = card(manifest, described, users[0], items[0], given[-1] if given else None)
+        contexts = some_contexts(data, columns, 3, torch.Generator().manual_seed(0))[1]
+        text = card(manifest, described, users[0], items[0], contexts[-1] if contexts else None)
         (scratch / files.CARD).write_text(text, encoding="utf-8")
         return manifest
 
@@ -244,5 +244,5 @@ def _finite(value: Any) -> Any:
     return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _shown(given: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in given.items() if key not in {"model", "dataset", "data_path"}}
+def _of_command(settings: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in settings.items() if key not in {"model", "dataset", "data_path"}}

@@ -83,8 +83,8 @@ class FaissIndex:
                 items = torch.from_numpy(self._candidates(query[rows].numpy(), size)) + 1
                 vectors = self.items.index_select(0, items.flatten()).view(*items.shape, -1)
                 scores = torch.bmm(vectors, query[rows].unsqueeze(2)).squeeze(2)
-                gone = (items == 0) | torch.isin(rows.unsqueeze(1) * (n_items + 1) + items, pairs)
-                scores.masked_fill_(gone, -torch.inf)
+                removed = (items == 0) | torch.isin(rows.unsqueeze(1) * (n_items + 1) + items, pairs)
+                scores.masked_fill_(removed, -torch.inf)
                 best.scores[rows], place = scores.topk(k, dim=1)
                 best.items[rows] = items.gather(1, place)
         short = (best.scores > -torch.inf).sum(1) < (n_items - n_out).clamp(max=k)
@@ -95,8 +95,8 @@ class FaissIndex:
     def _search_exactly(self, rows: Tensor, query: Tensor, k: int, excluded: Pairs | None, best: TopK) -> None:
         self._exact = self._exact or ExactIndex(self.items)
         if excluded is not None:
-            mine = torch.isin(excluded[0], rows)
-            excluded = torch.searchsorted(rows, excluded[0][mine]), excluded[1][mine]
+            of_rows = torch.isin(excluded[0], rows)
+            excluded = torch.searchsorted(rows, excluded[0][of_rows]), excluded[1][of_rows]
         best.scores[rows], best.items[rows] = self._exact.search(query[rows], k, excluded)
 
     @property

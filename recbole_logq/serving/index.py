@@ -38,8 +38,8 @@ def check_index(name: Any, options: Any) -> dict[str, int]:
         raise RequestError(f"index_options={options!r}: a mapping, such as --index_options.ef_search=128")
     for key, value in options.items():
         if key not in known:
-            has = f"has {', '.join(sorted(known))}" if known else "has none"
-            raise RequestError(f"unknown setting index_options.{key}{nearest(key, known)} ({name} {has})")
+            accepted = f"has {', '.join(sorted(known))}" if known else "has none"
+            raise RequestError(f"unknown setting index_options.{key}{nearest(key, known)} ({name} {accepted})")
         number = as_whole(value)
         if number is None or not 1 <= number < 1 << 31:
             raise RequestError(f"index_options.{key}={value!r}: a whole number, 1 or more, below {1 << 31:,}")

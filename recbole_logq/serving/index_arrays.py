@@ -115,8 +115,8 @@ def restore_ivfpq(faiss: Any, arrays: Arrays) -> Any:
     ends = sizes.cumsum()
     for cell, (end, size) in enumerate(zip(ends.tolist(), sizes.tolist(), strict=True)):
         if size:
-            here = slice(end - size, end)
-            ids, bytes_ = np.ascontiguousarray(items[here]), np.ascontiguousarray(codes[here])
+            rows = slice(end - size, end)
+            ids, bytes_ = np.ascontiguousarray(items[rows]), np.ascontiguousarray(codes[rows])
             index.invlists.add_entries(cell, size, faiss.swig_ptr(ids), faiss.swig_ptr(bytes_))
     index.ntotal = len(items)
     index.precompute_table()

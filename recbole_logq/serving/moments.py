@@ -49,10 +49,14 @@ class Moments:
             )
         if len(times) != len(histories):
             raise RequestError(f"times: {len(times)} lists for {len(histories)} histories, give one a history")
-        for row, (some, items) in enumerate(zip(times, histories, strict=True), start=1):
-            if len(some) != len(items):
-                raise RequestError(f"times: {len(some)} for the {len(items)} items of history {row}, give one an item")
-        return torch.tensor([self._moment("times", moment) for some in times for moment in some], dtype=torch.float64)
+        for row, (moments, items) in enumerate(zip(times, histories, strict=True), start=1):
+            if len(moments) != len(items):
+                raise RequestError(
+                    f"times: {len(moments)} for the {len(items)} items of history {row}, give one an item"
+                )
+        return torch.tensor(
+            [self._moment("times", moment) for moments in times for moment in moments], dtype=torch.float64
+        )
 
     def of_requests(self, at: Any, n_rows: int) -> Tensor | None:
         """When each row asks, float64 ``[rows]``; None for a model that does not know.

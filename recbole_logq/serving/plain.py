@@ -36,9 +36,9 @@ Text = Annotated[str, Field(max_length=1 << 20)]
 def first_problem(error: ValidationError) -> str:
     """What is wrong, where, in a few words."""
     problem = error.errors(include_url=False, include_context=False)[0]
-    where = ".".join(str(part) for part in problem["loc"])
+    place = ".".join(str(part) for part in problem["loc"])
     message = problem["msg"].removeprefix("Value error, ")
-    return f"{visible(where, 200)}: {message[0].lower()}{visible(message[1:], 300)}"
+    return f"{visible(place, 200)}: {message[0].lower()}{visible(message[1:], 300)}"
 
 
 def visible(text: str, length: int) -> str:

@@ -18,7 +18,7 @@ class QueryRows(NamedTuple):
         ids: Ids of users, 0 for a visitor; int64 ``[rows]``.
         context: Columns ``[rows]`` by name.
         times: Time of each item, float64; None for a model that reads none.
-        asked: Time of each row's request, float64 ``[rows]``; None for a model that does not know.
+        request_times: Time of each row's request, float64 ``[rows]``; None for a model that does not know.
         texts: Bags of texts of visitors, int64 ``[rows, longest]`` each; none for users.
         second: Buckets of second histories, int64 ``[rows, length]`` each.
     """
@@ -28,7 +28,7 @@ class QueryRows(NamedTuple):
     ids: Tensor
     context: dict[str, Tensor]
     times: Tensor | None
-    asked: Tensor | None
+    request_times: Tensor | None
     texts: list[Tensor]
     second: list[Tensor]
 
@@ -46,7 +46,7 @@ class Occurrences:
         self._offsets, self._history, self._times = offsets, history, times
 
     def rows(
-        self, items: Tensor, size: int, seen: int | None, needs_history: bool, asked: bool
+        self, items: Tensor, size: int, seen: int | None, needs_history: bool, at_request: bool
     ) -> Iterator[tuple[Tensor, QueryRows]]:
         """Each occurrence of items as the row of the user who had it, with what they had before.
 
@@ -55,7 +55,7 @@ class Occurrences:
             size: Rows of a block, at most.
             seen: Items of a history that the model sees; None for a model that reads none.
             needs_history: Whether a user's first item is nobody's: there is no query before it.
-            asked: Whether rows ask at the time of the occurrence.
+            at_request: Whether a row's request has the time of the occurrence.
 
         Yields:
             Places in ``items`` of what the rows of a block had next, int64 ``[rows]``, and the rows.
@@ -63,7 +63,7 @@ class Occurrences:
         places = torch.isin(self._history, items.to(self._history.dtype)).nonzero().flatten()
         users = torch.searchsorted(self._offsets, places, right=True) - 1
         if needs_history:
-            places, users = (one[places > self._offsets[users]] for one in (places, users))
+            places, users = (column[places > self._offsets[users]] for column in (places, users))
         for place, user in zip(places.split(size), users.split(size), strict=True):
             # One more than the model sees: it is from the item before that a time has passed since.
             before = place - self._offsets[user]
@@ -71,9 +71,9 @@ class Occurrences:
             offsets = torch.cat([length.new_zeros(1), length.cumsum(0)])
             flat = torch.arange(int(offsets[-1])) + (place - offsets[1:]).repeat_interleave(length)
             times = None if self._times is None else self._times[flat]
-            when = self._times[place] if asked and self._times is not None else None
-            had = self._history[flat].long()
+            request_times = self._times[place] if at_request and self._times is not None else None
+            history = self._history[flat].long()
             yield (
                 torch.searchsorted(items, self._history[place].long()),
-                QueryRows(offsets, had, user + 1, {}, times, when, [], []),
+                QueryRows(offsets, history, user + 1, {}, times, request_times, [], []),
             )

@@ -111,9 +111,9 @@ def recommend_file(
     moments = retriever.moments
     reads = ["user", "history", *(["times"] if moments.reads_times else [])]
     reads += ["time"] if moments.knows_request else []
-    asked = AskedFile(source, retriever.context.types, reads, retriever.texts.names, retriever.second.names)
+    requests = AskedFile(source, retriever.context.types, reads, retriever.texts.names, retriever.second.names)
     n_rows = 0
-    for rows in asked.batches(ROWS):
+    for rows in requests.batches(ROWS):
         if rows.second is not None:
             retriever.second.of_visitors(rows.second, len(rows.users))
         if rows.texts is not None:
@@ -130,14 +130,14 @@ def recommend_file(
         _new_file(target) as write,
         tqdm(total=n_rows, unit=" rows", **bar_options(), disable=not show_progress) as bar,
     ):
-        for rows in asked.batches(ROWS):
-            given: dict[str, Any] = (
+        for rows in requests.batches(ROWS):
+            request: dict[str, Any] = (
                 {"users": rows.users} if rows.texts is None else {"texts": rows.texts, "second": rows.second}
             )
             if rows.histories is not None:
-                given = {"histories": rows.histories, "times": rows.times, "texts": rows.texts, "second": rows.second}
-            given |= {"contexts": rows.contexts, "at": at if rows.at is None else rows.at}
-            write(retriever.recommend(**given, k=k, exclude_history=exclude_history).to_table(rows.users))
+                request = {"histories": rows.histories, "times": rows.times, "texts": rows.texts, "second": rows.second}
+            request |= {"contexts": rows.contexts, "at": at if rows.at is None else rows.at}
+            write(retriever.recommend(**request, k=k, exclude_history=exclude_history).to_table(rows.users))
             bar.update(len(rows.users))
         if not n_rows:
             raise RequestError(f"{source} has no rows")
@@ -189,37 +189,37 @@ def similar_file(
     return n_rows
 
 
-def show(found: Recommendations, rows: Sequence[str]) -> None:
+def show(recommendations: Recommendations, rows: Sequence[str]) -> None:
     """Print recommendations, a table for each row."""
-    _print_tables(found, rows, "score")
+    _print_tables(recommendations, rows, "score")
 
 
-def show_similar(found: Recommendations, items: Sequence[str], by: str, similarity: str) -> None:
+def show_similar(recommendations: Recommendations, items: Sequence[str], by: str, similarity: str) -> None:
     """Print items like some items, a table for each of these.
 
     Args:
-        found: Result of :meth:`Retriever.similar`.
+        recommendations: Result of :meth:`Retriever.similar`.
         items: Original tokens of the rows.
         by: What stood for them, ``items`` or ``queries``.
         similarity: ``cosine`` or ``dot``, of the model.
     """
     product = "cosine" if similarity == "cosine" else "inner product"
     heading = product if by == "items" else "mean score"
-    _print_tables(found, [f"{item}, by {by}" for item in items], heading)
+    _print_tables(recommendations, [f"{item}, by {by}" for item in items], heading)
 
 
-def _print_tables(found: Recommendations, rows: Sequence[str], score: str) -> None:
+def _print_tables(recommendations: Recommendations, rows: Sequence[str], score: str) -> None:
     from rich.table import Table
 
     screen = console()
-    titles = found.titles or [[] for _ in rows]
+    titles = recommendations.titles or [[] for _ in rows]
     for row, name in enumerate(rows):
         table = Table(title=cell(name), title_justify="left")
-        for heading in ("rank", "item", *(["title"] if found.titles else []), score):
+        for heading in ("rank", "item", *(["title"] if recommendations.titles else []), score):
             table.add_column(heading, justify="right" if heading in {"rank", score} else "left")
-        for place, item in enumerate(found.items[row]):
-            title = [cell(titles[row][place] or "")] if found.titles else []
-            table.add_row(str(place + 1), cell(item), *title, f"{found.scores[row, place]:.4f}")
+        for place, item in enumerate(recommendations.items[row]):
+            title = [cell(titles[row][place] or "")] if recommendations.titles else []
+            table.add_row(str(place + 1), cell(item), *title, f"{recommendations.scores[row, place]:.4f}")
         screen.print(table)
 
 

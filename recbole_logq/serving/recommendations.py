@@ -47,15 +47,15 @@ class Recommendations:
             heading: Name of the column that they stand in, another one for what is no user.
         """
         row, place = np.nonzero(self.ids > 0)
-        taken = _places(self.ids[row, place])
+        places = _places(self.ids[row, place])
         columns = {
             heading: pa.array(names, pa.string()).take(pa.array(row)),
             "rank": pa.array(place + 1, pa.int32()),
-            "item": self.catalogue["item"].take(taken),
+            "item": self.catalogue["item"].take(places),
             "score": pa.array(self.scores[row, place], pa.float32()),
         }
         if "title" in self.catalogue.column_names:
-            columns["title"] = self.catalogue["title"].take(taken)
+            columns["title"] = self.catalogue["title"].take(places)
         return pa.table(columns)
 
 

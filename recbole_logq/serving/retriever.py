@@ -104,7 +104,7 @@ class Retriever(SimilarItems):
         own, options = manifest.index.name, manifest.index.options
         if index not in (None, "exact", own):
             raise RequestError(f"index={index!r}: {folder} has {own}, and exact search always works")
-        name, given = index or own, check_index(index or own, index_options)
+        name, chosen_options = index or own, check_index(index or own, index_options)
         items = read_vectors(folder / files.VECTORS, data.items, described.dimensions)
         catalogue = read_items(folder / files.ITEMS, data.items)
         users = read_users(folder / files.USERS, data.users, data.items, data.history_interactions)
@@ -127,11 +127,11 @@ class Retriever(SimilarItems):
             searched = ExactIndex(items)
         else:
             kind = APPROXIMATE[name]
-            if built := sorted(given.keys() - kind.search_options.keys()):
+            if built := sorted(chosen_options.keys() - kind.search_options.keys()):
                 raise RequestError(f"index_options.{built[0]}: of the building, set it at export")
             if options.keys() != {*kind.build_options, *kind.search_options}:
                 raise RequestError(f"{folder / files.MANIFEST} is damaged: index.options; export again")
-            searched = kind.load(items, folder / files.INDEX, **{**options, **given})
+            searched = kind.load(items, folder / files.INDEX, **{**options, **chosen_options})
         return cls(manifest, catalogue, items, users, times, context, encoder, searched, item_encoder, second)
 
     def recommend(
@@ -183,8 +183,8 @@ class Retriever(SimilarItems):
             if exclude_history:
                 size = offsets[first + 1 : last + 1] - offsets[first:last]
                 excluded = torch.arange(last - first).repeat_interleave(size), items[offsets[first] : offsets[last]]
-            found = index.search(query, k, excluded)
-            best[0][first:last], best[1][first:last] = found.items.numpy(), found.scores.numpy()
+            top = index.search(query, k, excluded)
+            best[0][first:last], best[1][first:last] = top.items.numpy(), top.scores.numpy()
         if n_empty:
             getLogger().warning(
                 f"{n_empty:,} of {n_rows:,} rows have a query of zeros: training knows nothing of what they are, and "
@@ -362,24 +362,24 @@ class Retriever(SimilarItems):
             items = self._history[place].long()
             if times is not None:
                 raise RequestError("times: those of users are in the folder; they are given with histories alone")
-            had = None if self._times is None else self._times[place]
+            moments = None if self._times is None else self._times[place]
             further = self.second.of_users(ids)
         else:
             assert histories is not None
-            alone = texts is not None and not any(histories)  # a tower over ids reads texts, and no history
-            found = [[] for _ in histories] if alone else self.check_histories(histories)
-            ids, size = torch.zeros(len(found), dtype=torch.int64), torch.tensor([len(one) for one in found]).long()
+            texts_only = texts is not None and not any(histories)  # a tower over ids reads texts, and no history
+            kept = [[] for _ in histories] if texts_only else self.check_histories(histories)
+            ids, size = torch.zeros(len(kept), dtype=torch.int64), torch.tensor([len(ids) for ids in kept]).long()
             offsets = torch.cat([size.new_zeros(1), size.cumsum(0)])
-            items = torch.tensor([item for one in found for item in one], dtype=torch.int64)
-            further = self.second.of_visitors(second, len(found))
-            nothing_had = alone and times is None and self.moments.reads_times
-            had = self.moments.of_histories(histories if nothing_had else times, histories)
+            items = torch.tensor([item for ids_of_row in kept for item in ids_of_row], dtype=torch.int64)
+            further = self.second.of_visitors(second, len(kept))
+            nothing_had = texts_only and times is None and self.moments.reads_times
+            moments = self.moments.of_histories(histories if nothing_had else times, histories)
         if self.described.needs_history and not bool(size.all()):
             row = int((size == 0).nonzero()[0])
-            who = "a visitor" if users is None else f"user {users[row]!r}"
-            raise RequestError(f"{who} has an empty history: {self.manifest['model']} needs one item at least")
+            asker = "a visitor" if users is None else f"user {users[row]!r}"
+            raise RequestError(f"{asker} has an empty history: {self.manifest['model']} needs one item at least")
         read = self.context.read(contexts, len(ids))
-        return QueryRows(offsets, items, ids, read, had, self.moments.of_requests(at, len(ids)), bags, further)
+        return QueryRows(offsets, items, ids, read, moments, self.moments.of_requests(at, len(ids)), bags, further)
 
     def _encoded(self, first: int, last: int, rows: QueryRows) -> Tensor:
         """Queries of the rows ``[first, last)``."""
@@ -399,9 +399,11 @@ class Retriever(SimilarItems):
                 )
                 times = last_times(rows.times[start[0] : end[-1]], before, end - seen - start[0], end - start[0], width)
         columns = [rows.context[column.name][first:last] for column in self.described.context_columns]
-        asked = None if rows.asked is None else rows.asked[first:last]
+        request_times = None if rows.request_times is None else rows.request_times[first:last]
         texts, second = ([bag[first:last] for bag in bags] for bags in (rows.texts, rows.second))
-        query = self.encoder(Request(rows.ids[first:last], history, length, columns, times, asked, texts, second))
+        query = self.encoder(
+            Request(rows.ids[first:last], history, length, columns, times, request_times, texts, second)
+        )
         if not in_range(query):
             row = first + int((~(query.abs() <= LARGEST).all(1)).nonzero()[0])
             raise RequestError(f"row {row + 1}: the encoder gives no finite numbers for it; export again")

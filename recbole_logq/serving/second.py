@@ -102,10 +102,10 @@ def read_second(file: Path, columns: Sequence[SecondColumn], n_users: int) -> li
     for column in columns:
         expected[f"{column.name}.offsets"] = torch.empty(n_users + 1, dtype=torch.int64, device="meta")
         expected[f"{column.name}.buckets"] = torch.empty(column.kept, dtype=torch.int32, device="meta")
-    found = read_tensors(file, expected)
+    tensors = read_tensors(file, expected)
     pairs = []
     for column in columns:
-        offsets, buckets = found[f"{column.name}.offsets"], found[f"{column.name}.buckets"]
+        offsets, buckets = tensors[f"{column.name}.offsets"], tensors[f"{column.name}.buckets"]
         ordered = int(offsets[0]) == 0 and int(offsets[-1]) == column.kept and bool((offsets.diff() >= 0).all())
         within = not len(buckets) or bool((buckets.min() >= 1) & (buckets.max() <= column.buckets))
         if not ordered or not within:

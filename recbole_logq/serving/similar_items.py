@@ -80,8 +80,8 @@ class SimilarItems:
         index = self._exactly() if exact else self.index
         best = room_for(len(ids), k)
         for rows in torch.arange(len(ids)).split(ROWS):
-            found = index.search(query[rows], k, (torch.arange(len(rows)), ids[rows]))
-            best[0][rows], best[1][rows] = found.items.numpy(), found.scores.numpy()
+            top = index.search(query[rows], k, (torch.arange(len(rows)), ids[rows]))
+            best[0][rows], best[1][rows] = top.items.numpy(), top.scores.numpy()
         return Recommendations(*best, self.catalogue)
 
     @torch.no_grad()
@@ -127,19 +127,19 @@ class SimilarItems:
         return self.described.scorer.similarity
 
 
-def check_number(k: Any, most: int, what: str) -> None:
+def check_number(k: Any, most: int, counted: str) -> None:
     """Refuse a number of items that makes no sense.
 
     Args:
         k: The number.
         most: The largest that makes sense.
-        what: What there are as many of, for the message.
+        counted: Noun of what is counted, for the message.
 
     Raises:
         RequestError: ``k`` is not a whole number from 1 to ``most``.
     """
     if isinstance(k, bool) or not isinstance(k, int) or not 1 <= k <= most:
-        raise RequestError(f"k={k!r}: a whole number from 1 to the {most} {what}")
+        raise RequestError(f"k={k!r}: a whole number from 1 to the {most} {counted}")
 
 
 def room_for(rows: int, k: int) -> tuple[np.ndarray, np.ndarray]:

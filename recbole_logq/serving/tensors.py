@@ -48,12 +48,12 @@ def read_tensors(file: Path, expected: Mapping[str, Tensor]) -> dict[str, Tensor
     """
     shapes = tensor_shapes(file)
     if strange := sorted(shapes.keys() ^ expected.keys()):
-        how = "lacks" if strange[0] in expected else "holds"
-        raise RequestError(f"{file} does not belong here: it {how} {strange[0][:200]!r}; export again")
+        fault = "lacks" if strange[0] in expected else "holds"
+        raise RequestError(f"{file} does not belong here: it {fault} {strange[0][:200]!r}; export again")
     for name, tensor in expected.items():
         if shapes[name] != list(tensor.shape):
-            shown = f"{shapes[name]} where {list(tensor.shape)} belongs"
-            raise RequestError(f"{file} does not belong here: {name} is of shape {shown}; export again")
+            difference = f"{shapes[name]} where {list(tensor.shape)} belongs"
+            raise RequestError(f"{file} does not belong here: {name} is of shape {difference}; export again")
     tensors = {}
     try:
         with safe_open(file, "pt") as opened:

@@ -17,32 +17,32 @@ Texts = Mapping[str, Any]
 
 
 def columns_of_texts(
-    rows: Sequence[Texts], names: Sequence[str], what: str, beside: Sequence[Any] | None = None
+    rows: Sequence[Texts], names: Sequence[str], label: str, beside: Sequence[Any] | None = None
 ) -> list[list[str]]:
     """Rows to columns.
 
     Args:
         rows: Texts of each row.
         names: Columns that the model reads.
-        what: Name of the texts in messages.
+        label: Name of the texts in messages.
         beside: What else is known of each row; empty or None for nothing.
 
     Raises:
         RequestError: A row has another column, lacks one, or has no text in any and nothing else.
     """
     if isinstance(rows, Mapping) or not all(isinstance(row, Mapping) for row in rows):
-        raise RequestError(f"{what}: one mapping of columns to texts a row, in a list")
+        raise RequestError(f"{label}: one mapping of columns to texts a row, in a list")
     read = ", ".join(names)
     for place, row in enumerate(rows):
         if strange := sorted(map(str, row.keys() - set(names))):
-            raise RequestError(f"{what}: the model reads {read}, and no {strange[0]}{nearest(strange[0], set(names))}")
+            raise RequestError(f"{label}: the model reads {read}, and no {strange[0]}{nearest(strange[0], set(names))}")
         if lacking := [name for name in names if name not in row]:
-            raise RequestError(f"{what}: {lacking[0]} is missing, give it a text (empty where there is none)")
+            raise RequestError(f"{label}: {lacking[0]} is missing, give it a text (empty where there is none)")
         for name, text in row.items():
             if text is not None and not isinstance(text, str):
-                raise RequestError(f"{what}: {name}={text!r} is no text")
+                raise RequestError(f"{label}: {name}={text!r} is no text")
         if not any(row.values()) and not (beside and beside[place]):
-            raise RequestError(f"{what}: a row has no text in {read}, and nothing else is known of it")
+            raise RequestError(f"{label}: a row has no text in {read}, and nothing else is known of it")
     return [[row[name] or "" for row in rows] for name in names]
 
 

@@ -27,7 +27,7 @@ def titles_of(config: Any, tokens: list[str], field: str | None = None) -> list[
             cannot be read is left out with a warning.
     """
     file = Path(config["data_path"]) / f"{config['dataset']}.item"
-    item_field, asked = config["ITEM_ID_FIELD"], field is not None
+    item_field, is_required = config["ITEM_ID_FIELD"], field is not None
     if not file.is_file():
         if field is not None:
             raise RequestError(f"item_title_field={field}: {config['dataset']} has no .item file")
@@ -45,7 +45,7 @@ def titles_of(config: Any, tokens: list[str], field: str | None = None) -> list[
         key, value = names.index(item_field), names.index(field)
         known = {row[key]: row[value] for row in lines.rows()}
     except RequestError as error:
-        if asked:
+        if is_required:
             raise
         getLogger().warning("exported without titles: %s", error)
         return None

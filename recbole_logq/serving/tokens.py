@@ -19,12 +19,12 @@ def split_tokens(text: str) -> list[str]:
     return [token for token in row if token]
 
 
-def split_context(text: str, what: str = "context") -> Context:
+def split_context(text: str, label: str = "context") -> Context:
     """What a request knows: ``name=value`` between commas, in double quotes where a value has one.
 
     Args:
         text: What is written.
-        what: What it is, for messages.
+        label: Name of the text in messages.
 
     Raises:
         RequestError: The text is not of this form, or has a name twice.
@@ -33,6 +33,6 @@ def split_context(text: str, what: str = "context") -> Context:
     for pair in split_tokens(text):
         name, equals, value = pair.partition("=")
         if not equals or name in context:
-            raise RequestError(f'{what}: {pair!r} among {text!r}, once name=value for each: "hour=12,device=web"')
+            raise RequestError(f'{label}: {pair!r} among {text!r}, once name=value for each: "hour=12,device=web"')
         context[name] = value
     return context

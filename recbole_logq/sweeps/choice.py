@@ -52,18 +52,18 @@ class Choice(Parameter):
         return json.loads(trial.suggest_categorical(self.name, self.distribution().choices))
 
 
-def checked_options(where: str, values: Any) -> tuple[Any, ...]:
+def checked_options(label: str, values: Any) -> tuple[Any, ...]:
     """The options of a choice as a file gives them.
 
     Args:
-        where: Name of the parameter in errors.
+        label: Name of the parameter in errors.
         values: Options of the choice.
 
     Raises:
         RequestError: No list, an empty one, or a value that stands there twice.
     """
     if not isinstance(values, list) or not values:
-        raise RequestError(f"{where}: choice={values!r}: a list of one value or more")
+        raise RequestError(f"{label}: choice={values!r}: a list of one value or more")
     if any(option == two for i, option in enumerate(values) for two in values[:i] if type(option) is type(two)):
-        raise RequestError(f"{where}: choice={values!r}: a value stands there twice")
+        raise RequestError(f"{label}: choice={values!r}: a value stands there twice")
     return tuple(values)

@@ -22,13 +22,13 @@ from recbole_logq.sweeps.watch import Watch
 _ON_THE_HEAD = {"num_cpus": 0, "resources": {"node:__internal_head__": 0.001}}
 
 
-def run_search(ray: Any, search: Search, how: SweepSettings, records: Records, config: Any, prepared: Any) -> None:
+def run_search(ray: Any, search: Search, settings: SweepSettings, records: Records, config: Any, prepared: Any) -> None:
     """Run the trials that are missing.
 
     Args:
         ray: The module, connected.
         search: Search to run.
-        how: Settings of the search.
+        settings: Settings of the search.
         records: Records of this search; trials that are over are not run again, those that were cut off go on.
         config: Configuration of any trial, for what all share.
         prepared: The dataset, which trials take from Ray's object store; None if each prepares its own.
@@ -39,22 +39,22 @@ def run_search(ray: Any, search: Search, how: SweepSettings, records: Records, c
     """
     from recbole_logq.sweeps.tuning import Task
 
-    _check_resources(ray, how)
+    _check_resources(ray, settings)
     ended, cut_off = records.ended(), records.interrupted()
-    resumable = {text_of(one["point"]): str(records.path(one["folder"])) for one in cut_off if one["folder"]}
+    resumable = {text_of(trial["point"]): str(records.path(trial["folder"])) for trial in cut_off if trial["folder"]}
     for record in cut_off:
         records.forget(record)
-    total, missing, points = _trials(search, how, records, [one["point"] for one in cut_off])
-    spent = sum(one["train_cpu_seconds"] or 0.0 for one in ended)
-    if missing < 1 or (how.max_cpu_seconds is not None and spent >= how.max_cpu_seconds):
+    total, missing, points = _trials(search, settings, records, [trial["point"] for trial in cut_off])
+    spent = sum(trial["train_cpu_seconds"] or 0.0 for trial in ended)
+    if missing < 1 or (settings.max_cpu_seconds is not None and spent >= settings.max_cpu_seconds):
         return
     records.trials.mkdir(parents=True, exist_ok=True)
-    job = Job(search, str(records.trials), max(int(how.cpus), 1), how.gpus, resumable)
-    concurrent = how.concurrent or (_concurrent(ray, how) if how.search == "optuna" else None)
+    job = Job(search, str(records.trials), max(int(settings.cpus), 1), settings.gpus, resumable)
+    concurrent = settings.concurrent or (_concurrent(ray, settings) if settings.search == "optuna" else None)
     mode = "max" if records.bigger else "min"
-    task = Task(job, how, points, missing, concurrent, ended, mode, int(config["epochs"]))
+    task = Task(job, settings, points, missing, concurrent, ended, mode, int(config["epochs"]))
     with Progress(search.name, total, config["valid_metric"], records.bigger, ended) as progress:
-        watch = Watch(records, progress, max((one["number"] for one in ended), default=0) + 1)
+        watch = Watch(records, progress, max((trial["number"] for trial in ended), default=0) + 1)
         _run(ray, task, prepared, watch)
 
 
@@ -63,8 +63,8 @@ def _run(ray: Any, task: Any, prepared: Any, watch: Watch) -> None:
     from recbole_logq.sweeps.tuning import tune_trials
 
     def tell(event: tuple[Any, ...]) -> None:
-        name, *given = event
-        getattr(watch, name)(*given)
+        name, *arguments = event
+        getattr(watch, name)(*arguments)
 
     for module in plugin_modules():  # a worker unpickles before it has run the plug-ins
         ray.cloudpickle.register_pickle_by_value(module)
@@ -98,33 +98,38 @@ def _elsewhere(task: Any, prepared: list[Any], queue: Any) -> None:
     tune_trials(task, prepared, queue.put)
 
 
-def _trials(search: Search, how: SweepSettings, records: Records, cut_off: list[Point]) -> tuple[int, int, list[Point]]:
+def _trials(
+    search: Search, settings: SweepSettings, records: Records, cut_off: list[Point]
+) -> tuple[int, int, list[Point]]:
     """How many trials there are in all, how many of them are missing, and which points are known beforehand."""
     ended = records.ended()
-    if how.search == "optuna":
-        return how.trials, how.trials - len(ended), cut_off
-    points = grid(search.space) if how.search == "grid" else random_points(search.space, how.trials, how.search_seed)
+    if settings.search == "optuna":
+        return settings.trials, settings.trials - len(ended), cut_off
+    if settings.search == "grid":
+        points = grid(search.space)
+    else:
+        points = random_points(search.space, settings.trials, settings.search_seed)
     over = {text_of(record["point"]) for record in ended}
     missing = [point for point in points if text_of(point) not in over]
     return len(points), len(missing), missing
 
 
-def _concurrent(ray: Any, how: SweepSettings) -> int:
+def _concurrent(ray: Any, settings: SweepSettings) -> int:
     """Number of trials at a time, as many as fit: an adaptive search that starts all points at once learns nothing."""
     resources = ray.cluster_resources()
-    fits = resources.get("CPU", 1.0) / how.cpus
-    if how.gpus:
-        fits = min(fits, resources.get("GPU", 0.0) / how.gpus)
+    fits = resources.get("CPU", 1.0) / settings.cpus
+    if settings.gpus:
+        fits = min(fits, resources.get("GPU", 0.0) / settings.gpus)
     return max(int(fits), 1)
 
 
-def _check_resources(ray: Any, how: SweepSettings) -> None:
+def _check_resources(ray: Any, settings: SweepSettings) -> None:
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    if not any(node.get("CPU", 0) >= how.cpus and node.get("GPU", 0) >= how.gpus for node in nodes):
+    if not any(node.get("CPU", 0) >= settings.cpus and node.get("GPU", 0) >= settings.gpus for node in nodes):
         most = {key: max((node.get(key, 0) for node in nodes), default=0) for key in ("CPU", "GPU")}
         raise RequestError(
-            f"a trial needs cpus={how.cpus:g} and gpus={how.gpus:g}, and no machine has that: the largest have "
-            f"{most['CPU']:g} CPUs and {most['GPU']:g} GPUs"
+            f"a trial needs cpus={settings.cpus:g} and gpus={settings.gpus:g}, and no machine has that: the largest "
+            f"have {most['CPU']:g} CPUs and {most['GPU']:g} GPUs"
         )
 
 

@@ -44,7 +44,7 @@ class Parameter(ABC):
     @property
     @abstractmethod
     def options(self) -> tuple[Any, ...]:
-        """Values that are told apart by name; none of a range."""
+        """Values that differ by name; none of a range."""
 
     @property
     @abstractmethod

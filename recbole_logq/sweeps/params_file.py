@@ -26,33 +26,33 @@ def read_params_file(path: str | Path) -> dict[str, Any]:
         words = line.split(maxsplit=2)
         if not words or words[0].startswith("#"):
             continue
-        where = f"{path}, line {number}"
+        label = f"{path}, line {number}"
         if len(words) < 3:
-            raise RequestError(f"{where}: {line.strip()!r}: a line is `name kind values`")
+            raise RequestError(f"{label}: {line.strip()!r}: a line is `name kind values`")
         name, kind, text = words
         if name in space:
-            raise RequestError(f"{where}: {name} stands there twice")
-        space[name] = _content(where, name, kind, text.strip())
+            raise RequestError(f"{label}: {name} stands there twice")
+        space[name] = _content(label, name, kind, text.strip())
     if not space:
         raise RequestError(f"{path}: there is no parameter in it")
     return space
 
 
-def _content(where: str, name: str, kind: str, text: str) -> dict[str, Any]:
+def _content(label: str, name: str, kind: str, text: str) -> dict[str, Any]:
     if kind == "choice":
         options = parse_value("choice", text)
         if not isinstance(options, list):
-            raise RequestError(f"{where}: choice {text!r}: a list, such as [64,128]")
+            raise RequestError(f"{label}: choice {text!r}: a list, such as [64,128]")
         return {"choice": [parse_value(name, option) if isinstance(option, str) else option for option in options]}
     if kind not in {"uniform", "loguniform", "quniform"}:
-        raise RequestError(f"{where}: unknown kind {kind!r}; RecBole has choice, uniform, loguniform, quniform")
+        raise RequestError(f"{label}: unknown kind {kind!r}; RecBole has choice, uniform, loguniform, quniform")
     parts = as_number(text.split(","))
     if any(isinstance(part, str) for part in parts):
-        raise RequestError(f"{where}: {kind} {text!r}: numbers, separated by commas")
+        raise RequestError(f"{label}: {kind} {text!r}: numbers, separated by commas")
     numbers = [float(part) for part in parts]
     if kind == "loguniform":
         if any(number > 700 for number in numbers):
-            raise RequestError(f"{where}: loguniform {text!r}: e to that power is no number; give logarithms")
+            raise RequestError(f"{label}: loguniform {text!r}: e to that power is no number; give logarithms")
         return {kind: [math.exp(number) for number in numbers]}
     whole = kind == "quniform" and all(number.is_integer() for number in numbers)
     return {kind: [int(number) for number in numbers] if whole else numbers}

@@ -43,7 +43,7 @@ class Progress:
         self.records = {record["trial"]: record for record in earlier}
         self.screen = screen or console(stderr=True)
         self.live: Live | None = None
-        self.start, self.shown = time.time(), 0.0
+        self.start, self.drawn_at = time.time(), 0.0
 
     def __enter__(self) -> Progress:
         if self.screen.is_terminal:
@@ -60,21 +60,21 @@ class Progress:
         """A trial has started, was validated, or is over."""
         self.records[record["trial"]] = record
         over = record["status"] in ENDED
-        if self.live is not None and (over or time.time() - self.shown > 0.5):
-            self.shown = time.time()
+        if self.live is not None and (over or time.time() - self.drawn_at > 0.5):
+            self.drawn_at = time.time()
             self.live.update(self.table(), refresh=True)
         elif self.live is None and over:
             self.screen.print(visible(self.line(record)), markup=False, highlight=False, soft_wrap=True)
 
     def line(self, record: Record) -> str:
         """A trial that is over, in words."""
-        over = sum(one["status"] in ENDED for one in self.records.values())
+        over = sum(trial["status"] in ENDED for trial in self.records.values())
         outcome = f"{record['status']} after {record['epochs']} epochs"
         if record["best_score"] is not None:
             outcome += f", {self.metric} {record['best_score']:.4f}"
         if record["status"] == "failed":
             outcome = f"FAILED: {record['error']}"
-        return f"[{over}/{self.total}] {self.name}, trial {record['number']}: {outcome}; {shown(record['point'])}"
+        return f"[{over}/{self.total}] {self.name}, trial {record['number']}: {outcome}; {point_text(record['point'])}"
 
     def table(self) -> Table:
         """Trials that run, and the best of those that are over."""
@@ -90,12 +90,12 @@ class Progress:
         for record in [*running, *over[: max(_SHOWN - len(running), 3)]]:
             score = "-" if record["best_score"] is None else f"{record['best_score']:.4f}"
             table.add_row(
-                str(record["number"]), record["status"], str(record["epochs"]), score, cell(shown(record["point"]))
+                str(record["number"]), record["status"], str(record["epochs"]), score, cell(point_text(record["point"]))
             )
         return table
 
 
-def shown(point: dict[str, Any]) -> str:
+def point_text(point: dict[str, Any]) -> str:
     """A point as one would set it on the command line, with few digits."""
     values = {key: f"{value:.4g}" if isinstance(value, float) else value for key, value in point.items()}
     return " ".join(f"{key}={value}" for key, value in values.items())

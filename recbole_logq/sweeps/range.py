@@ -90,11 +90,11 @@ class Range(Parameter):
         return self.kind.endswith("randint")
 
 
-def checked_range(where: str, kind: str, values: Any) -> tuple[Any, ...]:
+def checked_range(label: str, kind: str, values: Any) -> tuple[Any, ...]:
     """The ends of a range, and its step, as a file gives them.
 
     Args:
-        where: Name of the parameter in errors.
+        label: Name of the parameter in errors.
         kind: One of :data:`RANGES`.
         values: Numbers, or texts that stand for numbers.
 
@@ -109,14 +109,14 @@ def checked_range(where: str, kind: str, values: Any) -> tuple[Any, ...]:
         isinstance(bound, int | float) and not isinstance(bound, bool) and math.isfinite(bound) for bound in values
     )
     if not numbers or len(values) != RANGES[kind]:
-        raise RequestError(f"{where}: {kind}={values!r}: {need}, numbers")
+        raise RequestError(f"{label}: {kind}={values!r}: {need}, numbers")
     low, high, *step = values
     if low >= high:
-        raise RequestError(f"{where}: {kind}={values!r}: low must be below high")
+        raise RequestError(f"{label}: {kind}={values!r}: low must be below high")
     if "log" in kind and low <= 0:
-        raise RequestError(f"{where}: {kind}={values!r}: a logarithm needs low above 0")
+        raise RequestError(f"{label}: {kind}={values!r}: a logarithm needs low above 0")
     if kind.endswith("randint") and not all(isinstance(bound, int) for bound in values):
-        raise RequestError(f"{where}: {kind}={values!r}: whole numbers")
+        raise RequestError(f"{label}: {kind}={values!r}: whole numbers")
     if step and (step[0] <= 0 or any(abs(end / step[0] - round(end / step[0])) > 1e-9 for end in (low, high))):
-        raise RequestError(f"{where}: {kind}={values!r}: low and high must be multiples of a step above 0")
+        raise RequestError(f"{label}: {kind}={values!r}: low and high must be multiples of a step above 0")
     return tuple(values)

@@ -81,7 +81,7 @@ def _known(space: Sequence[Parameter], record: Record) -> Any:
         state=TrialState.FAIL if failed else TrialState.COMPLETE,
         value=None if failed else score,
         params=_in_its_terms(space, point),
-        distributions={one.name: one.distribution() for one in space if one.name in point},
+        distributions={parameter.name: parameter.distribution() for parameter in space if parameter.name in point},
     )
 
 
@@ -101,7 +101,7 @@ class _Ask:
 
 def _in_its_terms(space: Sequence[Parameter], point: Point) -> dict[str, Any]:
     """A point as Optuna has it."""
-    return {one.name: one.encoded(point[one.name]) for one in space if one.name in point}
+    return {parameter.name: parameter.encoded(point[parameter.name]) for parameter in space if parameter.name in point}
 
 
 def scheduler(asha: Asha | None, mode: str, epochs: int, ended: Sequence[Record]) -> Any:

@@ -17,19 +17,19 @@ from recbole_logq.training import checkpoint
 class _Watched(Config):
     """A configuration that remembers which of its values were asked for."""
 
-    asked: set[str]
+    keys_read: set[str]
 
     def __getitem__(self, key: str) -> Any:
-        self.__dict__["asked"].add(key)
+        self.__dict__["keys_read"].add(key)
         return super().__getitem__(key)
 
     def __contains__(self, key: object) -> bool:
-        self.__dict__["asked"].add(key)
+        self.__dict__["keys_read"].add(key)
         return bool(super().__contains__(key))
 
     def __getattr__(self, key: str) -> Any:
-        if "asked" in self.__dict__:
-            self.__dict__["asked"].add(key)
+        if "keys_read" in self.__dict__:
+            self.__dict__["keys_read"].add(key)
         return super().__getattr__(key)
 
 
@@ -80,19 +80,19 @@ def prepare(config: Config) -> Prepared:
     """
     before = config.plain()
     config.__class__ = _Watched
-    config.__dict__["asked"] = set()
+    config.__dict__["keys_read"] = set()
     try:
         init_seed(config["seed"], config["reproducibility"])
         data = create_dataset(config)
         parts = split_dataset(config, data)
-        asked = set(config.__dict__.pop("asked"))
+        keys_read = set(config.__dict__.pop("keys_read"))
     finally:
         config.__class__ = Config
-        config.__dict__.pop("asked", None)
+        config.__dict__.pop("keys_read", None)
     after = config.plain()
     changed = {key for key, value in after.items() if key not in before or before[key] != value}
     prepared = Prepared(
-        {key: _read(key, before.get(key)) for key in asked},
+        {key: _read(key, before.get(key)) for key in keys_read},
         {key: config.final_config_dict[key] for key in changed},
         data,
         parts,

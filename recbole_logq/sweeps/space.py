@@ -15,25 +15,25 @@ from recbole_logq.sweeps.range import RANGES, Range, checked_range
 KINDS = {"choice", *RANGES}
 
 
-def parse_space(given: Any, where: str = "space") -> list[Parameter]:
+def parse_space(mapping: Any, where: str = "space") -> list[Parameter]:
     """Parameters from YAML: ``name: {kind: values}``, with ``when: {choice: value or values}`` where it depends.
 
     Args:
-        given: The mapping.
+        mapping: The mapping.
         where: Name of the mapping in errors.
 
     Raises:
         RequestError: A kind that is none, a range that is empty or upside down, a condition on what is no choice.
     """
-    if not isinstance(given, dict) or not given:
+    if not isinstance(mapping, dict) or not mapping:
         raise RequestError(f"{where}: what to vary, such as learning_rate: {{loguniform: [0.0001, 0.1]}}")
     parameters: dict[str, Parameter] = {}
-    for name, content in _flat(given):
+    for name, content in _flat(mapping):
         if name in parameters:
             raise RequestError(f"{where}.{name} stands there twice: keep one")
         parameter = _parameter(f"{where}.{name}", name, content)
         for choice, allowed in parameter.when:
-            _check_condition(f"{where}.{name}", choice, allowed, parameters, set(dict(_flat(given))))
+            _check_condition(f"{where}.{name}", choice, allowed, parameters, set(dict(_flat(mapping))))
         parameters[name] = parameter
     return list(parameters.values())
 
@@ -45,14 +45,14 @@ def merged_space(low: dict[str, Any], high: dict[str, Any]) -> dict[str, Any]:
     return {**dict(_flat(low)), **dict(_flat(high))}
 
 
-def _twice(given: dict[str, Any]) -> list[str]:
-    names = [name for name, _ in _flat(given)]
+def _twice(mapping: dict[str, Any]) -> list[str]:
+    names = [name for name, _ in _flat(mapping)]
     return [name for name in names if names.count(name) > 1]
 
 
-def _flat(given: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def _flat(mapping: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Names with dots, whether they were written so or nested."""
-    for key, content in given.items():
+    for key, content in mapping.items():
         nested = isinstance(content, dict) and content and not set(content) & (KINDS | {"when"})
         if nested and all(_is_parameter(*inner) for inner in content.items()):
             yield from _flat(content, f"{prefix}{key}.")
@@ -65,38 +65,38 @@ def _is_parameter(name: Any, content: Any) -> bool:
     return isinstance(content, dict) or (isinstance(content, list) and not nearest(str(name), KINDS))
 
 
-def _parameter(where: str, name: str, content: Any) -> Parameter:
+def _parameter(label: str, name: str, content: Any) -> Parameter:
     if isinstance(content, list):
         content = {"choice": content}
     if not isinstance(content, dict):
-        raise RequestError(f"{where}={content!r}: {{KIND: values}}, where KIND is one of {', '.join(sorted(KINDS))}")
+        raise RequestError(f"{label}={content!r}: {{KIND: values}}, where KIND is one of {', '.join(sorted(KINDS))}")
     kinds = [key for key in content if key != "when"]
     if len(kinds) != 1 or kinds[0] not in KINDS:
-        said = f" {kinds[0]}{nearest(str(kinds[0]), KINDS)}" if len(kinds) == 1 else f"s {kinds}" if kinds else ""
-        raise RequestError(f"{where}: unknown kind{said}; give one of {', '.join(sorted(KINDS))}")
+        kinds_text = f" {kinds[0]}{nearest(str(kinds[0]), KINDS)}" if len(kinds) == 1 else f"s {kinds}" if kinds else ""
+        raise RequestError(f"{label}: unknown kind{kinds_text}; give one of {', '.join(sorted(KINDS))}")
     when = content.get("when") or {}
     if not isinstance(when, dict):
-        raise RequestError(f"{where}: when={when!r}: a choice and its value, such as when: {{similarity: cosine}}")
+        raise RequestError(f"{label}: when={when!r}: a choice and its value, such as when: {{similarity: cosine}}")
     conditions = [(key, tuple(value) if isinstance(value, list) else (value,)) for key, value in when.items()]
     kind, values = kinds[0], content[kinds[0]]
     if kind == "choice":
-        return Choice(name, kind, checked_options(where, values), tuple(conditions))
-    return Range(name, kind, checked_range(where, kind, values), tuple(conditions))
+        return Choice(name, kind, checked_options(label, values), tuple(conditions))
+    return Range(name, kind, checked_range(label, kind, values), tuple(conditions))
 
 
 def _check_condition(
-    where: str, choice: str, allowed: tuple[Any, ...], known: Mapping[str, Parameter], names: set[str]
+    label: str, choice: str, allowed: tuple[Any, ...], known: Mapping[str, Parameter], names: set[str]
 ) -> None:
     if choice not in known:
         raise RequestError(
-            f"{where}: when {choice}: "
+            f"{label}: when {choice}: "
             + ("put it above" if choice in names else f"is not in the space{nearest(choice, names)}")
         )
     if not known[choice].options:
-        raise RequestError(f"{where}: when {choice}: that is {known[choice].kind}, a condition needs a choice")
+        raise RequestError(f"{label}: when {choice}: that is {known[choice].kind}, a condition needs a choice")
     for value in allowed:
         if value not in known[choice].options:
-            raise RequestError(f"{where}: when {choice}={value!r}: its choice has {list(known[choice].options)!r}")
+            raise RequestError(f"{label}: when {choice}={value!r}: its choice has {list(known[choice].options)!r}")
 
 
 def grid(space: list[Parameter]) -> list[Point]:

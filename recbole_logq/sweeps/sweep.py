@@ -57,7 +57,7 @@ def sweep(
         WorkError: No trial of a model ended well, or the work was interrupted.
     """
     plan = make_sweep(config_file_list or [], config_dict or {}, params_file)
-    require_ray("sweep", *(["optuna"] if plan.how.search == "optuna" else []))
+    require_ray("sweep", *(["optuna"] if plan.settings.search == "optuna" else []))
     if address is not None:
         check_address(address)
     for search in plan.searches:
@@ -73,10 +73,10 @@ def sweep(
     with _devices_kept():
         configs = check(at_work)
     target = Path(folder or Path("sweeps") / folder_name(plan.title)).absolute()
-    done = _state(target, plan, resume)
-    if done is not None:
+    results = _state(target, plan, resume)
+    if results is not None:
         tell(f"this sweep is finished; results in {target}")
-        return _with_a_winner(done)
+        return _with_a_winner(results)
     with alone_in(target, "sweep"):
         refuse_links(target, [folder_name(search.name) for search in plan.searches])
         write_json(target / "plan.json", plan.content())
@@ -123,7 +123,7 @@ def _search_all(plan: SweepPlan, folder: Path, address: str | None, configs: dic
             with _devices_kept():
                 prepared = prepare(config)
             records = Records(folder_of(folder, search), bool(config["valid_metric_bigger"]))
-            run_search(ray, search, plan.how, records, config, prepared)
+            run_search(ray, search, plan.settings, records, config, prepared)
             if records.interrupted():
                 raise WorkError("some trials never came to an end; the same command with --resume goes on")
             write_json(records.folder / OVER, {"trials": len(records.ended())})
@@ -146,11 +146,11 @@ def _finish(plan: SweepPlan, folder: Path, configs: dict[str, Any]) -> dict[str,
         if winner := records.winner():
             best = records.folder / "best.yaml"
             write_best(best, search, winner, result["metric"], plan)
-            test = tested(records.folder, winner, max(int(plan.how.cpus), 1), _data_path(search), _plugins(search))
+            test = tested(records.folder, winner, max(int(plan.settings.cpus), 1), _data_path(search), _plugins(search))
             result |= {"winner": winner["number"], "best": best.relative_to(folder).as_posix()}
             result |= {"test_result": test["test_result"], "tested": test["how"]}
         results.append(result)
-    content = {"title": plan.title, "how": plan.how.model_dump(), "searches": results}
+    content = {"title": plan.title, "how": plan.settings.model_dump(), "searches": results}
     overall, best_search = _overall(plan, results)
     if overall is not None and best_search is not None:
         winner = next(trial for trial in overall["trials"] if trial["number"] == overall["winner"])

@@ -33,7 +33,7 @@ def check(plan: SweepPlan) -> dict[str, Any]:
     for search in plan.searches:
         label = f"{search.name}: " if len(plan.searches) > 1 else ""
         try:
-            configs[search.name] = _check(search, plan.how.gpus)
+            configs[search.name] = _check(search, plan.settings.gpus)
             check_reachable(configs[search.name])
             fetch(of_one_process(configs[search.name]))
             if configs[search.name]["eval_step"] < 1:
@@ -87,10 +87,10 @@ def _around(space: list[Parameter], fixed: Parameter, value: Any) -> Iterator[Po
     first |= {choice: allowed[0] for choice, allowed in fixed.when}
     first[fixed.name] = value
     yield resolved(space, first)
-    for other in space:
-        if other.name != fixed.name:
-            for option in other.options[1:]:
-                yield resolved(space, {**first, other.name: option})
+    for varied in space:
+        if varied.name != fixed.name:
+            for option in varied.options[1:]:
+                yield resolved(space, {**first, varied.name: option})
 
 
 def _same_protocol(plan: SweepPlan, configs: dict[str, Any]) -> None:
@@ -99,11 +99,11 @@ def _same_protocol(plan: SweepPlan, configs: dict[str, Any]) -> None:
     for name, config in configs.items():
         keys = ("valid_metric", "filter_history", "request_time", "recbole_order", "benchmark_filename", "eval_args")
         for key in keys:
-            one, other = (_shown(found[key]) for found in (configs[first], config))
-            if one != other:
+            expected, actual = (_shown(values[key]) for values in (configs[first], config))
+            if expected != actual:
                 raise RequestError(
-                    f"{first} and {name} would be measured differently: {key} is {one} and {other}; set it once, under "
-                    "settings"
+                    f"{first} and {name} would be measured differently: {key} is {expected} and {actual}; set it once, "
+                    "under settings"
                 )
 
 

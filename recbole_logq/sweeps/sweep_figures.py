@@ -11,7 +11,7 @@ from recbole_logq.report.page import Block, Figure, Figures, Text
 from recbole_logq.report.parallel import ABSENT, Axis, Line, parallel
 from recbole_logq.report.svg import Plot, Scale, text_of
 from recbole_logq.sweeps.parameter import Parameter
-from recbole_logq.sweeps.progress import shown
+from recbole_logq.sweeps.progress import point_text
 
 # The colours of the legend: blue, orange, green.
 DONE, STOPPED, WINNER = 0, 1, 2
@@ -89,14 +89,14 @@ def _groups(scored: Sequence[Record], winner: int | None) -> list[tuple[int, lis
     def kind(record: Record) -> int:
         return WINNER if record["number"] == winner else DONE if record["status"] == "done" else STOPPED
 
-    return [(one, [record for record in scored if kind(record) == one]) for one in (STOPPED, DONE, WINNER)]
+    return [(status, [record for record in scored if kind(record) == status]) for status in (STOPPED, DONE, WINNER)]
 
 
 def _best_so_far(search: dict[str, Any], scored: Sequence[Record]) -> Figure:
     start = min(record["started"] for record in search["trials"])
     better = max if search["bigger"] else min
     points: list[tuple[float, float]] = []
-    for record in sorted(scored, key=lambda one: one["ended"]):
+    for record in sorted(scored, key=lambda trial: trial["ended"]):
         score = record["best_score"]
         points.append(((record["ended"] - start) / 60, better(score, points[-1][1]) if points else score))
     x = Scale([minutes for minutes, _ in points], zero=True, room=0.02)
@@ -141,4 +141,4 @@ def _averages(parameter: Parameter, scored: Sequence[Record]) -> str:
 
 
 def _hint(record: Record) -> str:
-    return f"trial {record['number']}, {record['status']}: {record['best_score']:.4f}; {shown(record['point'])}"
+    return f"trial {record['number']}, {record['status']}: {record['best_score']:.4f}; {point_text(record['point'])}"

@@ -9,7 +9,7 @@ from recbole_logq.experiment.run_store import Record
 from recbole_logq.report.cells import Cell, number
 from recbole_logq.report.page import Block, Pairs, Section, Table, Text, page
 from recbole_logq.sweeps.parameter import Parameter
-from recbole_logq.sweeps.progress import shown
+from recbole_logq.sweeps.progress import point_text
 from recbole_logq.sweeps.sweep_figures import figures
 
 
@@ -58,7 +58,11 @@ def _section(search: dict[str, Any], space: Sequence[Parameter]) -> Section:
     failed = [trial for trial in trials if trial["status"] == "failed"]
     if failed:
         lines = [
-            [Cell(str(trial["number"]), key=trial["number"]), Cell(shown(trial["point"])), Cell(str(trial["error"]))]
+            [
+                Cell(str(trial["number"]), key=trial["number"]),
+                Cell(point_text(trial["point"])),
+                Cell(str(trial["error"])),
+            ]
             for trial in failed
         ]
         blocks += [Text("Failed trials"), Table("Failed trials", ["trial", "settings", "reason"], lines)]
@@ -86,7 +90,7 @@ def _trials(search: dict[str, Any], space: Sequence[Parameter]) -> tuple[list[st
 
 
 def _winner(search: dict[str, Any]) -> Record | None:
-    return next((one for one in search["trials"] if one["number"] == search["winner"]), None)
+    return next((trial for trial in search["trials"] if trial["number"] == search["winner"]), None)
 
 
 def _number(value: float | None, whole_number: bool = False) -> Cell:

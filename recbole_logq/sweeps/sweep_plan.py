@@ -22,7 +22,7 @@ from recbole_logq.sweeps.params_file import read_params_file
 from recbole_logq.sweeps.space import grid, merged_space, parse_space
 
 
-def _named(value: Any) -> Any:
+def _named_scheduler(value: Any) -> Any:
     """``asha`` and ``none`` stand for a scheduler with its defaults and for none."""
     if value == "asha":
         return {}
@@ -51,7 +51,7 @@ class SweepSettings(BaseModel):
         "random", description="random points, every combination of choices, or Optuna's guesses"
     )
     search_seed: CountOrZero = Field(1, description="seed of the search; trials train with the setting `seed`")
-    scheduler: Annotated[Asha | None, BeforeValidator(_named), Allowed("asha, none")] = Field(
+    scheduler: Annotated[Asha | None, BeforeValidator(_named_scheduler), Allowed("asha, none")] = Field(
         Asha(), description="ends trials early that fall behind; its parts are grace_period and reduction_factor"
     )
     cpus: Positive = Field(1.0, description="processors that Ray reserves for a trial")
@@ -104,13 +104,13 @@ class SweepPlan:
 
     title: str
     searches: list[Search]
-    how: SweepSettings
+    settings: SweepSettings
 
     def content(self) -> dict[str, Any]:
         """The plan as plain values; an unfinished sweep goes on only under the same."""
         return {
             "title": self.title,
-            "how": self.how.model_dump(),
+            "how": self.settings.model_dump(),
             "searches": [_content(search) for search in self.searches],
         }
 
@@ -136,7 +136,7 @@ def make_sweep(files: Sequence[str], options: dict[str, Any], params_file: str |
     sections = {"space": merged_space, "scheduler": over}
     given, shared = read_plan(files, options, PLAN_KEYS, more=ranges, sections=sections)
     refuse_reserved(shared, RESERVED)
-    how = _how({key: value for key, value in given.items() if key in SweepSettings.model_fields})
+    settings = _checked_settings({key: value for key, value in given.items() if key in SweepSettings.model_fields})
     space = given.get("space") or {}
     key = "model" if given.get("models") is None else "models"
     entries = listed(key, given.get(key))
@@ -148,22 +148,22 @@ def make_sweep(files: Sequence[str], options: dict[str, Any], params_file: str |
     dataset = text("dataset", given["dataset"])
     models = [_model(entry) for entry in entries]
     shared = with_protocol(shared, [(name, own) for name, _, own, _ in models])
-    searches = [_search(*model, dataset, shared, space, how) for model in models]
+    searches = [_search(*model, dataset, shared, space, settings) for model in models]
     names = [search.name for search in searches]
     if twice := {name for name in names if names.count(name) > 1}:
         raise RequestError(f"models: {min(twice)} stands there twice; give one of them another name")
     folders = [folder_name(name).casefold() for name in names]
     if shared_by := [name for name, folder in zip(names, folders, strict=True) if folders.count(folder) > 1]:
         raise RequestError(f"models: {' and '.join(map(repr, shared_by))} would share a folder; rename one of them")
-    if how.search == "grid" and (unread := {"trials", "search_seed"} & given.keys()):
+    if settings.search == "grid" and (unread := {"trials", "search_seed"} & given.keys()):
         raise RequestError(f"{min(unread)}: a grid tries every combination, in its order; leave it out")
     title = given.get("title")
-    return SweepPlan(f"{'-'.join(names)}-{dataset}" if title is None else text("title", title), searches, how)
+    return SweepPlan(f"{'-'.join(names)}-{dataset}" if title is None else text("title", title), searches, settings)
 
 
-def _how(given: dict[str, Any]) -> SweepSettings:
+def _checked_settings(values: dict[str, Any]) -> SweepSettings:
     try:
-        return SweepSettings.model_validate(given)
+        return SweepSettings.model_validate(values)
     except ValidationError as error:
         problem = error.errors()[0]
         path = ".".join(str(part) for part in problem["loc"] if part != "Asha")
@@ -183,7 +183,14 @@ def _model(entry: Any) -> tuple[str, str, Layer, Any]:
 
 
 def _search(
-    name: str, model: str, own: Layer, own_space: Any, dataset: str, shared: Layer, space: Layer, how: SweepSettings
+    name: str,
+    model: str,
+    own: Layer,
+    own_space: Any,
+    dataset: str,
+    shared: Layer,
+    space: Layer,
+    search_settings: SweepSettings,
 ) -> Search:
     if not isinstance(space, dict) or not isinstance(own_space, dict):
         raise RequestError("space: names of settings, each with what it can be")
@@ -196,7 +203,7 @@ def _search(
     for parameter in parameters:
         if parameter.name in flat:
             raise RequestError(f"{parameter.name} stands in settings and in space: keep one")
-    if how.search == "grid":
+    if search_settings.search == "grid":
         grid(parameters)
     return Search(name, model, dataset, settings, parameters, sources_of(settings.get("plugins")))
 

@@ -35,13 +35,13 @@ def best_settings(search: Search, winner: Record, gpus: float) -> dict[str, Any]
 
 def write_best(path: Path, search: Search, winner: Record, metric: str, plan: SweepPlan) -> None:
     """Write ``best.yaml``."""
-    threads = max(int(plan.how.cpus), 1)
+    threads = max(int(plan.settings.cpus), 1)
     head = [
         f"# The best of a sweep: trial {winner['number']}, validation {metric} {winner['best_score']!r}.",
         f"#   OMP_NUM_THREADS={threads} uv run run_recbole_logq.py --config_files={path.name}",
         "# gives that score again on a processor of the same kind, with as many threads.",
     ]
-    content = yaml.safe_dump(best_settings(search, winner, plan.how.gpus), sort_keys=False)
+    content = yaml.safe_dump(best_settings(search, winner, plan.settings.gpus), sort_keys=False)
     write_text(path, "\n".join([*head, content]))
 
 

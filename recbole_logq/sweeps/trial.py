@@ -48,16 +48,16 @@ def run_trial(config: dict[str, Any], job: Job, prepared: Any = None) -> None:
     text = config["point"]
     _forget_the_last()
     folder = _own_folder(job, text)
-    where: dict[str, Any] = {
+    place: dict[str, Any] = {
         "folder": relative(Path(job.folder).parent, folder),
         "node": get_runtime_context().get_node_id(),
     }
     try:
         receive(job.search.sources)
-        ended = _train(json.loads(text), folder, job, prepared, where)
+        ended = _train(json.loads(text), folder, job, prepared, place)
     except Exception as error:
         ended = {"ended": "failed", "error": reason(error), METRIC: math.nan}
-    tune.report({**ended, **where})
+    tune.report({**ended, **place})
 
 
 def _forget_the_last() -> None:
@@ -95,7 +95,7 @@ def _own_folder(job: Job, text: str) -> Path:
     return folder
 
 
-def _train(point: Point, folder: Path, job: Job, prepared: Any, where: dict[str, Any]) -> dict[str, Any]:
+def _train(point: Point, folder: Path, job: Job, prepared: Any, place: dict[str, Any]) -> dict[str, Any]:
     import torch
     from ray import tune
 
@@ -109,9 +109,9 @@ def _train(point: Point, folder: Path, job: Job, prepared: Any, where: dict[str,
         overrides["run_name"] = f"{job.search.name}, {folder.name}"
     config = configuration(job.search, point, job.gpus, overrides)
     shared = prepared is not None and prepared.fits(config)
-    where["data"] = "shared" if shared else "own"
+    place["data"] = "shared" if shared else "own"
     if job.gpus:  # what Ray has set, and a configuration of RecBole's would set anew
-        where["devices"] = os.environ.get("CUDA_VISIBLE_DEVICES")
+        place["devices"] = os.environ.get("CUDA_VISIBLE_DEVICES")
     trainer, loaders, _ = begin(config, Phases(), prepared if shared else None)
     bigger = bool(config["valid_metric_bigger"])
     best: list[float] = []
@@ -121,7 +121,7 @@ def _train(point: Point, folder: Path, job: Job, prepared: Any, where: dict[str,
             raise WorkError(f"{config['valid_metric']} on validation became {score} in epoch {epoch}")
         best[:] = [(max if bigger else min)([score, *best])]
         spent = {key: round(getattr(trainer, key, 0.0), 3) for key in ("train_seconds", "train_cpu_seconds")}
-        tune.report({CLOCK: epoch + 1, "score": float(score), METRIC: float(best[0]), **spent, **where})
+        tune.report({CLOCK: epoch + 1, "score": float(score), METRIC: float(best[0]), **spent, **place})
 
     if interrupted := sorted((folder / "saved").glob("*-last.pth")):
         trainer.resume_checkpoint(str(interrupted[-1]))

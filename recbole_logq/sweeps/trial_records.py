@@ -117,9 +117,9 @@ class Records:
     def keep_only(self, record: Record | None) -> None:
         """Remove the checkpoints of all trials that are over but this one: a sweep would fill the disk."""
         kept = None if record is None else record["folder"]
-        for other in self.ended():
-            if other["folder"] and other["folder"] != kept:
-                saved = inside(self.folder, f"{other['folder']}/saved")
+        for trial in self.ended():
+            if trial["folder"] and trial["folder"] != kept:
+                saved = inside(self.folder, f"{trial['folder']}/saved")
                 if saved is not None and saved.is_dir():
                     shutil.rmtree(saved, ignore_errors=True)
 

@@ -49,7 +49,7 @@ class SearchResult(Part):
     @model_validator(mode="after")
     def _winner_is_there(self) -> SearchResult:
         if self.winner is not None and self.winner not in {
-            one.number for one in self.trials if one.best_score is not None
+            trial.number for trial in self.trials if trial.best_score is not None
         }:
             raise ValueError(f"its winner, trial {self.winner}, is none of its trials with a score")
         return self

@@ -50,7 +50,7 @@ class Task:
     """
 
     job: Job
-    how: SweepSettings
+    settings: SweepSettings
     points: list[Point]
     missing: int
     concurrent: int | None
@@ -71,18 +71,18 @@ def tune_trials(task: Task, prepared: list[Any], tell: Tell) -> None:
     for key, value in _TUNE.items():
         os.environ.setdefault(key, value)
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # records say what failed
-    how, resources = task.how, {"cpu": task.how.cpus, "gpu": task.how.gpus}
+    settings, resources = task.settings, {"cpu": task.settings.cpus, "gpu": task.settings.gpus}
     trainable = tune.with_resources(tune.with_parameters(run_trial, job=task.job, prepared=prepared[0]), resources)
     options: dict[str, Any] = {}
     param_space = None
-    if how.search == "optuna":
+    if settings.search == "optuna":
         space = task.job.search.space
-        options["search_alg"] = optuna_search(space, task.mode, how.search_seed, task.ended, task.points)
+        options["search_alg"] = optuna_search(space, task.mode, settings.search_seed, task.ended, task.points)
         options["num_samples"] = task.missing
     else:
         param_space = {"point": tune.grid_search([text_of(point) for point in task.points])}
     spent = sum(record["train_cpu_seconds"] or 0.0 for record in task.ended)
-    budget = None if how.max_cpu_seconds is None else Budget(how.max_cpu_seconds, spent)
+    budget = None if settings.max_cpu_seconds is None else Budget(settings.max_cpu_seconds, spent)
     relay = _Relay(tell)
     # Nothing is read back from what Tune stores: records are plain JSON, and Tune's own state is pickles.
     with scratch_folder(name="tune") as storage:
@@ -90,7 +90,7 @@ def tune_trials(task: Task, prepared: list[Any], tell: Tell) -> None:
             trainable,
             param_space=param_space,
             tune_config=tune.TuneConfig(
-                scheduler=scheduler(how.scheduler, task.mode, task.epochs, task.ended),
+                scheduler=scheduler(settings.scheduler, task.mode, task.epochs, task.ended),
                 max_concurrent_trials=task.concurrent,
                 reuse_actors=True,  # importing torch and RecBole takes longer than a short trial
                 **options,

@@ -30,21 +30,21 @@ def tested(folder: Path, winner: Record, threads: int, data_path: str, plugins: 
     Raises:
         WorkError: Neither works.
     """
-    where = folder / "winner"
-    where.mkdir(parents=True, exist_ok=True)
-    output = where / "test.json"
+    test_folder = folder / "winner"
+    test_folder.mkdir(parents=True, exist_ok=True)
+    output = test_folder / "test.json"
     ways = [("trained again", [f"--config_files={folder / 'best.yaml'}"])]
     checkpoint = inside(folder, winner["checkpoint"])
     if checkpoint is not None and checkpoint.is_file():
         ways.insert(0, ("checkpoint", ["evaluate", f"--checkpoint={checkpoint}"]))
-    for how, words in ways:
+    for source, words in ways:
         command = [sys.executable, "-m", "recbole_logq", *words, f"--data_path={data_path}", "--show_progress=false"]
         command += [f"--plugins={plugins}"] if plugins else []
         environment = {**children.environment(), "OMP_NUM_THREADS": str(threads)}
-        with (where / "output.log").open("a", encoding="utf-8") as log:
+        with (test_folder / "output.log").open("a", encoding="utf-8") as log:
             status = children.run(
-                [*command, f"--output={output}"], environment, cwd=where, stdout=log, stderr=subprocess.STDOUT
+                [*command, f"--output={output}"], environment, cwd=test_folder, stdout=log, stderr=subprocess.STDOUT
             )
         if status == 0:
-            return {"test_result": json.loads(output.read_text(encoding="utf-8"))["test_result"], "how": how}
-    raise WorkError(f"the winner could not be tested: see {where / 'output.log'}")
+            return {"test_result": json.loads(output.read_text(encoding="utf-8"))["test_result"], "how": source}
+    raise WorkError(f"the winner could not be tested: see {test_folder / 'output.log'}")

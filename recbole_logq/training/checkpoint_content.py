@@ -181,9 +181,9 @@ def problem(content: dict[str, Any], limit: int) -> str | None:
         content: Content read from the file.
         limit: Values that it may hold. One list that stands in many places is small in a file and endless to walk.
     """
-    for number, said in enumerate(_strange(content)):
-        if said is not None:
-            return said
+    for number, fault in enumerate(_strange(content)):
+        if fault is not None:
+            return fault
         if number > limit:
             return "it holds more values than its size allows"
     try:
@@ -191,12 +191,12 @@ def problem(content: dict[str, Any], limit: int) -> str | None:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         message = first["msg"].removeprefix("Value error, ")
-        where = ".".join(str(part) for part in first["loc"] if part not in UNION_BRANCHES)
+        place = ".".join(str(part) for part in first["loc"] if part not in UNION_BRANCHES)
         if first["type"] == "missing":
-            return f"it has no {where}"
+            return f"it has no {place}"
         if message.startswith(("is ", "has ")):
-            return f"{where} {message}"
-        return f"{where} is not what it should be: {message[0].lower()}{message[1:]}"
+            return f"{place} {message}"
+        return f"{place} is not what it should be: {message[0].lower()}{message[1:]}"
     return None
 
 
@@ -207,46 +207,46 @@ def _strange(content: Any) -> Iterator[str | None]:
     """The fault of every value, or None, whatever the value stands for."""
     waiting: list[tuple[Any, str, int]] = [(content, "", 0)]
     while waiting:
-        value, where, depth = waiting.pop()
+        value, place, depth = waiting.pop()
         if isinstance(value, dict | list | tuple):
             if depth >= DEEPEST:
-                yield f"{where} is nested too deep"
+                yield f"{place} is nested too deep"
                 return
             pairs = value.items() if isinstance(value, dict) else enumerate(value)
             for key, item in pairs:
                 if not isinstance(key, PLAIN):
-                    yield f"{where} has a key that is no text"
+                    yield f"{place} has a key that is no text"
                     return
-                yield _strange_text(key, where)
+                yield _strange_text(key, place)
                 # The first levels alone: a path is for reading.
-                waiting.append((item, f"{where}.{key}".lstrip(".") if depth < 2 else where, depth + 1))
+                waiting.append((item, f"{place}.{key}".lstrip(".") if depth < 2 else place, depth + 1))
         elif isinstance(value, Tensor):
-            yield _strange_tensor(value, where)
+            yield _strange_tensor(value, place)
         elif isinstance(value, str):
-            yield _strange_text(value, where)
+            yield _strange_text(value, place)
         elif isinstance(value, int) and value.bit_length() > LARGEST:
-            yield f"{where} is a whole number of more than 300 digits"
+            yield f"{place} is a whole number of more than 300 digits"
         elif not isinstance(value, PLAIN):
-            yield f"{where} is {type(value).__name__}, which no checkpoint holds"
+            yield f"{place} is {type(value).__name__}, which no checkpoint holds"
         else:
             yield None
 
 
-def _strange_text(value: Any, where: str) -> str | None:
+def _strange_text(value: Any, place: str) -> str | None:
     try:
         if isinstance(value, str):
             value.encode()
     except UnicodeEncodeError:
-        return f"{where} has a text with half a character"
+        return f"{place} has a text with half a character"
     return None
 
 
-def _strange_tensor(value: Tensor, where: str) -> str | None:
+def _strange_tensor(value: Tensor, place: str) -> str | None:
     if type(value) not in {Tensor, torch.nn.Parameter} or value.layout != torch.strided or value.is_meta:
-        return f"{where} is a tensor of a kind that no checkpoint holds"
+        return f"{place} is a tensor of a kind that no checkpoint holds"
     if value.is_quantized or value.is_nested:
-        return f"{where} is a tensor of a kind that no checkpoint holds"
+        return f"{place} is a tensor of a kind that no checkpoint holds"
     # A view that repeats few numbers is small in the file and of any size to work with.
     if value.numel() * value.element_size() > value.untyped_storage().nbytes():
-        return f"{where} is a tensor that repeats its numbers"
+        return f"{place} is a tensor that repeats its numbers"
     return None

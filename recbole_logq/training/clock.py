@@ -16,15 +16,15 @@ class Clock:
         self.total = total
         self._start = perf_counter()
 
-    def line(self, done: int) -> str:
+    def line(self, epochs: int) -> str:
         """A log line after ``done`` epochs; an upper bound, since early stopping may end the run before."""
-        left = (perf_counter() - self._start) / done * (self.total - done)
-        return f"epoch {done} of {self.total} done, at most {_spell(left)} left"
+        seconds = (perf_counter() - self._start) / epochs * (self.total - epochs)
+        return f"epoch {epochs} of {self.total} done, at most {_spell(seconds)} left"
 
 
 def _spell(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
+    minutes, remainder = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     if hours:
         return f"{hours} h {minutes:02d} min"
-    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+    return f"{minutes} min {remainder:02d} s" if minutes else f"{remainder} s"

@@ -39,24 +39,24 @@ def not_finite(model: torch.nn.Module) -> list[str]:
     return [name for name, value in model.named_parameters() if not bool(torch.isfinite(value).all())]
 
 
-def gone_wrong(trainer: Any, what: str, epoch: int | None, step: int | None) -> WorkError:
+def gone_wrong(trainer: Any, quantity: str, epoch: int | None, step: int | None) -> WorkError:
     """The error that names where, which recipe, with which settings, which parameters, and how to go on.
 
     Args:
         trainer: Trainer of the run.
-        what: Name of the value that is no finite number.
+        quantity: Name of the value that is no finite number.
         epoch: Epoch of the failure; None in a loop of RecBole's own, whose steps are then counted from the start.
         step: Step of the epoch, counted from 1; None if it is not known.
     """
     config, names = trainer.config, not_finite(trainer.model)
-    where = ", ".join(f"{name} {n}" for name, n in (("epoch", epoch), ("step", step)) if n is not None)
+    label = ", ".join(f"{name} {n}" for name, n in (("epoch", epoch), ("step", step)) if n is not None)
     settings = {key: config[key] for key in ("loss", "negatives", "temperature") if config[key] is not None}
     settings = {"learning_rate": trainer.learning_rate, **settings}
     recipe = ", ".join(f"{key}={value}" for key, value in settings.items())
     bad = f"; no finite numbers in {', '.join(names[:5])}{' and others' if names[5:] else ''}" if names else ""
     kept = f"; the last good checkpoint is kept: {trainer.last_file}" if os.path.exists(trainer.last_file) else ""
     return WorkError(
-        f"{where}: {what} of {config['model']} is no finite number ({recipe}{bad}): lower learning_rate or set "
+        f"{label}: {quantity} of {config['model']} is no finite number ({recipe}{bad}): lower learning_rate or set "
         f"clip_grad_norm.max_norm{kept}"
     )
 

@@ -61,15 +61,15 @@ class FixedStep:
         self._plan.copy_(batch.plan)
         rates = [float(group["lr"]) for group in self.optimizer.param_groups]
         if rates != self._rates_now:
-            for held, rate in zip(self._rates, rates, strict=True):
-                held.fill_(rate)
+            for buffer, rate in zip(self._rates, rates, strict=True):
+                buffer.fill_(rate)
             self._rates_now = rates
         on_device = self.device.type == "cuda"
         try:
             self.model.fixed_shapes = True
             if on_device:
-                for group, held in zip(self.optimizer.param_groups, self._rates, strict=True):
-                    group["lr"] = held
+                for group, buffer in zip(self.optimizer.param_groups, self._rates, strict=True):
+                    group["lr"] = buffer
             loss: Tensor = self._run()
         finally:
             self.model.fixed_shapes = False

@@ -42,7 +42,7 @@ class ItemCollector(Collector):
             self.data_struct.get("rec.items")[-len(unranked) :][unranked] = 0
 
 
-def _shown(items: Items) -> Items:
+def _counts(items: Items) -> Items:
     """How often each item that is recommended is, in ascending order."""
     return np.sort(np.unique(items[items > 0], return_counts=True)[1])
 
@@ -51,15 +51,15 @@ class ItemCoverage(theirs.ItemCoverage):
     """Items that are recommended to anybody, of the items of the catalogue."""
 
     def get_coverage(self, item_matrix: Items, num_items: int) -> float:
-        return len(_shown(item_matrix)) / (num_items - 1)
+        return len(_counts(item_matrix)) / (num_items - 1)
 
 
 class ShannonEntropy(theirs.ShannonEntropy):
     """``-sum p log p`` over the items' shares of all recommendations, in nats."""
 
     def get_entropy(self, item_matrix: Items) -> float:
-        shown = _shown(item_matrix)
-        share = shown / max(shown.sum(), 1)
+        counts = _counts(item_matrix)
+        share = counts / max(counts.sum(), 1)
         return 0.0 - float(share @ np.log(share))
 
 
@@ -67,9 +67,9 @@ class GiniIndex(theirs.GiniIndex):
     """``sum_j (2 j - n - 1) p_j / n``, over the n items of the catalogue in ascending order of their shares p."""
 
     def get_gini(self, item_matrix: Items, num_items: int) -> float:
-        shown, n = _shown(item_matrix), num_items - 1
-        places = np.arange(n - len(shown) + 1, n + 1)
-        return float((2 * places - n - 1) @ shown / (n * max(shown.sum(), 1)))
+        counts, n = _counts(item_matrix), num_items - 1
+        places = np.arange(n - len(counts) + 1, n + 1)
+        return float((2 * places - n - 1) @ counts / (n * max(counts.sum(), 1)))
 
 
 def _means(values: NDArray[np.float64], items: Items) -> NDArray[np.float64]:

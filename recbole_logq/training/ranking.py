@@ -111,25 +111,25 @@ def _mark(best: TopK, target_rows: Tensor, target_items: Tensor, n_items: int) -
     items = best.items.cpu() * ranked  # what is not ranked only fills the list up
     rows = torch.arange(len(items)).unsqueeze(1)
     targets = (target_rows * n_items + target_items).sort().values
-    found = rows * n_items + items
-    hits = targets[torch.searchsorted(targets, found).clamp_max(len(targets) - 1)] == found
+    pairs = rows * n_items + items
+    hits = targets[torch.searchsorted(targets, pairs).clamp_max(len(targets) - 1)] == pairs
     hits &= ranked
     count = torch.bincount(target_rows, minlength=len(items)).unsqueeze(1)
     return Ranking(items, torch.cat([hits.long(), count], dim=1))
 
 
-def metrics(found: Ranking, collector: Any, evaluator: Any) -> Any:
+def metrics(ranking: Ranking, collector: Any, evaluator: Any) -> Any:
     """RecBole's metrics of a ranking.
 
     Args:
-        found: All rows.
+        ranking: All rows.
         collector: RecBole's ``Collector``, which knows the training data.
         evaluator: RecBole's ``Evaluator``.
 
     Returns:
         The metrics by name, rounded as configured.
     """
-    for name, matrix in (("rec.items", found.items), ("rec.topk", found.hits)):
+    for name, matrix in (("rec.items", ranking.items), ("rec.topk", ranking.hits)):
         if collector.register.need(name):
             collector.data_struct.set(name, matrix)
     return evaluator.evaluate(collector.get_data_struct())

@@ -37,8 +37,8 @@ class RetrievalTrainer(Trainer):
         scale = getattr(self.model.scorer, "log_scale", None)
         if scale is not None and "params" not in kwargs:
             # Decay would pull a learned temperature to 1, which nothing says is its rest.
-            others = [parameter for parameter in self.model.parameters() if parameter is not scale]
-            kwargs["params"] = [{"params": others}, {"params": [scale], "weight_decay": 0.0}]
+            parameters = [parameter for parameter in self.model.parameters() if parameter is not scale]
+            kwargs["params"] = [{"params": parameters}, {"params": [scale], "weight_decay": 0.0}]
         if any(getattr(module, "sparse", False) for module in self.model.modules()):
             # Without weight decay, which the settings rule out here, AdamW is Adam.
             optimizer: torch.optim.Optimizer = LazyAdam(
@@ -94,11 +94,11 @@ class RetrievalTrainer(Trainer):
         Raises:
             RequestError: They ask for it, and something is.
         """
-        asked = self.config["cuda_graph"]
-        if self.fixed_step is not None or not asked or (asked == "auto" and self.device.type != "cuda"):
+        setting = self.config["cuda_graph"]
+        if self.fixed_step is not None or not setting or (setting == "auto" and self.device.type != "cuda"):
             return
         reason = why_not(self.config, self.model, train_data)
-        if reason and asked != "auto":
+        if reason and setting != "auto":
             raise RequestError(f"cuda_graph=true: {reason}")
         if reason:
             self.logger.info(f"steps are not captured (cuda_graph): {reason}")
@@ -160,10 +160,10 @@ class RetrievalTrainer(Trainer):
         if weights:
             deciles = " ".join(f"{weights[f'd{d}']:.3f}" for d in range(10, 100, 10))
             self.logger.info(f"epoch {epoch} sample weight [mean: {weights['mean']:.4f}, deciles: {deciles}]")
-        asked = f"negatives.count={self.config['negatives'].get('count')}"
+        setting = f"negatives.count={self.config['negatives'].get('count')}"
         if epoch == self.start_epoch and (short := shortfall(self.model.sampler, statistics)):
             chosen = (self.config.given().get("negatives") or {}).get("count") is not None
-            self.logger.log(WARNING if chosen else INFO, f"{asked}: {short}")
+            self.logger.log(WARNING if chosen else INFO, f"{setting}: {short}")
         self._record = {
             "dropped_rows": dropped,
             "negatives_per_step": round(statistics.negatives, 1),
@@ -175,9 +175,9 @@ class RetrievalTrainer(Trainer):
         if warning := temperature_warning(self.model.scorer):
             self.logger.warning(f"epoch {epoch}: {warning}")
         if self.config["diagnostics"] and rank() == 0 and len(self.model.target_counts) <= MAX_CATALOGUE:
-            self._record["diagnostics"] = found = self._diagnose(epoch, batch)
+            self._record["diagnostics"] = diagnostics = self._diagnose(epoch, batch)
             self.logger.info(
-                f"epoch {epoch} diagnostics [{', '.join(f'{name}: {value}' for name, value in found.items())}]"
+                f"epoch {epoch} diagnostics [{', '.join(f'{name}: {value}' for name, value in diagnostics.items())}]"
             )
 
     @torch.no_grad()
@@ -190,9 +190,9 @@ class RetrievalTrainer(Trainer):
             query, positives = query[rows.real], positives[rows.real]
         if not torch.isfinite(query.sum() + items.sum()):  # the last step has had no loss after it that would tell
             raise gone_wrong(self, "a vector", epoch, None)
-        found = diagnose(query, positives, items, model.target_counts)
+        diagnostics = diagnose(query, positives, items, model.target_counts)
         model.train()
-        return found
+        return diagnostics
 
     _record: dict[str, Any] = {}
     _schedule_state: dict[str, Any] | None = None

@@ -26,8 +26,8 @@ def create_schedule(optimizer: Optimizer, name: str, warmup_steps: int, total_st
             return (step + 1) / (warmup_steps + 1)
         if name == "constant":
             return 1.0
-        done = min(1.0, (step - warmup_steps) / max(1, total_steps - warmup_steps))
-        return 1.0 - done if name == "linear" else 0.5 * (1.0 + math.cos(math.pi * done))
+        progress = min(1.0, (step - warmup_steps) / max(1, total_steps - warmup_steps))
+        return 1.0 - progress if name == "linear" else 0.5 * (1.0 + math.cos(math.pi * progress))
 
     return LambdaLR(optimizer, factor)
 

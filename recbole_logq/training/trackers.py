@@ -40,13 +40,13 @@ class TensorBoard:
     def _tag(self, name: str) -> str:
         if name in self._TAGS:
             return self._TAGS[name]
-        group, _, rest = name.partition("/")
-        if rest.startswith("train_loss_"):  # one of several losses of a model of RecBole's
-            return "Loss/Train" + rest.removeprefix("train_loss_")
+        group, _, suffix = name.partition("/")
+        if suffix.startswith("train_loss_"):  # one of several losses of a model of RecBole's
+            return "Loss/Train" + suffix.removeprefix("train_loss_")
         for key, head in (("sample_weight/", "SampleWeight/"), ("diagnostics/", "Diagnostics/")):
-            if rest.startswith(key):
-                return head + rest.removeprefix(key)
-        return f"{group.capitalize()}/{rest}"
+            if suffix.startswith(key):
+                return head + suffix.removeprefix(key)
+        return f"{group.capitalize()}/{suffix}"
 
 
 class Trackers:
@@ -104,10 +104,10 @@ class Trackers:
         self._tell("end", failed)
         self._trackers = []
 
-    def _tell(self, what: str, *values: Any) -> None:
+    def _tell(self, method: str, *values: Any) -> None:
         for tracker in list(self._trackers):
             try:
-                getattr(tracker, what)(*values)
+                getattr(tracker, method)(*values)
             except Exception as error:  # of a service; training is worth more
                 self._trackers.remove(tracker)
                 reason = " ".join(str(error).split())[:300] or type(error).__name__

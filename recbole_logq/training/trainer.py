@@ -46,9 +46,9 @@ class Trainer(RecBoleTrainer):
 
     def __init__(self, config: Any, model: torch.nn.Module) -> None:
         # RecBole's logger would begin a W&B run here; trackers begin theirs once there is something to tell of.
-        wanted, config["log_wandb"] = config["log_wandb"], False
+        log_wandb, config["log_wandb"] = config["log_wandb"], False
         super().__init__(config, model)
-        config["log_wandb"] = wanted
+        config["log_wandb"] = log_wandb
         self.trackers = self.wandblogger = Trackers(self.tensorboard)
         # What measures energy while a run trains: `read` gives what has been used so far.
         self.meter: Any = None
@@ -206,16 +206,16 @@ class Trainer(RecBoleTrainer):
         self.model.eval()
         share = own_share(eval_data.sample_size)
         try:
-            found = ranking.rank(
+            ranked = ranking.rank(
                 self.model, eval_data, max(self.config["topk"]), share.start, share.stop, show_progress=show_progress
             )
         except ranking.PairsOnlyError:
             eval_data.rank_pairs()
             return self.evaluate(eval_data, load_best_model=False, show_progress=show_progress)
-        found = ranking.Ranking(*(gather_rows(matrix.to(self.device)).rows.cpu() for matrix in found))
+        ranked = ranking.Ranking(*(gather_rows(matrix.to(self.device)).rows.cpu() for matrix in ranked))
         if self.watch_ranking is not None:
-            self.watch_ranking(eval_data, found)
-        return ranking.metrics(found, self.eval_collector, self.evaluator)
+            self.watch_ranking(eval_data, ranked)
+        return ranking.metrics(ranked, self.eval_collector, self.evaluator)
 
     def _why_over(self) -> str | None:
         """Why a resumed run has no epoch left under the settings of now; None where it goes on."""

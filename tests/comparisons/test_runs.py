@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from recbole_logq.comparisons.runs import why
+from recbole_logq.comparisons.runs import failure_reason
 
 CUDA = """Traceback (most recent call last):
   File "x.py", line 1, in <module>
@@ -33,5 +33,5 @@ BARE = 'Traceback (most recent call last):\n  File "x.py", line 1, in <module>\n
 def test_the_line_that_tells(tmp_path: Path, earlier: str, log: str, status: int, expected: str) -> None:
     file = tmp_path / "output.log"
     file.write_text(earlier + log, encoding="utf-8")
-    found = why(file, len(earlier.encode()), status)
+    found = failure_reason(file, len(earlier.encode()), status)
     assert found.replace(str(file), "LOG").startswith(expected)

@@ -197,3 +197,16 @@ def test_bad_exports(
 def test_users_by_id_have_no_visitors(exported: Exported) -> None:
     with pytest.raises(RequestError, match="knows users by their ids"):
         Retriever.load(exported("ids")).recommend(histories=[["50"]])
+
+
+def test_a_file_of_items_on_the_command_line(
+    exported: Exported, in_tmp: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (in_tmp / "items.csv").write_text("item\n50\n172\n")
+    words = ["--input=items.csv", "--output=top.csv", "--k=2", "--show_progress=false"]
+    assert main(["recommend", f"--model={exported('sasrec')}", *words]) == 0
+    assert "top.csv: the 2 items most like each of 2" in capsys.readouterr().out
+    with (in_tmp / "top.csv").open(encoding="utf-8", newline="") as lines:
+        rows = [(row["similar_to"], row["item"]) for row in csv.DictReader(lines)]
+    similar = Retriever.load(exported("sasrec")).similar(["50", "172"], k=2).items
+    assert rows == [(name, item) for name, items in zip(("50", "172"), similar, strict=True) for item in items]

@@ -40,7 +40,7 @@ def test_files_options_and_models_are_merged(tmp_path: Path) -> None:
     ]
     file.write_text(yaml.safe_dump(content))
     plan = make_sweep([str(file)], {"trials": 4, "epochs": 6})
-    assert plan.how.trials == 4
+    assert plan.settings.trials == 4
     assert [(one.name, one.model) for one in plan.searches] == [("BPR", "BPR"), ("mine", "TwoTowerLogQ")]
     assert plan.searches[1].settings["epochs"] == 6
     assert plan.searches[1].settings["dropout"] == 0.1
@@ -58,8 +58,8 @@ def test_parts_of_sections_are_put_on_top_of_a_file(in_tmp: Path) -> None:
     words = ["--space.negatives.count=[8]", "--scheduler.grace_period=3", "--settings.epochs=6", "--models=A,B"]
     plan = make_sweep(["a.yaml"], parse_arguments(words))
     assert [search.model for search in plan.searches] == ["A", "B"]
-    assert plan.how.scheduler is not None
-    assert (plan.how.scheduler.grace_period, plan.how.scheduler.reduction_factor) == (3, 4)
+    assert plan.settings.scheduler is not None
+    assert (plan.settings.scheduler.grace_period, plan.settings.scheduler.reduction_factor) == (3, 4)
     assert {one.name: one.values for one in plan.searches[0].space} == {
         "learning_rate": (0.1, 0.2),
         "negatives.count": (8,),
@@ -178,5 +178,5 @@ def test_bad_requests_on_the_command_line(
 def test_shipped_files_are_accepted(file: Path) -> None:
     plan = make_sweep([str(file)], {"dataset": "ml-100k"})
     assert check(plan).keys() == {search.name for search in plan.searches}
-    assert plan.how.trials >= 8
+    assert plan.settings.trials >= 8
     assert file.read_text(encoding="utf-8").startswith("#")

@@ -176,5 +176,5 @@ class RankingLoader(FullSortEvalDataLoader):
         position = torch.arange(len(rows)) - (size.cumsum(0) - size - start).repeat_interleave(size)
         items = self._history_items[position]
         n_items = self._dataset.item_num
-        other = ~torch.isin(rows * n_items + items, target_rows * n_items + target_items)
-        return rows[other], items[other]
+        is_history = ~torch.isin(rows * n_items + items, target_rows * n_items + target_items)
+        return rows[is_history], items[is_history]

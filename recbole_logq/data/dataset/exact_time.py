@@ -179,7 +179,7 @@ class ExactTimeMixin(ReadyMadeMixin):
             for field, table in ((self.uid_field, self.user_feat), (self.iid_field, self.item_feat))
         }
         super()._filter_by_counts()  # counts what training sees
-        before, trained = (self._taken(table) for table in (rows[early], self.inter_feat))
+        before, trained = (self._kept_rows(table) for table in (rows[early], self.inter_feat))
         later = self.temporal_split.seen(before, rows[~early], trained, self.uid_field, self.iid_field)
         self.inter_feat = pd.concat([self.inter_feat, later]).sort_index()  # in file order again
         # Features follow: no id that only they know, and none that RecBole's filter dropped because it is new.
@@ -188,7 +188,7 @@ class ExactTimeMixin(ReadyMadeMixin):
             for field, table in features.items()
         )
 
-    def _taken(self, rows: pd.DataFrame) -> pd.DataFrame:
+    def _kept_rows(self, rows: pd.DataFrame) -> pd.DataFrame:
         """The interactions without observed negatives: an item that was only ever refused is not seen."""
         field = observed_field(self.config)
         if field is None or field not in rows:
@@ -297,8 +297,8 @@ class ExactTimeMixin(ReadyMadeMixin):
         """Where the targets of a sequential model lie in ``flat_items``: everywhere but at a user's first item."""
         again = torch.zeros(len(self.flat_users) + 1, dtype=torch.bool)
         again[1:-1] = self.flat_users[1:] == self.flat_users[:-1]
-        if alone := int((~again[:-1] & ~again[1:]).sum()):
-            self.logger.info(f"{alone:,} users have one interaction each, which is no target of a sequential model")
+        if single := int((~again[:-1] & ~again[1:]).sum()):
+            self.logger.info(f"{single:,} users have one interaction each, which is no target of a sequential model")
         return again[:-1].nonzero().flatten()
 
     def _dataframe_to_interaction(self, data: pd.DataFrame) -> Interaction:

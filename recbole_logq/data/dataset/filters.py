@@ -101,20 +101,20 @@ class FilterMixin(LeanMixin):
 
     def _filter_inter_by_user_or_item(self) -> None:
         """RecBole's where it is asked for; else interactions of ids without a line of features stay."""
-        asked = self.config["filter_inter_by_user_or_item"]
+        setting = self.config["filter_inter_by_user_or_item"]
         for table, field, kind in self._feature_tables():
             ids = self.inter_feat[field]
-            without, gone = ~ids.isin(self._lines[field]), ~ids.isin(table[field])
-            if asked is None and (count := int(without.sum())):
+            without, dropped = ~ids.isin(self._lines[field]), ~ids.isin(table[field])
+            if setting is None and (count := int(without.sum())):
                 self.logger.warning(
                     f"{ids[without].nunique():,} of {ids.nunique():,} {kind}s have no line in the .{kind} file: their "
                     f"{count:,} interactions stay, without features (filter_inter_by_user_or_item=true leaves them out)"
                 )
-            if not asked:  # false filters features alone; unset, ids go with the lines that a filter took
-                gone &= False if asked is False else ~without
-            reason = "filter_inter_by_user_or_item" if asked else f"val_interval, through the .{kind} file"
+            if not setting:  # false filters features alone; unset, ids go with the lines that a filter took
+                dropped &= False if setting is False else ~without
+            reason = "filter_inter_by_user_or_item" if setting else f"val_interval, through the .{kind} file"
             with self._counted(reason):
-                self.inter_feat.drop(self.inter_feat.index[gone], inplace=True)
+                self.inter_feat.drop(self.inter_feat.index[dropped], inplace=True)
 
     def _filter_by_inter_num(self) -> None:
         with self._counted("..._inter_num_interval"):

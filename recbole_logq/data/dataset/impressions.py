@@ -60,22 +60,22 @@ def check_graded(values: dict[str, Any]) -> None:
     field = values.get("grade_field")
     if not field:
         return
-    where = f"grade_field={field}"
+    setting = f"grade_field={field}"
     if values.get("benchmark_filename") is not None:
         raise RequestError(
-            f"benchmark_filename with {where}: skips cannot be taken out of a ready-made split; give one .inter file "
+            f"benchmark_filename with {setting}: skips cannot be taken out of a ready-made split; give one .inter file "
             "and a split in eval_args"
         )
     if values["recbole_order"]:
         raise RequestError(
-            f"recbole_order=true with {where}: which skips came before a target needs the exact time; leave it out"
+            f"recbole_order=true with {setting}: which skips came before a target needs the exact time; leave it out"
         )
     for name in (field, values.get("impression_field"), values["TIME_FIELD"]):
         if name in (values.get("numerical_features") or []):
-            raise RequestError(f"numerical_features: {where} needs {name} as it is in the file, leave it out")
+            raise RequestError(f"numerical_features: {setting} needs {name} as it is in the file, leave it out")
     if (values.get("negatives") or {}).get("source") == "observed":
         raise RequestError(
-            f"negatives.source=observed with {where}: skips are taken out of the positives by their grade, and a "
+            f"negatives.source=observed with {setting}: skips are taken out of the positives by their grade, and a "
             "second column says no; set negatives.source=impression, or leave grade_field out"
         )
 
@@ -86,36 +86,36 @@ def check_grades(dataset: Any, field: str, impression_field: str | None) -> None
     Raises:
         RequestError: No such column, one of another type, a row without a grade, or grades of one kind alone.
     """
-    rows, where = dataset.inter_feat, f"grade_field={field}: {dataset.dataset_name}"
+    rows, label = dataset.inter_feat, f"grade_field={field}: {dataset.dataset_name}"
     if field not in rows:
-        raise RequestError(f"{where} has no such column in its .inter file; it has {_columns(dataset)}")
+        raise RequestError(f"{label} has no such column in its .inter file; it has {_columns(dataset)}")
     if dataset.field2type[field] != FeatureType.FLOAT:
-        raise RequestError(f"{where} has no numbers in it: declare it as {field}:float in the header")
+        raise RequestError(f"{label} has no numbers in it: declare it as {field}:float in the header")
     if impression_field is not None:
         _check_impressions(dataset, impression_field)
     grades = rows[field].to_numpy(np.float64)
     if np.isfinite(grades).all() and len(far := grades[(grades > _LARGEST) | ((grades > 0) & (grades < _SMALLEST))]):
         raise RequestError(
-            f"{where} has {len(far):,} grades such as {far[0]:g}, which training cannot tell from 0 or infinity: give "
+            f"{label} has {len(far):,} grades such as {far[0]:g}, which training cannot tell from 0 or infinity: give "
             f"positives grades from {_SMALLEST:.2g} to {_LARGEST:.2g}"
         )
     if not np.isfinite(grades).all():
         missing = int((~np.isfinite(grades)).sum())
-        raise RequestError(f"{where} has {missing:,} rows without a finite grade: give them one, such as 0 for a skip")
+        raise RequestError(f"{label} has {missing:,} rows without a finite grade: give them one, such as 0 for a skip")
     if grades.min() == grades.max():
         raise RequestError(
-            f"{where} has one grade alone, {grades[0]:g}: nothing was skipped and nothing is graded lower"
+            f"{label} has one grade alone, {grades[0]:g}: nothing was skipped and nothing is graded lower"
         )
     if grades.max() <= 0:
-        raise RequestError(f"{where} has no grade above 0, and rows of 0 or less are skips: nothing is a positive")
+        raise RequestError(f"{label} has no grade above 0, and rows of 0 or less are skips: nothing is a positive")
 
 
 def _check_impressions(dataset: Any, field: str) -> None:
-    where = f"impression_field={field}: {dataset.dataset_name}"
+    label = f"impression_field={field}: {dataset.dataset_name}"
     if field not in dataset.inter_feat:
-        raise RequestError(f"{where} has no such column in its .inter file; it has {_columns(dataset)}")
+        raise RequestError(f"{label} has no such column in its .inter file; it has {_columns(dataset)}")
     if (kind := dataset.field2type[field]) != FeatureType.TOKEN:
-        raise RequestError(f"{where} has it as {kind.value}: declare it as {field}:token in the header")
+        raise RequestError(f"{label} has it as {kind.value}: declare it as {field}:token in the header")
 
 
 def _columns(dataset: Any) -> str:
@@ -153,17 +153,17 @@ class Impressions:
         keys = [dataset.uid_field, impression_field]
         known = rows[rows[impression_field] != 0]  # what has no impression has the padding id
         by_impression = known.groupby(keys, sort=False, observed=True)
-        where = f"impression_field={impression_field}"
+        label = f"impression_field={impression_field}"
         if known.empty:
-            raise RequestError(f"{where}: no row of {dataset.dataset_name} has an impression, the column is empty")
+            raise RequestError(f"{label}: no row of {dataset.dataset_name} has an impression, the column is empty")
         if by_impression[dataset.iid_field].nunique().max() < 2:
             raise RequestError(
-                f"{where}: every impression of {dataset.dataset_name} has one item alone, and rows of one impression "
+                f"{label}: every impression of {dataset.dataset_name} has one item alone, and rows of one impression "
                 "share their user and this column; name the column of the request, the page or the session"
             )
         if (by_impression[grade_field].nunique() < 2).all():
             raise RequestError(
-                f"{where}: within every impression of {dataset.dataset_name} all grades are equal, so that nothing is "
+                f"{label}: within every impression of {dataset.dataset_name} all grades are equal, so that nothing is "
                 "graded lower than a positive; take another source of negatives"
             )
         self._ids = [torch.from_numpy(skips[name].to_numpy(np.int64)) for name in (*keys, dataset.iid_field)]
@@ -224,17 +224,17 @@ class Impressions:
 def _lists(rows: np.ndarray, grades: np.ndarray, skips: np.ndarray, of_skips: np.ndarray) -> ImpressionLists:
     """Lists of lower grades; rows and skips are int64 ``[3, n]`` of user, impression and item."""
     user, impression, item = np.concatenate([rows, skips], axis=1)
-    every = np.concatenate([grades, of_skips])
+    all_grades = np.concatenate([grades, of_skips])
     key = user * (impression.max(initial=0) + 1) + impression
     # Highest grade first among the rows of an item in an impression, and that one alone.
-    order = np.lexsort((-every, item, key))
+    order = np.lexsort((-all_grades, item, key))
     first = np.ones(len(order), dtype=bool)
     first[1:] = (key[order][1:] != key[order][:-1]) | (item[order][1:] != item[order][:-1])
     order = order[first]
-    order = order[np.lexsort((every[order], key[order]))]
+    order = order[np.lexsort((all_grades[order], key[order]))]
     order = order[impression[order] != 0]
     # One number a pair of impression and grade, ascending as the order is: what lies below is found by search.
-    values, code = np.unique(every, return_inverse=True)
+    values, code = np.unique(all_grades, return_inverse=True)
     number = np.unique(key, return_inverse=True)[1]
     place = number * len(values) + code
     n = len(grades)
@@ -245,7 +245,7 @@ def _lists(rows: np.ndarray, grades: np.ndarray, skips: np.ndarray, of_skips: np
     lists, list_of_row = np.unique(np.stack([begin, size, code[:n]]), axis=1, return_inverse=True)
     whole_numbers = (list_of_row.reshape(-1), lists[0], lists[1], item[order])
     rows_list, start, sizes, ids = (torch.from_numpy(np.ascontiguousarray(n, dtype=np.int64)) for n in whole_numbers)
-    grade, of_items = (torch.from_numpy(column.astype(np.float32)) for column in (values[lists[2]], every[order]))
+    grade, of_items = (torch.from_numpy(column.astype(np.float32)) for column in (values[lists[2]], all_grades[order]))
     return ImpressionLists(rows_list, start, sizes, grade, ids, of_items)
 
 

@@ -42,7 +42,7 @@ def _training_items(training: Any) -> Tensor:
         parts = training.flat_parts  # none where the files hold prefixes
         return training.inter_feat[items] if parts is None else training.flat_items[parts == 0]
     times = training.flat_times if depends_on_times(config["eval_args"]) else None
-    kind, how = next(iter(config["eval_args"]["split"].items()))
+    kind, split = next(iter(config["eval_args"]["split"].items()))
     if kind == "GTS":
         return training.flat_items[times < training.temporal_split.valid_from]
     whole = training.copy(Interaction({training.uid_field: training.flat_users, items: training.flat_items}))
@@ -51,9 +51,9 @@ def _training_items(training: Any) -> Tensor:
         whole.inter_feat.update(Interaction({training.time_field: times}))
         whole.sort(by=training.time_field)
     if kind == "LS":
-        parts = whole.leave_one_out(group_by=training.uid_field, leave_one_mode=how)
+        parts = whole.leave_one_out(group_by=training.uid_field, leave_one_mode=split)
     elif kind == "TS":
-        parts = whole.time_based_split(ratios=how, group_by=training.uid_field)
+        parts = whole.time_based_split(ratios=split, group_by=training.uid_field)
     else:
-        parts = whole.split_by_ratio(how, group_by=None if times is not None else training.uid_field)
+        parts = whole.split_by_ratio(split, group_by=None if times is not None else training.uid_field)
     return parts[0].inter_feat[items]

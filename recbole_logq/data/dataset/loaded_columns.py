@@ -34,26 +34,26 @@ def columns_to_load(values: dict[str, Any], given: dict[str, Any], needs_time: b
     if isinstance(loaded, dict) and values.get("unload_col"):
         loaded = _without(loaded, values["unload_col"], given.get("load_col") or {})
     loaded = with_features(loaded, values)
-    named = _named(values)
-    _check_unloaded(values, named)
+    setting_of = _columns_of_settings(values)
+    _check_unloaded(values, setting_of)
     if isinstance((loaded or {}).get("inter"), list):
-        loaded = {**loaded, "inter": list(dict.fromkeys([*loaded["inter"], *named]))} if named else loaded
+        loaded = {**loaded, "inter": list(dict.fromkeys([*loaded["inter"], *setting_of]))} if setting_of else loaded
     return loaded
 
 
-def _named(values: dict[str, Any]) -> dict[str, str]:
+def _columns_of_settings(values: dict[str, Any]) -> dict[str, str]:
     """Columns of interactions that settings name beside ids, and the settings, as they are given."""
-    named = {key: values.get(key) for key in ("weight_field", "segment_field", "impression_field", "grade_field")}
-    named |= {f"threshold.{column}": column for column in values.get("threshold") or {}}
-    named |= {f"context_features: {column}": column for column in feature_names(values, "context_features")}
-    named["negatives.field"] = observed_field(values)
-    return {column: key for key, column in named.items() if column}
+    columns = {key: values.get(key) for key in ("weight_field", "segment_field", "impression_field", "grade_field")}
+    columns |= {f"threshold.{column}": column for column in values.get("threshold") or {}}
+    columns |= {f"context_features: {column}": column for column in feature_names(values, "context_features")}
+    columns["negatives.field"] = observed_field(values)
+    return {column: key for key, column in columns.items() if column}
 
 
-def _without(loaded: dict[str, Any], unloaded: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+def _without(loaded: dict[str, Any], unloaded: dict[str, Any], loaded_by_user: dict[str, Any]) -> dict[str, Any]:
     """RecBole takes one of the two for a file: columns to leave out are left out of all that it has."""
     for suffix, columns in unloaded.items():
-        if isinstance(given.get(suffix), list):
+        if isinstance(loaded_by_user.get(suffix), list):
             raise RequestError(
                 f"unload_col.{suffix} beside load_col.{suffix}: the first leaves {', '.join(columns)} out of all, the "
                 "second lists those to load; keep one of them"
@@ -61,7 +61,7 @@ def _without(loaded: dict[str, Any], unloaded: dict[str, Any], given: dict[str, 
     return {**loaded, **dict.fromkeys(unloaded, "*")}
 
 
-def _check_unloaded(values: dict[str, Any], named: dict[str, str]) -> None:
+def _check_unloaded(values: dict[str, Any], setting_of: dict[str, str]) -> None:
     unloaded = values.get("unload_col") or {}
     for suffix, keys in _IDS.items():
         for key in keys:
@@ -69,7 +69,7 @@ def _check_unloaded(values: dict[str, Any], named: dict[str, str]) -> None:
                 raise RequestError(
                     f"unload_col.{suffix}: {values[key]} is needed, {key} names it; take it out of there"
                 )
-    for column, key in named.items():
+    for column, key in setting_of.items():
         if column in (unloaded.get("inter") or []):
             raise RequestError(f"unload_col.inter: {column} is needed, {key} names it; take it out of there")
 

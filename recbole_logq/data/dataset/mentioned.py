@@ -19,9 +19,9 @@ def check_mentioned(dataset: Any, config: Any) -> None:
     Raises:
         RequestError: A setting names a column that is missing; the message names both.
     """
-    named = {"seq_len": config["seq_len"] or []}
-    named |= {f"unused_col.{suffix}": columns or [] for suffix, columns in (config["unused_col"] or {}).items()}
-    for key, columns in named.items():
+    columns_of = {"seq_len": config["seq_len"] or []}
+    columns_of |= {f"unused_col.{suffix}": columns or [] for suffix, columns in (config["unused_col"] or {}).items()}
+    for key, columns in columns_of.items():
         for column in columns:
             if column not in dataset.field2type:
                 raise RequestError(f"{key}: {config['dataset']} has no column {column!r}, or load_col leaves it out")

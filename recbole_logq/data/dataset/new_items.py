@@ -39,9 +39,9 @@ def read_new_items(file: str | Path, dataset: Any) -> tuple[list[str], list[Tens
     lines = AtomicText(Path(file), config)
     types = lines.types
     for name in (*names, *texts):
-        wanted = dataset.field2type[name].value
-        if types.get(name) != wanted:
-            raise RequestError(f"item_features: {file} must have the column {name}:{wanted}, as in training")
+        kind = dataset.field2type[name].value
+        if types.get(name) != kind:
+            raise RequestError(f"item_features: {file} must have the column {name}:{kind}, as in training")
     if dataset.iid_field not in types:
         raise RequestError(f"{file} has no column {dataset.iid_field}")
     # An item may be called NA or null, which pandas would take for nothing.

@@ -47,18 +47,18 @@ class ObservedNegatives:
 
     def __init__(self, dataset: Any, field: str) -> None:
         rows, limit = dataset.inter_feat, below(dataset.config)
-        where = f"negatives.source=observed, field={field}: {dataset.dataset_name}"
+        label = f"negatives.source=observed, field={field}: {dataset.dataset_name}"
         if field not in rows:
             raise RequestError(
-                f"{where} has no such column (labels that RecBole makes by threshold are none); set "
+                f"{label} has no such column (labels that RecBole makes by threshold are none); set "
                 "--negatives.field=COLUMN --negatives.below=VALUE"
             )
         if not np.issubdtype(rows[field].dtype, np.floating):
-            raise RequestError(f"{where} has no numbers in it: declare it as {field}:float in the header")
+            raise RequestError(f"{label} has no numbers in it: declare it as {field}:float in the header")
         low = refused(rows, dataset.config)
         if low.all() or not low.any():
             raise RequestError(
-                f"{where} has {'only' if low.all() else 'no'} values below {limit:g}, from {rows[field].min():g} to "
+                f"{label} has {'only' if low.all() else 'no'} values below {limit:g}, from {rows[field].min():g} to "
                 f"{rows[field].max():g}; set --negatives.below=VALUE"
             )
         columns = [dataset.uid_field, dataset.iid_field]

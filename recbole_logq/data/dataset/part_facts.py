@@ -32,7 +32,7 @@ def facts_of_parts(users: Tensor, items: Tensor, part: Tensor, first_has_no_targ
         if first_has_no_target:
             reason = "no targets, since a sequential model has none for a user's first interaction"
             counts[reason] = first == number
-        facts = [f"{int(which.sum()):,} are {what}" for what, which in counts.items() if which.any()]
+        facts = [f"{int(mask.sum()):,} are {description}" for description, mask in counts.items() if mask.any()]
         size = f"{name} part: {int(rows.sum()):,} interactions"
         yield (f"{size}; {', '.join(facts)}", True) if facts else (size, False)
 

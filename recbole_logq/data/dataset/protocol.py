@@ -67,26 +67,27 @@ def require_common(results: Sequence[dict[str, Any]]) -> None:
             )
     first = results[0]
     same_seed: dict[Any, dict[str, Any]] = {}
-    for other in results:
-        pair = _pair(first, other)
-        if first["dataset"] != other["dataset"]:
-            raise RequestError(f"{pair} are of different datasets, {first['dataset']} and {other['dataset']}")
+    for second in results:
+        pair = _pair(first, second)
+        if first["dataset"] != second["dataset"]:
+            raise RequestError(f"{pair} are of different datasets, {first['dataset']} and {second['dataset']}")
         for key in _REMEDY:
-            left, right = (run["protocol"].get(key, _OF_OLDER.get(key)) for run in (first, other))
-            if left != right:
-                ready_made = READY_MADE in (first["protocol"].get("split"), other["protocol"].get("split"))
+            expected, actual = (run["protocol"].get(key, _OF_OLDER.get(key)) for run in (first, second))
+            if expected != actual:
+                ready_made = READY_MADE in (first["protocol"].get("split"), second["protocol"].get("split"))
                 remedy = (_OF_READY_MADE if ready_made else {}).get(key, _REMEDY[key])
-                raise RequestError(f"{pair} are measured differently: {key} is {left} and {right}; {remedy}")
+                raise RequestError(f"{pair} are measured differently: {key} is {expected} and {actual}; {remedy}")
         # A random split depends on the seed: each seed has its own test set, which all models of that seed share.
-        peer = same_seed.setdefault(other["seed"], other) if first["protocol"].get("order") == "random" else first
-        left, right = peer["fingerprint"]["test"], other["fingerprint"]["test"]
+        peer = same_seed.setdefault(second["seed"], second) if first["protocol"].get("order") == "random" else first
+        expected, actual = peer["fingerprint"]["test"], second["fingerprint"]["test"]
         least = "[1,inf)" if first["protocol"].get("split") == READY_MADE else "[3,inf)"  # of training, or of all
-        if left != right:
+        if expected != actual:
             raise RequestError(
-                f"{_pair(peer, other)} have different test sets ({left} and {right}) under the same protocol: the data "
-                "or its filters differ, or what takes rows out of the positives (grade_field, negatives.field), or "
-                "users are too short for a sequential model (which has no target for a first interaction); run both on "
-                f'one copy with the same filters, such as --user_inter_num_interval="{least}"'
+                f"{_pair(peer, second)} have different test sets ({expected} and {actual}) under the same protocol: "
+                "the data or its filters differ, or what takes rows out of the positives (grade_field, "
+                "negatives.field), or users are too short for a sequential model (which has no target for a first "
+                "interaction); run both on one copy with the same filters, such as "
+                f'--user_inter_num_interval="{least}"'
             )
 
 

@@ -68,16 +68,16 @@ def check_parts(config: Any) -> None:
     files, ready_made = interaction_files(config), config["benchmark_filename"] is not None
     for file in files:
         if not file.is_file():
-            there = ", ".join(sorted(other.name for other in file.parent.glob("*.inter"))) or "none"
-            message = f"{file} does not exist; the .inter files there are {there}"
+            names = ", ".join(sorted(path.name for path in file.parent.glob("*.inter"))) or "none"
+            message = f"{file} does not exist; the .inter files there are {names}"
             if ready_made:
                 raise RequestError(f"benchmark_filename: {message}")
             raise RequestError(f"{message}; a ready-made split is named by --benchmark_filename=[train,valid,test]")
     _check_ids(files[0], config)
     if not ready_made:
         return
-    first, *others = (declared(file, config) for file in files)
-    for file, types in zip(files[1:], others, strict=True):
+    first, *types_of_rest = (declared(file, config) for file in files)
+    for file, types in zip(files[1:], types_of_rest, strict=True):
         for name in sorted(first.keys() ^ types.keys()):
             with_it, without = (files[0], file) if name in first else (file, files[0])
             raise RequestError(
@@ -93,12 +93,12 @@ def check_parts(config: Any) -> None:
 
 
 def _check_ids(file: Path, config: Any) -> None:
-    there, loaded = declared(file, config), (config["load_col"] or {}).get("inter", "*")
+    columns, loaded = declared(file, config), (config["load_col"] or {}).get("inter", "*")
     for key in ("USER_ID_FIELD", "ITEM_ID_FIELD"):
         name = config[key]
-        if name not in there:
+        if name not in columns:
             raise RequestError(
-                f"{key}={name}: {file} has no such column, but {', '.join(there)}; compare USER_ID_FIELD, "
+                f"{key}={name}: {file} has no such column, but {', '.join(columns)}; compare USER_ID_FIELD, "
                 "ITEM_ID_FIELD, load_col and the first line of the file"
             )
         if isinstance(loaded, list) and name not in loaded:

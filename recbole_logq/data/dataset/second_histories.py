@@ -55,9 +55,9 @@ class SecondHistory(NamedTuple):
         start = torch.searchsorted(self.users, users)
         # Users and ranks of times in one number, by which the tokens are in order.
         moments, rank = torch.cat([self.times, before]).unique(return_inverse=True)
-        own, asked = rank.split([len(self.times), len(before)])
+        own, query = rank.split([len(self.times), len(before)])
         width = len(moments) + 1
-        return start, torch.searchsorted(self.users * width + own, users * width + asked)
+        return start, torch.searchsorted(self.users * width + own, users * width + query)
 
     def latest(self, start: Tensor, end: Tensor, length: int) -> Tensor:
         """The last tokens of spans, int64 ``[rows, length]``, right-padded with 0."""
@@ -111,12 +111,12 @@ def check_second_files(config: Any) -> None:
                 f"second_histories.{name}: {file} does not exist; it has a user, a time and {column} in each line"
             )
         types = declared(file, config)
-        wanted: dict[str, tuple[str, ...]] = {config["USER_ID_FIELD"]: ("token",), config["TIME_FIELD"]: ("float",)}
-        wanted[column] = ("token", "token_seq")
-        for field, kinds in wanted.items():
+        kinds_of: dict[str, tuple[str, ...]] = {config["USER_ID_FIELD"]: ("token",), config["TIME_FIELD"]: ("float",)}
+        kinds_of[column] = ("token", "token_seq")
+        for field, kinds in kinds_of.items():
             if types.get(field) not in kinds:
-                what = f"types it {types[field]}" if field in types else f"has {', '.join(types)}"
-                raise RequestError(f"second_histories.{name}: {file.name} needs {field}:{kinds[0]}, and {what}")
+                difference = f"types it {types[field]}" if field in types else f"has {', '.join(types)}"
+                raise RequestError(f"second_histories.{name}: {file.name} needs {field}:{kinds[0]}, and {difference}")
 
 
 def file_of(config: Any, name: str) -> Path:
@@ -205,8 +205,8 @@ class SecondColumns:
         self._columns: dict[str, tuple[SecondHistory, Tensor, Tensor]] = {}
         for name, history in dataset.second_histories.items():
             start, end = (place.to(device) for place in history.spans(users, before))
-            here = SecondHistory(*(part.to(device) for part in history))
-            self._columns[column_of(name)] = here, start, end
+            on_device = SecondHistory(*(part.to(device) for part in history))
+            self._columns[column_of(name)] = on_device, start, end
 
     def of(self, rows: Tensor | slice) -> dict[str, Tensor]:
         """Columns ``[rows, length]`` of rows, each with the latest before its moment."""

@@ -32,15 +32,15 @@ def check_temporal(eval_args: dict[str, Any]) -> None:
     """
     if len(eval_args["split"]) > 1:
         raise RequestError(f"eval_args.split={eval_args['split']!r}: one way to split, not several")
-    how = eval_args["split"]["GTS"]
+    split = eval_args["split"]["GTS"]
     hint = "give shares, GTS: [0.8, 0.1, 0.1], or the two moments where validation and test begin, such as dates"
-    if not isinstance(how, list) or len(how) not in (2, 3):
-        raise RequestError(f"eval_args.split.GTS={how!r}: {hint}")
-    if len(how) == 3:
-        if not all(isinstance(share, int | float) and 0 < share < float("inf") for share in how):
-            raise RequestError(f"eval_args.split.GTS={how!r}: {hint}; shares are above 0")
-    elif not _moment(how[0]) < _moment(how[1]):
-        raise RequestError(f"eval_args.split.GTS={how!r}: validation begins before test")
+    if not isinstance(split, list) or len(split) not in (2, 3):
+        raise RequestError(f"eval_args.split.GTS={split!r}: {hint}")
+    if len(split) == 3:
+        if not all(isinstance(share, int | float) and 0 < share < float("inf") for share in split):
+            raise RequestError(f"eval_args.split.GTS={split!r}: {hint}; shares are above 0")
+    elif not _moment(split[0]) < _moment(split[1]):
+        raise RequestError(f"eval_args.split.GTS={split!r}: validation begins before test")
     for key, allowed in (("targets", TARGETS), ("unseen", UNSEEN)):
         if eval_args.get(key, allowed[0]) not in allowed:
             raise RequestError(f"eval_args.{key}={eval_args[key]!r}: one of {', '.join(allowed)}")
@@ -72,11 +72,11 @@ class TemporalSplit:
         self.targets: str = eval_args.get("targets", "last")
         self.unseen: str = eval_args.get("unseen", "drop")
         self.counts: dict[str, int] = {}
-        how = eval_args["split"]["GTS"]
-        if len(how) == 2:
-            self.valid_from, self.test_from = map(_moment, how)
+        split = eval_args["split"]["GTS"]
+        if len(split) == 2:
+            self.valid_from, self.test_from = map(_moment, split)
         else:
-            ordered, shares = np.sort(times), np.cumsum(how)[:2] / np.sum(how)
+            ordered, shares = np.sort(times), np.cumsum(split)[:2] / np.sum(split)
             # Ties at a cut go to the later part as a whole, so nothing at or after the cut is trained on.
             last = len(ordered) - 1
             self.valid_from, self.test_from = (float(ordered[min(int(share * len(ordered)), last)]) for share in shares)
@@ -122,9 +122,9 @@ class TemporalSplit:
         if self.targets == "all":
             return rows
         owner, at = users[rows], position[rows]
-        how = "amax" if self.targets == "last" else "amin"
+        reduction = "amax" if self.targets == "last" else "amin"
         best = torch.zeros(int(owner.max()) + 1 if len(owner) else 0, dtype=torch.int64)
-        best = best.scatter_reduce(0, owner, at, how, include_self=False)
+        best = best.scatter_reduce(0, owner, at, reduction, include_self=False)
         return rows[at == best[owner]]
 
     def __str__(self) -> str:

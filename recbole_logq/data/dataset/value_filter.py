@@ -17,8 +17,8 @@ def check_filters(config: Any) -> None:
     Raises:
         RequestError: No such column, one that is not loaded, or values that such a column cannot have.
     """
-    wanted = config["val_interval"] or {}
-    if not wanted:
+    intervals = config["val_interval"] or {}
+    if not intervals:
         return
     types: dict[str, tuple[str, str]] = {}  # column to its file's suffix and its type
     folder, name = Path(config["data_path"]), config["dataset"]
@@ -27,14 +27,14 @@ def check_filters(config: Any) -> None:
         if file.is_file():
             for column, kind in declared(file, config).items():
                 types.setdefault(column, (suffix, kind))
-    for column, value in wanted.items():
+    for column, value in intervals.items():
         key = f"val_interval.{column}"
         if column not in types:
             raise RequestError(f"{key}: the files of {name} have no such column; they have {', '.join(types)}")
         suffix, kind = types[column]
         if not _is_loaded(config, suffix, column):
-            where = f"the column is in the .{suffix} file and not loaded"
-            raise RequestError(f"{key}: {where}; {how_to_load(config, suffix, column)}")
+            reason = f"the column is in the .{suffix} file and not loaded"
+            raise RequestError(f"{key}: {reason}; {how_to_load(config, suffix, column)}")
         if kind == "float":
             intervals_of(key, value)
         elif kind == "token":

@@ -88,10 +88,10 @@ class LeanMixin(_Base):
                 raise
         if table is None:
             return None
-        written = count_rows(filepath, self.config["encoding"], len(table))
-        if written != len(table):
+        n_rows = count_rows(filepath, self.config["encoding"], len(table))
+        if n_rows != len(table):
             message = (
-                f"{filepath} has {written:,} rows and RecBole reads {len(table):,} of them: take the quotation "
+                f"{filepath} has {n_rows:,} rows and RecBole reads {len(table):,} of them: take the quotation "
                 "marks out of its names, they swallow lines"
             )
             if filepath.endswith(".inter"):

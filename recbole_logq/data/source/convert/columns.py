@@ -39,13 +39,13 @@ class Column(NamedTuple):
 
 
 def choose_columns(
-    names: list[str], wanted: dict[str, str | None], keep: dict[str, str], source: Path
+    names: list[str], roles: dict[str, str | None], keep: dict[str, str], source: Path
 ) -> dict[str, Column]:
     """The columns of the atomic file by their names there.
 
     Args:
         names: names of the table's columns.
-        wanted: Columns of the user, the item and the time, None where it is to be guessed.
+        roles: Columns of the user, the item and the time, None where it is to be guessed.
         keep: Further columns with their types.
         source: The file, for errors.
 
@@ -53,8 +53,8 @@ def choose_columns(
         RequestError: There is no such column, or a column would be lost.
     """
     chosen: dict[str, Column] = {}
-    for target, asked in wanted.items():
-        name = asked if asked is not None else guess(target, names)
+    for target, chosen_name in roles.items():
+        name = chosen_name if chosen_name is not None else guess(target, names)
         flag = {"user_id": "user", "item_id": "item", "timestamp": "time"}[target]
         if name is None and target != "timestamp":
             raise RequestError(f"{source} has columns {', '.join(names)}: say which is the {flag} with --{flag}=COLUMN")
@@ -63,7 +63,7 @@ def choose_columns(
         if name not in names:
             raise RequestError(f"{flag}={name}: {source} has no such column{nearest(name, set(names))}")
         kind = "float" if target == "timestamp" else "token"
-        chosen[target] = Column(name, "given" if asked is not None else "guessed by its name", kind)
+        chosen[target] = Column(name, "given" if chosen_name is not None else "guessed by its name", kind)
     rating = guess("rating", names)
     if rating is not None and rating not in keep and rating not in [column.source for column in chosen.values()]:
         chosen["rating"] = Column(rating, "guessed by its name", "float")

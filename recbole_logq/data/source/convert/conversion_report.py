@@ -56,9 +56,9 @@ class Report:
         out += [f"  {target:<10} <- {source}" for target, source in self.columns.items()]
         if self.left_out:
             flag = {"interactions": "--keep"}.get(self.unit, f"--{self.unit}_keep")
-            shown = ", ".join(name or "(no name)" for name in self.left_out[:_SHOWN])
+            names = ", ".join(name or "(no name)" for name in self.left_out[:_SHOWN])
             more = f" and {len(self.left_out) - _SHOWN:,} more" if len(self.left_out) > _SHOWN else ""
-            out.append(f"  left out   <- {shown}{more} ({flag}.COLUMN=token or float keeps one)")
+            out.append(f"  left out   <- {names}{more} ({flag}.COLUMN=token or float keeps one)")
         out.append(f"read {self.read:,} rows, wrote {self.written:,} {self.unit}")
         out += [f"  dropped {count:,}: {reason}" for reason, count in self.dropped.items()]
         out += [f"  note: {text}" for text in self.notes]

@@ -16,7 +16,7 @@ from recbole_logq.data.source.convert import atomic_rows
 from recbole_logq.data.source.convert.columns import KINDS, atomic_name, guess
 from recbole_logq.data.source.convert.conversion_report import Report
 from recbole_logq.data.source.convert.names import Names
-from recbole_logq.data.source.convert.number_text import floats, written
+from recbole_logq.data.source.convert.number_text import floats, text_of
 from recbole_logq.data.source.tables.cell_text import holds_lists, lists_of_texts, plain, texts
 from recbole_logq.data.source.tables.table import Table
 from recbole_logq.errors import RequestError
@@ -53,7 +53,7 @@ class FeatureTable:
 def feature_rows(
     table: Table,
     target: str,
-    wanted: FeatureTable,
+    request: FeatureTable,
     separator: str,
     report: Report,
     unreadable: dict[str, RequestError],
@@ -67,7 +67,7 @@ def feature_rows(
     Args:
         table: the source.
         target: ``item_id`` or ``user_id``.
-        wanted: what is asked of it.
+        request: the settings for it.
         separator: separator of the values in a text that becomes a ``token_seq``.
         report: report of what was read, left out and written.
         unreadable: columns of the table that hold more than values and lists of values, which it fills in while it is
@@ -77,7 +77,7 @@ def feature_rows(
         RequestError: There is no column of ids, a column that was asked for is not there or cannot be kept, or no row
             is left.
     """
-    flag, source, key, keep = report.unit, str(wanted.source), wanted.id, wanted.keep or {}
+    flag, source, key, keep = report.unit, str(request.source), request.id, request.keep or {}
     key = key if key is not None else guess(target, table.names)
     if key is None:
         raise RequestError(
@@ -123,10 +123,10 @@ def _read(
     table: Table, columns: Sequence[str], keep: dict[str, str], unreadable: dict[str, RequestError], report: Report
 ) -> dict[str, Any]:
     """Columns as Arrow arrays; what is nested deeper than a list is left out where nobody asked for it."""
-    asked = [columns[0], *keep]
+    required = [columns[0], *keep]
     parts: dict[str, list[Any]] = {name: [] for name in columns}
     for batch in table.batches(columns, atomic_rows.ROWS_PER_BATCH):
-        for name in asked:
+        for name in required:
             if name in unreadable:
                 raise unreadable[name]
         for name in columns:
@@ -138,7 +138,7 @@ def _read(
                 raise unreadable[name]
             joined[name] = _joined(parts[name], name)
         except RequestError as error:
-            if name in asked:
+            if name in required:
                 raise
             report.note(f"column {name} is left out: {error}")
     return joined
@@ -178,24 +178,24 @@ def _kind(name: str, cells: Any, separator: str) -> str:
     return "token_seq" if _LISTS.search(name) and any(separator in text for text in known) else "token"
 
 
-def _cells(cells: Any, kind: str, separator: str, column: str, where: str, report: Report) -> list[str]:
+def _cells(cells: Any, kind: str, separator: str, column: str, label: str, report: Report) -> list[str]:
     """Text of a column as it is written."""
     if kind == "float":
         if holds_lists(cells):
-            raise RequestError(f"{where} holds lists: keep it as float_seq or token_seq")
+            raise RequestError(f"{label} holds lists: keep it as float_seq or token_seq")
         values = floats(cells)
-        return [written(value) if np.isfinite(value) else "" for value in values.tolist()]
+        return [text_of(value) if np.isfinite(value) else "" for value in values.tolist()]
     names = Names(column, report)
     if kind == "token":
         if holds_lists(cells):
-            raise RequestError(f"{where} holds lists: keep it as token_seq")
-        tokens = names.of([text or "" for text in texts(cells, where)])
+            raise RequestError(f"{label} holds lists: keep it as token_seq")
+        tokens = names.of([text or "" for text in texts(cells, label)])
         names.close()
         return tokens
     if holds_lists(cells):
-        lists = lists_of_texts(cells, where)
+        lists = lists_of_texts(cells, label)
     else:
-        lists = [text.split(separator) if text else [] for text in texts(cells, where)]
+        lists = [text.split(separator) if text else [] for text in texts(cells, label)]
     blanks, rows = 0, []
     for parts in lists:
         words = ["_".join(part.split()) for part in parts or []]

@@ -25,7 +25,7 @@ class Interactions:
         table: the source.
         source: its place, for errors.
         report: report of what each column becomes, and of rows that are left out.
-        wanted: columns of the user, the item and the time, None where they are to be guessed.
+        roles: columns of the user, the item and the time, None where they are to be guessed.
         keep: further columns with their types.
         where: conditions that a row fulfils.
         time_format: form of the dates.
@@ -41,7 +41,7 @@ class Interactions:
         table: Table,
         source: str,
         report: Report,
-        wanted: dict[str, str | None],
+        roles: dict[str, str | None],
         *,
         keep: dict[str, str] | None,
         where: str | Sequence[str] | None,
@@ -50,14 +50,14 @@ class Interactions:
         item_separator: str | None,
     ) -> None:
         self.source, self.report, self.time_format = source, report, time_format
-        if file_order and wanted["timestamp"] is not None:
+        if file_order and roles["timestamp"] is not None:
             raise RequestError("file_order=true: the order of the rows stands for the time, leave time out")
-        asked = conditions(where, table.names)
-        columns = choose_columns(table.names, wanted, keep or {}, Path(source))
+        filters = conditions(where, table.names)
+        columns = choose_columns(table.names, roles, keep or {}, Path(source))
         user, item = columns["user_id"].source, columns["item_id"].source
         if item_separator is not None or has_item_lists(table, item):
             together = [column.source for column in columns.values() if not column.kind.endswith("_seq")]
-            together = [name for name in [*together, *(condition.column for condition in asked)] if name != user]
+            together = [name for name in [*together, *(condition.column for condition in filters)] if name != user]
             table = ItemLists(table, item, together, source, item_separator)
             report.note(f"{item} holds lists: a row became one interaction an item")
             if "timestamp" not in columns and not file_order:
@@ -75,9 +75,9 @@ class Interactions:
             )
         if time_format is not None and columns.get("timestamp", Column(POSITION, "", "")).source in _MADE:
             raise RequestError(f"time_format={time_format}: no column has the times, name it with --time=COLUMN")
-        rest = [name for name in columns if name not in _FIRST]
-        self.columns = {name: columns[name] for name in [*_FIRST, *rest] if name in columns}
-        self.table = Filtered(table, asked, report, source) if asked else table
+        further = [name for name in columns if name not in _FIRST]
+        self.columns = {name: columns[name] for name in [*_FIRST, *further] if name in columns}
+        self.table = Filtered(table, filters, report, source) if filters else table
         report.columns = {
             target: column.reason if column.source in _MADE else f"{column.source} ({column.reason})"
             for target, column in self.columns.items()

@@ -44,13 +44,13 @@ class ItemLists(WrappedTable):
         Raises:
             RequestError: A list has another length than that of its row's items.
         """
-        wanted = [name for name in columns if name != POSITION]
-        for batch in self.table.batches(wanted, n_rows):
-            cells = {name: self._lists(name, plain(batch[name])) for name in wanted}
+        stored = [name for name in columns if name != POSITION]
+        for batch in self.table.batches(stored, n_rows):
+            cells = {name: self._lists(name, plain(batch[name])) for name in stored}
             lengths = _lengths(cells[self.item])
             rows = np.repeat(np.arange(len(lengths)), lengths)
             flat: dict[str, Any] = {}
-            for name in wanted:
+            for name in stored:
                 if name not in self.together or not holds_lists(cells[name]):
                     flat[name] = cells[name].take(pa.array(rows))
                     continue

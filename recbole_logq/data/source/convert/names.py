@@ -43,15 +43,15 @@ class Names:
 
     def of(self, texts: Sequence[str]) -> list[str]:
         """The names as they are written."""
-        changes = {name: written for name in set(texts) if (written := readable(name)) != name}
+        changes = {name: valid for name in set(texts) if (valid := readable(name)) != name}
         self.rewritten |= changes
         return [changes.get(name, name) for name in texts] if changes else list(texts)
 
     def close(self) -> None:
         """Say what was written in another way."""
         if self.rewritten:
-            name, written = next(iter(self.rewritten.items()))
+            name, valid = next(iter(self.rewritten.items()))
             self.report.note(
                 f"names in {self.column} that RecBole would misread are written in another way: "
-                f"{len(self.rewritten):,}, such as {name[:40]!r} as {written[:40]}; different names stay different"
+                f"{len(self.rewritten):,}, such as {name[:40]!r} as {valid[:40]}; different names stay different"
             )

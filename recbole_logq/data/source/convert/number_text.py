@@ -32,7 +32,7 @@ def floats(cells: Any) -> np.ndarray:
     return np.array(values.fill_null(np.nan).to_numpy(zero_copy_only=False))
 
 
-def written(value: float) -> str:
+def text_of(value: float) -> str:
     """Whole numbers without ".0", others with the digits that give the same float64 back; nothing for NaN."""
     if value != value:
         return ""

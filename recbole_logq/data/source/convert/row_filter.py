@@ -55,18 +55,18 @@ class Condition(NamedTuple):
         return same if self.sign == "=" else ~same
 
 
-def conditions(wanted: str | Sequence[str] | None, names: Sequence[str]) -> list[Condition]:
+def conditions(texts: str | Sequence[str] | None, names: Sequence[str]) -> list[Condition]:
     """The conditions of ``--where``.
 
     Args:
-        wanted: one or several of ``COLUMN=VALUE`` (or ``!=``, ``>``, ``>=``, ``<``, ``<=``).
+        texts: one or several of ``COLUMN=VALUE`` (or ``!=``, ``>``, ``>=``, ``<``, ``<=``).
         names: names of the table's columns.
 
     Raises:
         RequestError: One is no condition, or its column is not there.
     """
     chosen = []
-    for text in [wanted] if isinstance(wanted, str) else wanted or []:
+    for text in [texts] if isinstance(texts, str) else texts or []:
         match = _FORM.fullmatch(text)
         if match is None:
             raise RequestError(f"where={text!r}: COLUMN=VALUE, or with !=, >, >=, <, <=")
@@ -89,21 +89,21 @@ class Filtered(WrappedTable):
 
     Args:
         table: the table.
-        wanted: the conditions.
+        conditions: conditions that a row fulfils.
         report: report that counts the rows that are left out.
         place: the file, for errors.
     """
 
-    def __init__(self, table: Table, wanted: Sequence[Condition], report: Report, place: str) -> None:
+    def __init__(self, table: Table, conditions: Sequence[Condition], report: Report, place: str) -> None:
         super().__init__(table)
-        self.wanted, self.report, self.place = wanted, report, place
+        self.conditions, self.report, self.place = conditions, report, place
 
     def batches(self, columns: Sequence[str], n_rows: int) -> Iterator[dict[str, Any]]:
         """As :meth:`Table.batches`."""
-        needed = list(dict.fromkeys([*columns, *(condition.column for condition in self.wanted)]))
-        for batch in self.table.batches(needed, n_rows):
+        names = list(dict.fromkeys([*columns, *(condition.column for condition in self.conditions)]))
+        for batch in self.table.batches(names, n_rows):
             kept = np.ones(len(next(iter(batch.values()))), dtype=bool)
-            for condition in self.wanted:
+            for condition in self.conditions:
                 holds = condition.holds(batch[condition.column], self.place)
                 self.report.read += int((kept & ~holds).sum())
                 self.report.drop(f"not {condition.text}", (kept & ~holds).sum())

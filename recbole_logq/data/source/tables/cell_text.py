@@ -15,12 +15,12 @@ _EXACT = {16: 2**11, 32: 2**24, 64: 2**53}
 """Below it every whole number has a float of that many bits of its own."""
 
 
-def texts(cells: Any, where: str) -> list[str | None]:
+def texts(cells: Any, label: str) -> list[str | None]:
     """The cells of a column of names, None where one has none.
 
     Args:
         cells: An Arrow array.
-        where: Column and file, as the error names them.
+        label: Column and file, as the error names them.
 
     Raises:
         RequestError: The column holds what is no name, such as lists, or numbers that are not exact.
@@ -28,29 +28,29 @@ def texts(cells: Any, where: str) -> list[str | None]:
     cells = plain(cells)
     kind = cells.type
     if kinds.is_floating(kind):
-        return _floats(cells, where)
+        return _floats(cells, label)
     if kinds.is_decimal(kind):
         return [None if value is None else f"{value:f}" for value in cells.to_pylist()]
     if kinds.is_binary(kind) or kinds.is_large_binary(kind) or kinds.is_fixed_size_binary(kind):
-        return _bytes(cells, where)
+        return _bytes(cells, label)
     if kinds.is_nested(kind) or kinds.is_duration(kind) or kinds.is_interval(kind):
-        raise RequestError(f"{where} holds {kind} and names are wanted: store them as text")
+        raise RequestError(f"{label} holds {kind} and names are wanted: store them as text")
     try:
         return cells.cast(pa.large_string()).to_pylist()
     except pa.ArrowException as error:
-        raise RequestError(f"{where} holds {kind} and names are wanted: store them as text") from error
+        raise RequestError(f"{label} holds {kind} and names are wanted: store them as text") from error
 
 
-def lists_of_texts(cells: Any, where: str) -> list[list[str] | None]:
+def lists_of_texts(cells: Any, label: str) -> list[list[str] | None]:
     """The same for a column of lists.
 
     Raises:
         RequestError: A list has an empty place, or holds what is no name.
     """
     cells = plain(cells)
-    flat = texts(cells.flatten(), where)
+    flat = texts(cells.flatten(), label)
     if None in flat:
-        raise RequestError(f"{where}: a list has an empty place")
+        raise RequestError(f"{label}: a list has an empty place")
     lists: list[list[str] | None] = []
     ends = 0
     for length in pc.list_value_length(cells).to_pylist():
@@ -83,13 +83,13 @@ def plain(cells: Any) -> Any:
             return cells
 
 
-def _floats(cells: Any, where: str) -> list[str | None]:
+def _floats(cells: Any, label: str) -> list[str | None]:
     bits, values = cells.type.bit_width, cells.to_numpy(zero_copy_only=False)
     known = values[~np.isnan(values)]
     if len(known) and not np.abs(known).max() < _EXACT[bits]:
         worst = known[np.abs(known).argmax()]
         raise RequestError(
-            f"{where} holds {worst} as a {bits}-bit float, and from {_EXACT[bits]:,} on several whole numbers become "
+            f"{label} holds {worst} as a {bits}-bit float, and from {_EXACT[bits]:,} on several whole numbers become "
             "one: store the names as whole numbers or as text"
         )
     return [
@@ -102,8 +102,8 @@ def _floats(cells: Any, where: str) -> list[str | None]:
     ]
 
 
-def _bytes(cells: Any, where: str) -> list[str | None]:
+def _bytes(cells: Any, label: str) -> list[str | None]:
     try:
         return [None if value is None else value.decode("utf-8") for value in cells.to_pylist()]
     except UnicodeDecodeError as error:
-        raise RequestError(f"{where} holds bytes that are no text in UTF-8: store the names as text") from error
+        raise RequestError(f"{label} holds bytes that are no text in UTF-8: store the names as text") from error

@@ -125,9 +125,9 @@ def look_at(path: Path, encoding: str | None = None, member: str | None = None) 
     if b"\0" in head:  # text may begin with such letters too
         if head.startswith(b"PAR1") and not packed:
             return Content(path, "parquet")
-        for magic, what in _OTHERS.items():
+        for magic, description in _OTHERS.items():
             if head.startswith(magic):
-                raise RequestError(f"{name} is {what}")
+                raise RequestError(f"{name} is {description}")
     marked = next((name for mark, name in _MARKS if head.startswith(mark)), None)
     encoding = marked or encoding or "utf-8"
     encoding = "utf-8-sig" if encoding.lower().replace("_", "-") in UTF8 else encoding

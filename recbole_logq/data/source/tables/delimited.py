@@ -109,23 +109,23 @@ class Delimited:
                 if line.strip():
                     yield number, line.rstrip("\r\n").split(self.separator)
             return
-        taken: list[str] = []  # lines of the row that is read
-        read = _kept(lines, taken)
+        row_lines: list[str] = []  # lines of the row that is read
+        copied = _copying(lines, row_lines)
         if self.quote is None:
-            reader = csv.reader(read, delimiter=self.separator, quoting=csv.QUOTE_NONE)
+            reader = csv.reader(copied, delimiter=self.separator, quoting=csv.QUOTE_NONE)
         else:
-            reader = csv.reader(read, delimiter=self.separator, quotechar=self.quote, strict=True)
+            reader = csv.reader(copied, delimiter=self.separator, quotechar=self.quote, strict=True)
         first = 1
         try:
             for row in reader:
                 if row and (len(row) > 1 or row[0].strip()):
-                    if len(taken) > 1 and not self.chosen:
-                        self._check_lines(taken, len(row), first)
+                    if len(row_lines) > 1 and not self.chosen:
+                        self._check_lines(row_lines, len(row), first)
                     yield first, row
-                elif row and len(taken) == 1 and taken[0].strip():
+                elif row and len(row_lines) == 1 and row_lines[0].strip():
                     yield first, row  # one column whose quoted field is empty
                 first = reader.line_num + 1
-                taken.clear()
+                row_lines.clear()
         except csv.Error as error:
             raise RequestError(f"{self.path}, line {first}: {_reason(error)}; {self._advice()}") from error
 
@@ -146,9 +146,9 @@ class Delimited:
         return "a field with quotation marks of its own stands between two, and has each of its own twice"
 
 
-def _kept(lines: Iterable[str], taken: list[str]) -> Iterator[str]:
+def _copying(lines: Iterable[str], copies: list[str]) -> Iterator[str]:
     for line in lines:
-        taken.append(line)
+        copies.append(line)
         yield line
 
 

@@ -53,7 +53,7 @@ def find_inputs(source: str | Path, encoding: str | None = None) -> list[Content
     raise RequestError(f"input={source}: no such file")
 
 
-def _in_archive(archive: Path, wanted: str | None, encoding: str | None) -> list[Content]:
+def _in_archive(archive: Path, member: str | None, encoding: str | None) -> list[Content]:
     try:
         with zipfile.ZipFile(archive) as opened:
             names = [entry.filename for entry in opened.infolist() if not entry.is_dir()]
@@ -66,15 +66,15 @@ def _in_archive(archive: Path, wanted: str | None, encoding: str | None) -> list
     names = [name for name in names if all(_is_data(part) for part in PurePosixPath(name).parts)]
     if not names:
         raise RequestError(f"{archive} holds no file")
-    shown = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else "")
-    if wanted is None:
+    listing = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else "")
+    if member is None:
         if len(names) > 1:
-            raise RequestError(f"{archive} holds {shown}: name one, such as --input={archive}/{names[0]}")
+            raise RequestError(f"{archive} holds {listing}: name one, such as --input={archive}/{names[0]}")
         chosen = names
     else:
-        chosen = [name for name in names if name == wanted] or fnmatch.filter(names, wanted)
+        chosen = [name for name in names if name == member] or fnmatch.filter(names, member)
         if not chosen:
-            raise RequestError(f"{archive} has no member {wanted}; it holds {shown}")
+            raise RequestError(f"{archive} has no member {member}; it holds {listing}")
     return [look_at(archive, encoding, name) for name in sorted(chosen, key=_order)]
 
 

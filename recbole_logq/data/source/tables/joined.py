@@ -26,9 +26,9 @@ class Joined:
         self.names = list(dict.fromkeys(name for table in tables for name in table.names))
         for table, place in zip(tables, places, strict=True):
             if not may_differ and sorted(table.names) != sorted(tables[0].names):
-                other = sorted(set(table.names) ^ set(tables[0].names)) or table.names
+                columns = sorted(set(table.names) ^ set(tables[0].names)) or table.names
                 raise RequestError(
-                    f"{place} and {places[0]} are read together and differ in column {other[0]}: give a pattern that "
+                    f"{place} and {places[0]} are read together and differ in column {columns[0]}: give a pattern that "
                     "fits files of one shape"
                 )
 
