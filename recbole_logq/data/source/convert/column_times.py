@@ -114,7 +114,7 @@ class Clock:
 
 
 def _since_1970(dates: Any) -> np.ndarray:
-    seconds = (dates - pd.Timestamp(0, tz="UTC")) / pd.Timedelta("1s")
+    seconds = (dates - pd.Timestamp(0, tz="UTC")) / np.timedelta64(1, "s")
     return np.asarray(seconds.to_numpy(np.float64, na_value=np.nan))
 
 
