@@ -19,12 +19,12 @@ def advise(**options: Any) -> dict[str, Any]:
     """Ways to train, compared by the gradient that they give for the memory and the time.
 
     Args:
-        **options: ``dataset`` or ``checkpoint``, ``memory_mb``, ``minutes``, ``rows``, ``pools``, ``seed``,
-            ``show_progress``, ``data_path``, ``plugins``.
+        **options: ``dataset``, with its ``grade_field``, or ``checkpoint``; ``memory_mb``, ``minutes``, ``rows``,
+            ``pools``, ``seed``, ``show_progress``, ``data_path``, ``plugins``.
 
     Returns:
-        ``subject``, ``encoder``, ``memory_mb``, ``minutes``, ``reasons`` (sentences), ``advice`` (ways to train, the
-        best first) and ``left_out`` (sentences).
+        ``subject``, ``encoder``, ``grade_field``, ``memory_mb``, ``minutes``, ``reasons`` (sentences), ``advice``
+        (ways to train, the best first) and ``left_out`` (sentences).
 
     Raises:
         RequestError: An option is unknown or out of range, or nothing fits into the memory.
@@ -36,6 +36,8 @@ def advise(**options: Any) -> dict[str, Any]:
     chosen = take_flags(dict(options), AdviceOptions)
     if (chosen.dataset is None) == (chosen.checkpoint is None):
         raise RequestError("advise looks at one thing: set --dataset=NAME, or --checkpoint=FILE of a trained model")
+    if chosen.checkpoint and chosen.grade_field:
+        raise RequestError("grade_field goes with --dataset=NAME: a checkpoint has its own")
     encoder, restored, subject, reasons = _of_checkpoint(chosen) if chosen.checkpoint else _of_dataset(chosen)
     bar = partial(tqdm, **bar_options(), disable=not chosen.show_progress, desc="ways to train")
     advice, left_out = compare(restored, subject, chosen.memory_mb, chosen.minutes, chosen.pools, bar)
@@ -45,6 +47,7 @@ def advise(**options: Any) -> dict[str, Any]:
         "subject": subject.name,
         "facts": subject.facts,
         "encoder": encoder,
+        "grade_field": chosen.grade_field,
         "memory_mb": chosen.memory_mb,
         "minutes": chosen.minutes,
         "reasons": [*reasons, *_reasons(advice)],
@@ -73,6 +76,8 @@ def _of_dataset(chosen: AdviceOptions) -> tuple[str, Any, Subject, list[str]]:
     settings = {"seed": chosen.seed, "state": "WARNING", "show_progress": False, "plugins": chosen.plugins}
     if chosen.data_path:
         settings["data_path"] = chosen.data_path
+    if chosen.grade_field:
+        settings["grade_field"] = chosen.grade_field
     encoder, restored, reason = _untrained(str(chosen.dataset), settings)
     subject = stand_in(restored, chosen.rows, chosen.seed)
     guess = (

@@ -187,7 +187,8 @@ def print_advice(report: dict[str, Any]) -> None:
     for line in report["left_out"]:
         screen.print(cell(f"Left out: {line}."))
     best = report["advice"][0]
-    settings = " ".join(f"--{key}={value}" for key, value in best["settings"].items())
+    graded = {"grade_field": report["grade_field"]} if report["grade_field"] else {}
+    settings = " ".join(f"--{key}={value}" for key, value in (graded | best["settings"]).items())
     screen.print(cell(f"Train it: --model={report['encoder']}{best['recipe']} {settings}"))
     screen.print(ADVICE_READING, style="dim", highlight=False)
 

@@ -85,6 +85,9 @@ class AdviceOptions(OfCheckpoint):
     """Options of advice."""
 
     dataset: Name | None = Field(None, description="dataset to train on; its model is guessed from the data alone")
+    grade_field: Name | None = Field(
+        None, description="column of the dataset's outcomes: rows with a grade of 0 or less are no positives"
+    )
     memory_mb: Annotated[float, BeforeValidator(read_number), Field(strict=True, gt=0, lt=1e9)] = Field(
         2000.0, description="memory of a training step, in MB, above what the program itself takes"
     )

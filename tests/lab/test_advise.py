@@ -67,6 +67,23 @@ def test_from_data_without_times(in_tmp: Path, capsys: pytest.CaptureFixture[str
     assert {one["own"] for one in report["advice"]} == {None}
 
 
+def test_skips_are_no_positives(in_tmp: Path, checkpoint: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of eight rows a user, four are skips: without times, one target of a user is validated and one tested."""
+    folder = in_tmp / "data" / "graded"
+    folder.mkdir(parents=True)
+    lines = [f"u{user}\ti{(user * 7 + step * step) % 40}\t{step % 2}" for user in range(30) for step in range(8)]
+    (folder / "graded.inter").write_text("\n".join(["user_id:token\titem_id:token\toutcome:float", *lines]) + "\n")
+    words = ["advise", "--dataset=graded", f"--data_path={in_tmp / 'data'}", *QUICK]
+    facts = {}
+    for name, more in (("all", []), ("clicks", ["--grade_field=outcome"])):
+        assert main([*words, f"--output={name}.json", *more]) == 0
+        facts[name] = json.loads((in_tmp / f"{name}.json").read_text())
+    assert "--grade_field=outcome" in capsys.readouterr().out.rpartition("Train it:")[2]
+    assert facts["all"]["facts"] != facts["clicks"]["facts"]
+    assert main(["advise", f"--checkpoint={checkpoint}", "--grade_field=outcome", *QUICK]) == 2
+    assert "a checkpoint has its own" in capsys.readouterr().err
+
+
 def test_a_guess_from_the_data_alone(in_tmp: Path, checkpoint: str) -> None:
     """Own items have their share, what follows the latest items has its own, and the rest is popularity."""
     restored = restore_own(checkpoint, state="WARNING")

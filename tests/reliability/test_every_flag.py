@@ -127,6 +127,7 @@ FLAGS: dict[str, dict[str, str]] = {
     },
     "advise": {
         "dataset": f"{ADVISE}::test_from_data_without_times",
+        "grade_field": f"{ADVISE}::test_skips_are_no_positives",
         "checkpoint": f"{ADVISE}::test_from_a_checkpoint",
         "memory_mb": f"{ADVISE}::test_too_little_memory_for_anything",
         "minutes": f"{ADVISE}::test_from_a_checkpoint",
