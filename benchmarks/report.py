@@ -45,6 +45,7 @@ import serving_walkthrough
 import soak
 import start_up
 import step_quality
+import step_threads
 import sweep_overhead
 import sweep_times
 import sweeps
@@ -124,6 +125,7 @@ def main() -> int:
         "recommend-start": recommend_start.table(),
         "start-up": start_up.table(),
         "threads": threads.table(),
+        "step-threads": step_threads.table(),
         "exact-serving": exact_serving.table(),
         "retrieval-scale": retrieval_scale.table(),
         "sweep-overhead": sweep_overhead.table(),

@@ -22,6 +22,7 @@ from recbole_logq.training.fixed_step import FixedStep, why_not
 from recbole_logq.training.gradients import average_gradients
 from recbole_logq.training.lazy_adam import LazyAdam, merge_rows
 from recbole_logq.training.schedule import create_schedule, load_schedule
+from recbole_logq.training.threads import is_small, threads_of_training
 from recbole_logq.training.trainer import Trainer
 
 
@@ -32,6 +33,9 @@ class RetrievalTrainer(Trainer):
         super().__init__(config, model)
         self.schedule: Any = None
         self.fixed_step: FixedStep | None = None
+        self._small_steps = is_small(config, model)
+        if self._small_steps and torch.get_num_threads() > 1:
+            self.logger.info("steps are small: trained with one thread, ranked with all")
 
     def _build_optimizer(self, **kwargs: Any) -> torch.optim.Optimizer:
         scale = getattr(self.model.scorer, "log_scale", None)
@@ -202,7 +206,8 @@ class RetrievalTrainer(Trainer):
             check_data(self.config, self.model, train_data)
             if doubt := doubt_about_order(self.config, self.model.sampler):
                 self.logger.warning(doubt)
-        record = super()._train_one_epoch(train_data, epoch, *args)
+        with threads_of_training(self._small_steps):
+            record = super()._train_one_epoch(train_data, epoch, *args)
         return record | self._record
 
     def _state(self, epoch: int, train_data: Any) -> dict[str, Any]:

@@ -22,6 +22,7 @@ import yaml
 from recbole_logq import run
 from recbole_logq.experiment import ray_cluster
 from recbole_logq.experiment.plan_layers import PROTOCOL
+from recbole_logq.interruption import handlers_kept
 
 pytest.importorskip("ray")
 pytest.importorskip("optuna")
@@ -31,6 +32,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Any]:
     """A head that runs nothing and two workers of one core each."""
+    before = dict(os.environ)
     os.environ.update(ray_cluster._QUIET)  # else trials give way to whatever else runs on the machine
     os.environ["RAY_CLIENT_SERVER_CHECK_CHANNEL_TIMEOUT_S"] = "60"  # a busy machine is no failure
     os.environ.pop("CUDA_VISIBLE_DEVICES", None)  # a configuration of another test has set it
@@ -40,13 +42,16 @@ def cluster() -> Iterator[Any]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     head = {"num_cpus": 0, "include_dashboard": False, "ray_client_server_port": port}
-    found = Cluster(initialize_head=True, head_node_args=head)
-    found.client = f"ray://127.0.0.1:{port}"
-    for gpus in (2, 0):  # declared, not there: what counts is which trial is given which
-        found.add_node(num_cpus=1, num_gpus=gpus)
-    found.wait_for_nodes()
-    yield found
-    found.shutdown()
+    with handlers_kept():  # Ray takes TERM, and other tests come after these in the process
+        found = Cluster(initialize_head=True, head_node_args=head)
+        found.client = f"ray://127.0.0.1:{port}"
+        for gpus in (2, 0):  # declared, not there: what counts is which trial is given which
+            found.add_node(num_cpus=1, num_gpus=gpus)
+        found.wait_for_nodes()
+        yield found
+        found.shutdown()
+    os.environ.clear()
+    os.environ.update(before)
 
 
 def test_optuna_and_two_models_with_one_budget_on_a_cluster(

@@ -1,0 +1,40 @@
+"""How many threads a training step has on the CPU."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import nn
+
+SMALL = 1 << 26
+"""Multiplications of a step's largest product below which a second thread costs more than it saves (measured by
+``benchmarks/threads.py``)."""
+
+
+def is_small(config: Any, model: Any) -> bool:
+    """Whether a step is many small operations, halves of which cost more to hand out than they save.
+
+    It is for a model of tables alone, whose largest product is that of queries and pool. Layers, histories and the
+    whole catalogue are large.
+    """
+    if config["device"].type != "cpu" or model.sampler.kind == "catalogue" or config["user_tower"] == "history":
+        return False
+    if any(isinstance(module, nn.Linear) for module in model.modules()):
+        return False
+    rows = config["train_batch_size"]
+    return bool(rows * (config["negatives"]["count"] or rows) * config["embedding_size"] < SMALL)
+
+
+@contextmanager
+def threads_of_training(small: bool) -> Iterator[None]:
+    """One thread for small steps, as many as there are for others."""
+    threads = torch.get_num_threads()
+    if small:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
