@@ -26,13 +26,14 @@ import json
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from time import process_time
 from typing import Any
 
 import torch
+from own_stratum import endless
 from recbole.utils import init_seed
 from torch.profiler import ProfilerActivity, profile
 
@@ -83,12 +84,6 @@ class OwnPools(get_sampler("uniform")):  # type: ignore[misc]
         ids = torch.randint(1, self.n_items, (len(positives), self.count or 0), generator=self.generator)
         shared = super().sample(positives, n_units=n_units)
         return Pool(ids, "draws", torch.full_like(ids, -1), shared.log_q_of(ids), shared.law)
-
-
-def endless(loader: Any) -> Iterator[Any]:
-    """Batches, epoch after epoch."""
-    while True:
-        yield from loader
 
 
 class Candidate:

@@ -15,13 +15,12 @@ import json
 import math
 import os
 import statistics
-from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from time import perf_counter
-from typing import Any
 
 import torch
+from own_stratum import endless, seconds_of_steps
 
 from recbole_logq.config import Config
 from recbole_logq.data.prepare import create_dataset, create_loaders, split_dataset
@@ -32,13 +31,6 @@ RESULT = Path(__file__).parent / "results" / "step_threads.json"
 SIZES = ((2048, 256, 64), (2048, 256, 128), (2048, 512, 128), (2048, 1024, 128), (8192, 1024, 64), (8192, 2048, 128))
 """Rows, negatives and width."""
 STEPS = 5
-
-
-def endless(loader: Any) -> Iterator[Any]:
-    """Batches of one epoch after the other."""
-    while True:
-        loader.start_epoch()
-        yield from loader
 
 
 def measure(size: tuple[int, int, int], repeats: int, data_path: Path) -> dict[str, list[float]]:
@@ -54,12 +46,7 @@ def measure(size: tuple[int, int, int], repeats: int, data_path: Path) -> dict[s
     batches = endless(loader)
 
     def milliseconds(steps: int) -> float:
-        start = perf_counter()
-        for _ in range(steps):
-            optimizer.zero_grad(set_to_none=True)
-            model.calculate_loss(next(batches)).backward()
-            optimizer.step()
-        return 1000 * (perf_counter() - start) / steps
+        return 1000 * seconds_of_steps(model, optimizer, batches, steps, perf_counter) / steps
 
     milliseconds(STEPS)  # a warm-up
     spent: dict[str, list[float]] = {"1": [], "2": []}
@@ -77,10 +64,10 @@ def table() -> str:
         return "Not measured yet."
     lines = []
     for row in json.loads(RESULT.read_text(encoding="utf-8"))["rows"]:
-        one, two = (statistics.median(row["ms"][threads]) for threads in ("1", "2"))
+        ms_1, ms_2 = (statistics.median(row["ms"][threads]) for threads in ("1", "2"))
         sizes = [f"{size:,}" for size in row["size"]]
         lines.append(
-            [*sizes, f"2^{math.log2(math.prod(row['size'])):.0f}", f"{one:.1f}", f"{two:.1f}", f"{two / one:.2f}"]
+            [*sizes, f"2^{math.log2(math.prod(row['size'])):.0f}", f"{ms_1:.1f}", f"{ms_2:.1f}", f"{ms_2 / ms_1:.2f}"]
         )
     head = ["rows", "negatives", "width", "multiplications", "1 thread, ms", "2 threads, ms", "ratio"]
     return markdown_table(head, lines)

@@ -23,7 +23,7 @@ import json
 import math
 import re
 import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -32,7 +32,7 @@ from typing import Any
 
 import torch
 import trained_bias
-from own_stratum import seconds_of_steps
+from own_stratum import endless, seconds_of_steps
 from torch import Tensor
 
 from recbole_logq.experiment.machine_facts import versions
@@ -184,11 +184,7 @@ class Stepper:
             if choice == "neighbours":
                 self.top.lists = neighbour_lists(network.item_vectors(None).detach())
         self.optimizer = torch.optim.Adam(network.parameters(), fused=True)
-        self.batches = self._batches()
-
-    def _batches(self) -> Iterator[Any]:
-        while True:
-            yield from self.loader
+        self.batches = endless(self.loader)
 
     def rows(self, batch: Any) -> Rows:
         """The rows of a batch."""

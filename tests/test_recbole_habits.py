@@ -31,8 +31,8 @@ def test_everything_on_the_page_runs(commands: Any, own_code: Path) -> None:
             if "NAME.pth" in line:
                 (file,) = (own_code / "shop-model").glob("*[0-9a-f].pth")
                 words = [word.replace("shop-model/NAME.pth", str(file)) for word in words]
-            done = commands.run(*words[1:], cwd=own_code)
-            assert done.returncode == 0, f"{line}: {done.stderr[-2000:]}"
+            command = commands.run(*words[1:], cwd=own_code)
+            assert command.returncode == 0, f"{line}: {command.stderr[-2000:]}"
             ran.append(words[1])
     own = "--model=TwoTowerCorrectedLogQ"
     recboles = ("--model=DeepFM", "--model=CKE", "--model=MKR")

@@ -54,9 +54,15 @@ def compare(
         check_address(address)
     store = Store(folder or Path("comparisons") / folder_name(plan.title))
     refuse_other_content(store.folder, "comparison", _FILES, ".lock", "runs")
+    n_missing = len(store.missing(plan.runs))
     # One run alone would wait for the imports either way.
-    several = address is None and len(store.missing(plan.runs)) > 1
-    with PreparedProcesses() if several else nullcontext() as prepared:
+    with PreparedProcesses() if n_missing > 1 and address is None else nullcontext() as prepared:
+        configs = _check(plan)
+        if n_missing:
+            from recbole_logq.comparisons.common_rows import check_common_rows
+
+            for configs_of_dataset in configs.values():
+                check_common_rows(configs_of_dataset)
         return _compare(plan, store, processes, address, prepared)
 
 
@@ -64,12 +70,7 @@ def _compare(
     plan: Plan, store: Store, processes: int, address: str | None, prepared: PreparedProcesses | None
 ) -> dict[str, Any]:
     from recbole_logq.comparisons.cluster import run_on_cluster
-    from recbole_logq.comparisons.common_rows import check_common_rows
 
-    configs = _check(plan)
-    if store.missing(plan.runs):
-        for configs_of_dataset in configs.values():
-            check_common_rows(configs_of_dataset)
     with alone_in(store.folder, "comparison"):
         missing = store.missing(plan.runs)
         tell(f"{len(plan.runs) - len(missing)} of {len(plan.runs)} runs are done; results in {store.folder}")

@@ -19,9 +19,9 @@ BLOCK = 2**22
 WIDEST = 64.0
 """How far from the model's own a temperature is looked for, as a factor."""
 FITS = 0.1
-"""Relative difference of two temperatures that is none."""
+"""Relative difference of two temperatures below which they count as equal."""
 LEVEL = 1e-3
-"""Difference of two losses in nats that is none."""
+"""Difference of two losses, in nats, below which they count as equal."""
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ def asks_about_items(file: Path) -> bool:
     """Whether the rows of a file are items: it has a column ``item``, and none called ``user``.
 
     Raises:
-        RequestError: The file is none that is read.
+        RequestError: The file is of no format that is read.
     """
     names = open_table(file, bad_row=_refuse_row(file), has_options=False).names
     return ITEM in names and "user" not in names
@@ -38,7 +38,7 @@ class AskedItems:
         file: Delimited text, JSON Lines or Parquet.
 
     Raises:
-        RequestError: The file is none of these.
+        RequestError: The file is of no format that is read.
     """
 
     def __init__(self, file: Path) -> None:
@@ -96,7 +96,7 @@ class AskedFile:
         second: Second histories that the model reads; of visitors, and some may be missing.
 
     Raises:
-        RequestError: The file is none of these.
+        RequestError: The file is of no format that is read.
     """
 
     def __init__(

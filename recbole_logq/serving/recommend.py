@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from recbole_logq.errors import RequestError
 from recbole_logq.files import failed_write, new_file, not_written, same_file, scratch_folder
-from recbole_logq.serving.asked_file import AskedFile, AskedItems
+from recbole_logq.serving.asked_file import AskedFile, AskedItems, AskedRows
 from recbole_logq.serving.recommendations import Recommendations
 from recbole_logq.serving.retriever import Retriever
 from recbole_logq.serving.similar_items import check_number
@@ -126,22 +127,18 @@ def recommend_file(
         retriever.context.read(rows.contexts, len(rows.users))
         moments.of_requests(at if rows.at is None else rows.at, len(rows.users))
         n_rows += len(rows.users)
-    with (
-        _new_file(target) as write,
-        tqdm(total=n_rows, unit=" rows", **bar_options(), disable=not show_progress) as bar,
-    ):
-        for rows in requests.batches(ROWS):
-            request: dict[str, Any] = (
-                {"users": rows.users} if rows.texts is None else {"texts": rows.texts, "second": rows.second}
-            )
-            if rows.histories is not None:
-                request = {"histories": rows.histories, "times": rows.times, "texts": rows.texts, "second": rows.second}
-            request |= {"contexts": rows.contexts, "at": at if rows.at is None else rows.at}
-            write(retriever.recommend(**request, k=k, exclude_history=exclude_history).to_table(rows.users))
-            bar.update(len(rows.users))
-        if not n_rows:
-            raise RequestError(f"{source} has no rows")
-    return n_rows
+
+    def ranked(rows: AskedRows) -> pa.Table:
+        request: dict[str, Any] = (
+            {"users": rows.users} if rows.texts is None else {"texts": rows.texts, "second": rows.second}
+        )
+        if rows.histories is not None:
+            request = {"histories": rows.histories, "times": rows.times, "texts": rows.texts, "second": rows.second}
+        request |= {"contexts": rows.contexts, "at": at if rows.at is None else rows.at}
+        return retriever.recommend(**request, k=k, exclude_history=exclude_history).to_table(rows.users)
+
+    tables = ((len(rows.users), ranked(rows)) for rows in requests.batches(ROWS))
+    return _write_tables(tables, n_rows, source, target, show_progress)
 
 
 def similar_file(
@@ -173,17 +170,28 @@ def similar_file(
     source, target = Path(source), Path(target)
     check_files(source, target)
     check_number(k, len(retriever.catalogue) - 1, "other items of the catalogue")
-    asked, n_rows = AskedItems(source), 0
-    for items in asked.batches(ROWS):
+    requests, n_rows = AskedItems(source), 0
+    for items in requests.batches(ROWS):
         retriever.check_items(items)
         n_rows += len(items)
+    tables = (
+        (len(items), retriever.similar(items, k=k, by=by).to_table(items, heading="similar_to"))
+        for items in requests.batches(ROWS)
+    )
+    return _write_tables(tables, n_rows, source, target, show_progress)
+
+
+def _write_tables(
+    tables: Iterable[tuple[int, pa.Table]], n_rows: int, source: Path, target: Path, show_progress: bool
+) -> int:
+    """Write what is ranked, with the number of rows that each table is of; returns the number of all rows."""
     with (
         _new_file(target) as write,
         tqdm(total=n_rows, unit=" rows", **bar_options(), disable=not show_progress) as bar,
     ):
-        for items in asked.batches(ROWS):
-            write(retriever.similar(items, k=k, by=by).to_table(items, heading="similar_to"))
-            bar.update(len(items))
+        for n, table in tables:
+            write(table)
+            bar.update(n)
         if not n_rows:
             raise RequestError(f"{source} has no rows")
     return n_rows

@@ -43,13 +43,13 @@ def cluster() -> Iterator[Any]:
         port = free.getsockname()[1]
     head = {"num_cpus": 0, "include_dashboard": False, "ray_client_server_port": port}
     with handlers_kept():  # Ray takes TERM, and other tests come after these in the process
-        found = Cluster(initialize_head=True, head_node_args=head)
-        found.client = f"ray://127.0.0.1:{port}"
+        started = Cluster(initialize_head=True, head_node_args=head)
+        started.client = f"ray://127.0.0.1:{port}"
         for gpus in (2, 0):  # declared, not there: what counts is which trial is given which
-            found.add_node(num_cpus=1, num_gpus=gpus)
-        found.wait_for_nodes()
-        yield found
-        found.shutdown()
+            started.add_node(num_cpus=1, num_gpus=gpus)
+        started.wait_for_nodes()
+        yield started
+        started.shutdown()
     os.environ.clear()
     os.environ.update(before)
 

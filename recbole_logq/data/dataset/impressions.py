@@ -94,14 +94,14 @@ def check_grades(dataset: Any, field: str, impression_field: str | None) -> None
     if impression_field is not None:
         _check_impressions(dataset, impression_field)
     grades = rows[field].to_numpy(np.float64)
-    if np.isfinite(grades).all() and len(far := grades[(grades > _LARGEST) | ((grades > 0) & (grades < _SMALLEST))]):
+    if not np.isfinite(grades).all():
+        missing = int((~np.isfinite(grades)).sum())
+        raise RequestError(f"{label} has {missing:,} rows without a finite grade: give them one, such as 0 for a skip")
+    if len(far := grades[(grades > _LARGEST) | ((grades > 0) & (grades < _SMALLEST))]):
         raise RequestError(
             f"{label} has {len(far):,} grades such as {far[0]:g}, which training cannot tell from 0 or infinity: give "
             f"positives grades from {_SMALLEST:.2g} to {_LARGEST:.2g}"
         )
-    if not np.isfinite(grades).all():
-        missing = int((~np.isfinite(grades)).sum())
-        raise RequestError(f"{label} has {missing:,} rows without a finite grade: give them one, such as 0 for a skip")
     if grades.min() == grades.max():
         raise RequestError(
             f"{label} has one grade alone, {grades[0]:g}: nothing was skipped and nothing is graded lower"
@@ -197,9 +197,10 @@ class Impressions:
         rows = np.stack([column.numpy() for column in (users, impressions, items)])
         # Of a held-out target no other row of its impression counts either.
         names = (dataset.uid_field, self._impression, dataset.iid_field)
+        keys = pd.MultiIndex.from_arrays([ids.numpy() for ids in self._ids])
         for part in held_out:
             targets = pd.MultiIndex.from_arrays([part.inter_feat[name].numpy() for name in names])
-            known &= torch.from_numpy(~pd.MultiIndex.from_arrays([ids.numpy() for ids in self._ids]).isin(targets))
+            known &= torch.from_numpy(~keys.isin(targets))
         skips = np.stack([column[known].numpy() for column in self._ids])
         lists = _lists(rows, grades.numpy(), skips, self._grades[known].numpy())
         self._say(lists, int(known.sum()), len(known))
