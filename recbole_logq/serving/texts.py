@@ -37,7 +37,7 @@ def columns_of_texts(
         if strange := sorted(map(str, row.keys() - set(names))):
             raise RequestError(f"{label}: the model reads {read}, and no {strange[0]}{nearest(strange[0], set(names))}")
         if lacking := [name for name in names if name not in row]:
-            raise RequestError(f"{label}: {lacking[0]} is missing, give it a text (empty where there is none)")
+            raise RequestError(f"{label}: {lacking[0]} is missing, give it a text, which may be empty")
         for name, text in row.items():
             if text is not None and not isinstance(text, str):
                 raise RequestError(f"{label}: {name}={text!r} is no text")
