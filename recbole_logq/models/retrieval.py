@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, ClassVar, TypeGuard
 
 import torch
@@ -24,6 +24,7 @@ from recbole_logq.losses.terms import Terms
 from recbole_logq.models.combination import build_loss, check_combination, check_training, sampler_settings
 from recbole_logq.models.distinct_rows import distinct_rows
 from recbole_logq.models.key_encoder import KeyEncoder
+from recbole_logq.models.parts import Part, Scored
 from recbole_logq.models.pooled_losses import pooled_losses, takes_pools
 from recbole_logq.models.rows import Rows
 from recbole_logq.models.step import losses_from_vectors
@@ -53,29 +54,6 @@ from recbole_logq.samplers.cross_batch import CrossBatch
 from recbole_logq.samplers.device_numbers import DeviceNumbers
 from recbole_logq.samplers.impression import Impression
 from recbole_logq.samplers.observed import Observed
-
-
-@dataclass(frozen=True)
-class _Scored:
-    """What is scored of a batch: its rows, what their mask takes out, and what they are scored against for certain."""
-
-    rows: Rows
-    excluded: Exclusion | None
-    own: Exclusion | None
-    certain: Tensor | None
-
-    def part(self, start: int, stop: int) -> _Scored:
-        """The rows from ``start`` to before ``stop``."""
-        out, known = (None if s is None else s.seen_from(start, stop - start) for s in (self.excluded, self.own))
-        exact = None if self.certain is None else self.certain[start:stop]
-        return _Scored(self.rows.part(start, stop), out, known, exact)
-
-
-@dataclass(frozen=True)
-class _Part(_Scored):
-    """Rows that share a pool, with it."""
-
-    pool: Pool
 
 
 def _other_units(n_units: int) -> int:
@@ -229,10 +207,11 @@ class RetrievalMixin(nn.Module):
             values, counted = self._pooled_losses(rows)
             columns: int | Tensor = self.sampler.count or 0
         else:
-            parts, scored = [], []
-            for part in self._with_pools(rows):
+            parts, scored, drawn = [], [], list(self._with_pools(rows))
+            vectors = self._looked_up(drawn)
+            for part in drawn:
                 self._pools.append(part.pool)
-                parts.append(self._losses(part))
+                parts.append(self._losses(part, vectors))
                 scored.append(part.rows.weights)
             values, counted = (torch.cat(column) for column in zip(*(part[:2] for part in parts), strict=True))
             columns = parts[0][2]
@@ -328,7 +307,7 @@ class RetrievalMixin(nn.Module):
         sets = exclusion_of(mask, positives.rows, users.rows, self.history)
         return None if sets is None else sets.seen_from(positives.first, len(rows.positives))
 
-    def _with_pools(self, rows: Rows) -> Iterator[_Part]:
+    def _with_pools(self, rows: Rows) -> Iterator[Part]:
         """Rows, all or a part of them next to each other, with the negatives they share and what is none of theirs."""
         scored, n_pools = self._scored(rows), self.pools
         n_rows = len(scored.rows.positives)
@@ -340,48 +319,64 @@ class RetrievalMixin(nn.Module):
             elif part is not scored:
                 own_rows = torch.arange(start, start + len(part.rows.positives), device=pool.ids.device)
                 pool = pool.seen_from(own_rows, n_rows)
-            yield _Part(part.rows, part.excluded, part.own, part.certain, pool)
+            yield Part(part.rows, part.excluded, part.own, part.certain, pool)
 
-    def _scored(self, rows: Rows) -> _Scored:
+    def _scored(self, rows: Rows) -> Scored:
         excluded, own = self.exclusion(rows), self.own_items(rows)
         if self.multi_positive == 1 or rows.windows is None:
-            return _Scored(rows, excluded, own, None if own is None else self._certain(rows, own))
+            return Scored(rows, excluded, own, None if own is None else self._certain(rows, own))
         # A row's other targets are none of its negatives, and are scored for certain; a mask takes them out, and items
         # that are scored apart hold them already.
         targets = Targets.of(rows, self.multi_positive)
         pairs = targets.rows_of(rows)
         excluded, own = (None if sets is None else sets.of(targets.row) for sets in (excluded, own))
         if own is not None:
-            return _Scored(pairs, excluded, own, self._certain(pairs, own))
+            return Scored(pairs, excluded, own, self._certain(pairs, own))
         if excluded is not None or self.loss.over_catalogue:
-            return _Scored(pairs, excluded, None, None)
+            return Scored(pairs, excluded, None, None)
         other_targets, positives = (
             target_items(targets.row, pairs.positives, len(rows.positives), self.n_items),
             rows.positives,
         )
         if not self.loss.takes_certain:
-            return _Scored(pairs, other_targets, None, None)
+            return Scored(pairs, other_targets, None, None)
         query, vectors = self.scorer.query(rows.query), self.item_vectors(positives)
-        return _Scored(pairs, None, other_targets, targets.others_logsumexp(query, positives, vectors))
+        return Scored(pairs, None, other_targets, targets.others_logsumexp(query, positives, vectors))
 
-    def _losses(self, part: _Part) -> tuple[Tensor, Tensor, int | Tensor]:
+    def _looked_up(self, parts: list[Part]) -> Iterator[Tensor]:
+        """Vectors of the positives and of the sampled columns, of one pool after the other.
+
+        In one look-up: the gradient of each is as large as the table, and so is their sum.
+        """
+        pooled = [part for first in parts for part in (first, first.beside()) if part is not None]
+        ids = [
+            column
+            for part in pooled
+            if part.pool.kind != "catalogue"
+            for column in (part.rows.positives, part.looked_up())
+        ]
+        if not ids:
+            return iter(())
+        return iter(self.item_vectors(torch.cat(ids)).split([len(column) for column in ids]))
+
+    def _losses(self, part: Part, vectors: Iterator[Tensor]) -> tuple[Tensor, Tensor, int | Tensor]:
         """The loss of each row, which rows count, and how many columns each has."""
         columns = self.sampler.negatives_of_row(part.pool)
         if (looked_at := getattr(self.loss, "bucket_items", None)) is not None:  # of SCE, which looks at a part
             columns = min(looked_at, int(columns))
-        values, counted = self._losses_on_pool(part)
-        if (beside := part.pool.beside) is not None:
-            further, counted_there = self._losses_on_pool(replace(part, pool=beside.pool))
-            values = (1 - beside.share) * values + beside.share * further
+        values, counted = self._losses_on_pool(part, vectors)
+        if (beside := part.beside()) is not None and part.pool.beside is not None:
+            further, counted_there = self._losses_on_pool(beside, vectors)
+            share = part.pool.beside.share
+            values = (1 - share) * values + share * further
             counted = counted | counted_there
         return values, counted, columns
 
-    def _losses_on_pool(self, part: _Part) -> tuple[Tensor, Tensor]:
+    def _losses_on_pool(self, part: Part, looked_up: Iterator[Tensor]) -> tuple[Tensor, Tensor]:
         rows, pool = part.rows, part.pool
         query, positives = self.scorer.query(rows.query), rows.positives
         if pool.kind == "catalogue":
-            positive = self.item_vectors(positives)
-            vectors = self.item_vectors(None)[1:]
+            positive, vectors = self.item_vectors(positives), self.item_vectors(None)[1:]
             if self.loss.skips_rows:
                 values = self.loss.from_vectors(query, positive, vectors, positive_column=positives - 1)
                 return values, values.detach() > 0
@@ -403,14 +398,10 @@ class RetrievalMixin(nn.Module):
             terms, counted = replace(terms, valid=whole), whole.any(1)
         if certain is not None:
             counted = counted | (certain.detach() > MASKED_SCORE / 2)
-        looked_up = pool.ids if pool.stored is None else pool.ids[: len(pool.ids) - len(pool.stored)]
-        # In one piece: a table's gradient is as large as the table, and so is the sum of two.
-        positive, vectors = self.item_vectors(torch.cat([positives, looked_up.flatten()])).split(
-            [len(positives), looked_up.numel()]
-        )
+        positive, vectors = next(looked_up), next(looked_up)
         if pool.stored is not None:
             # Stored ones have no gradient: those of the batch, draws of the same law, stand for all of them in theirs.
-            share = len(looked_up) / len(pool.ids)
+            share = len(vectors) / len(pool.ids)
             vectors = torch.cat([vectors.detach() + (vectors - vectors.detach()) / share, pool.stored])
         vectors = vectors.view(*pool.ids.shape, vectors.shape[-1])
         return losses_from_vectors(self.loss, self.sampler, pool, query, positive, vectors, terms), counted

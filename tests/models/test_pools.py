@@ -48,6 +48,20 @@ def test_pools_of_everything_are_one_pool(build: Callable[..., Any], model: str,
     assert network.statistics.positives == 6 * len(network.rows(batch).positives)
 
 
+@pytest.mark.parametrize("source", ["in_batch", "mixed"])
+def test_the_items_of_all_pools_are_looked_up_at_once(
+    build: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    """The gradient of each look-up is as large as the table."""
+    negatives = {"source": source, "count": 8}
+    network, _, loaders = build("TwoTowerLogQ", pools=5, negatives=negatives, train_batch_size=200)
+    look_up, asked = network.item_vectors, []
+    monkeypatch.setattr(network, "item_vectors", lambda ids: (asked.append(len(ids)), look_up(ids))[1])
+    batch = next(iter(loaders[0]))
+    network.calculate_loss(batch).backward()
+    assert asked == [len(network.rows(batch).positives) + 5 * 8]
+
+
 def test_the_noise_of_drawing_falls_with_the_number_of_pools(build: Callable[..., Any]) -> None:
     network, _, loaders = build("SASRecCorrectedLogQ", dropout=0.0, negatives={"source": "uniform", "count": 8})
     batch = next(iter(loaders[0]))
