@@ -37,7 +37,9 @@ def close_names(key: str, known: Collection[str], n: int = 1, cutoff: float = 0.
     names = [name for name in known if len(name) <= 2 * len(key) / cutoff]
     if len(names) > FEW:
         names = [*_around(key, names), *(name[::-1] for name in _around(key[::-1], [name[::-1] for name in names]))]
-    return difflib.get_close_matches(key, sorted(set(names)), n=n, cutoff=cutoff)
+    same = sorted({name for name in names if name.casefold() == key.casefold()})
+    others = difflib.get_close_matches(key, sorted(set(names) - set(same)), n=n, cutoff=cutoff)
+    return [*same, *others][:n]
 
 
 def _around(key: str, names: list[str]) -> list[str]:

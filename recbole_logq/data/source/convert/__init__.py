@@ -10,6 +10,7 @@ from typing import Any
 from recbole_logq.data.source.convert.conversion_report import Report
 from recbole_logq.data.source.convert.feature_rows import VALUE_SEPARATOR, FeatureTable, feature_rows
 from recbole_logq.data.source.convert.interactions import Interactions
+from recbole_logq.data.source.convert.missing_lines import counted
 from recbole_logq.data.source.convert.sequences import HEADER, sequence_rows
 from recbole_logq.data.source.convert.target_folder import check_folder, check_name
 from recbole_logq.data.source.convert.writing import move_into, write_rows
@@ -127,10 +128,11 @@ def convert(
         first_line, batches = chosen.header, chosen.rows()
     try:
         with scratch_folder(folder.parent, folder.name) as scratch:
+            lines: dict[str, tuple[list[str], Report]] = {}
             for id_field, features in tables.items():
                 part = Report(str(features.source), str(targets[id_field]), {}, unit=features.unit(id_field))
                 names = column_names(header, features.columns, f"{part.unit}_columns")
-                inputs = find_inputs(features.source, encoding)
+                inputs = find_inputs(features.source, encoding, part.unit)
                 if features.columns is not None and (kind := kind_of(inputs[0])) != "csv":
                     raise RequestError(
                         f"{part.unit}_columns: {features.source} is {kind}, which names its columns itself"
@@ -140,10 +142,11 @@ def convert(
                     inputs, bad_row=part.bad_row, bad_column=unreadable.setdefault, columns=names, **text
                 )
                 separator = value_separator or VALUE_SEPARATOR
-                rows = feature_rows(opened, id_field, features, separator, part, unreadable)
-                write_rows(scratch / targets[id_field].name, *rows, part)
+                names_line, rows = feature_rows(opened, id_field, features, separator, part, unreadable)
+                write_rows(scratch / targets[id_field].name, names_line, rows, part)
                 report.features.append(part)
-            write_rows(scratch / target.name, first_line, batches, report)
+                lines[id_field] = rows[0][id_field], part
+            write_rows(scratch / target.name, first_line, counted(batches, lines), report)
             move_into(scratch, folder)
     except OSError as error:
         raise not_written(folder, failed_write(error) or error, "set --data_path=FOLDER") from error

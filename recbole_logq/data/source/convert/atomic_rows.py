@@ -13,7 +13,7 @@ from recbole_logq.data.source.convert.column_times import Clock
 from recbole_logq.data.source.convert.columns import Column
 from recbole_logq.data.source.convert.conversion_report import Report
 from recbole_logq.data.source.convert.names import Names
-from recbole_logq.data.source.convert.number_text import floats, text_of
+from recbole_logq.data.source.convert.number_text import Numbers, check_parts, text_of
 from recbole_logq.data.source.tables.cell_text import holds_lists, lists_of_texts, plain, texts
 from recbole_logq.data.source.tables.table import Table
 from recbole_logq.errors import RequestError
@@ -41,7 +41,12 @@ def rows_of(
     """
     clock = Clock(source, report, time_format)
     names = {target: Names(target, report) for target, column in columns.items() if "token" in column.kind}
-    blank = dict.fromkeys(columns, 0)
+    numbers = {
+        target: Numbers(f"{column.source} of {source}", f"--keep.{column.source}")
+        for target, column in columns.items()
+        if column.kind == "float" and target != "timestamp"
+    }
+    blank = dict.fromkeys(numbers, 0)
     for batch in table.batches([column.source for column in columns.values()], ROWS_PER_BATCH):
         cells = {target: batch[column.source] for target, column in columns.items()}
         labels = {target: f"{column.source} of {source}" for target, column in columns.items()}
@@ -60,29 +65,35 @@ def rows_of(
             values["timestamp"] = [text_of(value) for value in seconds.tolist()]
         rows: Rows = {}
         for target, column in columns.items():
-            if target not in values:
-                values[target], empty = _cells(cells[target], column.kind, labels[target])
-                blank[target] += int((kept & empty).sum())
+            if target in numbers:
+                found = numbers[target].of(cells[target])
+                blank[target] += int((kept & np.isnan(found)).sum())
+                values[target] = [text_of(value) for value in found.tolist()]
+            elif target not in values:
+                values[target] = _cells(cells[target], column.kind, labels[target])
             rows[target] = list(compress(values[target], kept))
             if target in names:
                 rows[target] = names[target].of(rows[target])
         yield rows
     for target, count in blank.items():
         if count:
-            report.note(f"{target} is empty in {count:,} rows, where it could not be read; RecBole puts the mean there")
+            others = f" ({numbers[target].note})" if numbers[target].note else ""
+            report.note(f"{target} is empty in {count:,} rows without a number{others}; RecBole puts the mean there")
     for written_names in names.values():
         written_names.close()
 
 
-def _cells(cells: Any, kind: str, label: str) -> tuple[list[str], np.ndarray]:
-    """Text of a further column, and where a number is missing."""
-    no_gaps = np.zeros(len(cells), dtype=bool)
-    if kind == "float":
-        values = floats(cells)
-        values[~np.isfinite(values)] = np.nan
-        return [text_of(value) for value in values.tolist()], np.isnan(values)
+def _cells(cells: Any, kind: str, label: str) -> list[str]:
+    """Text of a further column of names or of lists."""
+    rows = _texts(cells, kind, label)
+    if kind == "float_seq":
+        check_parts(rows, label)
+    return rows
+
+
+def _texts(cells: Any, kind: str, label: str) -> list[str]:
     if not holds_lists(plain(cells)):
-        return [text or "" for text in texts(cells, label)], no_gaps
+        return [text or "" for text in texts(cells, label)]
     if not kind.endswith("_seq"):
         raise RequestError(f"{label} holds lists: keep it as {kind}_seq")
     rows = []
@@ -90,4 +101,4 @@ def _cells(cells: Any, kind: str, label: str) -> tuple[list[str], np.ndarray]:
         if wrong := [part for part in parts or [] if not part or set(part) & set(" \t\r\n")]:
             raise RequestError(f"{label}: {wrong[0]!r} in a list has a blank, which separates the parts of {kind}")
         rows.append(" ".join(parts or []))
-    return rows, no_gaps
+    return rows

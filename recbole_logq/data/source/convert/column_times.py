@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.types as kinds
 
 from recbole_logq.data.source.convert.conversion_report import Report
-from recbole_logq.data.source.convert.number_text import floats
+from recbole_logq.data.source.convert.number_text import floats, text_of
 from recbole_logq.data.source.tables.cell_text import plain
 from recbole_logq.errors import RequestError
 
@@ -105,12 +105,25 @@ class Clock:
             self.report.note(
                 f"the file has times as {cells.type}, whose steps are about {step:g} here: ties follow the file"
             )
+        if _are_days(numbers):
+            first = text_of(float(numbers[np.isfinite(numbers)][0]))
+            self.report.note(
+                f"times such as {first} are taken as numbers; where they are days, --time_format=%Y%m%d reads them"
+            )
         size = float(np.nanmedian(np.abs(numbers)))
         for least, divisor, name in UNITS:
             if size >= least:
                 self.divisor = divisor
                 self.report.note(f"times are in {name} and became seconds")
                 return
+
+
+def _are_days(numbers: np.ndarray) -> bool:
+    """Whether all look like 20240131."""
+    known = numbers[np.isfinite(numbers)]
+    year, month, day = known // 10_000, known // 100 % 100, known % 100
+    parts = [(year, 1900, 2100), (month, 1, 12), (day, 1, 31)]
+    return len(known) > 0 and all(bool(((least <= part) & (part <= most)).all()) for part, least, most in parts)
 
 
 def _since_1970(dates: Any) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 _SHOWN = 30
@@ -45,6 +46,18 @@ class Report:
         self.read += 1
         self.drop(reason, 1)
 
+    def dropped_lines(self) -> list[str]:
+        """Numbers of rows left out, by reason."""
+        return [f"dropped {count:,}: {reason}" for reason, count in self.dropped.items()]
+
+    def untouched(self, look: Callable[[], bool]) -> bool:
+        """What a first look at the rows says, which counts none of them."""
+        before = self.read, dict(self.dropped)
+        try:
+            return look()
+        finally:
+            self.read, self.dropped = before
+
     def note(self, text: str) -> None:
         """Something the user should know, said once."""
         if text not in self.notes:
@@ -60,6 +73,6 @@ class Report:
             more = f" and {len(self.left_out) - _SHOWN:,} more" if len(self.left_out) > _SHOWN else ""
             out.append(f"  left out   <- {names}{more} ({flag}.COLUMN=token or float keeps one)")
         out.append(f"read {self.read:,} rows, wrote {self.written:,} {self.unit}")
-        out += [f"  dropped {count:,}: {reason}" for reason, count in self.dropped.items()]
+        out += [f"  {line}" for line in self.dropped_lines()]
         out += [f"  note: {text}" for text in self.notes]
         return out + [line for report in self.features for line in report.lines()]

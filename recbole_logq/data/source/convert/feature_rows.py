@@ -16,7 +16,7 @@ from recbole_logq.data.source.convert import atomic_rows
 from recbole_logq.data.source.convert.columns import KINDS, atomic_name, guess
 from recbole_logq.data.source.convert.conversion_report import Report
 from recbole_logq.data.source.convert.names import Names
-from recbole_logq.data.source.convert.number_text import floats, text_of
+from recbole_logq.data.source.convert.number_text import Numbers, check_parts, floats, text_of
 from recbole_logq.data.source.tables.cell_text import holds_lists, lists_of_texts, plain, texts
 from recbole_logq.data.source.tables.table import Table
 from recbole_logq.errors import RequestError
@@ -25,7 +25,7 @@ from recbole_logq.nearest import nearest
 VALUE_SEPARATOR = "|"
 """What separates values in a cell of a column with several, as in MovieLens' genres."""
 _LISTS = re.compile(r"genres?|categor(y|ies)|tags?|keywords?|topics?|labels?", re.I)
-_ID = re.compile(r"(^|_)(id|code|zip|postcode|asin|isbn)$", re.I)
+_ID = re.compile(r"(?:^|.*(?:[^A-Za-z]|[a-z](?=[A-Z])))(?i:ids?|code|zip|postcode|asin|isbn)")
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def feature_rows(
             report.note(f"column {name} is left out: the atomic file has a column {column} already")
             continue
         kind = keep.get(name) or _kind(name, cells, separator)
-        values[column] = _cells(cells.take(pa.array(rows)), kind, separator, column, f"{name} of {source}", report)
+        values[column] = _cells(cells.take(pa.array(rows)), kind, separator, name, source, report)
         header.append(f"{column}:{kind}")
         report.columns[column] = f"{name} ({kind}, {'given' if name in keep else 'by what it holds'})"
     report.left_out = [name for name in table.names if name != key and name not in columns]
@@ -165,7 +165,7 @@ def _joined(arrays: list[Any], name: str) -> Any:
 def _kind(name: str, cells: Any, separator: str) -> str:
     if holds_lists(cells):
         return "float_seq" if kinds.is_floating(cells.type.value_type) else "token_seq"
-    if _ID.search(name):
+    if _ID.fullmatch(name):
         return "token"
     if kinds.is_floating(cells.type) or kinds.is_integer(cells.type) or kinds.is_boolean(cells.type):
         return "float"
@@ -178,13 +178,17 @@ def _kind(name: str, cells: Any, separator: str) -> str:
     return "token_seq" if _LISTS.search(name) and any(separator in text for text in known) else "token"
 
 
-def _cells(cells: Any, kind: str, separator: str, column: str, label: str, report: Report) -> list[str]:
+def _cells(cells: Any, kind: str, separator: str, name: str, source: str, report: Report) -> list[str]:
     """Text of a column as it is written."""
+    column, label = atomic_name(name), f"{name} of {source}"
     if kind == "float":
         if holds_lists(cells):
             raise RequestError(f"{label} holds lists: keep it as float_seq or token_seq")
-        values = floats(cells)
-        return [text_of(value) if np.isfinite(value) else "" for value in values.tolist()]
+        numbers = Numbers(label, f"--{report.unit}_keep.{name}")
+        values = numbers.of(cells)
+        if numbers.note:
+            report.note(f"{column} is empty in some rows: {numbers.note}")
+        return [text_of(value) for value in values.tolist()]
     names = Names(column, report)
     if kind == "token":
         if holds_lists(cells):
@@ -202,6 +206,8 @@ def _cells(cells: Any, kind: str, separator: str, column: str, label: str, repor
         blanks += sum(word != part for word, part in zip(words, parts or [], strict=True))
         rows.append(" ".join(names.of([word for word in words if word])))
     names.close()
+    if kind == "float_seq":
+        check_parts(rows, label)
     if blanks:
         report.note(f"{column}: blanks separate its values, so {blanks:,} values have an underscore for each of theirs")
     return rows

@@ -55,10 +55,10 @@ class Interactions:
         filters = conditions(where, table.names)
         columns = choose_columns(table.names, roles, keep or {}, Path(source))
         user, item = columns["user_id"].source, columns["item_id"].source
-        if item_separator is not None or has_item_lists(table, item):
+        if item_separator is not None or report.untouched(lambda: has_item_lists(table, item)):
             together = [column.source for column in columns.values() if not column.kind.endswith("_seq")]
             together = [name for name in [*together, *(condition.column for condition in filters)] if name != user]
-            table = ItemLists(table, item, together, source, item_separator)
+            table = ItemLists(table, item, together, source, report, item_separator)
             report.note(f"{item} holds lists: a row became one interaction an item")
             if "timestamp" not in columns and not file_order:
                 columns["timestamp"] = Column(POSITION, "position in the list: 1, 2, ...", "float")

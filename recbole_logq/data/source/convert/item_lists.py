@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from recbole_logq.data.source.convert.conversion_report import Report
 from recbole_logq.data.source.tables.cell_text import holds_lists, plain, texts
 from recbole_logq.data.source.tables.table import Table, WrappedTable
 from recbole_logq.errors import RequestError
@@ -28,13 +29,21 @@ class ItemLists(WrappedTable):
         item: column of the items.
         together: columns whose lists go with the items' one by one.
         place: the file, for errors.
+        report: report that counts the rows without an item.
         separator: separator of items in a text; None where the cells are lists.
     """
 
     def __init__(
-        self, table: Table, item: str, together: Sequence[str], place: str, separator: str | None = None
+        self,
+        table: Table,
+        item: str,
+        together: Sequence[str],
+        place: str,
+        report: Report,
+        separator: str | None = None,
     ) -> None:
         super().__init__(table)
+        self.report = report
         self.item, self.together, self.place = item, {item, *together}, place
         self.separator = separator
 
@@ -48,6 +57,9 @@ class ItemLists(WrappedTable):
         for batch in self.table.batches(stored, n_rows):
             cells = {name: self._lists(name, plain(batch[name])) for name in stored}
             lengths = _lengths(cells[self.item])
+            without = int((lengths == 0).sum())
+            self.report.read += without
+            self.report.drop(f"rows without a part in {self.item}", without)
             rows = np.repeat(np.arange(len(lengths)), lengths)
             flat: dict[str, Any] = {}
             for name in stored:

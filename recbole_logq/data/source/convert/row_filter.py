@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import operator
 import re
 from collections.abc import Callable, Iterator, Sequence
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +19,9 @@ from recbole_logq.data.source.tables.table import Table, WrappedTable
 from recbole_logq.errors import RequestError
 from recbole_logq.nearest import nearest
 
-_FORM = re.compile(r"(?P<column>.+?)\s*(?P<sign>!=|>=|<=|=|>|<)\s*(?P<value>.*)")
+_SIGN = re.compile(r"\s*(!=|>=|<=|=|>|<)\s*")
+# A number, and no code: 007 is another name than 7.
+_NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d*)?([eE][-+]?\d{1,3})?")
 _ORDER: dict[str, Callable[[Any, Any], Any]] = {
     ">": operator.gt,
     ">=": operator.ge,
@@ -42,7 +46,7 @@ class Condition(NamedTuple):
     value: str
 
     def holds(self, cells: Any, place: str) -> np.ndarray:
-        """Bool ``[rows]``; an empty cell fulfils ``!=`` alone.
+        """Bool ``[rows]``; an empty cell fulfils ``!=`` alone, and ``5``, ``5.0`` and ``5e0`` are one value.
 
         Args:
             cells: an Arrow array.
@@ -51,7 +55,9 @@ class Condition(NamedTuple):
         if self.sign in _ORDER:
             return np.asarray(_ORDER[self.sign](floats(cells), float(self.value)))
         values = texts(cells, f"{self.column} of {place}")
-        same = np.array([(text or "") == self.value for text in values], dtype=bool)
+        wanted = _value(self.value)
+        equal = {text: _value(text or "") == wanted for text in set(values)}
+        same = np.array([equal[text] for text in values], dtype=bool)
         return same if self.sign == "=" else ~same
 
 
@@ -67,21 +73,35 @@ def conditions(texts: str | Sequence[str] | None, names: Sequence[str]) -> list[
     """
     chosen = []
     for text in [texts] if isinstance(texts, str) else texts or []:
-        match = _FORM.fullmatch(text)
-        if match is None:
+        # A name may hold a sign, too: the first one behind a name that there is.
+        parts = [
+            Condition(text, text[: sign.start()], sign[1], text[sign.end() :])
+            for sign in _SIGN.finditer(text)
+            if sign.start()
+        ]
+        if not parts:
             raise RequestError(f"where={text!r}: COLUMN=VALUE, or with !=, >, >=, <, <=")
-        condition = Condition(text, *match.groups())
+        condition = next((part for part in parts if part.column in names), parts[0])
         if condition.column not in names:
             raise RequestError(
                 f"where={text!r}: there is no column {condition.column}{nearest(condition.column, set(names))}"
             )
         if condition.sign in _ORDER:
             try:
-                float(condition.value)
+                number = float(condition.value)
             except ValueError:
-                raise RequestError(f"where={text!r}: {condition.sign} compares numbers") from None
+                number = math.nan
+            if math.isnan(number):
+                raise RequestError(f"where={text!r}: {condition.sign} compares numbers")
         chosen.append(condition)
     return chosen
+
+
+def _value(text: str) -> str | Decimal:
+    """What a text is compared as: a number by its value, a truth value in one case, anything else as it is."""
+    if _NUMBER.fullmatch(text):
+        return Decimal(text)
+    return text.lower() if text in ("True", "TRUE", "False", "FALSE") else text
 
 
 class Filtered(WrappedTable):
@@ -109,3 +129,6 @@ class Filtered(WrappedTable):
                 self.report.drop(f"not {condition.text}", (kept & ~holds).sum())
                 kept &= holds
             yield {name: batch[name].filter(pa.array(kept)) for name in columns}
+        for condition in self.conditions:
+            if f"not {condition.text}" not in self.report.dropped:
+                self.report.note(f"where: {condition.text} leaves no row out")

@@ -34,7 +34,7 @@ def sequence_rows(contents: Sequence[Content], report: Report) -> Iterator[Rows]
     seen: set[str] = set()
     for content in contents:
         for user, *items in _words(content):
-            report.read += len(items)
+            report.read += max(len(items), 1)
             if not items:
                 report.drop("lines with a user and no item", 1)
                 continue

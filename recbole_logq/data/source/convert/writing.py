@@ -31,7 +31,8 @@ def write_rows(file: Path, header: list[str], batches: Iterable[Rows], report: R
             out.writelines("\t".join(row) + "\n" for row in zip(*batch.values(), strict=True))
             report.written += len(next(iter(batch.values())))
     if report.written == 0:
-        raise RequestError(f"{report.source} has no usable row: {'; '.join(report.lines()[-3:])}")
+        rows = [f"read {report.read:,} rows", *report.dropped_lines()]
+        raise RequestError(f"{report.source} has no usable row: {'; '.join(rows)}")
 
 
 def move_into(scratch: Path, folder: Path) -> None:

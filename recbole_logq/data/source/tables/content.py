@@ -122,6 +122,8 @@ def look_at(path: Path, encoding: str | None = None, member: str | None = None) 
         raise RequestError(f"{path} has no member {member}") from error
     except DAMAGED as error:
         raise _unreadable(name, packed, error) from error
+    if inner := _packed(head) or ("tar" if head[257:262] == b"ustar" else None):
+        raise RequestError(f"{name} holds a {inner} file: unpack it")
     if b"\0" in head:  # text may begin with such letters too
         if head.startswith(b"PAR1") and not packed:
             return Content(path, "parquet")

@@ -17,13 +17,14 @@ _PATTERN = re.compile(r"[*?\[]")
 _SPREADSHEET = "[Content_Types].xml"
 
 
-def find_inputs(source: str | Path, encoding: str | None = None) -> list[Content]:
+def find_inputs(source: str | Path, encoding: str | None = None, flag: str = "input") -> list[Content]:
     """The files of an input, each looked at.
 
     Args:
         source: a file, a folder (its own files), a pattern such as ``part-*.csv``, a zip archive that holds one file,
             or a file or pattern inside an archive (``archive.zip/folder/ratings.csv``).
         encoding: encoding of text where no byte order mark says it; UTF-8 when None.
+        flag: name of the setting, for errors.
 
     Returns:
         Files, at least one, in the order of their names, in which 2 is before 10.
@@ -34,26 +35,27 @@ def find_inputs(source: str | Path, encoding: str | None = None) -> list[Content
     """
     path = Path(source)
     if path.is_file():
-        return _in_archive(path, None, encoding) if _is_archive(path) else [look_at(path, encoding)]
+        return _in_archive(path, None, encoding, flag) if _is_archive(path) else [look_at(path, encoding)]
     if path.is_dir():
         files = [entry for entry in path.iterdir() if entry.is_file() and _is_data(entry.name)]
         if not files:
             raise RequestError(
-                f"input={source}: the folder holds no file; a pattern reads deeper, such as {source}/**/*"
+                f"{flag}={source}: the folder holds no file; a pattern reads deeper, such as {source}/**/*"
             )
         return [look_at(file, encoding) for file in sorted(files, key=_order)]
     archive = next((parent for parent in path.parents if parent.is_file()), None)
     if archive is not None and _is_archive(archive):
-        return _in_archive(archive, path.relative_to(archive).as_posix(), encoding)
+        return _in_archive(archive, path.relative_to(archive).as_posix(), encoding, flag)
     if _PATTERN.search(str(source)):
-        files = [file for name in glob.glob(str(source), recursive=True) if (file := Path(name)).is_file()]
+        found = [file for name in glob.glob(str(source), recursive=True) if (file := Path(name)).is_file()]
+        files = [file for file in found if _is_data(file.name)]
         if not files:
-            raise RequestError(f"input={source}: no file fits the pattern")
+            raise RequestError(f"{flag}={source}: no file fits the pattern")
         return [look_at(file, encoding) for file in sorted(files, key=_order)]
-    raise RequestError(f"input={source}: no such file")
+    raise RequestError(f"{flag}={source}: no such file")
 
 
-def _in_archive(archive: Path, member: str | None, encoding: str | None) -> list[Content]:
+def _in_archive(archive: Path, member: str | None, encoding: str | None, flag: str) -> list[Content]:
     try:
         with zipfile.ZipFile(archive) as opened:
             names = [entry.filename for entry in opened.infolist() if not entry.is_dir()]
@@ -69,7 +71,7 @@ def _in_archive(archive: Path, member: str | None, encoding: str | None) -> list
     listing = ", ".join(names[:_SHOWN]) + (f" and {len(names) - _SHOWN:,} more" if len(names) > _SHOWN else "")
     if member is None:
         if len(names) > 1:
-            raise RequestError(f"{archive} holds {listing}: name one, such as --input={archive}/{names[0]}")
+            raise RequestError(f"{archive} holds {listing}: name one, such as --{flag}={archive}/{names[0]}")
         chosen = names
     else:
         chosen = [name for name in names if name == member] or fnmatch.filter(names, member)
