@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -139,7 +140,14 @@ def page(title: str, sections: Sequence[Section], heading: str | None = None) ->
 
 def plain(value: Any) -> str:
     """A value as text; of a list, its entries."""
-    return ", ".join(str(entry) for entry in value) if isinstance(value, list) else str(value)
+    if isinstance(value, list):
+        return ", ".join(map(plain, value))
+    return setting_text(value) if isinstance(value, Mapping) else str(value)
+
+
+def setting_text(value: Any) -> str:
+    """A value as it is set on the command line: a text as it is, anything else as JSON."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 @cache

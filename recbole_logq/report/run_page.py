@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from recbole_logq.report.cells import Cell, number
-from recbole_logq.report.page import Block, Pairs, Section, Table, Text, page
+from recbole_logq.report.page import Block, Pairs, Section, Table, Text, page, setting_text
 from recbole_logq.report.run_figures import figures
 
 
@@ -81,4 +80,4 @@ def _thousand(value: float | None) -> float | None:
 
 def _settings(result: Mapping[str, Any]) -> dict[str, str]:
     settings = {"model": result["model"], "dataset": result["dataset"], **result["given"]}
-    return {name: value if isinstance(value, str) else json.dumps(value) for name, value in settings.items()}
+    return {name: setting_text(value) for name, value in settings.items()}

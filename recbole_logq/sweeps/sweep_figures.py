@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from recbole_logq.experiment.run_store import Record
-from recbole_logq.report.page import Block, Figure, Figures, Text
+from recbole_logq.report.page import Block, Figure, Figures, Text, setting_text
 from recbole_logq.report.parallel import ABSENT, Axis, Line, parallel
 from recbole_logq.report.svg import Plot, Scale, text_of
 from recbole_logq.sweeps.parameter import Parameter
@@ -81,7 +80,7 @@ def _ends(scale: Scale, whole: bool = False) -> list[float]:
 
 def option_text(value: Any) -> str:
     """An option of a choice, short."""
-    text = value if isinstance(value, str) else json.dumps(value)
+    text = setting_text(value)
     return text if len(text) <= 14 else text[:13] + "…"
 
 

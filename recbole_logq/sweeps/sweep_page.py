@@ -7,7 +7,7 @@ from typing import Any
 
 from recbole_logq.experiment.run_store import Record
 from recbole_logq.report.cells import Cell, number
-from recbole_logq.report.page import Block, Pairs, Section, Table, Text, page
+from recbole_logq.report.page import Block, Pairs, Section, Table, Text, page, setting_text
 from recbole_logq.sweeps.parameter import Parameter
 from recbole_logq.sweeps.progress import point_text
 from recbole_logq.sweeps.sweep_figures import figures
@@ -51,7 +51,7 @@ def _section(search: dict[str, Any], space: Sequence[Parameter]) -> Section:
     if best := _winner(search):
         values = {"trial": str(best["number"]), f"validation {search['metric']}": f"{best['best_score']:.4f}"}
         values |= {f"test {key}": f"{value:.4f}" for key, value in search["test_result"].items()}
-        values |= {key: str(value) for key, value in best["point"].items()}
+        values |= {key: setting_text(value) for key, value in best["point"].items()}
         blocks += [Text("Winner"), Pairs(values)]
     blocks += figures(search, space)
     blocks += [Text("Trials"), Table("Trials", *_trials(search, space), by=search["metric"])]
@@ -100,4 +100,4 @@ def _number(value: float | None, whole_number: bool = False) -> Cell:
 def _value(value: Any) -> Cell:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return Cell(f"{value:.4g}" if isinstance(value, float) else str(value), key=value)
-    return Cell("-" if value is None else str(value))
+    return Cell("-" if value is None else setting_text(value))

@@ -56,6 +56,28 @@ def test_the_page_is_whole_and_fits(
     assert opened.asked == [page.as_uri()]
 
 
+def test_settings_are_in_whole_words_and_in_one_form(open_page: Any, tmp_path: Path, result: dict[str, Any]) -> None:
+    long = {
+        "negatives": {"source": "in_batch", "count": 256},
+        "a_setting_with_quite_a_long_name.of_a_section": "x" * 90,
+    }
+    file = tmp_path / "run.html"
+    file.write_text(run_page({**result, "given": {"epochs": 10, **long}}), encoding="utf-8")
+    opened = open_page(file, 400)
+    assert opened.page.evaluate("document.documentElement.scrollWidth") == 400
+    heights = {
+        name: opened.page.locator("table.pairs td", has_text=name).first.evaluate(
+            "cell => { const range = document.createRange(); range.selectNodeContents(cell); "
+            "return range.getClientRects().length; }"
+        )
+        for name in ("model", "dataset", "epochs", "negatives")
+    }
+    assert heights == dict.fromkeys(heights, 1)  # lines
+    text = opened.page.inner_text("body")
+    assert '{"source": "in_batch", "count": 256}' in text
+    assert '{"LS": "valid_and_test"}' in text
+
+
 def test_curves_are_those_of_the_history() -> None:
     history = [
         {"epoch": 0, "train_seconds": 2.0, "steps": 10, "train_loss": 3.0},

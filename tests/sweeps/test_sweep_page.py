@@ -101,4 +101,5 @@ def test_texts_stay_texts(open_page: Any, report: Path) -> None:
     assert opened.page.locator("h1").inner_text() == "Sweep <script>alert(0)</script>"
     assert "<script>alert(3)</script>" in opened.page.locator("h2").all_inner_texts()[2]
     assert opened.page.locator("img").count() == 0
+    assert '["<script>alert(2)</script>"]' in opened.page.locator("table.sortable").nth(1).inner_text()  # as it is set
     assert not opened.said
