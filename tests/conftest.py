@@ -10,10 +10,12 @@ import logging
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -109,6 +111,42 @@ def own_code(in_tmp: Path) -> Iterator[Path]:
     for name in set(sys.modules) - modules:
         if name.startswith(("recbole_logq_plugin_", "my_")):
             del sys.modules[name]
+
+
+@pytest.fixture(scope="session")
+def new_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store of MLflow without runs: it takes seconds to make its tables."""
+    from recbole_logq.experiment.mlflow_tracker import reach
+
+    file = tmp_path_factory.mktemp("store") / "mlflow.db"
+    reach({"mlflow_uri": f"sqlite:///{file}", "mlflow_experiment": "recbole_logq"})
+    return file
+
+
+@pytest.fixture
+def in_store(in_tmp: Path, new_store: Path) -> Path:
+    """A folder to stand in, with such a store in it."""
+    shutil.copy(new_store, in_tmp / "mlflow.db")
+    return in_tmp
+
+
+def _stored(file: Path) -> list[dict[str, Any]]:
+    with closing(sqlite3.connect(file)) as data:
+        runs = data.execute("select run_uuid, name, status from runs order by start_time").fetchall()
+        found = []
+        for uuid, name, status in runs:
+            metrics: dict[str, list[float]] = {}
+            for key, value in data.execute("select key, value from metrics where run_uuid = ? order by step", (uuid,)):
+                metrics.setdefault(key, []).append(value)
+            params = dict(data.execute("select key, value from params where run_uuid = ?", (uuid,)).fetchall())
+            found.append({"name": name, "status": status, "metrics": metrics, "params": params})
+    return found
+
+
+@pytest.fixture
+def stored() -> Callable[[Path], list[dict[str, Any]]]:
+    """``stored(file)`` gives the runs in a store of MLflow, read as a database, by their start."""
+    return _stored
 
 
 class Command:

@@ -13,9 +13,11 @@ from typing import Any
 
 from recbole_logq.errors import RequestError
 from recbole_logq.tracking_settings import SQLITE, tracking_uri
+from recbole_logq.training.trackers import Outcome
 
 _PARAMETERS, _METRICS = 100, 1000
 """Numbers of each that one request may hold."""
+_STATUS = {"finished": "FINISHED", "failed": "FAILED", "stopped": "KILLED"}
 _LONGEST = 500
 """Characters of a parameter, on any server."""
 
@@ -97,9 +99,9 @@ class MlflowTracker:
         """See :class:`recbole_logq.training.trackers.Tracker`."""
         self.log(values, 0)
 
-    def end(self, failed: bool) -> None:
+    def end(self, outcome: Outcome) -> None:
         """See :class:`recbole_logq.training.trackers.Tracker`."""
-        self._client.set_terminated(self._run, "FAILED" if failed else "FINISHED")
+        self._client.set_terminated(self._run, _STATUS[outcome])
 
 
 def _key(name: str) -> str:

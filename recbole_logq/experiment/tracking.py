@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from recbole_logq.experiment.energy import EnergyMeter
 from recbole_logq.ranks import rank
-from recbole_logq.training.trackers import Tracker, Trackers
+from recbole_logq.training.trackers import Outcome, Tracker, Trackers
 
 _OF_THE_COMPUTER = frozenset(
     {"data_path", "checkpoint_dir", "state", "show_progress", "plugins", "mlflow_uri", "mlflow_experiment", "run_name"}
@@ -46,7 +46,7 @@ def tracked(config: Any, trainer: Any) -> Iterator[Tracked]:
     trackers = getattr(trainer, "trackers", None) or Trackers(trainer.tensorboard)
     meter = EnergyMeter(config, history) if config["log_energy"] and first else None
     tracked_run = Tracked(trackers, meter)
-    failed = True
+    outcome: Outcome = "failed"
     try:
         if first:
             trackers.start(_trackers(config), history)
@@ -54,11 +54,14 @@ def tracked(config: Any, trainer: Any) -> Iterator[Tracked]:
             meter.start()
             trainer.meter = meter
         yield tracked_run
-        failed = False
+        outcome = "finished"
+    except SystemExit:  # of Tune, which ends a trial so
+        outcome = "stopped"
+        raise
     finally:
-        if failed and meter is not None:
+        if meter is not None:
             meter.stop()
-        trackers.end(failed)
+        trackers.end(outcome)
 
 
 class Tracked(NamedTuple):
@@ -71,12 +74,12 @@ class Tracked(NamedTuple):
         """Tell of the result, under RecBole's names, and put what the meter has read into it, as ``energy``.
 
         Args:
-            result: Result of the run.
+            result: result of the run; a trial has its ``best_valid_score`` alone.
         """
         energy = self.meter.stop() if self.meter is not None else None
         if self.meter is not None:
             result["energy"] = energy
-        values = {f"eval/{key}": value for key, value in result["test_result"].items()}
+        values = {f"eval/{key}": value for key, value in result.get("test_result", {}).items()}
         if result["best_valid_score"] is not None:
             values["best_valid_score"] = result["best_valid_score"]
         spent = {key: value for key, value in (energy or {}).items() if key in ("kwh", "co2_kg")}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
 from recbole_logq.errors import RequestError
+from recbole_logq.training.trackers import Outcome
 
 
 class WandbTracker:
@@ -30,6 +32,8 @@ class WandbTracker:
             self._run: Any = wandb.run or wandb.init(
                 project=config["wandb_project"],
                 name=name,
+                # In a process that serves several trials, W&B would go on in the folder of the first.
+                dir=os.environ.get("WANDB_DIR") or os.getcwd(),
                 config=dict(parameters),
                 settings=wandb.Settings(silent=True),
             )
@@ -51,7 +55,7 @@ class WandbTracker:
         for key, value in values.items():
             self._run.summary[key] = value
 
-    def end(self, failed: bool) -> None:
+    def end(self, outcome: Outcome) -> None:
         """See :class:`recbole_logq.training.trackers.Tracker`."""
         if self._own:
-            self._run.finish(exit_code=int(failed))
+            self._run.finish(exit_code=int(outcome == "failed"))

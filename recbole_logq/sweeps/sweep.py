@@ -146,7 +146,8 @@ def _finish(plan: SweepPlan, folder: Path, configs: dict[str, Any]) -> dict[str,
         if winner := records.winner():
             best = records.folder / "best.yaml"
             write_best(best, search, winner, result["metric"], plan)
-            test = tested(records.folder, winner, max(int(plan.settings.cpus), 1), _data_path(search), _plugins(search))
+            threads, store = max(int(plan.settings.cpus), 1), local_uri(search.settings)
+            test = tested(records.folder, winner, threads, _data_path(search), _plugins(search), store)
             result |= {"winner": winner["number"], "best": best.relative_to(folder).as_posix()}
             result |= {"test_result": test["test_result"], "tested": test["how"]}
         results.append(result)

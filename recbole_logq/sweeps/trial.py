@@ -8,6 +8,7 @@ import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 from recbole_logq.errors import RequestError, WorkError
@@ -18,6 +19,11 @@ from recbole_logq.sweeps.sweep_plan import Search
 
 METRIC = "best_score"
 CLOCK = "epoch"
+_OVER = Event()
+"""Whether the trial of this process is over."""
+_OVER.set()
+_PATIENCE = 8
+"""Seconds in which trackers are told of a trial's end; Tune waits for ten."""
 
 
 @dataclass(frozen=True)
@@ -43,9 +49,32 @@ def run_trial(config: dict[str, Any], job: Job, prepared: Any = None) -> None:
     Whatever a configuration brings about is reported, not raised, so that only a lost process or machine makes Tune
     start a trial again.
     """
+    os.environ.setdefault("TUNE_FUNCTION_THREAD_TIMEOUT_S", str(_PATIENCE))  # the same where another trial follows
+    _OVER.clear()
+    try:
+        _run(config["point"], job, prepared)
+    finally:
+        _OVER.set()
+
+
+class _Patient:
+    """What Tune makes a trainable of, but waiting for a trial that it stops: Tune would end the process at once, before
+    trackers are told."""
+
+    def cleanup(self) -> None:
+        """End the trial."""
+        try:
+            super().cleanup()  # type: ignore[misc]
+        finally:
+            _OVER.wait(_PATIENCE)
+
+
+run_trial.__mixins__ = (_Patient,)  # type: ignore[attr-defined]
+
+
+def _run(text: str, job: Job, prepared: Any) -> None:
     from ray import get_runtime_context, tune
 
-    text = config["point"]
     _forget_the_last()
     folder = _own_folder(job, text)
     place: dict[str, Any] = {
@@ -128,10 +157,11 @@ def _train(point: Point, folder: Path, job: Job, prepared: Any, place: dict[str,
         for entry in trainer.history:
             if "valid_score" in entry:
                 report(entry["epoch"], entry["valid_score"])
-    with tracked(config, trainer):  # without a result: a trial is not tested
+    with tracked(config, trainer) as tracked_run:
         score, _ = trainer.fit(loaders[0], loaders[1], saved=True, show_progress=False, callback_fn=report)
-    if not best:  # a loop of RecBole's that validates nothing, such as pre-training
-        report(0, float(score))
+        if not best:  # a loop of RecBole's that validates nothing, such as pre-training
+            report(0, float(score))
+        tracked_run.conclude({"best_valid_score": best[0]})  # a trial is not tested
     for file in (folder / "saved").glob("*-last.pth"):
         file.unlink()  # the trial is over, and its best epoch is kept
     return {

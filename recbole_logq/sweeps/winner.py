@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ from recbole_logq.experiment.run_store import Record
 from recbole_logq.sweeps.paths import inside
 
 
-def tested(folder: Path, winner: Record, threads: int, data_path: str, plugins: str | None) -> dict[str, Any]:
+def tested(
+    folder: Path, winner: Record, threads: int, data_path: str, plugins: str | None, store: Mapping[str, str]
+) -> dict[str, Any]:
     """Test the winner's checkpoint; train it again from ``best.yaml`` where the checkpoint is out of reach.
 
     Args:
@@ -23,6 +26,7 @@ def tested(folder: Path, winner: Record, threads: int, data_path: str, plugins: 
         threads: Number of threads of a trial.
         data_path: Absolute path of the data.
         plugins: The setting, with absolute paths.
+        store: ``mlflow_uri``, where it is a file, which the process would look for in its own folder.
 
     Returns:
         ``test_result`` and ``how``: ``checkpoint`` or ``trained again``.
@@ -33,7 +37,8 @@ def tested(folder: Path, winner: Record, threads: int, data_path: str, plugins: 
     test_folder = folder / "winner"
     test_folder.mkdir(parents=True, exist_ok=True)
     output = test_folder / "test.json"
-    ways = [("trained again", [f"--config_files={folder / 'best.yaml'}"])]
+    stores = [f"--{key}={value}" for key, value in store.items()]
+    ways = [("trained again", [f"--config_files={folder / 'best.yaml'}", *stores])]
     checkpoint = inside(folder, winner["checkpoint"])
     if checkpoint is not None and checkpoint.is_file():
         ways.insert(0, ("checkpoint", ["evaluate", f"--checkpoint={checkpoint}"]))

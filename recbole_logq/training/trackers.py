@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from logging import getLogger
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 Numbers = dict[str, float]
+Outcome = Literal["finished", "failed", "stopped"]
+"""How a run ended; ``stopped`` by what chooses among trials, which is no failure."""
 
 
 class Tracker(Protocol):
@@ -20,7 +22,7 @@ class Tracker(Protocol):
     def summarise(self, values: Numbers) -> None:
         """Take the numbers of the whole run."""
 
-    def end(self, failed: bool) -> None:
+    def end(self, outcome: Outcome) -> None:
         """Take that it is over."""
 
 
@@ -99,9 +101,9 @@ class Trackers:
         """Tell of the whole run."""
         self._tell("summarise", {key: float(value) for key, value in values.items() if _is_number(value)})
 
-    def end(self, failed: bool) -> None:
+    def end(self, outcome: Outcome) -> None:
         """Tell that the run is over, once."""
-        self._tell("end", failed)
+        self._tell("end", outcome)
         self._trackers = []
 
     def _tell(self, method: str, *values: Any) -> None:

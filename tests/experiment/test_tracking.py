@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import shutil
-import sqlite3
+from collections.abc import Callable
 from logging import WARNING
 from pathlib import Path
 from typing import Any
@@ -15,44 +14,15 @@ import pytest
 from recbole_logq import run
 from recbole_logq.cli import main
 from recbole_logq.errors import RequestError
-from recbole_logq.experiment.mlflow_tracker import reach
 from recbole_logq.experiment.tracking import _parameters
 from recbole_logq.tracking_settings import check_tracking, local_uri, tracking_uri
 from recbole_logq.training.trackers import Trackers, numbers_of
 
+Stored = Callable[[Path], list[dict[str, Any]]]
 SETTINGS = {"epochs": 2, "train_batch_size": 64, "show_progress": False, "embedding_size": 8}
 
 
-@pytest.fixture(scope="module")
-def new_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store without runs: MLflow takes seconds to make its tables."""
-    file = tmp_path_factory.mktemp("store") / "mlflow.db"
-    reach({"mlflow_uri": f"sqlite:///{file}", "mlflow_experiment": "recbole_logq"})
-    return file
-
-
-@pytest.fixture
-def in_store(in_tmp: Path, new_store: Path) -> Path:
-    """A folder to stand in, with such a store in it."""
-    shutil.copy(new_store, in_tmp / "mlflow.db")
-    return in_tmp
-
-
-def stored(file: Path) -> list[dict[str, Any]]:
-    """The runs in a store of MLflow, read as a database, by their start."""
-    with sqlite3.connect(file) as data:
-        runs = data.execute("select run_uuid, name, status from runs order by start_time").fetchall()
-        found = []
-        for uuid, name, status in runs:
-            metrics: dict[str, list[float]] = {}
-            for key, value in data.execute("select key, value from metrics where run_uuid = ? order by step", (uuid,)):
-                metrics.setdefault(key, []).append(value)
-            params = dict(data.execute("select key, value from params where run_uuid = ?", (uuid,)).fetchall())
-            found.append({"name": name, "status": status, "metrics": metrics, "params": params})
-    return found
-
-
-def test_mlflow_has_what_the_record_has(in_store: Path, ml100k_cut: Path) -> None:
+def test_mlflow_has_what_the_record_has(in_store: Path, ml100k_cut: Path, stored: Stored) -> None:
     (in_store / "mlflow.db").rename(in_store / "store.db")
     settings = {**SETTINGS, "data_path": str(ml100k_cut), "log_mlflow": True, "mlflow_uri": "sqlite:///store.db"}
     result = run("TwoTowerCorrectedLogQ", "cut", config_dict=settings)
@@ -76,7 +46,7 @@ def test_mlflow_has_what_the_record_has(in_store: Path, ml100k_cut: Path) -> Non
     assert str(ml100k_cut) not in json.dumps(one["params"])
 
 
-def test_a_run_that_fails_is_one_that_failed(in_store: Path, ml100k_cut: Path) -> None:
+def test_a_run_that_fails_is_one_that_failed(in_store: Path, ml100k_cut: Path, stored: Stored) -> None:
     settings = {**SETTINGS, "data_path": str(ml100k_cut), "log_mlflow": True}
 
     def stop(trainer: Any, loaders: Any) -> None:
@@ -90,7 +60,7 @@ def test_a_run_that_fails_is_one_that_failed(in_store: Path, ml100k_cut: Path) -
     assert [entry["status"] for entry in stored(in_store / "mlflow.db")] == ["FAILED"]
 
 
-def test_recboles_models_and_loops_of_their_own(in_store: Path, ml100k_cut: Path) -> None:
+def test_recboles_models_and_loops_of_their_own(in_store: Path, ml100k_cut: Path, stored: Stored) -> None:
     settings = {"epochs": 1, "data_path": str(ml100k_cut), "log_mlflow": True, "show_progress": False}
     result = run("RecVAE", "cut", config_dict={**settings, "metrics": ["NDCG"], "valid_metric": "NDCG@10"})
     (entry,) = stored(in_store / "mlflow.db")
@@ -99,7 +69,7 @@ def test_recboles_models_and_loops_of_their_own(in_store: Path, ml100k_cut: Path
 
 
 @pytest.mark.slow
-def test_compare_logs_each_run_under_its_name(in_store: Path, ml100k_cut: Path) -> None:
+def test_compare_logs_each_run_under_its_name(in_store: Path, ml100k_cut: Path, stored: Stored) -> None:
     words = ["compare", "--models=Pop,BPR", "--dataset=cut", f"--data_path={ml100k_cut}", "--seeds=1", "--title=two"]
     assert main([*words, "--epochs=1", "--log_mlflow=true", "--mlflow_experiment=two"]) == 0
     entries = stored(in_store / "mlflow.db")  # where the command stands, not where its runs do
@@ -172,7 +142,7 @@ class _Failing:
     def summarise(self, values: dict[str, float]) -> None:
         self.asked.append("summary")
 
-    def end(self, failed: bool) -> None:
+    def end(self, outcome: str) -> None:
         self.asked.append("end")
 
 
@@ -193,7 +163,7 @@ def test_a_tracker_that_fails_is_left_out_and_that_is_said_once(caplog: pytest.L
         for epoch in (1, 2):
             trackers.log_epoch({"epoch": epoch, "train_loss": 2.0})
         trackers.summarise({"x": 1.0})
-        trackers.end(failed=False)
+        trackers.end("finished")
     assert failing.asked == ["epoch 0", "epoch 1"]
     assert other.asked == ["epoch 0", "epoch 1", "epoch 2", "summary", "end"]
     assert [record.message for record in caplog.records] == ["service is told nothing more of this run: no route"]
