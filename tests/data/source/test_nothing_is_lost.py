@@ -34,7 +34,7 @@ def lines_of(folder: Path, source: Path | str, **options: Any) -> tuple[list[str
         ("price=5.00", "1"),
         ("price!=5", "234"),
         ("price=2.5", "2"),
-        ("price=100", "4"),
+        ("price=1e2", "4"),
         ("price=7", ""),
         ("price=007", "3"),
         ("event=true", "2"),
@@ -175,6 +175,15 @@ def test_files_inside_files(tmp_path: Path) -> None:
             lines_of(tmp_path, tmp_path / name)
     with pytest.raises(RequestError, match=r"^items=.*none\.csv: no such file"):
         lines_of(tmp_path, tmp_path / "log.csv", items=tmp_path / "none.csv")
+    with zipfile.ZipFile(tmp_path / "parts.zip", "w") as archive:
+        for name, user in {
+            "log/part-10.csv": "3",
+            "log/part-2.csv": "2",
+            "log/old/part-1.csv": "9",
+            "about": "1",
+        }.items():
+            archive.writestr(name, f"user,item,time\n{user},a,1\n")
+    assert lines_of(tmp_path, tmp_path / "parts.zip" / "log")[0] == ["2\ta\t1", "3\ta\t1"]
     folder = tmp_path / "parts"
     folder.mkdir()
     (folder / "part-1").write_bytes(text)

@@ -20,8 +20,8 @@ from recbole_logq.errors import RequestError
 from recbole_logq.nearest import nearest
 
 _SIGN = re.compile(r"\s*(!=|>=|<=|=|>|<)\s*")
-# A number, and no code: 007 is another name than 7.
-_NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d*)?([eE][-+]?\d{1,3})?")
+# A number, and no code: 007 is another name than 7, and 12e4 than 120000.
+_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]*)?")
 _ORDER: dict[str, Callable[[Any, Any], Any]] = {
     ">": operator.gt,
     ">=": operator.ge,
@@ -46,7 +46,7 @@ class Condition(NamedTuple):
     value: str
 
     def holds(self, cells: Any, place: str) -> np.ndarray:
-        """Bool ``[rows]``; an empty cell fulfils ``!=`` alone, and ``5``, ``5.0`` and ``5e0`` are one value.
+        """Bool ``[rows]``; an empty cell fulfils ``!=`` alone, and ``5`` and ``5.0`` are one value.
 
         Args:
             cells: an Arrow array.

@@ -22,7 +22,7 @@ def find_inputs(source: str | Path, encoding: str | None = None, flag: str = "in
 
     Args:
         source: a file, a folder (its own files), a pattern such as ``part-*.csv``, a zip archive that holds one file,
-            or a file or pattern inside an archive (``archive.zip/folder/ratings.csv``).
+            or a file, folder or pattern inside an archive (``archive.zip/folder/ratings.csv``).
         encoding: encoding of text where no byte order mark says it; UTF-8 when None.
         flag: name of the setting, for errors.
 
@@ -74,7 +74,8 @@ def _in_archive(archive: Path, member: str | None, encoding: str | None, flag: s
             raise RequestError(f"{archive} holds {listing}: name one, such as --{flag}={archive}/{names[0]}")
         chosen = names
     else:
-        chosen = [name for name in names if name == member] or fnmatch.filter(names, member)
+        in_folder = [name for name in names if PurePosixPath(name).parent == PurePosixPath(member)]
+        chosen = [name for name in names if name == member] or in_folder or fnmatch.filter(names, member)
         if not chosen:
             raise RequestError(f"{archive} has no member {member}; it holds {listing}")
     return [look_at(archive, encoding, name) for name in sorted(chosen, key=_order)]
