@@ -47,8 +47,9 @@ def _boards() -> dict[str, list[Record]]:
             key = json.dumps([record["dataset"], result["fingerprint"]["test"], protocol], sort_keys=True)
             board = boards.setdefault(key, [])
             names = {entry["name"] for entry in board if entry["from"] != file.stem}
-            name = f"{record['name']} ({file.stem})" if record["name"] in names else record["name"]
-            board.append({**record, "name": name, "from": file.stem})
+            name, model = record["name"], record["model"]
+            name = name if model in name else f"{model}, {name}"
+            board.append({**record, "name": f"{name} ({file.stem})" if name in names else name, "from": file.stem})
     return boards
 
 
