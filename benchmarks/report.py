@@ -36,6 +36,7 @@ import preparation
 import quality_ml100k
 import quality_sparse
 import quality_sports
+import quality_strata
 import ranking_sizes
 import recipes_ml100k
 import recommend_start
@@ -72,6 +73,7 @@ def main() -> int:
         "launches": launches.table(),
         "step-quality": step_quality.table(),
         "sports": quality_sports.table(),
+        "strata-temporal": quality_strata.table(),
         "audits": audits.table(),
         "recipes": recipes_ml100k.table(),
         "impressions-shown": impressions.table("shown"),
