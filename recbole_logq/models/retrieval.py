@@ -24,9 +24,9 @@ from recbole_logq.losses.terms import Terms
 from recbole_logq.models.combination import build_loss, check_combination, check_training, sampler_settings
 from recbole_logq.models.distinct_rows import distinct_rows
 from recbole_logq.models.key_encoder import KeyEncoder
-from recbole_logq.models.parts import Part, Scored
 from recbole_logq.models.pooled_losses import pooled_losses, takes_pools
 from recbole_logq.models.rows import Rows
+from recbole_logq.models.scored_rows import Part, Scored
 from recbole_logq.models.step import losses_from_vectors
 from recbole_logq.models.step_statistics import StepStatistics
 from recbole_logq.models.targets import Targets
