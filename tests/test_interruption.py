@@ -26,8 +26,6 @@ def send(name: str) -> None:
 @pytest.fixture(autouse=True)
 def _as_before() -> Iterator[None]:
     with handlers_kept():
-        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts what is in the background without
-        signal.signal(signal.SIGHUP, signal.SIG_DFL)
         yield
 
 
