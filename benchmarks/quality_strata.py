@@ -39,6 +39,22 @@ def _both(result: dict[str, Any]) -> dict[str, Any]:
     return {"tests": tests}
 
 
+SHARED = {
+    "filter_history": True,
+    "metrics": ["NDCG", "Recall"],
+    "topk": [10],
+    "valid_metric": "NDCG@10",
+    "lr_schedule": "cosine",
+    "stopping_step": 1000,
+    "use_gpu": False,
+    "show_progress": False,
+}
+
+
+def _negatives(source: str, own: str) -> dict[str, Any]:
+    return {"negatives": {**SOURCES[source], "count": 256, "own": OWN[own]}}
+
+
 EXPERIMENT = Experiment(
     "quality_strata",
     "ml-1m",
@@ -46,11 +62,12 @@ EXPERIMENT = Experiment(
         f"{source}, {form}{own}": {
             "model": f"SASRec{FORMS[form]}",
             "seeds": [1, 2, 3],
-            "settings": {"negatives": {**SOURCES[source], "count": 256, "own": OWN[own]}},
+            "settings": _negatives(source, own),
         }
         for source, form, own in product(SOURCES, FORMS, OWN)
     },
-    {
+    SHARED
+    | {
         "eval_args": {
             "split": {"GTS": [0.8, 0.1, 0.1]},
             "order": "TO",
@@ -58,18 +75,10 @@ EXPERIMENT = Experiment(
             "targets": "last",
             "unseen": "drop",
         },
-        "filter_history": True,
-        "metrics": ["NDCG", "Recall"],
-        "topk": [10],
-        "valid_metric": "NDCG@10",
         "positions": "rotary",
         "pools": 8,
-        "lr_schedule": "cosine",
         "epochs": 15,
         "eval_step": 5,
-        "stopping_step": 15,
-        "use_gpu": False,
-        "show_progress": False,
     },
     _both,
 )
@@ -78,27 +87,13 @@ EXPERIMENT = Experiment(
 def _leave_one_out(
     name: str, dataset: str, runs: dict[str, tuple[str, dict[str, Any]]], shared: dict[str, Any]
 ) -> Experiment:
-    protocol = {
-        "eval_args": {"split": {"LS": "valid_and_test"}, "order": "TO", "mode": "full"},
-        "filter_history": True,
-        "metrics": ["NDCG", "Recall"],
-        "topk": [10],
-        "valid_metric": "NDCG@10",
-        "lr_schedule": "cosine",
-        "stopping_step": 1000,
-        "use_gpu": False,
-        "show_progress": False,
-    }
+    split = {"eval_args": {"split": {"LS": "valid_and_test"}, "order": "TO", "mode": "full"}}
     entries = {key: {"model": model, "seeds": [1, 2, 3], "settings": given} for key, (model, given) in runs.items()}
-    return Experiment(name, dataset, entries, protocol | shared, _both)
-
-
-def _mixed(own: str) -> dict[str, Any]:
-    return {"negatives": {"source": "mixed", "count": 256, "uniform_share": 0.5, "own": own}}
+    return Experiment(name, dataset, entries, SHARED | split | shared, _both)
 
 
 SEQUENCES = {"full softmax": ("SASRecFullSoftmax", {})} | {
-    f"mixed, {form}{own}": (f"SASRec{FORMS[form]}", {**_mixed(OWN[own]), "pools": 4})
+    f"mixed, {form}{own}": (f"SASRec{FORMS[form]}", {**_negatives("mixed", own), "pools": 4})
     for form, own in product(FORMS, OWN)
 }
 LEAVE_ONE_OUT = {
@@ -117,7 +112,10 @@ LEAVE_ONE_OUT = {
     "two towers, ml-1m": _leave_one_out(
         "quality_strata_towers",
         "ml-1m",
-        {f"mixed, {form}{own}": (f"TwoTower{FORMS[form]}", _mixed(OWN[own])) for form, own in product(FORMS, OWN)},
+        {
+            f"mixed, {form}{own}": (f"TwoTower{FORMS[form]}", _negatives("mixed", own))
+            for form, own in product(FORMS, OWN)
+        },
         {
             "user_tower": "history",
             "max_history": 20,

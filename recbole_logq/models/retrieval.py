@@ -348,12 +348,12 @@ class RetrievalMixin(nn.Module):
 
         In one look-up: the gradient of each is as large as the table, and so is their sum.
         """
-        pooled = [part for first in parts for part in (first, first.beside()) if part is not None]
         ids = [
             column
-            for part in pooled
-            if part.pool.kind != "catalogue"
-            for column in (part.rows.positives, part.looked_up())
+            for part in parts
+            for pool in part.pools()
+            if pool.kind != "catalogue"
+            for column in (part.rows.positives, pool.looked_up())
         ]
         if not ids:
             return iter(())
@@ -365,10 +365,9 @@ class RetrievalMixin(nn.Module):
         if (looked_at := getattr(self.loss, "bucket_items", None)) is not None:  # of SCE, which looks at a part
             columns = min(looked_at, int(columns))
         values, counted = self._losses_on_pool(part, vectors)
-        if (beside := part.beside()) is not None and part.pool.beside is not None:
-            further, counted_there = self._losses_on_pool(beside, vectors)
-            share = part.pool.beside.share
-            values = (1 - share) * values + share * further
+        if (beside := part.pool.beside) is not None:
+            further, counted_there = self._losses_on_pool(replace(part, pool=beside.pool), vectors)
+            values = (1 - beside.share) * values + beside.share * further
             counted = counted | counted_there
         return values, counted, columns
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from torch import Tensor
 
@@ -32,11 +32,6 @@ class Part(Scored):
 
     pool: Pool
 
-    def looked_up(self) -> Tensor:
-        """Ids of the pool's columns whose vectors are the model's own, as they are now."""
-        pool = self.pool
-        return (pool.ids if pool.stored is None else pool.ids[: len(pool.ids) - len(pool.stored)]).flatten()
-
-    def beside(self) -> Part | None:
-        """The same rows with the pool beside theirs."""
-        return None if self.pool.beside is None else replace(self, pool=self.pool.beside.pool)
+    def pools(self) -> list[Pool]:
+        """The pool, and the one beside it."""
+        return [self.pool] if self.pool.beside is None else [self.pool, self.pool.beside.pool]

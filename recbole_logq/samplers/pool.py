@@ -99,6 +99,10 @@ class Pool:
         if self.kind in ("draws", "inclusion") and not known:
             raise ValueError(f"a pool of kind {self.kind!r} needs log_q {list(self.ids.shape)} and the law behind it")
 
+    def looked_up(self) -> Tensor:
+        """Ids of the columns that have the items' current vectors: int64, in one dimension."""
+        return (self.ids if self.stored is None else self.ids[: len(self.ids) - len(self.stored)]).flatten()
+
     def log_q_of(self, ids: Tensor) -> Tensor:
         """log-probability of any items under this pool's law, in the pool or not: float32, shape of `ids`.
 
