@@ -1,13 +1,14 @@
-"""What own items, scored exactly, are worth on ml-1m under a global temporal split, and leave-one-out on two datasets.
+"""What own items, scored exactly, are worth: ml-1m under a global temporal split, and leave-one-out on three datasets.
 
-    uv run benchmarks/quality_strata.py [--only=NAME] [--seed=N] [--table]    # five to six CPU hours; resumable
+    uv run run_recbole_logq.py convert --input=amazon-sports.txt --dataset=sports   # one user a line, as published
+    uv run benchmarks/quality_strata.py [--only=NAME] [--seed=N] [--table]    # six to seven CPU hours; resumable
 
 Temporal: SASRec of width 64 with rotary positions, windows of 50, 256 negatives a row (eight pools a step). The last 10
 % of all interactions are tested, the 10 % before them validate, and the last one of a user there is the target; nothing
 after the cut is trained on.
 
-Leave-one-out: the same encoder beside its full softmax on ml-1m and ml-100k, 32 windows a batch, and a two-tower model
-on ml-1m, whose user tower reads the last 20 items.
+Leave-one-out: the same encoder beside its full softmax on ml-1m and ml-100k, 32 windows a batch, and two-tower models
+on ml-1m, ml-100k and Sports, whose user tower reads the last 20 items. (SASRec on Sports: quality_sports.py.)
 
 Full ranking, the epoch chosen on validation NDCG@10 with the history filtered, which is the last of a cosine as a rule;
 the test is ranked with the history filtered and again with it.
@@ -18,7 +19,7 @@ from __future__ import annotations
 from itertools import product
 from typing import Any
 
-from stored_runs import Experiment, mean_and_interval, prints
+from stored_runs import Experiment, best, main, mean_and_interval, prints
 
 from recbole_logq import evaluate
 from recbole_logq.markup import markdown_table
@@ -96,6 +97,18 @@ SEQUENCES = {"full softmax": ("SASRecFullSoftmax", {})} | {
     f"mixed, {form}{own}": (f"SASRec{FORMS[form]}", {**_negatives("mixed", own), "pools": 4})
     for form, own in product(FORMS, OWN)
 }
+TOWERS = {
+    f"mixed, {form}{own}": (f"TwoTower{FORMS[form]}", _negatives("mixed", own)) for form, own in product(FORMS, OWN)
+}
+TOWER_SETTINGS = {
+    "user_tower": "history",
+    "max_history": 20,
+    "history_pooling": "attention",
+    "similarity": "dot",
+    "learning_rate": 0.001589,
+    "epochs": 10,
+    "eval_step": 5,
+}
 LEAVE_ONE_OUT = {
     "ml-1m": _leave_one_out(
         "quality_strata_ml1m",
@@ -109,22 +122,12 @@ LEAVE_ONE_OUT = {
         SEQUENCES,
         {"train_batch_size": 32, "dropout": 0.5, "learning_rate": 0.002, "epochs": 40, "eval_step": 10},
     ),
-    "two towers, ml-1m": _leave_one_out(
-        "quality_strata_towers",
-        "ml-1m",
-        {
-            f"mixed, {form}{own}": (f"TwoTower{FORMS[form]}", _negatives("mixed", own))
-            for form, own in product(FORMS, OWN)
-        },
-        {
-            "user_tower": "history",
-            "max_history": 20,
-            "history_pooling": "attention",
-            "similarity": "dot",
-            "learning_rate": 0.001589,
-            "epochs": 10,
-            "eval_step": 5,
-        },
+    "towers-ml-1m": _leave_one_out("quality_strata_towers_ml1m", "ml-1m", TOWERS, TOWER_SETTINGS),
+    "towers-ml-100k": _leave_one_out(
+        "quality_strata_towers_ml100k", "ml-100k", TOWERS, TOWER_SETTINGS | {"epochs": 40, "eval_step": 10}
+    ),
+    "towers-sports": _leave_one_out(
+        "quality_strata_towers_sports", "sports", TOWERS, TOWER_SETTINGS | {"epochs": 20, "eval_step": 10}
     ),
 }
 
@@ -132,22 +135,23 @@ LEAVE_ONE_OUT = {
 def table(experiment: Experiment = EXPERIMENT) -> str:
     """Means over seeds with 95 % t intervals, first with the history filtered, then ranked with it."""
     head = ["run", "seeds", "Recall@20", "Recall@100", "NDCG@10", "coverage@20", "popularity@20"]
-    head += ["Recall@20, history ranked too", "NDCG@10, history ranked too", "CPU s of training", "test split"]
+    head += ["Recall@20, history ranked too", "NDCG@10, history ranked too", "validation NDCG@10"]
+    head += ["CPU s of training", "test split"]
 
     def cells(runs: list[dict[str, Any]]) -> list[str]:
         filtered, ranked = ([run["tests"][key] for run in runs] for key in ("filtered", "with_history"))
         return [
             *(mean_and_interval([test[metric] for test in filtered]) for metric in SHOWN),
             *(mean_and_interval([test[metric] for test in ranked]) for metric in ("recall@20", "ndcg@10")),
+            mean_and_interval([best(run["history"])["valid"] for run in runs]),
             ", ".join(f"{run['history'][-1]['cpu']:.0f}" for run in runs),
             prints(runs),
         ]
 
-    return markdown_table(head, experiment.rows(cells))
+    rows = experiment.rows(cells)
+    return markdown_table(head, rows) if rows else "No run is stored yet."
 
 
 if __name__ == "__main__":
-    EXPERIMENT.main(__doc__ or "", table)
-    for name, experiment in LEAVE_ONE_OUT.items():
-        print(f"\n{name}\n")
-        experiment.main(__doc__ or "", lambda experiment=experiment: table(experiment))
+    EVERY = [EXPERIMENT, *LEAVE_ONE_OUT.values()]
+    main(EVERY, __doc__ or "", lambda: "\n\n".join(f"{each.name}\n\n{table(each)}" for each in EVERY))

@@ -74,6 +74,7 @@ def main() -> int:
         "step-quality": step_quality.table(),
         "sports": quality_sports.table(),
         "strata-temporal": quality_strata.table(),
+        **{f"strata-{name}": quality_strata.table(each) for name, each in quality_strata.LEAVE_ONE_OUT.items()},
         "audits": audits.table(),
         "recipes": recipes_ml100k.table(),
         "impressions-shown": impressions.table("shown"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import re
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -60,18 +60,15 @@ class Experiment:
 
     def main(self, description: str, tables: Callable[[], str]) -> None:
         """Run what is missing, then print the tables."""
-        parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-        parser.add_argument("--only", default="", help="run entries in whose name this regular expression is found")
-        parser.add_argument("--seed", type=int, help="run this seed only")
-        parser.add_argument("--table", action="store_true", help="run nothing")
-        arguments = parser.parse_args()
-        torch.set_num_threads(1)
+        main([self], description, tables)
+
+    def run_missing(self, only: str, seed: int | None) -> None:
+        """Run what is not stored of the entries in whose name, after the experiment's, ``only`` is found."""
         for name, entry in self.runs.items():
-            for seed in entry["seeds"]:
-                is_chosen = re.search(arguments.only, name) and arguments.seed in (None, seed) and not arguments.table
-                if is_chosen and not self.store.file(f"{name}-{seed}").exists():
-                    self._train(name, seed)
-        print(tables())
+            for each in entry["seeds"]:
+                is_chosen = re.search(only, f"{self.name} {name}") and seed in (None, each)
+                if is_chosen and not self.store.file(f"{name}-{each}").exists():
+                    self._train(name, each)
 
     def stored(self, name: str) -> list[dict[str, Any]]:
         """The finished runs of an entry, by seed."""
@@ -106,6 +103,22 @@ class Experiment:
         )
         record = _compact(result) | (self.extra(result) if self.extra else {})
         self.store.write(f"{name}-{seed}", record)
+
+
+def main(experiments: Iterable[Experiment], description: str, tables: Callable[[], str]) -> None:
+    """Run what is missing of all experiments, then print the tables."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--only", default="", help="run entries in whose experiment and name this regular expression is found"
+    )
+    parser.add_argument("--seed", type=int, help="run this seed only")
+    parser.add_argument("--table", action="store_true", help="run nothing")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    if not arguments.table:
+        for experiment in experiments:
+            experiment.run_missing(arguments.only, arguments.seed)
+    print(tables())
 
 
 def _compact(result: dict[str, Any]) -> dict[str, Any]:
