@@ -12,6 +12,7 @@ from recbole_logq.lab.estimator import Estimator
 from recbole_logq.losses import get_loss, limits
 from recbole_logq.probability import TargetCounts
 from recbole_logq.samplers import get_sampler
+from recbole_logq.training.threads import is_small, threads_of_training
 
 STEPS = 2
 """Steps that are timed, after one that is not."""
@@ -40,7 +41,15 @@ def take_on(network: Any, loader: Any, counts: TargetCounts, estimator: Estimato
 
 
 def seconds_of_step(network: Any, loader: Any) -> float:
-    """Seconds of a step, loader, backward and Adam included: CPU seconds of this process, or an accelerator's time."""
+    """Seconds of a step, loader, backward and Adam included: CPU seconds of this process, or an accelerator's time.
+
+    With as many threads as training would give it.
+    """
+    with threads_of_training(is_small(network, loader.batch_size)):
+        return _seconds_of_step(network, loader)
+
+
+def _seconds_of_step(network: Any, loader: Any) -> float:
     network.train()
     device = next(network.parameters()).device
     optimizer = torch.optim.Adam(network.parameters(), lr=0.0)  # what is examined next is the same model

@@ -33,7 +33,7 @@ class RetrievalTrainer(Trainer):
         super().__init__(config, model)
         self.schedule: Any = None
         self.fixed_step: FixedStep | None = None
-        self._small_steps = is_small(config, model)
+        self._small_steps = is_small(model, config["train_batch_size"])
         if self._small_steps and torch.get_num_threads() > 1:
             self.logger.info("steps are small: trained with one thread, ranked with all")
 

@@ -9,23 +9,31 @@ from typing import Any
 import torch
 from torch import nn
 
+from recbole_logq.data.dataset.histories import HISTORY
+
 SMALL = 1 << 26
 """Multiplications of a step's largest product below which a second thread costs more than it saves (measured by
 ``benchmarks/threads.py``)."""
 
 
-def is_small(config: Any, model: Any) -> bool:
+def is_small(model: Any, rows: int) -> bool:
     """Whether a step is many small operations, halves of which cost more to hand out than they save.
 
     It is for a model of tables alone, whose largest product is that of queries and pool. Layers, histories and the
     whole catalogue are large.
+
+    Args:
+        model: Model of this package.
+        rows: Training targets of a batch.
     """
-    if config["device"].type != "cpu" or model.sampler.kind == "catalogue" or config["user_tower"] == "history":
+    if next(model.parameters()).device.type != "cpu":
+        return False
+    if model.sampler.kind == "catalogue" or HISTORY in model.query_columns:
         return False
     if any(isinstance(module, nn.Linear) for module in model.modules()):
         return False
-    rows = config["train_batch_size"]
-    return bool(rows * (config["negatives"]["count"] or rows) * config["embedding_size"] < SMALL)
+    width = model.item_vectors(torch.tensor([1])).shape[-1]
+    return bool(rows * (model.sampler.count or rows) * width < SMALL)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ from recbole_logq.experiment.restore import restore_own
 from recbole_logq.lab.advice import balanced, score_of
 from recbole_logq.lab.estimator import Estimator
 from recbole_logq.lab.stand_in import NEXT, OWN, stand_in
-from recbole_logq.lab.step_cost import peak_megabytes, rows_of_step, take_on
+from recbole_logq.lab.step_cost import peak_megabytes, rows_of_step, seconds_of_step, take_on
 from recbole_logq.probability import TargetCounts
 
 QUICK = ["--rows=6", "--pools=16", "--show_progress=false"]
@@ -127,6 +128,27 @@ def test_other_negatives_are_those_of_a_model_made_with_them(in_tmp: Path, check
     assert rows_of_step(loader) == pytest.approx(8 * loader.n_positives / loader.n_rows)
     small, large = (peak_megabytes(network, loader, n) for n in (16, 1024))
     assert small < large
+
+
+def test_a_step_is_timed_with_the_threads_of_training(in_tmp: Path, checkpoint: str, ml100k_cut: Path) -> None:
+    torch.set_num_threads(2)  # after the test there are as many as before
+    settings = {"data_path": str(ml100k_cut), "epochs": 1, "show_progress": False, "state": "WARNING"}
+    towers = str(run("TwoTowerCorrectedLogQ", "cut", config_dict=settings)["checkpoint"])
+    seen = {}
+    for name, file in (("tables", towers), ("layers", checkpoint)):
+        restored = restore_own(file, state="WARNING")
+        network = restored.network
+        threads: set[int] = set()
+        step = network.calculate_loss
+
+        def watched(batch: Any, step: Any = step, threads: set[int] = threads) -> Any:
+            threads.add(torch.get_num_threads())
+            return step(batch)
+
+        network.calculate_loss = watched
+        assert seconds_of_step(network, restored.loaders[0]) > 0
+        seen[name] = threads
+    assert seen == {"tables": {1}, "layers": {2}}
 
 
 def test_rows_and_negatives_are_balanced() -> None:
