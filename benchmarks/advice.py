@@ -26,7 +26,7 @@ from recbole_logq.lab.advise import advise
 from recbole_logq.markup import markdown_table
 
 FOLDER = Path(__file__).parent / "results" / "advice"
-MINUTES, MEMORY_MB, LEAST = 2.0, 2000.0, 12
+MINUTES, MEMORY_MB, LEAST = 1.0, 2000.0, 12
 DATASETS: dict[str, dict[str, Any]] = {
     "ml-100k": {},
     "sports": {"user_inter_num_interval": "[10,inf)"},
