@@ -4,9 +4,9 @@
     uv run benchmarks/advice.py [--only=NAME] [--seed=N] [--table]
 
 For each dataset the advice is asked for once, for a fixed time on one thread; then every second way to train of that
-list is trained for as many epochs as the advice says fit into the time, and its best NDCG@10 on validation is set beside
-its score. ml-100k comes with RecBole. Spearman's correlation is printed with the number of settings; with a correlation of no more than chance would give, the
-score is worth nothing, and the table says so as plainly.
+list is trained for as many epochs as the advice says fit into the time, and its best NDCG@10 on validation is set
+beside its score. ml-100k comes with RecBole. Spearman's correlation is printed with the number of settings; with a
+correlation of no more than chance would give, the score is worth nothing, and the table says so as plainly.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-from typing import Any
 
 import torch
 from scipy.stats import spearmanr
