@@ -12,11 +12,13 @@ from typing import Any
 
 from recbole.data.dataloader import FullSortEvalDataLoader
 from recbole.data.dataset import Dataset
+from recbole.data.interaction import Interaction
 from recbole.data.utils import create_samplers, get_dataloader
 from recbole.sampler import KGSampler, Sampler
 from recbole.utils import FeatureType, InputType, ModelType, set_color
 
 from recbole_logq.data.batches.ranking_loader import RankingLoader
+from recbole_logq.data.dataset.event_times import ASKED, asks_when
 from recbole_logq.data.dataset.exact_time import ExactTimeMixin
 from recbole_logq.data.dataset.feature_columns import check_files
 from recbole_logq.data.dataset.labels import say_unread_labels
@@ -285,4 +287,6 @@ def _evaluation_loader(config: Any, phase: str, part: Dataset, earlier: list[Dat
     loader = _loader_class(config, phase)
     if loader is FullSortEvalDataLoader:
         return RankingLoader(config, part, earlier)
+    if asks_when(config) and config["MODEL_TYPE"] != ModelType.SEQUENTIAL:
+        part.inter_feat.update(Interaction({ASKED: part.inter_feat[part.time_field]}))  # a row is asked at its own time
     return loader(config, part, sampler, shuffle=False)

@@ -141,7 +141,7 @@ def _interactions(dataset: Any) -> Units:
 
 
 def _encoded(network: Any, loader: Any, units: Units, rows: Tensor) -> tuple[Tensor, Exclusion | None]:
-    """The queries of some targets, ``[rows, d]``, and the items of the windows that they come from."""
+    """The queries of some targets, ``[rows, d]``, and the items of the windows or histories that they come from."""
     own_units, number = units.unit_of[rows].unique(return_inverse=True)
     device = next(network.parameters()).device
     batch = loader.batch(own_units).to(device)
@@ -153,7 +153,7 @@ def _encoded(network: Any, loader: Any, units: Units, rows: Tensor) -> tuple[Ten
     finally:
         network.own = before
     if not isinstance(batch, WindowBatch):
-        return encoded.query[number], None
+        return encoded.query[number], None if encoded.further_own is None else _on_host(own, number)
     # Rows stand in the order of a packing: a row is found by its window and its position among the window's targets.
     key = batch.packing.sequence * loader.dataset.windows.length + batch.packing.position
     order = (key if batch.real is None else key[batch.real]).argsort().cpu()

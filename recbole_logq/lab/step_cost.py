@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from recbole_logq.data.batches.loaders import WindowLoader
+from recbole_logq.data.batches.loaders import InteractionLoader, WindowLoader
 from recbole_logq.lab.estimator import Estimator
 from recbole_logq.losses import get_loss, limits
 from recbole_logq.probability import TargetCounts
@@ -87,7 +87,7 @@ def peak_megabytes(network: Any, loader: Any, n: int) -> float:
 
     Weights, their gradient and Adam's two moments; for each row the encoder's activations, some twelve vectors of the
     width and two of the inner size a layer; scores against the pool and the kept softmax, or a block of them where they
-    would be too many; the pool's vectors; scores against the own window, where it is scored.
+    would be too many; the pool's vectors; scores against the own window or history, where it is scored.
 
     Args:
         network: Model of this package.
@@ -99,8 +99,12 @@ def peak_megabytes(network: Any, loader: Any, n: int) -> float:
     config = network_sizes(network)
     activations = rows * config["layers"] * (12 * width + 2 * config["inner"]) + 4 * rows * width
     scores = min(rows * n, limits.WHOLE_MATRIX) * 2.25  # the mask is a byte each
-    own_scores = rows * loader.dataset.windows.length if network.own and isinstance(loader, WindowLoader) else 0
-    return 4e-6 * (4 * weights + activations + scores + 3 * n * width + 2 * own_scores)
+    own = 0.0  # scores of a window's items; where every row has a history of its own, their vectors too
+    if network.own and isinstance(loader, WindowLoader):
+        own = 2 * rows * loader.dataset.windows.length
+    elif network.own and isinstance(loader, InteractionLoader):
+        own = 2 * rows * loader.max_history * (1 + width)
+    return 4e-6 * (4 * weights + activations + scores + 3 * n * width + own)
 
 
 def network_sizes(network: Any) -> dict[str, int]:

@@ -43,8 +43,8 @@ class Subject:
         users: int64 ``[rows]``; None where nobody has a history.
         history: Training items by user.
         inside: Endless steps, each with a batch for every row that holds that row; None where a row has no batch.
-        windows: The items of the window that each row comes from, its positive among them; None for rows that come
-            from none.
+        windows: The items of the window that each row comes from, or of the history that it was made of, its positive
+            among them; None for rows that have neither.
         others: Endless parts of other training rows of the same model, for a source that learns from it; None where
             there are none.
         sampler: The model's own source of negatives, whose learning is taken over; None where there is none.

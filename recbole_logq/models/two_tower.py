@@ -26,7 +26,7 @@ from recbole_logq.models.feature_modules import (
     text_items,
 )
 from recbole_logq.models.retrieval import RetrievalMixin
-from recbole_logq.models.rows import Rows
+from recbole_logq.models.rows import Rows, own_inputs
 from recbole_logq.models.sparse import sparse_rule
 from recbole_logq.models.time_modules import check_time_context, history_times, time_context
 from recbole_logq.modules.example_age import ExampleAge
@@ -134,6 +134,7 @@ class TwoTower(RetrievalMixin, GeneralRecommender):
     def rows(self, interaction: Any) -> Rows:
         """See :meth:`RetrievalMixin.rows`; a row is an interaction."""
         users, items = interaction[self.USER_ID], interaction[self.ITEM_ID]
+        reads_history = isinstance(self.user_tower, HistoryTower) and self.own == "window"
         return Rows(
             query=self._user_vectors(interaction),
             positives=items,
@@ -142,6 +143,7 @@ class TwoTower(RetrievalMixin, GeneralRecommender):
             weights=interaction[self.weight_field] if self.weight_field else None,
             shown=interaction[SHOWN] if self.impression_field else None,
             segment=interaction[self.segment_field][0] if self.segment_field else None,
+            further_own=own_inputs(interaction[HISTORY]) if reads_history else None,
         )
 
     def query_encoder(self) -> TwoTowerQuery:

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from recbole_logq.config import Config
+from recbole_logq.data.dataset.histories import HISTORY
 from recbole_logq.errors import RequestError
 from recbole_logq.losses import limits
 from recbole_logq.models.history_encoder import HistoryEncoder
@@ -40,8 +41,9 @@ def own_by_hand(network: Any, batch: Any, own: str) -> list[set[int]]:
     users, positives = rows.users.tolist(), rows.positives.tolist()
     if own == "history":
         items = [set(network.history.of(torch.tensor([user]))[1].tolist()) for user in users]
-    elif isinstance(network, HistoryEncoder):
-        items = [{item for item in row if item} for row in batch["item_id_list"].tolist()]
+    elif isinstance(network, HistoryEncoder) or HISTORY in network.query_columns:
+        column = HISTORY if HISTORY in network.query_columns else "item_id_list"
+        items = [{item for item in row if item} for row in batch[column].tolist()]
     elif rows.windows is None:
         items = [{item for item, of in zip(positives, users, strict=True) if of == user} for user in users]
     else:
@@ -78,6 +80,7 @@ CASES = [
     ("SASRecMNSCorrectedLogQ", "history", {"dropout": 0.0, "train_batch_size": 9, **RATED}),
     ("TwoTowerMNSCorrectedLogQ", "window", {"train_batch_size": 200, "mlp_sizes": [8], **RATED}),
     ("TwoTowerMNSCorrectedLogQ", "history", {"train_batch_size": 100}),
+    ("TwoTowerMNSCorrectedLogQ", "window", {"train_batch_size": 64, "user_tower": "history", "max_history": 7}),
     ("MeanOfHistoryMNSCorrectedLogQ", "window", {"train_batch_size": 64}),
 ]
 

@@ -119,10 +119,10 @@ class InteractionLoader(TensorLoader):
         if config["example_age"]:
             columns[AGE] = example_age(dataset.interaction_column(dataset.time_field))
         self._columns = {field: column.to(self.device) for field, column in columns.items()}
-        self._max_history = max_history(config)
+        self.max_history = max_history(config)
         self._second = SecondColumns(config, dataset, self.device) if second_names(config) else None
         self._times: tuple[torch.Tensor, torch.Tensor] | None = None
-        if self._max_history:
+        if self.max_history:
             if reads_times(config):
                 self._times = dataset.flat_times.to(self.device), dataset.times_before.to(self.device)
             end = dataset.inter_feat[HISTORY_END]
@@ -158,12 +158,12 @@ class InteractionLoader(TensorLoader):
 
     def batch(self, rows: torch.Tensor) -> Interaction:
         columns = {field: column[rows] for field, column in self._columns.items()}
-        if self._max_history:
+        if self.max_history:
             start, end = (column[rows] for column in self._history)
-            columns[HISTORY] = last_items(self._items, start, end, self._max_history)
+            columns[HISTORY] = last_items(self._items, start, end, self.max_history)
             if self._times is not None:
-                first = torch.maximum(start, end - self._max_history)
-                columns[TIMES] = last_times(*self._times, first, end, self._max_history)
+                first = torch.maximum(start, end - self.max_history)
+                columns[TIMES] = last_times(*self._times, first, end, self.max_history)
         if self._second is not None:
             columns |= self._second.of(rows)
         return Interaction(columns)
