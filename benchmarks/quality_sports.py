@@ -34,7 +34,7 @@ FEW = {
     "eval_step": 12,
     "stopping_step": 48,
 }
-COSINE = FEW | {"similarity": "cosine", "temperature": 0.07}
+COSINE = FEW | {"similarity": "cosine", "temperature": 0.07, "learning_rate": 0.003}
 EXPERIMENT = Experiment(
     "quality_sports",
     "sports",
