@@ -147,7 +147,7 @@ class Config(RecBoleConfig):
         self._count_processes(final)
         if is_temporal(final["eval_args"]) and "order" not in (external.get("eval_args") or {}):
             final["eval_args"]["order"] = "TO"  # a split by time has no other
-        final["load_col"] = columns_to_load(final, external, _needs_time(final))
+        final["load_col"] = columns_to_load(final, external, _needs_time(final, self.model_class))
         check_worked_out(external, final)
         check_tracking(final)
         _check_combinations(final, self.model_class, external)
@@ -225,8 +225,10 @@ def _refusing(error: Exception) -> str:
     return "RecBole" if place_of(error) is None else "a plug-in"
 
 
-def _needs_time(final: dict[str, Any]) -> bool:
-    if final["MODEL_TYPE"] == ModelType.SEQUENTIAL or final.get("example_age"):
+def _needs_time(final: dict[str, Any], model_class: type) -> bool:
+    if final["MODEL_TYPE"] == ModelType.SEQUENTIAL or getattr(model_class, "reads_time", False):
+        return True
+    if final.get("example_age") or final.get("time_context"):
         return True
     if final.get("benchmark_filename") is None:
         return bool(final["eval_args"].get("order") == "TO")

@@ -12,7 +12,7 @@ from recbole_logq.compat import recbole_folder
 from recbole_logq.declared_options import Declared, Option, declared
 from recbole_logq.errors import RequestError
 from recbole_logq.models.encoders import encoder_defaults, encoder_settings, is_sequential
-from recbole_logq.models.resolve import model_defaults, own_models, recbole_models, recipes, split_name
+from recbole_logq.models.resolve import model_defaults, own_models, recbole_models, recipes, settings_of, split_name
 from recbole_logq.nearest import nearest
 from recbole_logq.parsing import read_yaml
 from recbole_logq.registry import encoders, losses, models, samplers
@@ -49,6 +49,9 @@ def all_settings() -> list[Section]:
         common = [f"{key}={value_text(value)}" for key, value in changes.items() if key in shared]
         rows = _rows(schema, defaults, RetrievalSettings)
         sections.append(Section(f"Encoder {name}", rows, f"Its defaults of settings above: {', '.join(common)}."))
+    for name in models.names():
+        if rows := _rows(settings_of(name), base, CommonSettings):
+            sections.append(Section(f"Model {name}", rows))
     sections += _sections_of_options("Loss", declared(losses), "loss_options")
     return sections + _sections_of_options("Negatives from", declared(samplers), "negatives")
 
@@ -63,10 +66,12 @@ def settings_of_model(model: str) -> list[Section]:
     parts, values = split_name(model), default_values(model)
     if parts is None:
         listed = set(CommonSettings.model_fields)
+        own_rows = _rows(settings_of(model), values, CommonSettings)
+        own = [Section(f"Model {model}", own_rows)] if own_rows else []
         values_alone = {key: value for key, value in _of_recbole(model).items() if key not in listed}
         further = [Option(key, value_text(value), "", "") for key, value in values_alone.items()]
         more = [Section(f"{model} alone", further, "RecBole's documentation describes them.")] if further else []
-        return [Section(f"Every model, as it is for {model}", _rows(CommonSettings, values)), *more]
+        return [*own, Section(f"Every model, as it is for {model}", _rows(CommonSettings, values)), *more]
     schema = encoder_settings(parts[0])
     loss, source = values["loss"], values["negatives"]["source"]
     chosen = {loss: declared(losses)[loss]}, {source: declared(samplers)[source]}

@@ -172,7 +172,9 @@ class CommonSettings(BaseModel):
 class RecentPopSettings(CommonSettings):
     """Settings of what was popular lately."""
 
-    recent_days: Positive = 30.0
+    recent_days: Positive = Field(
+        30.0, description="days before training ends whose interactions count; older ones decide between equals alone"
+    )
 
 
 class NegativesSettings(BaseModel):

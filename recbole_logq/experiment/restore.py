@@ -150,5 +150,5 @@ def restore_own(file: str, **changes: Any) -> Restored:
 
     stored = open_checkpoint(file, changes.get("plugins"))
     if split_name(stored.model) is None:
-        raise RequestError(f"{file} is a {stored.model} of RecBole: its training has no pool of negatives to look at")
+        raise RequestError(f"{file} holds {stored.model}: its training has no pool of negatives to look at")
     return stored.restore(stored.configuration(changes))

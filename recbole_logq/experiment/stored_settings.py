@@ -75,6 +75,7 @@ _OF_THE_COMPUTER = re.compile(
     "path|file|folder|(^|_)dir(_|$)|save|load|pretrain|(^|_)log|_model$|^warm_up$|device|gpu|worker|proc|^local_rank$",
     re.IGNORECASE,
 )
+SIZES = ("embedding_size", "inner_size", "mlp_sizes")
 _READ = re.compile(r"""config\[\s*["'](\w+)["']|["'](\w+)["'] in (?:self\.)?config\b""")
 
 
@@ -171,7 +172,8 @@ def _of_recbole(model: str, given_class: type | None) -> frozenset[str]:
 def _check_sizes(settings: dict[str, Any], weights: dict[str, Any], file: str) -> None:
     """A model that is larger than what is to be loaded into it is not even built: it might fill the memory."""
     largest = max((size for tensor in weights.values() for size in getattr(tensor, "shape", ())), default=0)
-    for key in ("embedding_size", "inner_size", "mlp_sizes"):
+    # An HSTU block has no inner layer: its default stands there and makes nothing.
+    for key in ("embedding_size", "mlp_sizes") if settings.get("block") == "hstu" else SIZES:
         value = settings.get(key)
         if isinstance(value, int | list) and max(value if isinstance(value, list) else [value], default=0) > largest:
             raise damaged(file, f"setting {key} is larger than all its weights")

@@ -142,7 +142,10 @@ class Estimator:
         if self.own and not loss.takes_certain:
             raise RequestError(f"{self.name}: loss {loss.name} has no place for own items; leave own out")
         if self.own and self.mask != "target":
-            raise RequestError(f"{self.name}: the mask takes items out that own puts in; set mask=target")
+            raise RequestError(
+                f"{self.name}: with own items the laboratory knows the whole softmax only, not a masked one; "
+                "set mask=target"
+            )
         if self.mask != "target" and (self.hits or loss.hits) == "kept":
             raise RequestError(f"{self.name}: hits that are kept leave nothing to mask, set mask=target")
 

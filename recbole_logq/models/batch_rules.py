@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from logging import getLogger
 from typing import Any
 
 from recbole.utils import ModelType
@@ -37,12 +38,23 @@ def check_data(config: Any, model: Any, loader: Any) -> None:
             f"negatives.warmup_steps={negatives['warmup_steps']}: the run has {steps:,} steps and would never use its "
             "memory; lower it, or raise epochs"
         )
+    catalogue = len(model.target_counts) - 1
+    if _draws_distinct(sampler) and (negatives.get("count") or 0) > catalogue:
+        raise RequestError(
+            f"negatives.count={negatives['count']}: {config['dataset']} has {catalogue:,} items, and {sampler.name} "
+            "takes each once; lower it, or take loss=full_softmax"
+        )
     if negatives.get("refresh", 0) >= steps:
         raise RequestError(
             f"negatives.refresh={negatives['refresh']}: the run has {steps:,} steps and would never use what it "
             "learns; lower it, or raise epochs"
         )
-    for option, limit in (("bucket_items", len(model.target_counts) - 1), ("bucket_rows", rows)):
+    if sampler.learns and sampler.refresh >= steps:
+        getLogger().warning(
+            f"negatives.refresh={sampler.refresh} by default: the run has {steps:,} steps and ends before what it "
+            "learns is used; set a lower one, or raise epochs"
+        )
+    for option, limit in (("bucket_items", catalogue), ("bucket_rows", rows)):
         if (options.get(option) or 0) > limit:
             raise RequestError(f"loss_options.{option}={options[option]}: there are at most {limit:,}; lower it")
 
@@ -62,6 +74,11 @@ def shortfall(sampler: Sampler, statistics: Any) -> str | None:
         f"a step has {mean:.0f} {'distinct items' if distinct else 'positives'} on average and takes no more from the "
         f"batch; raise train_batch_size to have {sampler.asks_of_batch}"
     )
+
+
+def _draws_distinct(sampler: Sampler) -> bool:
+    """Whether a pool is drawn from the catalogue without replacement."""
+    return sampler.kind == "inclusion" and not sampler.from_batch and not sampler.per_row
 
 
 def _takes_distinct(sampler: Sampler) -> bool:

@@ -24,12 +24,16 @@ class RecentPop(Pop):
         RequestError: The data has no times, or does not count them from 1970 on, so that a day is not known.
     """
 
+    reads_time = True
+    """Whether the column of times is loaded whatever the split."""
+
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
         rows = dataset.inter_feat
         if dataset.time_field not in rows:
             raise RequestError(
-                "RecentPop reads times: set eval_args.order=TO, or load the column that TIME_FIELD names"
+                f"RecentPop reads times, and {config['dataset']} has no column {config['TIME_FIELD']}: name the one "
+                "that it has with TIME_FIELD"
             )
         times, items = rows[dataset.time_field].double(), rows[dataset.iid_field]
         unit = unit_of(float(times.max()))

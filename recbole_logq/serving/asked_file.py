@@ -119,6 +119,8 @@ class AskedFile:
         self.text = list(text) if any(name in names for name in text) else []
         if lacking := [name for name in self.text if name not in names]:
             raise RequestError(f"{file} has no column {lacking[0]!r}, which the model reads as {self.text} are")
+        if "history" not in names:
+            reads = [name for name in reads if name != "times"]  # of users whose own times the folder has
         are_visitors = "history" in names or bool(self.text)
         self.second = [name for name in second if name in names and are_visitors]
         self.columns = [name for name in (*reads, *context, *self.text, *self.second) if name in names]

@@ -165,7 +165,7 @@ def _exportable(stored: Stored) -> str:
     parts = split_name(stored.model)
     if parts is None:
         raise RequestError(
-            f"{stored.file} is a {stored.model} of RecBole: only models of recbole_logq have vectors to export"
+            f"{stored.file} holds {stored.model}, which has no vectors to export: train an encoder of recbole_logq"
         )
     if not is_packaged(parts[0]):
         raise RequestError(

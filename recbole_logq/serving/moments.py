@@ -71,7 +71,7 @@ class Moments:
         """
         if not self.knows_request:
             if at is not None:
-                raise RequestError("at: the model does not know when it is asked (request_time=unknown), leave it out")
+                raise RequestError("at: the model does not read when it is asked, leave it out")
             return None
         rows = at if isinstance(at, Sequence) and not isinstance(at, str) else [at] * n_rows
         if len(rows) != n_rows:

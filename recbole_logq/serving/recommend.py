@@ -113,6 +113,8 @@ def recommend_file(
     reads = ["user", "history", *(["times"] if moments.reads_times else [])]
     reads += ["time"] if moments.knows_request else []
     requests = AskedFile(source, retriever.context.types, reads, retriever.texts.names, retriever.second.names)
+    if at is not None and "time" in requests.columns:
+        raise RequestError(f"at: {source} has a column 'time', which says when each row asks; leave one of them out")
     n_rows = 0
     for rows in requests.batches(ROWS):
         if rows.second is not None:

@@ -11,7 +11,7 @@ from recbole_logq.models.resolve import resolve_model
 from recbole_logq.plugins import load_plugins
 from recbole_logq.sweeps.parameter import Parameter, Point
 from recbole_logq.sweeps.space import resolved
-from recbole_logq.sweeps.sweep_plan import Search, SweepPlan, merged
+from recbole_logq.sweeps.sweep_plan import PROTOCOL, Search, SweepPlan, merged
 
 
 def check(plan: SweepPlan) -> dict[str, Any]:
@@ -97,8 +97,7 @@ def _same_protocol(plan: SweepPlan, configs: dict[str, Any]) -> None:
     """Winners of several models stand side by side, so they are chosen and tested in the same way."""
     first = plan.searches[0].name
     for name, config in configs.items():
-        keys = ("valid_metric", "filter_history", "request_time", "recbole_order", "benchmark_filename", "eval_args")
-        for key in keys:
+        for key in PROTOCOL:
             expected, actual = (_shown(values[key]) for values in (configs[first], config))
             if expected != actual:
                 raise RequestError(

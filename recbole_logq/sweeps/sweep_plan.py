@@ -77,6 +77,13 @@ class SweepKeys(SweepSettings):
 
 PLAN_KEYS = frozenset(SweepKeys.model_fields)
 RESERVED = frozenset({"model", "dataset", "config_files"})
+PROTOCOL = ("valid_metric", "filter_history", "request_time", "recbole_order", "benchmark_filename", "eval_args")
+"""Settings that say how a model is chosen and tested."""
+TEST_SET = frozenset(
+    {"metrics", "topk", "valid_metric_bigger", "repeatable", "grade_field", "threshold", "rm_dup_inter", "val_interval"}
+    | {"user_inter_num_interval", "item_inter_num_interval", "filter_inter_by_user_or_item"}
+)
+"""Further ones that change what a score is of."""
 
 
 @dataclass(frozen=True)
@@ -195,9 +202,15 @@ def _search(
     if not isinstance(space, dict) or not isinstance(own_space, dict):
         raise RequestError("space: names of settings, each with what it can be")
     parameters = parse_space(merged_space(space, own_space), f"{name}: space" if own_space else "space")
-    for reserved in ("model", "dataset", "seed", "data_path", "plugins"):
-        if any(parameter.name == reserved for parameter in parameters):
-            raise RequestError(f"space.{reserved}: it is not searched; set it once for all trials")
+    for parameter in parameters:
+        key = parameter.name.partition(".")[0]
+        if key in ("model", "dataset", "seed", "data_path", "plugins"):
+            raise RequestError(f"space.{parameter.name}: it is not searched; set it once for all trials")
+        if key in PROTOCOL or key in TEST_SET:
+            raise RequestError(
+                f"space.{parameter.name}: its trials would be measured differently, and are ranked together; set {key} "
+                "once, under settings"
+            )
     settings = over(shared, own)
     flat = _dotted(settings)
     for parameter in parameters:

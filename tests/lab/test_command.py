@@ -172,7 +172,7 @@ def test_a_model_of_recbole_has_no_pool(
     in_tmp: Path, trained: dict[str, str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["lab", f"--checkpoint={trained['BPR']}"]) == 2
-    assert "is a BPR of RecBole" in capsys.readouterr().err
+    assert "holds BPR: its training" in capsys.readouterr().err
 
 
 def test_a_model_of_segments_is_refused(in_tmp: Path, ml100k_cut: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -23,6 +23,7 @@ WAYS: list[dict[str, Any]] = [
     {"time": "bias", "request_time": "known", "n_layers": 1},
     {"time": "both", "request_time": "known", "positions": "relative", "block": "hstu", "n_layers": 1},
     {"time": "both", "request_time": "unknown", "bias_weights": "shared", "n_layers": 2},
+    {"time": "both", "request_time": "unknown", "block": "ligr", "n_layers": 1},
 ]
 Built = tuple[Any, Any, list[Any]]
 
@@ -209,3 +210,22 @@ def test_rows_of_recbole_s_loaders_train_alike(made: Callable[..., Built]) -> No
     rows = loaders[0].dataset[torch.arange(5)]
     assert isinstance(rows, Interaction)
     assert network.rows(rows).query.shape == (5, 8)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"block": "hstu", "time": "both"},
+        {"block": "ligr"},
+        {"block": "ligr", "feed_forward": "swiglu"},
+        {"inner_size": 9},
+    ],
+    ids=str,
+)
+def test_a_checkpoint_of_any_block_is_opened_again(in_tmp: Path, ml100k_cut: Path, settings: dict[str, Any]) -> None:
+    given = {"data_path": str(ml100k_cut), "epochs": 1, "show_progress": False, "embedding_size": 8, "n_heads": 1}
+    for item_features in ([], ["class"]):
+        features = {"item_features": item_features, "use_item_id": False} if item_features else {}
+        found = run("SASRecLogQ", "cut", config_dict={**given, **settings, **features, "MAX_ITEM_LIST_LENGTH": 6})
+        assert evaluate(found["checkpoint"])["test_result"] == found["test_result"]

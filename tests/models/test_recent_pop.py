@@ -53,8 +53,9 @@ def test_days_that_are_not_known_are_refused(write_dataset: Callable[..., Path])
     counted = [(user, item, float(day)) for user, item, day in ROWS]
     with pytest.raises(RequestError, match="day is not known in their unit"):
         scores(write_dataset("log", counted), eval_args={**GTS, "split": {"GTS": [100, 110]}})
-    with pytest.raises(RequestError, match="RecentPop reads times"):
-        scores(write_dataset("log", counted), eval_args={"split": {"RS": [0.8, 0.1, 0.1]}, "order": "RO"})
+    random_split = {"split": {"RS": [0.8, 0.1, 0.1]}, "order": "RO"}
+    with pytest.raises(RequestError, match="RecentPop reads times, and log has no column moment"):
+        scores(write_dataset("log", counted), eval_args=random_split, TIME_FIELD="moment")
     with pytest.raises(RequestError, match="recent_days=0"):
         scores(write_dataset("log", counted), recent_days=0)
 

@@ -25,7 +25,7 @@ ROWS = [("a", "i1", 10.0), ("a", "i2", 20.0), ("a", "i3", 30.0), ("a", "i4", 40.
 ROWS += [("b", item, time) for item, time in (("i2", 15.0), ("i1", 25.0), ("i4", 35.0), ("i3", 45.0))]
 EVENTS = ["a\tcats\t5", "a\tfunny dogs\t10", "a\tdogs\t20", "b\tBirds\t44", "a\tfish\t35", "b\tcats\t15", "z\tcats\t1"]
 TOP = {"topk": [2], "valid_metric": "MRR@2", "train_batch_size": 16, "eval_args": {"order": "TO"}}
-SECOND = {"second_histories": {"search": "query"}}
+SECOND = {"second_histories": {"search": "query"}, "request_time": "known"}
 
 
 def buckets(*tokens: str) -> list[int]:
@@ -218,6 +218,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ),
     ({"second_histories": {"search": "text"}}, r"cut\.search needs text:token, and has user_id, query, timestamp"),
     ({"recbole_order": True}, "recbole_order=true with second_histories"),
+    ({"request_time": "unknown"}, "says when it is asked, set request_time=known too"),
     ({"numerical_features": ["timestamp"]}, "numerical_features: second_histories=.* reads timestamp as it is"),
 ]
 

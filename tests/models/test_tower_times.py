@@ -170,7 +170,12 @@ def test_users_with_vectors_of_their_own_know_the_hour(
 
 @pytest.mark.parametrize("mode", ["uni9", "pop9", "labeled"])
 def test_drawn_candidates_are_asked_at_the_time_of_their_positive(build: Callable[..., Built], mode: str) -> None:
-    told = {"eval_args": {**LAST, "mode": mode}, "request_time": "known", "time_context": ["hour"], "eval_batch_size": 64}
+    told = {
+        "eval_args": {**LAST, "mode": mode},
+        "request_time": "known",
+        "time_context": ["hour"],
+        "eval_batch_size": 64,
+    }
     if mode == "labeled":
         told["metrics"], told["valid_metric"] = ["AUC"], "AUC"
     network, _, loaders = build("TwoTowerLogQ", embedding_size=8, **told)

@@ -61,6 +61,7 @@ MODELS: dict[str, tuple[str, str, dict[str, Any]]] = {
             "user_text": ["likes"],
             "text_buckets": 64,
             "second_histories": {"search": "query"},
+            "request_time": "known",
         },
     ),
     "user": (

@@ -47,7 +47,7 @@ def test_moments_by_hand() -> None:
 @pytest.mark.parametrize(
     ("moments", "at", "message"),
     [
-        (Moments(True, False, "seconds"), 5, "does not know when it is asked"),
+        (Moments(True, False, "seconds"), 5, "does not read when it is asked"),
         (Moments(True, True, None), None, "set --at=TIME"),
         (Moments(True, True, None), "2020-01-01", "is a date"),
         (Moments(True, True, "seconds"), "tomorrow", "'tomorrow' is no time"),
@@ -86,7 +86,11 @@ def test_times_of_a_folder_that_are_damaged(exported: Exported, tmp_path: Path) 
 
 @pytest.mark.slow
 def test_a_folder_asked_at_the_targets_time_is_the_test(
-    exported: Exported, checkpoint: Callable[[str], str], in_tmp: Path, capsys: pytest.CaptureFixture[str]
+    exported: Exported,
+    checkpoint: Callable[[str], str],
+    in_tmp: Path,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     from recbole_logq.experiment.restore import restore_own
 
@@ -127,9 +131,13 @@ def test_a_folder_asked_at_the_targets_time_is_the_test(
         ([f"--users={users[0]}", "--times=5"], "--times is for --history"),
         ([f"--users={users[0]}", "--at=soon"], "'soon' is no time"),
         (["--input=visitors.parquet", "--output=out2.csv"], "no column 'times'"),
+        (["--input=in.parquet", "--output=out2.csv", "--at=5"], "leave one of them out"),
     ):
         assert main(["recommend", f"--model={folder}", *words]) == 2
         assert message in capsys.readouterr().err
+    pq.write_table(pa.table({"user": users[:2], "times": ["5", "none"]}), "unread.parquet")
+    assert main(["recommend", f"--model={folder}", "--input=unread.parquet", "--output=out3.csv", "--k=2"]) == 0
+    assert "columns that are not read: times" in caplog.text
     card = (folder / "README.md").read_text(encoding="utf-8")
     assert "knows when it is asked" in card
     assert "seconds since 1970" in card

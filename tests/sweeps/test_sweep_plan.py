@@ -84,6 +84,12 @@ def test_parts_of_sections_are_put_on_top_of_a_file(in_tmp: Path) -> None:
         ({"space": {"learning_rate": {"uniform": [-1, 1]}}}, "value -1"),
         ({"space": {"learning_rate": {"uniform": [1, 0]}}}, "low must be below high"),
         ({"space": {"seed": [1, 2]}}, "space.seed: it is not searched"),
+        (
+            {"space": {**SPACE, "request_time": ["unknown", "known"]}},
+            "space.request_time: its trials would be measured",
+        ),
+        ({"space": {**SPACE, "eval_args.mode": ["full", "uni9"]}}, "set eval_args once, under settings"),
+        ({"space": {**SPACE, "user_inter_num_interval": ["[2,inf)", "[5,inf)"]}}, "space.user_inter_num_interval: its"),
         ({"space": {**SPACE, "epochs": [1, 2]}, "epochs": 3}, "epochs stands in settings and in space"),
         ({"model": "Nothing"}, "no model named"),
         ({"dataset": "nowhere"}, "nowhere"),

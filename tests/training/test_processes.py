@@ -40,7 +40,8 @@ CASES: dict[str, dict[str, Any]] = {
         "eval_args": {"split": {"LS": "valid_and_test"}, "order": "TO"},
     },
     "SASRecMNSCorrectedLogQ": {"negatives.own": "window"},
-    "SASRecMNSLogQ": {"negatives.own": "history"},
+    "SASRecMNSLogQ": {"negatives.own": "history", "time": "both"},
+    "SASRecUniform": {"time": "bias", "request_time": "known", "block": "hstu", "positions": "relative"},
     "SASRecStreamingLogQ": {"negatives.own": "window", "mask": "history"},
     "TwoTowerInfoNCE": {"negatives.own": "window"},
     "SASRecInfoNCE": {"multi_positive": 3},
@@ -112,7 +113,7 @@ def test_two_processes_have_the_loss_and_the_gradients_of_one(commands: Any, tmp
     for key, value in one.items():
         torch.testing.assert_close(two[key], value, rtol=1e-6, atol=1e-9, msg=lambda text, key=key: f"{key}: {text}")
     gradients = [value.abs().max() for key, value in one.items() if key.endswith("0 item_embedding.weight")]
-    assert len(gradients) == 10
+    assert len(gradients) == 11
     assert min(gradients) > 1e-4
 
 

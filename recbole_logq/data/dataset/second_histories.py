@@ -89,6 +89,11 @@ def check_second_histories(values: dict[str, Any]) -> None:
         )
     if names and values["user_tower"] != "history":
         raise RequestError(f"second_histories={names}: they are pooled beside the first, set user_tower=history too")
+    if names and values["request_time"] != "known":
+        raise RequestError(
+            f"second_histories={names}: what was done before a request says when it is asked, set "
+            "request_time=known too"
+        )
     if names and values.get("benchmark_filename") is not None:
         raise RequestError("second_histories: parts of a ready-made split may overlap in time; leave one of them out")
     for name, column in names.items():
