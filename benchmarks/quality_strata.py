@@ -45,17 +45,17 @@ SHARED = {
     "metrics": ["NDCG", "Recall"],
     "topk": [10],
     "valid_metric": "NDCG@10",
-    "lr_schedule": "cosine",
-    "stopping_step": 1000,
     "use_gpu": False,
     "show_progress": False,
 }
+TRAINED = {"lr_schedule": "cosine", "stopping_step": 1000}
 
 
 def _negatives(source: str, own: str) -> dict[str, Any]:
     return {"negatives": {**SOURCES[source], "count": 256, "own": OWN[own]}}
 
 
+TEMPORAL = {"positions": "rotary", "pools": 8, "epochs": 15, "eval_step": 5}
 EXPERIMENT = Experiment(
     "quality_strata",
     "ml-1m",
@@ -63,10 +63,11 @@ EXPERIMENT = Experiment(
         f"{source}, {form}{own}": {
             "model": f"SASRec{FORMS[form]}",
             "seeds": [1, 2, 3],
-            "settings": _negatives(source, own),
+            "settings": {**_negatives(source, own), **TRAINED, **TEMPORAL},
         }
         for source, form, own in product(SOURCES, FORMS, OWN)
-    },
+    }
+    | {"RecentPop": {"model": "RecentPop", "seeds": [1], "settings": {"recent_days": 30}}},
     SHARED
     | {
         "eval_args": {
@@ -76,10 +77,6 @@ EXPERIMENT = Experiment(
             "targets": "last",
             "unseen": "drop",
         },
-        "positions": "rotary",
-        "pools": 8,
-        "epochs": 15,
-        "eval_step": 5,
     },
     _both,
 )
@@ -90,7 +87,7 @@ def _leave_one_out(
 ) -> Experiment:
     split = {"eval_args": {"split": {"LS": "valid_and_test"}, "order": "TO", "mode": "full"}}
     entries = {key: {"model": model, "seeds": [1, 2, 3], "settings": given} for key, (model, given) in runs.items()}
-    return Experiment(name, dataset, entries, SHARED | split | shared, _both)
+    return Experiment(name, dataset, entries, SHARED | TRAINED | split | shared, _both)
 
 
 SEQUENCES = {"full softmax": ("SASRecFullSoftmax", {})} | {
