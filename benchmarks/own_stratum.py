@@ -5,7 +5,7 @@
 ml-1m, one thread, one run. SASRec at the defaults (width 64, two blocks, two heads) with 256 mixed negatives and
 corrected logQ, 128 windows of 50 or of 200 positions a batch; a step is everything between two batches: loader,
 forward, backward, Adam. The variants take turns on the same batches, and every repeat gives one ratio: so a busy
-neighbour slows all alike. Two-tower at its defaults, 2,048 interactions, is beside it.
+neighbour slows all alike. Two-tower at its defaults, 2,048 interactions, is beside it, and with a tower of histories.
 """
 
 from __future__ import annotations
@@ -33,6 +33,16 @@ CASES: dict[str, tuple[str, dict[str, Any], tuple[str, ...]]] = {
     "SASRec, windows of 50": ("SASRecMNSCorrectedLogQ", {"MAX_ITEM_LIST_LENGTH": 50}, ("window", "history")),
     "SASRec, windows of 200": ("SASRecMNSCorrectedLogQ", {"MAX_ITEM_LIST_LENGTH": 200}, ("window", "history")),
     "TwoTower": ("TwoTowerMNSCorrectedLogQ", {}, ("window", "history")),
+    "TwoTower, histories of 20": (
+        "TwoTowerMNSCorrectedLogQ",
+        {
+            "user_tower": "history",
+            "max_history": 20,
+            "history_pooling": "attention",
+            "eval_args": {"split": {"LS": "valid_and_test"}, "order": "TO"},
+        },
+        ("window", "history"),
+    ),
 }
 
 
