@@ -20,6 +20,7 @@ from scipy.stats import spearmanr
 
 from recbole_logq import run
 from recbole_logq.experiment.run import versions
+from recbole_logq.lab.advice import score_of
 from recbole_logq.lab.advise import advise
 from recbole_logq.markup import markdown_table
 
@@ -55,11 +56,15 @@ def table() -> str:
         runs = [advice for advice in json.loads(file.read_text(encoding="utf-8"))["advice"] if "valid" in advice]
         if len(runs) < LEAST:
             continue
-        correlation = spearmanr([advice["score"] for advice in runs], [advice["valid"] for advice in runs]).statistic
+        # The score as it is now, of what was measured then.
+        scores = [score_of(advice["bias"], advice["spread"], advice["epochs"]) for advice in runs]
+        values = [advice["valid"] for advice in runs]
+        order = spearmanr(scores, values)
         name, _, seed = file.stem.rpartition("-")
-        first, best = runs[0]["valid"], max(advice["valid"] for advice in runs)
-        rows.append([name, seed, len(runs), f"{correlation:.2f}", f"{first:.4f}", f"{best:.4f}"])
-    head = ["dataset", "seed", "settings", "Spearman", "validation of the first", "of the best"]
+        first, best = values[scores.index(max(scores))], max(values)
+        rows.append([name, seed, len(runs), f"{order.statistic:.2f}", f"{order.pvalue:.3f}"])
+        rows[-1] += [f"{first:.4f}", f"{best:.4f}", f"{min(values):.4f}"]
+    head = ["dataset", "seed", "settings", "Spearman", "p", "validation of the first", "of the best", "of the worst"]
     return markdown_table(head, rows) if rows else "Not measured yet."
 
 

@@ -10,6 +10,7 @@ import re
 import sys
 from pathlib import Path
 
+import advice
 import audits
 import big_pools
 import cold_start
@@ -73,6 +74,7 @@ def main() -> int:
         "launches": launches.table(),
         "step-quality": step_quality.table(),
         "sports": quality_sports.table(),
+        "advice": advice.table(),
         "strata-temporal": quality_strata.table(),
         **{f"strata-{name}": quality_strata.table(each) for name, each in quality_strata.LEAVE_ONE_OUT.items()},
         "audits": audits.table(),

@@ -16,6 +16,9 @@ COUNTS = (64, 256, 1024)
 FULL = "FullSoftmax"
 EPOCHS_TO_LEARN = 10.0
 """Epochs of exact gradients after which two thirds of what can be learnt is taken to be learnt."""
+SHARED = 100.0
+"""How often the square of a row's spread counts in the gradient of a batch, whose rows share a pool; of 1, 10, 30, 100
+and 300 the one that ordered runs on ml-100k best (`benchmarks/advice.py`)."""
 
 
 @dataclass(frozen=True)
@@ -57,13 +60,15 @@ class Advice:
 
 
 def score_of(bias: float, spread: float, epochs: float) -> float:
-    """Expected progress: ``(1 - b^2) (1 - exp(-epochs / (10 (1 + b^2 + s^2))))``.
+    """Expected progress: ``(1 - b^2) (1 - exp(-epochs / (10 (1 + b^2 + 100 s^2))))``.
 
-    A gradient that is the exact one plus a bias b and a noise s, both relative to it and at right angles to it, has
-    ``1 / (1 + b^2 + s^2)`` of its square in the right direction: what slows training down. The first factor is what
-    more training does not mend. Both are rules of thumb; `benchmarks/advice.py` holds them against real runs.
+    A gradient that is the exact one plus a bias b and a noise t, both relative to it and at right angles to it, has
+    ``1 / (1 + b^2 + t^2)`` of its square in the right direction: what slows training down. The spread s is that of one
+    row's gradient; the rows of a batch share their pool, and with it the noise, which does not average over them:
+    `SHARED`. The first factor is what more training does not mend. All are rules of thumb; `benchmarks/advice.py` holds
+    them against real runs.
     """
-    efficiency = 1 / (1 + bias**2 + spread**2)
+    efficiency = 1 / (1 + bias**2 + SHARED * spread**2)
     return max(1 - bias**2, 0.0) * (1 - math.exp(-efficiency * epochs / EPOCHS_TO_LEARN))
 
 

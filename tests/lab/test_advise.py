@@ -163,7 +163,7 @@ def test_the_score_is_that_of_its_formula() -> None:
     assert score_of(0, 0, math.inf) == 1
     assert score_of(0, 0, 10) == pytest.approx(1 - math.exp(-1))
     assert score_of(0.5, 0, math.inf) == pytest.approx(0.75)  # what no time mends
-    assert score_of(0, 1, 10) == pytest.approx(1 - math.exp(-0.5))
+    assert score_of(0, 0.1, 10) == pytest.approx(1 - math.exp(-0.5))  # the noise of a pool is all rows'
     assert score_of(1.5, 0, 10) == 0
 
 
