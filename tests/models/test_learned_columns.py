@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 import torch
 
+from recbole_logq.models.batch_rules import check_data
+
 POOL = {"source": "systematic", "count": 24, "proposal": "learned", "rate": 0.5}
 RATED = {"weight_field": "rating", "load_col": {"inter": ["user_id", "item_id", "rating", "timestamp"]}}
 
@@ -87,3 +89,12 @@ def test_scores_know_nothing_of_it(build: Callable[..., Any]) -> None:
     network.sampler._arrange()
     assert torch.equal(network.full_sort_predict(rows), before)
     assert not any("sampler" in name for name in network.query_encoder().state_dict())
+
+
+@pytest.mark.parametrize("epochs", [1, 40])
+def test_a_run_too_short_to_use_what_it_learns_says_so(
+    build: Callable[..., Any], caplog: pytest.LogCaptureFixture, epochs: int
+) -> None:
+    network, config, loaders = build("TwoTowerLearnedSystematic", epochs=epochs, train_batch_size=200)
+    check_data(config, network, loaders[0])
+    assert ("ends before what it learns is used" in caplog.text) == (epochs == 1)
