@@ -12,6 +12,7 @@ import torch
 
 from recbole_logq import run
 from recbole_logq.cli import main
+from recbole_logq.data.dataset.exact_time import HISTORY_END
 from recbole_logq.experiment.restore import restore_own
 from recbole_logq.lab import folding
 from recbole_logq.lab.checkpoint_subject import checkpoint_subject, exact_weights
@@ -85,6 +86,24 @@ def test_rows_are_scored_as_the_model_scores_them(in_tmp: Path, trained: dict[st
     table = restored.parts[0].inter_feat
     pairs = set(zip(table["user_id"].tolist(), table["item_id"].tolist(), strict=True))
     assert set(zip(subject.users.tolist(), subject.positives.tolist(), strict=True)) <= pairs
+
+
+def test_own_items_of_a_history_tower_are_the_history_that_it_read(in_tmp: Path, ml100k_cut: Path) -> None:
+    given = {"data_path": str(ml100k_cut), "epochs": 1, "show_progress": False, "state": "WARNING"}
+    given |= {
+        "user_tower": "history",
+        "max_history": 5,
+        "eval_args": {"split": {"LS": "valid_and_test"}, "order": "TO"},
+    }
+    restored = restore_own(run("TwoTowerLogQ", "cut", config_dict=given)["checkpoint"], state="WARNING")
+    subject = checkpoint_subject(restored, 20, seed=3)
+    own, data = own_columns(subject.windows, subject.positives, restored.network.n_items - 1), restored.parts[0]
+    chosen = torch.randperm(len(data), generator=torch.Generator().manual_seed(3))[:20]
+    for row, at in enumerate(chosen.tolist()):
+        end = int(data.inter_feat[HISTORY_END][at])
+        start = max(int(torch.searchsorted(data.flat_users, data.inter_feat["user_id"][at])), end - 5)
+        expected = set(data.flat_items[start:end].tolist()) - {int(subject.positives[row])}
+        assert {column + 1 for column in own[row].nonzero().flatten().tolist()} == expected
 
 
 def test_windows_are_those_that_training_has(in_tmp: Path, trained: dict[str, str]) -> None:
