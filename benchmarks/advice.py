@@ -56,8 +56,13 @@ def table() -> str:
         runs = [advice for advice in json.loads(file.read_text(encoding="utf-8"))["advice"] if "valid" in advice]
         if len(runs) < LEAST:
             continue
-        # The score as it is now, of what was measured then.
-        scores = [score_of(advice["bias"], advice["spread"], advice["epochs"]) for advice in runs]
+        # The score as it is now, of what was measured then; the fewest negatives come in batches of the default size.
+        default = min(runs, key=lambda advice: advice["n"])
+        steps_of_epoch = 60_000 * MINUTES / default["step_ms"] / default["epochs"]
+        scores = [
+            score_of(advice["bias"], advice["spread"], 60_000 * MINUTES / advice["step_ms"] / steps_of_epoch)
+            for advice in runs
+        ]
         values = [advice["valid"] for advice in runs]
         order = spearmanr(scores, values)
         name, _, seed = file.stem.rpartition("-")

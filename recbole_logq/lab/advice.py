@@ -15,7 +15,8 @@ RECIPES = ("CorrectedLogQ", "MNSCorrectedLogQ", "Systematic")
 COUNTS = (64, 256, 1024)
 FULL = "FullSoftmax"
 EPOCHS_TO_LEARN = 10.0
-"""Epochs of exact gradients after which two thirds of what can be learnt is taken to be learnt."""
+"""Epochs of exact gradients, in batches of the default size, after which two thirds of what there is to learn is
+learned."""
 SHARED = 100.0
 """How often the square of a row's spread counts in the gradient of a batch, whose rows share a pool; of 1, 10, 30, 100
 and 300 the one that ordered runs on ml-100k best (`benchmarks/advice.py`)."""
@@ -59,8 +60,11 @@ class Advice:
         return settings
 
 
-def score_of(bias: float, spread: float, epochs: float) -> float:
-    """Expected progress: ``(1 - b^2) (1 - exp(-epochs / (10 (1 + b^2 + 100 s^2))))``.
+def score_of(bias: float, spread: float, progress: float) -> float:
+    """Expected progress: ``(1 - b^2) (1 - exp(-m / (10 (1 + b^2 + 100 s^2))))``.
+
+    m counts the steps that fit, in epochs of batches of the default size: at one learning rate a step goes about as far
+    whatever its batch.
 
     A gradient that is the exact one plus a bias b and a noise t, both relative to it and at right angles to it, has
     ``1 / (1 + b^2 + t^2)`` of its square in the right direction: what slows training down. The spread s is that of one
@@ -69,7 +73,7 @@ def score_of(bias: float, spread: float, epochs: float) -> float:
     them against real runs.
     """
     efficiency = 1 / (1 + bias**2 + SHARED * spread**2)
-    return max(1 - bias**2, 0.0) * (1 - math.exp(-efficiency * epochs / EPOCHS_TO_LEARN))
+    return max(1 - bias**2, 0.0) * (1 - math.exp(-efficiency * progress / EPOCHS_TO_LEARN))
 
 
 def balanced(memory_mb: float, rows_per_unit: float, n_items: int) -> tuple[int, int]:
@@ -104,6 +108,7 @@ def compare(
     network, loader = restored.network, restored.loaders[0]
     batch, n_items = loader.batch_size, network.n_items - 1
     per_unit = rows_of_step(loader) / min(batch, loader.n_rows)
+    steps_of_epoch = max(len(loader), 1)
     sides = balanced(memory_mb / 4, per_unit, n_items)
     own_choices = (None, "window") if subject.windows is not None else (None,)
     shapes = dict.fromkeys([(n, batch) for n in COUNTS] + [(sides[1], min(sides[0], loader.n_rows))])
@@ -130,8 +135,9 @@ def compare(
             measured = measure(estimator, subject, n, pools, inside=inside)
             bias, spread = measured.bias, measured.spread
         seconds = seconds_of_step(network, loader)
-        epochs = 60 * minutes / (seconds * max(len(loader), 1))
-        score = score_of(bias, spread, epochs)
+        steps = 60 * minutes / seconds
+        epochs = steps / max(len(loader), 1)
+        score = score_of(bias, spread, steps / steps_of_epoch)
         advice.append(Advice(recipe, own, n, size, bias, spread, 1000 * seconds, peak_mb, epochs, score))
     loader.batch_size = batch
     return sorted(advice, key=lambda entry: (-round(entry.score, 2), entry.step_ms)), left_out
