@@ -32,7 +32,8 @@ def is_small(model: Any, rows: int) -> bool:
         return False
     if any(isinstance(module, nn.Linear) for module in model.modules()):
         return False
-    width = model.item_vectors(torch.tensor([1])).shape[-1]
+    # Of the tables: to encode an item would draw a dropout, and the numbers of a seed would be others.
+    width = max(table.shape[-1] for table in model.parameters() if table.dim() == 2)
     return bool(rows * (model.sampler.count or rows) * width < SMALL)
 
 
