@@ -58,9 +58,8 @@ def table() -> str:
             continue
         # The score as it is now, of what was measured then; the fewest negatives come in batches of the default size.
         default = min(runs, key=lambda advice: advice["n"])
-        steps_of_epoch = 60_000 * MINUTES / default["step_ms"] / default["epochs"]
         scores = [
-            score_of(advice["bias"], advice["spread"], 60_000 * MINUTES / advice["step_ms"] / steps_of_epoch)
+            score_of(advice["bias"], advice["spread"], default["epochs"] * default["step_ms"] / advice["step_ms"])
             for advice in runs
         ]
         values = [advice["valid"] for advice in runs]

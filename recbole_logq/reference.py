@@ -50,8 +50,7 @@ def all_settings() -> list[Section]:
         rows = _rows(schema, defaults, RetrievalSettings)
         sections.append(Section(f"Encoder {name}", rows, f"Its defaults of settings above: {', '.join(common)}."))
     for name in models.names():
-        if rows := _rows(settings_of(name), base, CommonSettings):
-            sections.append(Section(f"Model {name}", rows))
+        sections += _section_of_model(name, base)
     sections += _sections_of_options("Loss", declared(losses), "loss_options")
     return sections + _sections_of_options("Negatives from", declared(samplers), "negatives")
 
@@ -66,11 +65,10 @@ def settings_of_model(model: str) -> list[Section]:
     parts, values = split_name(model), default_values(model)
     if parts is None:
         listed = set(CommonSettings.model_fields)
-        own_rows = _rows(settings_of(model), values, CommonSettings)
-        own = [Section(f"Model {model}", own_rows)] if own_rows else []
         values_alone = {key: value for key, value in _of_recbole(model).items() if key not in listed}
         further = [Option(key, value_text(value), "", "") for key, value in values_alone.items()]
         more = [Section(f"{model} alone", further, "RecBole's documentation describes them.")] if further else []
+        own = _section_of_model(model, values)
         return [*own, Section(f"Every model, as it is for {model}", _rows(CommonSettings, values)), *more]
     schema = encoder_settings(parts[0])
     loss, source = values["loss"], values["negatives"]["source"]
@@ -82,6 +80,12 @@ def settings_of_model(model: str) -> list[Section]:
         *_sections_of_options("Negatives from", chosen[1], "negatives", values["negatives"]),
         Section("Every model", _rows(CommonSettings, values)),
     ]
+
+
+def _section_of_model(model: str, values: dict[str, Any]) -> list[Section]:
+    """Settings that a model without encoder and recipe declares; none for RecBole's."""
+    rows = _rows(settings_of(model), values, CommonSettings)
+    return [Section(f"Model {model}", rows)] if rows else []
 
 
 def default_values(model: str | None) -> dict[str, Any]:

@@ -39,7 +39,7 @@ def check_data(config: Any, model: Any, loader: Any) -> None:
             "memory; lower it, or raise epochs"
         )
     catalogue = len(model.target_counts) - 1
-    if _draws_distinct(sampler) and (negatives.get("count") or 0) > catalogue:
+    if _takes_distinct(sampler) and not sampler.from_batch and (negatives.get("count") or 0) > catalogue:
         raise RequestError(
             f"negatives.count={negatives['count']}: {config['dataset']} has {catalogue:,} items, and {sampler.name} "
             "takes each once; lower it, or take loss=full_softmax"
@@ -76,13 +76,8 @@ def shortfall(sampler: Sampler, statistics: Any) -> str | None:
     )
 
 
-def _draws_distinct(sampler: Sampler) -> bool:
-    """Whether a pool is drawn from the catalogue without replacement."""
-    return sampler.kind == "inclusion" and not sampler.from_batch and not sampler.per_row
-
-
 def _takes_distinct(sampler: Sampler) -> bool:
-    """Whether what a pool takes of the batch are distinct items; rows with columns of their own take none."""
+    """Whether what a pool takes are distinct items; rows with columns of their own take none."""
     return sampler.kind == "inclusion" and not sampler.per_row
 
 

@@ -89,13 +89,13 @@ def test_rows_are_scored_as_the_model_scores_them(in_tmp: Path, trained: dict[st
 
 
 def test_own_items_of_a_history_tower_are_the_history_that_it_read(in_tmp: Path, ml100k_cut: Path) -> None:
-    given = {"data_path": str(ml100k_cut), "epochs": 1, "show_progress": False, "state": "WARNING"}
-    given |= {
+    settings = {"data_path": str(ml100k_cut), "epochs": 1, "show_progress": False, "state": "WARNING"}
+    settings |= {
         "user_tower": "history",
         "max_history": 5,
         "eval_args": {"split": {"LS": "valid_and_test"}, "order": "TO"},
     }
-    restored = restore_own(run("TwoTowerLogQ", "cut", config_dict=given)["checkpoint"], state="WARNING")
+    restored = restore_own(run("TwoTowerLogQ", "cut", config_dict=settings)["checkpoint"], state="WARNING")
     subject = checkpoint_subject(restored, 20, seed=3)
     own, data = own_columns(subject.windows, subject.positives, restored.network.n_items - 1), restored.parts[0]
     chosen = torch.randperm(len(data), generator=torch.Generator().manual_seed(3))[:20]

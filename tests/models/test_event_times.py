@@ -224,8 +224,8 @@ def test_rows_of_recbole_s_loaders_train_alike(made: Callable[..., Built]) -> No
     ids=str,
 )
 def test_a_checkpoint_of_any_block_is_opened_again(in_tmp: Path, ml100k_cut: Path, settings: dict[str, Any]) -> None:
-    given = {"data_path": str(ml100k_cut), "epochs": 1, "show_progress": False, "embedding_size": 8, "n_heads": 1}
+    shared = {"data_path": str(ml100k_cut), "epochs": 1, "show_progress": False, "embedding_size": 8, "n_heads": 1}
     for item_features in ([], ["class"]):
         features = {"item_features": item_features, "use_item_id": False} if item_features else {}
-        found = run("SASRecLogQ", "cut", config_dict={**given, **settings, **features, "MAX_ITEM_LIST_LENGTH": 6})
-        assert evaluate(found["checkpoint"])["test_result"] == found["test_result"]
+        trained = run("SASRecLogQ", "cut", config_dict={**shared, **settings, **features, "MAX_ITEM_LIST_LENGTH": 6})
+        assert evaluate(trained["checkpoint"])["test_result"] == trained["test_result"]

@@ -170,22 +170,20 @@ def test_users_with_vectors_of_their_own_know_the_hour(
 
 @pytest.mark.parametrize("mode", ["uni9", "pop9", "labeled"])
 def test_drawn_candidates_are_asked_at_the_time_of_their_positive(build: Callable[..., Built], mode: str) -> None:
-    told = {
+    settings = {
         "eval_args": {**LAST, "mode": mode},
         "request_time": "known",
         "time_context": ["hour"],
         "eval_batch_size": 64,
     }
     if mode == "labeled":
-        told["metrics"], told["valid_metric"] = ["AUC"], "AUC"
-    network, _, loaders = build("TwoTowerLogQ", embedding_size=8, **told)
+        settings["metrics"], settings["valid_metric"] = ["AUC"], "AUC"
+    network, _, loaders = build("TwoTowerLogQ", embedding_size=8, **settings)
+    test = loaders[2].dataset.inter_feat
+    expected = dict(zip(test["user_id"].tolist(), test["timestamp"].tolist(), strict=True))
     seen = 0
     for batch in loaders[2]:
         rows = batch[0] if isinstance(batch, tuple) else batch
-        expected = {}
-        test = loaders[2].dataset.inter_feat
-        for user, time in zip(test["user_id"].tolist(), test["timestamp"].tolist(), strict=True):
-            expected[user] = time
         assert rows[ASKED].tolist() == [expected[user] for user in rows["user_id"].tolist()]
         assert network.predict(rows).shape == (len(rows),)
         seen += len(rows)
