@@ -35,6 +35,7 @@ FEW = {
     "stopping_step": 48,
 }
 COSINE = FEW | {"similarity": "cosine", "temperature": 0.07, "learning_rate": 0.003}
+SAMPLED = ("negatives.count", "pools")
 EXPERIMENT = Experiment(
     "quality_sports",
     "sports",
@@ -49,6 +50,11 @@ EXPERIMENT = Experiment(
         **{
             f"{model}-256-cosine": {"model": model, "seeds": [1, 2, 3], "settings": COSINE}
             for model in ("SASRecStrataCorrectedLogQ", "SASRecStrataLogQ", "SASRecMNSCorrectedLogQ", "SASRecMNSLogQ")
+        },
+        "SASRecFullSoftmax-cosine": {
+            "model": "SASRecFullSoftmax",
+            "seeds": [1, 2, 3],
+            "settings": {key: value for key, value in COSINE.items() if key not in SAMPLED},
         },
     },
     {
