@@ -19,6 +19,7 @@ from __future__ import annotations
 from itertools import product
 from typing import Any
 
+import quality_sports
 from stored_runs import Experiment, best, main, mean_and_interval, prints
 
 from recbole_logq import evaluate
@@ -90,11 +91,11 @@ def _leave_one_out(
     return Experiment(name, dataset, entries, SHARED | TRAINED | split | shared, _both)
 
 
-SEQUENCES = {"full softmax": ("SASRecFullSoftmax", {})} | {
+SEQUENCES: dict[str, tuple[str, dict[str, Any]]] = {"full softmax": ("SASRecFullSoftmax", {})} | {
     f"mixed, {form}{own}": (f"SASRec{FORMS[form]}", {**_negatives("mixed", own), "pools": 4})
     for form, own in product(FORMS, OWN)
 }
-TOWERS = {
+TOWERS: dict[str, tuple[str, dict[str, Any]]] = {"full softmax": ("TwoTowerFullSoftmax", {})} | {
     f"mixed, {form}{own}": (f"TwoTower{FORMS[form]}", _negatives("mixed", own)) for form, own in product(FORMS, OWN)
 }
 TOWER_SETTINGS = {
@@ -147,6 +148,48 @@ def table(experiment: Experiment = EXPERIMENT) -> str:
 
     rows = experiment.rows(cells)
     return markdown_table(head, rows) if rows else "No run is stored yet."
+
+
+RECIPES = {
+    "FullSoftmax": "full softmax",
+    "MNSLogQ": "mixed, Yi",
+    "StrataLogQ": "mixed, Yi, own window",
+    "MNSCorrectedLogQ": "mixed, corrected",
+    "StrataCorrectedLogQ": "mixed, corrected, own window",
+}
+"""Recipes by the name that the runs above have."""
+
+
+def _stored(experiment: Experiment, runs: dict[str, str] | None = None) -> dict[str, dict[int, float]]:
+    """Validation by recipe and seed."""
+    names = RECIPES if runs is None else runs
+    stored = {recipe: experiment.stored(run) for recipe, run in names.items() if run in experiment.runs}
+    return {recipe: {run["seed"]: best(run["history"])["valid"] for run in runs} for recipe, runs in stored.items()}
+
+
+def validation_table() -> str:
+    """Validation by recipe, and how far each is from the cheapest, seed by seed: mean, half of its 95 % interval."""
+    sampled = [name for name in RECIPES if name != "FullSoftmax"]
+    on_sports = {name: f"SASRec{name}-256-cosine" for name in sampled} | {"FullSoftmax": "SASRecFullSoftmax-cosine"}
+    compared = {
+        "SASRec, ml-1m": _stored(LEAVE_ONE_OUT["ml-1m"]),
+        "SASRec, ml-100k": _stored(LEAVE_ONE_OUT["ml-100k"]),
+        "SASRec, Sports": _stored(quality_sports.EXPERIMENT, on_sports),
+        "TwoTower, ml-1m": _stored(LEAVE_ONE_OUT["towers-ml-1m"]),
+        "TwoTower, ml-100k": _stored(LEAVE_ONE_OUT["towers-ml-100k"]),
+        "TwoTower, Sports": _stored(LEAVE_ONE_OUT["towers-sports"]),
+    }
+
+    def cell(values: dict[int, float], cheapest: dict[int, float]) -> str:
+        mean = mean_and_interval(list(values.values())) if values else "-"
+        differences = [values[seed] - cheapest[seed] for seed in sorted(values.keys() & cheapest.keys())]
+        return mean if values is cheapest or not differences else f"{mean} ({mean_and_interval(differences)})"
+
+    rows = [
+        [f"`{name}`", *(cell(stored.get(name, {}), stored["MNSLogQ"]) for stored in compared.values())]
+        for name in RECIPES
+    ]
+    return markdown_table(["recipe", *compared], rows)
 
 
 if __name__ == "__main__":

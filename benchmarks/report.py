@@ -76,6 +76,7 @@ def main() -> int:
         "sports": quality_sports.table(),
         "advice": advice.table(),
         "strata-temporal": quality_strata.table(),
+        "strata-validation": quality_strata.validation_table(),
         **{f"strata-{name}": quality_strata.table(each) for name, each in quality_strata.LEAVE_ONE_OUT.items()},
         "audits": audits.table(),
         "recipes": recipes_ml100k.table(),
