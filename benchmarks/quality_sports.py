@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import Any
 
 from stored_runs import Experiment, prints, spread
+from what_is_ranked import KEY, what_is_ranked
 
 from recbole_logq import evaluate
 from recbole_logq.markup import markdown_table
@@ -21,7 +22,8 @@ from recbole_logq.markup import markdown_table
 
 def _with_history(result: dict[str, Any]) -> dict[str, Any]:
     again = evaluate(result["checkpoint"], config_dict={"filter_history": False, "show_progress": False})
-    return {"test_result_with_history": again["test_result"]}
+    ranked = what_is_ranked(result["checkpoint"])
+    return {"test_result_with_history": again["test_result"], KEY: ranked}
 
 
 # Shared negatives, 256 a row: chosen on validation with the first seed of StrataCorrectedLogQ (docs/results.md).

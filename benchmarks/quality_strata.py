@@ -21,6 +21,7 @@ from typing import Any
 
 import quality_sports
 from stored_runs import Experiment, best, main, mean_and_interval, prints
+from what_is_ranked import KEY, what_is_ranked
 
 from recbole_logq import evaluate
 from recbole_logq.markup import markdown_table
@@ -38,7 +39,7 @@ def _both(result: dict[str, Any]) -> dict[str, Any]:
     for key, filtered in (("filtered", True), ("with_history", False)):
         asked = {"filter_history": filtered, "metrics": METRICS, "topk": [10, 20, 100], "show_progress": False}
         tests[key] = evaluate(result["checkpoint"], config_dict=asked)["test_result"]
-    return {"tests": tests}
+    return {"tests": tests, KEY: what_is_ranked(result["checkpoint"])}
 
 
 SHARED = {
