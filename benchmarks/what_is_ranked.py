@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Iterable
-from typing import Any
 
 import torch
 from stored_runs import Experiment, mean_and_interval
