@@ -96,6 +96,10 @@ SEQUENCES: dict[str, tuple[str, dict[str, Any]]] = {"full softmax": ("SASRecFull
     f"mixed, {form}{own}": (f"SASRec{FORMS[form]}", {**_negatives("mixed", own), "pools": 4})
     for form, own in product(FORMS, OWN)
 }
+SEQUENCES |= {
+    f"learned{own}": ("SASRecLearnedSystematic", {"negatives": {"count": 256, "own": OWN[own]}, "pools": 4})
+    for own in OWN
+}
 TOWERS: dict[str, tuple[str, dict[str, Any]]] = {"full softmax": ("TwoTowerFullSoftmax", {})} | {
     f"mixed, {form}{own}": (f"TwoTower{FORMS[form]}", _negatives("mixed", own)) for form, own in product(FORMS, OWN)
 }
@@ -157,6 +161,8 @@ RECIPES = {
     "StrataLogQ": "mixed, Yi, own window",
     "MNSCorrectedLogQ": "mixed, corrected",
     "StrataCorrectedLogQ": "mixed, corrected, own window",
+    "LearnedSystematic": "learned",
+    "LearnedSystematic, negatives.own=window": "learned, own window",
 }
 """Recipes by the name that the runs above have."""
 
