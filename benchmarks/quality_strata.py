@@ -100,6 +100,7 @@ SEQUENCES |= {
     f"learned{own}": ("SASRecLearnedSystematic", {"negatives": {"count": 256, "own": OWN[own]}, "pools": 4})
     for own in OWN
 }
+SEQUENCES["mixed, Yi, own window, 16 pools"] = ("SASRecLogQ", {**_negatives("mixed", ", own window"), "pools": 16})
 TOWERS: dict[str, tuple[str, dict[str, Any]]] = {"full softmax": ("TwoTowerFullSoftmax", {})} | {
     f"mixed, {form}{own}": (f"TwoTower{FORMS[form]}", _negatives("mixed", own)) for form, own in product(FORMS, OWN)
 }
