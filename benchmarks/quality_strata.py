@@ -16,6 +16,7 @@ the test is ranked with the history filtered and again with it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import product
 from typing import Any
 
@@ -168,36 +169,72 @@ RECIPES = {
 """Recipes by the name that the runs above have."""
 
 
-def _stored(experiment: Experiment, runs: dict[str, str] | None = None) -> dict[str, dict[int, float]]:
-    """Validation by recipe and seed."""
-    names = RECIPES if runs is None else runs
-    stored = {recipe: experiment.stored(run) for recipe, run in names.items() if run in experiment.runs}
-    return {recipe: {run["seed"]: best(run["history"])["valid"] for run in runs} for recipe, runs in stored.items()}
+ON_SPORTS = {name: f"SASRec{name}-256-cosine" for name in RECIPES if name != "FullSoftmax"}
+ON_SPORTS["FullSoftmax"] = "SASRecFullSoftmax-cosine"
+COMPARED: dict[str, tuple[Experiment, dict[str, str]]] = {
+    "SASRec, ml-1m": (LEAVE_ONE_OUT["ml-1m"], RECIPES),
+    "SASRec, ml-100k": (LEAVE_ONE_OUT["ml-100k"], RECIPES),
+    "SASRec, Sports": (quality_sports.EXPERIMENT, ON_SPORTS),
+    "TwoTower, ml-1m": (LEAVE_ONE_OUT["towers-ml-1m"], RECIPES),
+    "TwoTower, ml-100k": (LEAVE_ONE_OUT["towers-ml-100k"], RECIPES),
+    "TwoTower, Sports": (LEAVE_ONE_OUT["towers-sports"], RECIPES),
+}
+"""Experiments whose runs differ in the recipe alone, and what a recipe's runs are called there."""
+
+
+def _by_seed(compared: str, recipe: str, value: Callable[[dict[str, Any]], float]) -> dict[int, float]:
+    """A figure of a recipe's runs."""
+    experiment, names = COMPARED[compared]
+    known = names[recipe] in experiment.runs
+    return {run["seed"]: value(run) for run in experiment.stored(names[recipe])} if known else {}
+
+
+def _differences(values: dict[int, float], reference: dict[int, float]) -> str:
+    """Seed by seed: the mean, and half of its 95 % interval."""
+    both = sorted(values.keys() & reference.keys())
+    return mean_and_interval([values[seed] - reference[seed] for seed in both]) if both else "-"
+
+
+def _validation(run: dict[str, Any]) -> float:
+    return float(best(run["history"])["valid"])
 
 
 def validation_table() -> str:
-    """Validation by recipe, and how far each is from the cheapest, seed by seed: mean, half of its 95 % interval."""
-    sampled = [name for name in RECIPES if name != "FullSoftmax"]
-    on_sports = {name: f"SASRec{name}-256-cosine" for name in sampled} | {"FullSoftmax": "SASRecFullSoftmax-cosine"}
-    compared = {
-        "SASRec, ml-1m": _stored(LEAVE_ONE_OUT["ml-1m"]),
-        "SASRec, ml-100k": _stored(LEAVE_ONE_OUT["ml-100k"]),
-        "SASRec, Sports": _stored(quality_sports.EXPERIMENT, on_sports),
-        "TwoTower, ml-1m": _stored(LEAVE_ONE_OUT["towers-ml-1m"]),
-        "TwoTower, ml-100k": _stored(LEAVE_ONE_OUT["towers-ml-100k"]),
-        "TwoTower, Sports": _stored(LEAVE_ONE_OUT["towers-sports"]),
+    """Validation by recipe, and how far each is from the cheapest."""
+
+    def cell(compared: str, recipe: str) -> str:
+        values, cheapest = (_by_seed(compared, name, _validation) for name in (recipe, "MNSLogQ"))
+        if not values:
+            return "-"
+        mean = mean_and_interval(list(values.values()))
+        return mean if recipe == "MNSLogQ" or not cheapest else f"{mean} ({_differences(values, cheapest)})"
+
+    return markdown_table(
+        ["recipe", *COMPARED], [[f"`{name}`", *(cell(compared, name) for compared in COMPARED)] for name in RECIPES]
+    )
+
+
+def gain_table() -> str:
+    """What own items add to NDCG@10, by correction, seed by seed."""
+    measures: dict[str, Callable[[dict[str, Any]], float]] = {
+        "validation": _validation,
+        "test": lambda run: _test(run, "filtered"),
+        "test, history ranked too": lambda run: _test(run, "with_history"),
     }
+    rows = []
+    for compared in COMPARED:
+        for without, beside in (("MNSLogQ", "StrataLogQ"), ("MNSCorrectedLogQ", "StrataCorrectedLogQ")):
+            cells = [
+                _differences(*(_by_seed(compared, recipe, value) for recipe in (beside, without)))
+                for value in measures.values()
+            ]
+            rows.append([compared, f"`{beside}` - `{without}`", *cells])
+    return markdown_table(["encoder and data", "NDCG@10", *measures], rows)
 
-    def cell(values: dict[int, float], cheapest: dict[int, float]) -> str:
-        mean = mean_and_interval(list(values.values())) if values else "-"
-        differences = [values[seed] - cheapest[seed] for seed in sorted(values.keys() & cheapest.keys())]
-        return mean if values is cheapest or not differences else f"{mean} ({mean_and_interval(differences)})"
 
-    rows = [
-        [f"`{name}`", *(cell(stored.get(name, {}), stored["MNSLogQ"]) for stored in compared.values())]
-        for name in RECIPES
-    ]
-    return markdown_table(["recipe", *compared], rows)
+def _test(run: dict[str, Any], key: str) -> float:
+    tests = run.get("tests") or {"filtered": run["test_result"], "with_history": run["test_result_with_history"]}
+    return float(tests[key]["ndcg@10"])
 
 
 if __name__ == "__main__":

@@ -78,6 +78,7 @@ def main() -> int:
         "advice": advice.table(),
         "strata-temporal": quality_strata.table(),
         "strata-validation": quality_strata.validation_table(),
+        "strata-gain": quality_strata.gain_table(),
         "what-is-ranked": what_is_ranked.table([*quality_strata.LEAVE_ONE_OUT.values(), quality_sports.EXPERIMENT]),
         **{f"strata-{name}": quality_strata.table(each) for name, each in quality_strata.LEAVE_ONE_OUT.items()},
         "audits": audits.table(),

@@ -56,6 +56,7 @@ def table(experiments: Iterable[Experiment]) -> str:
             runs = [run[KEY] for run in experiment.stored(name) if KEY in run]
             if runs:
                 cells = [mean_and_interval([run[measure] for run in runs]) for measure in MEASURES]
-                rows.append([experiment.dataset, name, str(len(runs)), *cells])
-    head = ["dataset", "run", "seeds", *MEASURES.values()]
+                encoder = "SASRec" if experiment.runs[name]["model"].startswith("SASRec") else "TwoTower"
+                rows.append([f"{encoder}, {experiment.dataset}", name, str(len(runs)), *cells])
+    head = ["encoder and data", "run", "seeds", *MEASURES.values()]
     return markdown_table(head, rows) if rows else "No run is stored yet."
