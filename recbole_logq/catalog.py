@@ -11,8 +11,7 @@ from recbole_logq.registry import EVERY, encoders, losses, metrics, models, samp
 _ADVICE = """\
 Which one? Data with timestamps and some history per user: SASRec...; otherwise TwoTower...
   - up to about 20,000 items: ...FullSoftmax is exact and hard to beat; compare against it
-  - more items: ...CorrectedLogQ, then raise --negatives.count
-  - items of the tail matter: ...MNSCorrectedLogQ, which draws half of its negatives uniformly
+  - more items: SASRecStrataCorrectedLogQ, TwoTowerMNSCorrectedLogQ, then raise --negatives.count
   - small batches: ...CBNSCorrectedLogQ, which remembers earlier ones; nobody counted the items: ...StreamingLogQ
   - dislikes in the data: --negatives.source=observed with bce or bpr
   - what was shown and skipped: --negatives.source=impression with bpr, bce or corrected_logq
