@@ -33,7 +33,7 @@ def what_is_ranked(checkpoint: str) -> dict[str, float]:
     """The means of :data:`MEASURES` over the test rows of a run whose protocol filters the history."""
     restored = restore_own(checkpoint, show_progress=False)
     network, loader = restored.network.eval(), restored.loaders[2]
-    items, found = network.item_vectors(None)[1:], {name: [] for name in MEASURES}  # type: dict[str, list[float]]
+    items, measured = network.item_vectors(None)[1:], {name: [] for name in MEASURES}  # type: dict[str, list[float]]
     for rows, history, target_rows, targets in loader.blocks(step=ROWS):
         scores = (network.queries(rows) @ items.T).double()
         assert torch.equal(target_rows, torch.arange(len(scores)))
@@ -41,11 +41,11 @@ def what_is_ranked(checkpoint: str) -> dict[str, float]:
         is_own[history[0], history[1] - 1] = True
         target = scores[target_rows, targets - 1]
         of_new = scores.masked_fill(is_own, -torch.inf)
-        found["own_mass"] += (scores.softmax(1) * is_own).sum(1).tolist()
-        found["own_in_top_10"] += is_own.gather(1, scores.topk(10).indices).double().mean(1).tolist()
-        found["nll"] += (scores.logsumexp(1) - target).tolist()
-        found["nll_of_new"] += (of_new.logsumexp(1) - target).tolist()
-    return {name: statistics.mean(values) for name, values in found.items()}
+        measured["own_mass"] += (scores.softmax(1) * is_own).sum(1).tolist()
+        measured["own_in_top_10"] += is_own.gather(1, scores.topk(10).indices).double().mean(1).tolist()
+        measured["nll"] += (scores.logsumexp(1) - target).tolist()
+        measured["nll_of_new"] += (of_new.logsumexp(1) - target).tolist()
+    return {name: statistics.mean(values) for name, values in measured.items()}
 
 
 def table(experiments: Iterable[Experiment]) -> str:
