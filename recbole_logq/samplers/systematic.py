@@ -66,7 +66,7 @@ class Systematic(Sampler):
             frequency and uniform, or "learned". The first two never hold an item without training targets.
         alpha: Exponent of "popularity". Default: 0.75.
         uniform_share: Share of the uniform part of "mixture" and "learned", above 0 and below 1. Default: 0.5 of a
-            mixture, 0.1 of what is learned.
+            mixture, 0.3 of what is learned.
         rate: Weight of a step in what is learned, between 0 and 1. Default: a quarter of count / items, at most 0.05.
         refresh: Steps after which what is learned becomes the proposal. Default: 64, or items / 10,000 where that is
             more.
@@ -111,7 +111,7 @@ class Systematic(Sampler):
             raise ValueError("sampler 'systematic' needs a count: it can draw any number of items")
         options = {"alpha": alpha, "uniform_share": uniform_share, "rate": rate, "refresh": refresh}
         self._check(proposal, **options)
-        self.uniform_share = 0.1 if uniform_share is None else uniform_share
+        self.uniform_share = 0.3 if uniform_share is None else uniform_share
         self.refresh = refresh or max(REFRESH, self.n_items // ITEMS_A_STEP)
         self.running: RunningMass | None = None
         if proposal == "learned":
