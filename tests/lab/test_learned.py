@@ -82,7 +82,7 @@ def test_it_learns_from_other_rows_of_the_model(world: Subject) -> None:
     def apart(subjects: list[Subject]) -> float:
         parts = [one.scores.softmax(1).scatter(1, one.positives.unsqueeze(1) - 1, 0.0) for one in subjects]
         mean = torch.cat(parts).mean(0)
-        target = 0.9 * mean / mean.sum() + 0.1 / ITEMS
+        target = (1 - sampler.uniform_share) * mean / mean.sum() + sampler.uniform_share / ITEMS
         return float(0.5 * (sampler._learned()[1:] - target).abs().sum())
 
     assert world.others is not None
@@ -101,7 +101,8 @@ def test_what_a_checkpoint_has_learned_is_where_it_starts(world: Subject, monkey
     assert measuring._taught(at_work, N, world.batches(N)) == 0
     sampler = at_work.sampler
     assert isinstance(sampler, Systematic)
-    share = 0.9 * torch.arange(1, ITEMS + 1).double() / (ITEMS * (ITEMS + 1) / 2) + 0.1 / ITEMS
+    learned = torch.arange(1, ITEMS + 1).double() / (ITEMS * (ITEMS + 1) / 2)
+    share = (1 - sampler.uniform_share) * learned + sampler.uniform_share / ITEMS
     torch.testing.assert_close(sampler.pi[1:], N * share, rtol=1e-5, atol=0)
     torch.testing.assert_close(sampler.log_pi[1:].double().exp(), N * share, rtol=1e-5, atol=0)
 
@@ -109,7 +110,7 @@ def test_what_a_checkpoint_has_learned_is_where_it_starts(world: Subject, monkey
 def test_it_is_worth_its_lessons_and_says_how_many_there_were(world: Subject) -> None:
     """Of a model that likes twenty rare items, for all users alike."""
     subject = raised(world, torch.arange(200, 220), 4.0)
-    names = ("LearnedSystematic", "corrected_logq+systematic:proposal=popularity")
+    names = ("LearnedSystematic:uniform_share=0.1", "corrected_logq+systematic:proposal=popularity")
     found, without = (measure(Estimator.parse(name), subject, N, 48) for name in names)
     sampler = Estimator.parse(names[0]).build_sampler(world.counts, N, 0)
     assert found.lessons == sampler.pools_to_settle == 150  # log 20 over a rate of 24 / 1,200, rounded up
