@@ -1,7 +1,7 @@
 """logsumexp of rows over the items of their own sets, as block-diagonal products: the exact part of a denominator.
 
 As in `pool_logsumexp`, the forward pass keeps the unnormalised softmax and the backward pass is two products with it.
-Vectors are looked up by `embedding` and `index_select`, which copy whole rows: indexing takes two to five times as long.
+Vectors are looked up by `embedding` and `index_select`, which copy whole rows; indexing takes 2 to 5 times as long.
 """
 
 from __future__ import annotations
