@@ -218,6 +218,7 @@ PAIRS = (
     ("StrataLogQ", "MNSLogQ"),
     ("StrataCorrectedLogQ", "MNSCorrectedLogQ"),
     ("MNSCorrectedLogQ", "MNSLogQ"),
+    ("StrataCorrectedLogQ", "StrataLogQ"),
     ("FullSoftmax", "StrataCorrectedLogQ"),
 )
 
