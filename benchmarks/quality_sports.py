@@ -27,17 +27,15 @@ def _with_history(result: dict[str, Any]) -> dict[str, Any]:
 
 
 # Shared negatives, 256 a row: chosen on validation with the first seed of StrataCorrectedLogQ (docs/results.md).
-FEW = {
-    "negatives.count": 256,
-    "pools": 4,
+SAMPLED = {"negatives.count": 256, "pools": 4}
+DOT = {
     "learning_rate": 0.0015,
     "lr_schedule": "cosine",
     "epochs": 48,
     "eval_step": 12,
     "stopping_step": 48,
 }
-COSINE = FEW | {"similarity": "cosine", "temperature": 0.07, "learning_rate": 0.003}
-SAMPLED = ("negatives.count", "pools")
+COSINE = DOT | {"similarity": "cosine", "temperature": 0.07, "learning_rate": 0.003}
 EXPERIMENT = Experiment(
     "quality_sports",
     "sports",
@@ -48,15 +46,19 @@ EXPERIMENT = Experiment(
             "settings": {"negatives.count": 1024},
         },
         "SASRecFullSoftmax": {"model": "SASRecFullSoftmax", "seeds": [1, 2, 3], "settings": {}},
-        "SASRecStrataCorrectedLogQ-256": {"model": "SASRecStrataCorrectedLogQ", "seeds": [1, 2, 3], "settings": FEW},
+        "SASRecStrataCorrectedLogQ-256": {
+            "model": "SASRecStrataCorrectedLogQ",
+            "seeds": [1, 2, 3],
+            "settings": SAMPLED | DOT,
+        },
         **{
-            f"{model}-256-cosine": {"model": model, "seeds": [1, 2, 3], "settings": COSINE}
+            f"{model}-256-cosine": {"model": model, "seeds": [1, 2, 3], "settings": SAMPLED | COSINE}
             for model in ("SASRecStrataCorrectedLogQ", "SASRecStrataLogQ", "SASRecMNSCorrectedLogQ", "SASRecMNSLogQ")
         },
         "SASRecFullSoftmax-cosine": {
             "model": "SASRecFullSoftmax",
             "seeds": [1, 2, 3],
-            "settings": {key: value for key, value in COSINE.items() if key not in SAMPLED},
+            "settings": COSINE,
         },
     },
     {

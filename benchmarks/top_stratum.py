@@ -196,7 +196,7 @@ class Stepper:
         self.ids = self.top.of(self.choice, rows)
         self.base, self.taken = base, base.holds(self.ids)
         all_rows = torch.arange(len(rows.positives))
-        row, item = pairs_of_rows(base)
+        row, item = base.of_rows(0, len(all_rows))
         if base.repeated is not None:
             keys = (row * self.network.n_items + item).unique()
             row, item = keys // self.network.n_items, keys % self.network.n_items
@@ -216,14 +216,6 @@ class Stepper:
     def steps(self) -> float:
         """CPU seconds of a step, over some."""
         return seconds_of_steps(self.network, self.optimizer, self.batches, STEPS) / STEPS
-
-
-def pairs_of_rows(sets: Exclusion) -> tuple[Tensor, Tensor]:
-    """The items of each row's set: the row, and the item."""
-    first, last = (torch.searchsorted(sets.pair_set, sets.row_set + after) for after in (0, 1))
-    sizes = last - first
-    row = torch.arange(len(sizes)).repeat_interleave(sizes)
-    return row, sets.pair_item[torch.arange(len(row)) + (first - (sizes.cumsum(0) - sizes))[row]]
 
 
 def cost(open_model: Callable[[], Any], repeats: int) -> dict[str, Any]:

@@ -59,18 +59,22 @@ class Exclusion:
         held[self.pair_set, place] = True
         return held[:, torch.searchsorted(ordered, ids)]
 
+    def of_rows(self, start: int, stop: int) -> tuple[Tensor, Tensor]:
+        """The items of the sets of rows: the row's place among them, and the item; the host waits for their number."""
+        sets = self.row_set[start:stop]
+        first, last = (torch.searchsorted(self.pair_set, sets + after) for after in (0, 1))  # pairs stand set by set
+        sizes = last - first
+        row = torch.arange(len(sets), device=sets.device).repeat_interleave(sizes)
+        place = torch.arange(len(row), device=sets.device) + (first - (sizes.cumsum(0) - sizes))[row]
+        return row, self.pair_item[place]
+
     def free_of_rows(self, start: int, stop: int, n_items: int) -> Tensor:
         """Which of the items 1 to `n_items` the sets of rows do not hold: bool `[stop - start, n_items]`."""
         sets, rows, device = self.row_set[start:stop], stop - start, self.row_set.device
         free = torch.ones(rows + pads(device), n_items, dtype=torch.bool, device=device)
         if not pads(device):
-            first, last = (
-                torch.searchsorted(self.pair_set, sets + after) for after in (0, 1)
-            )  # pairs stand set by set
-            sizes = last - first
-            row = torch.arange(rows).repeat_interleave(sizes)
-            place = torch.arange(len(row)) + (first - (sizes.cumsum(0) - sizes))[row]
-            free[row, self.pair_item[place] - 1] = False
+            row, item = self.of_rows(start, stop)
+            free[row, item - 1] = False
             return free
         # The number of these pairs would have to be waited for. A set stands in the row of one that has it; those that
         # no row here has stand in the last one.
