@@ -101,9 +101,10 @@ class Stored:
                 f"{self.file}: under these settings the users or items are not those the model was trained with"
             )
         loaders = create_loaders(config, data, parts)
-        return Restored(config, parts, loaders, self._network(config, parts[0]), fingerprint)
+        network = self._network(config, parts[0], fingerprint["train"] == trained_on)
+        return Restored(config, parts, loaders, network, fingerprint)
 
-    def _network(self, config: Any, part: Any) -> Any:
+    def _network(self, config: Any, part: Any, same_training: bool) -> Any:
         try:
             network = config.model_class(config, part).to(config["device"])
         except RequestError as error:
@@ -113,6 +114,8 @@ class Stored:
                 raise RequestError(f"{self.file}: there is not enough memory for a model of its settings") from error
             reason = f"{config['model']} cannot be built with its settings, {error}"
             raise checkpoint.damaged(self.file, reason) from error
+        if same_training:
+            checkpoint.check_times(network, self.state, self.file)
         checkpoint.load_weights(network, self.state, self.file)
         checkpoint.check_bounds(network, self.file)
         return network

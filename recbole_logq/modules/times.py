@@ -14,6 +14,7 @@ CELLS = 0x7F80
 LEAST = torch.finfo(torch.float32).tiny
 QUANTILE = 0.001
 """Share of the gaps above 0 that are shorter than the second bucket: what a clock's rare hiccups may move."""
+_DOUBLINGS = 64  # from the largest time, 2^53, to what float32 still holds
 
 
 class TokenTimes(NamedTuple):
@@ -96,7 +97,7 @@ def logarithmic_edges(gaps: Tensor, longest: float, n: int) -> Tensor:
     positive = gaps[gaps > 0].sort().values
     shortest = float(positive[int(QUANTILE * len(positive))]) if len(positive) else 1.0
     if not longest > shortest:  # one gap for all, or none: a scale that doubles
-        longest = shortest * 2.0 ** (n - 2)
+        longest = shortest * 2.0 ** min(n - 2, _DOUBLINGS)
     step = math.log(longest / shortest) / (n - 2)
     return shortest * torch.exp(step * torch.arange(n - 1, dtype=torch.float64))
 

@@ -110,7 +110,8 @@ def _similar(described: Description) -> list[str]:
 
 def _times(moments: Moments) -> str:
     unit = f"{moments.unit} since 1970" if moments.unit else "the unit of the data, which is no count from 1970 on"
-    known = "**knows when it is asked** (`at`, or a column `time`; now by default)"
+    default = "now by default" if moments.unit else "it has no default"
+    known = f"**knows when it is asked** (`at`, or a column `time`; {default})"
     if not moments.reads_times:
         return f" The model {known}, in {unit}." if moments.knows_request else ""
     request = f"it {known}" if moments.knows_request else "it does not know when it is asked"

@@ -9,13 +9,19 @@ from recbole_logq.serving.context import Context
 
 
 def split_tokens(text: str) -> list[str]:
-    """Tokens between commas; one that has a comma of its own stands in double quotes, as in CSV."""
+    """Tokens between commas; one that has a comma of its own stands in double quotes, as in CSV.
+
+    Raises:
+        RequestError: The text is not of this form, or there is nothing between two commas.
+    """
     try:
         (row,) = csv.reader([text], skipinitialspace=True, strict=True)
     except (csv.Error, ValueError) as error:
         raise RequestError(
             f"cannot read {text!r}: tokens between commas, in double quotes where they have one"
         ) from error
+    if any(row) and not all(row):
+        raise RequestError(f"{text!r} has an empty place between commas; fill it, or take a comma out")
     return [token for token in row if token]
 
 

@@ -15,6 +15,7 @@ import torch
 
 from recbole_logq.errors import RequestError
 from recbole_logq.files import failed_write, new_file, not_written
+from recbole_logq.modules.times import TimeBuckets
 from recbole_logq.training.checkpoint_content import problem
 from recbole_logq.training.divergence import not_finite
 from recbole_logq.training.plain_values import decode
@@ -127,6 +128,27 @@ def load_weights(model: Any, state: dict[str, Any], path: str) -> None:
         raise RequestError(f"{path} does not fit the model: {reason}") from error
     if names := not_finite(model):
         raise damaged(path, f"{names[0]} has values that are no finite numbers")
+
+
+def check_times(model: Any, state: dict[str, Any], path: str) -> None:
+    """Refuse a model of times, built for the data of now, whose checkpoint learned from other times.
+
+    Raises:
+        RequestError: The data's buckets of times are not the stored ones.
+    """
+    for name, module in model.named_modules():
+        if isinstance(module, TimeBuckets) and _differ(state["state_dict"].get(f"{name}.edges"), module.edges):
+            raise RequestError(
+                f"{path} was trained on other times than the data has now, of another unit perhaps: give it the times "
+                "that it was trained on"
+            )
+
+
+def _differ(stored: Any, now: torch.Tensor) -> bool:
+    # What is damaged is for load_weights to say.
+    if not isinstance(stored, torch.Tensor) or (stored.shape, stored.dtype) != (now.shape, now.dtype):
+        return False
+    return bool(stored.isfinite().all()) and not torch.allclose(stored.to(now.device), now, rtol=1e-6, atol=0.0)
 
 
 def check_bounds(model: Any, path: str) -> None:

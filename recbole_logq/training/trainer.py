@@ -297,6 +297,7 @@ class Trainer(RecBoleTrainer):
             raise RequestError(f"--resume: {self.config['model']} has a training loop of its own, which cannot resume")
         state = checkpoint.load(resume_file, self.device)
         best = best_model_of(state, resume_file, self.config, self.fingerprint, self.id_fingerprint)
+        checkpoint.check_times(self.model, state, resume_file)
         checkpoint.load_weights(self.model, state, resume_file)
         self.saved_model_file, self._resumed_from = str(best), resume_file
         try:

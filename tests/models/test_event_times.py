@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 from recbole.data.interaction import Interaction
@@ -16,6 +18,7 @@ from recbole_logq import evaluate, run
 from recbole_logq.data.dataset.event_times import ASKED, TIMES, TOKEN_TIMES
 from recbole_logq.data.dataset.exact_time import HISTORY_END
 from recbole_logq.errors import RequestError
+from recbole_logq.modules.times import logarithmic_edges
 
 SMALL: dict[str, Any] = {"embedding_size": 8, "dropout": 0.0, "initializer_range": 0.5}
 WAYS: list[dict[str, Any]] = [
@@ -128,6 +131,24 @@ def test_edges_are_those_of_the_training_gaps_and_stay_with_the_weights(made: Ca
     assert network.encoder.gaps.before.weight.shape == (10, 8)
 
 
+def test_a_thousand_buckets_of_one_gap_have_edges() -> None:
+    for gap in (1.0, 1e6, 2.0**53):
+        edges = logarithmic_edges(torch.full((5,), gap), gap, 1024)
+        assert edges[0] == gap
+        assert edges.float().isfinite().all()
+        assert (edges.diff() > 0).all()
+
+
+def test_times_that_are_all_the_same_teach_nothing(
+    write_dataset: Callable[..., Path], build: Callable[..., Built]
+) -> None:
+    rows = [(user, f"i{(place + shift) % 7}", 950_000_000) for shift, user in enumerate("abc") for place in range(6)]
+    settings = {"data_path": str(write_dataset("cut", rows)), "topk": [2], "valid_metric": "MRR@2", "n_layers": 1}
+    build("SASRecLogQ", **settings)
+    with pytest.raises(RequestError, match=r"time=both: no user of cut has things at different times.*time=none"):
+        build("SASRecLogQ", **settings, time="both")
+
+
 @pytest.mark.parametrize(("settings", "shapes"), [({}, set()), ({"time": "bias"}, {"time"})])
 def test_without_time_there_are_no_weights_of_it(made: Callable[..., Built], settings: Any, shapes: set[str]) -> None:
     network, _, _ = made(**settings)
@@ -191,14 +212,27 @@ def test_a_known_time_asks_for_a_split_by_time(build: Callable[..., Built]) -> N
 def test_a_checkpoint_that_reads_times_keeps_its_protocol(in_tmp: Path, ml100k_cut: Path) -> None:
     given: dict[str, Any] = {"data_path": str(ml100k_cut), "epochs": 1, "show_progress": False, "n_layers": 1}
     given |= {"embedding_size": 8, "MAX_ITEM_LIST_LENGTH": 10}
-    reads = run("SASRecLogQ", "cut", config_dict={**given, "time": "both", "request_time": "known"})
+    known = {"time": "both", "request_time": "known"}
+    reads = run("SASRecLogQ", "cut", config_dict={**given, **known})
+    last = reads["checkpoint"].replace(".pth", "-last.pth")
     again = evaluate(reads["checkpoint"])
     assert again["test_result"] == reads["test_result"]
     assert again["same_protocol"]
     assert again["protocol"]["request_time"] == "known"
     with pytest.raises(RequestError, match="reads times and was trained with known; train another"):
         evaluate(reads["checkpoint"], config_dict={"request_time": "unknown"})
+    # The same rows with times in another unit: the stored buckets are no longer those of the data.
+    copy = in_tmp / "milliseconds" / "cut"
+    shutil.copytree(ml100k_cut / "cut", copy)
+    frame = pd.read_csv(copy / "cut.inter", sep="\t")
+    frame["timestamp:float"] = frame["timestamp:float"].astype("int64") * 1000
+    frame.to_csv(copy / "cut.inter", sep="\t", index=False)
+    with pytest.raises(RequestError, match="trained on other times than the data has now, of another unit perhaps"):
+        evaluate(reads["checkpoint"], config_dict={"data_path": str(copy.parent)})
+    with pytest.raises(RequestError, match="trained on other times"):
+        run("SASRecLogQ", "cut", config_dict={**given, **known, "data_path": str(copy.parent)}, resume=last)
     blind = run("SASRecLogQ", "cut", config_dict=given)
+    assert evaluate(blind["checkpoint"], config_dict={"data_path": str(copy.parent)})["same_protocol"]
     other = evaluate(blind["checkpoint"], config_dict={"request_time": "known"})
     assert other["test_result"] == blind["test_result"]
     assert not other["same_protocol"]

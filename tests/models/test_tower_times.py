@@ -228,6 +228,10 @@ def test_a_checkpoint_keeps_its_protocol(in_tmp: Path, ml100k_cut: Path) -> None
         ),
         ({**HISTORIES, "time": "gaps", "numerical_features": ["timestamp"]}, "reads timestamp as it is in the file"),
         ({"context_features": ["timestamp"]}, "set request_time=known"),
+        (
+            {**HISTORIES, "context_features": ["timestamp"], "request_time": "known", "time": "gaps"},
+            "timestamp is the time of the request, which time=gaps reads already",
+        ),
     ],
     ids=str,
 )

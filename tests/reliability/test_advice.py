@@ -22,6 +22,13 @@ CASES = [  # model, dataset, request, which of the things that are said is done
     ("TwoTowerLogQ", "untimed", LEAVE_ONE_OUT, ["--eval_args="]),
     ("TwoTowerLogQ", "untimed", "--eval_args.split.GTS=[8,1,1]", ["--eval_args="]),
     ("TwoTowerLogQ", "untimed", f"{LEAVE_ONE_OUT} --user_tower=history", ["--user_tower=id", "--eval_args="]),
+    (
+        "TwoTowerLogQ",
+        "untimed",
+        f"{LEAVE_ONE_OUT} --user_tower=history --time=gaps",
+        ["--user_tower=id", "--time=none", "--eval_args="],
+    ),
+    ("SASRecLogQ", "untimed", "--time=both", ["--model=", "--time=none", "--eval_args="]),
     ("TwoTowerLogQ", "tiny", f"{LEAVE_ONE_OUT} --load_col.inter=[user_id,item_id]", ["--load_col.inter="]),
     ("TwoTowerLogQ", "tiny", "--user_tower=history", ["--eval_args="]),
     ("BPR", "tiny", "--val_interval.rating=(3,inf)", ["--load_col.inter="]),

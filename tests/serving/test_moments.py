@@ -6,19 +6,24 @@ import csv
 import shutil
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from recbole_logq import run
 from recbole_logq.cli import main
 from recbole_logq.data.dataset.event_times import unit_of
 from recbole_logq.errors import RequestError
 from recbole_logq.serving import Retriever
+from recbole_logq.serving.export import export
 from recbole_logq.serving.moments import Moments
 
 Exported = Callable[[str], Path]
@@ -39,6 +44,13 @@ def test_moments_by_hand() -> None:
     assert abs(float(now[0]) / 1000 - time.time()) < 60
     assert known.of_requests("3", 2).tolist() == [3.0, 3.0]  # type: ignore[union-attr]
     assert known.of_histories([[1, "2"], []], [["a", "b"], []]).tolist() == [1.0, 2.0]  # type: ignore[union-attr]
+    dates = [datetime(1998, 3, 1, tzinfo=UTC), np.datetime64("1998-03-01T00:00:00", "ns"), pd.Timestamp("1998-03-01")]
+    assert known.of_requests(dates, 3).tolist() == [888_710_400_000.0] * 3  # type: ignore[union-attr]
+    for several in (np.array([1.0, 2.0]), pd.Series([1, 2]), torch.tensor([1, 2]), (1, 2)):
+        assert known.of_requests(several, 2).tolist() == [1.0, 2.0]  # type: ignore[union-attr]
+        assert known.of_histories([several], [["a", "b"]]).tolist() == [1.0, 2.0]  # type: ignore[union-attr, list-item]
+    without_unit = Moments(True, True, None)
+    assert without_unit.of_requests([1.7e12, "20000208"], 2).tolist() == [1.7e12, 20_000_208.0]  # type: ignore[union-attr]
     nothing = Moments(False, False, None)
     assert nothing.of_requests(None, 2) is None
     assert nothing.of_histories(None, [["a"]]) is None
@@ -54,6 +66,10 @@ def test_moments_by_hand() -> None:
         (Moments(True, True, "seconds"), float("nan"), "nan is no time"),
         (Moments(True, True, "seconds"), True, "True is no time"),
         (Moments(True, True, "seconds"), 1e300, "is no time"),
+        (Moments(True, True, "seconds"), 10**400, "beyond float64 is no time"),
+        (Moments(True, True, "seconds"), 950_000_000_000, "in milliseconds, and the data counts seconds since 1970"),
+        (Moments(True, True, "milliseconds"), "950000000", "in seconds, and the data counts milliseconds since 1970"),
+        (Moments(True, True, "seconds"), "20000208", "write a date as YYYY-MM-DD"),
         (Moments(True, True, "seconds"), [1, 2, 3], "3 times for 2 rows"),
     ],
 )
@@ -64,9 +80,17 @@ def test_times_that_make_no_sense(moments: Moments, at: Any, message: str) -> No
 
 def test_times_of_histories_that_make_no_sense() -> None:
     known = Moments(True, False, "seconds")
-    for times, message in ((None, "give --times"), ([[1]], "1 lists for 2"), ([[1, 2], [3]], "2 for the 1 items")):
+    for times, message in (
+        (None, "give --times"),
+        ([[1]], "1 lists for 2"),
+        ([[1, 2], [3]], "2 for the 1 items"),
+        ([1, 2], "1 for history 1 is no list"),
+        (["1", "2"], "'1' for history 1 is no list"),
+        (5, "5 is no list"),
+        ([[1], [1.7e12]], "in milliseconds, and the data counts seconds since 1970"),
+    ):
         with pytest.raises(RequestError, match=message):
-            known.of_histories(times, [["a"], ["b"]])
+            known.of_histories(times, [["a"], ["b"]])  # type: ignore[arg-type]
     with pytest.raises(RequestError, match="reads no times"):
         Moments(False, False, None).of_histories([[1]], [["a"]])
 
@@ -164,6 +188,24 @@ def test_two_towers_asked_at_the_targets_time_are_the_test(
     assert main(["recommend", f"--model={folder}", f"--users={users[0]}", "--k=3", f"--at={moments[0]}"]) == 0
     shown = capsys.readouterr().out
     assert all(item in shown for item in retriever.recommend(users[:1], k=3, at=moments[0]).items[0])
+    # An empty history is the same alone as beside others.
+    empty, _ = retriever.queries(histories=[[], ["50"]], times=[[], [moments[0]]], at=moments[0])
+    torch.testing.assert_close(retriever.queries(histories=[[]], times=[[]], at=moments[0])[0], empty)
     words = ["--history=50,181", "--times=893286638,1998-04-30", "--k=2"]
     assert main(["recommend", f"--model={folder}", *words]) == 0
     assert "knows when it is asked" in (folder / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_times_without_a_unit(in_tmp: Path, write_dataset: Callable[..., Path]) -> None:
+    rows = [(f"u{user}", f"i{(place * 3 + user) % 9}", place * 7 + user) for user in range(9) for place in range(6)]
+    given: dict[str, Any] = {"data_path": str(write_dataset("cut", rows)), "epochs": 1, "show_progress": False}
+    given |= {"n_layers": 1, "embedding_size": 8, "MAX_ITEM_LIST_LENGTH": 4, "topk": [2], "valid_metric": "MRR@2"}
+    trained = run("SASRecLogQ", "cut", config_dict={**given, "time": "both", "request_time": "known"})
+    export(trained["checkpoint"], in_tmp / "folder")
+    card = (in_tmp / "folder" / "README.md").read_text(encoding="utf-8")
+    assert "no count from 1970 on; it **knows when it is asked** (`at`, or a column `time`; it has no default)" in card
+    retriever = Retriever.load(in_tmp / "folder")
+    with pytest.raises(RequestError, match="now is not known"):
+        retriever.recommend(users=["u1"], k=2)
+    assert len(retriever.recommend(users=["u1"], k=2, at=50).items[0]) == 2

@@ -49,6 +49,9 @@ def test_tokens_are_text_and_may_hold_commas() -> None:
     ]
     with pytest.raises(RequestError, match="cannot read"):
         split_tokens('"open')
+    with pytest.raises(RequestError, match="an empty place between commas"):
+        split_tokens("949000000,,950000000")
+    assert [split_tokens(text) for text in ("", " ", ",")] == [[], [], []]
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])

@@ -86,6 +86,8 @@ def last_times(times: Tensor, before: Tensor, start: Tensor, end: Tensor, length
         end: Event before which they end; int64 ``[rows]``.
         length: Items of a row at most.
     """
+    if not len(times):  # all sequences are empty
+        return times.new_zeros(len(start), length + 1)
     position = start[:, None] + torch.arange(length, device=start.device)
     seen = times[position.clamp_max(len(times) - 1)].where(position < end[:, None], 0.0)
     return torch.cat((before[start.clamp_max(len(times) - 1)][:, None], seen), 1)

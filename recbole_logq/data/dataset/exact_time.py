@@ -32,6 +32,7 @@ from recbole_logq.errors import RequestError
 
 # Where the history of a row ends in `flat_items`; a name no atomic file uses.
 HISTORY_END = "__history_end"
+_WITHOUT_TIMES = {"time": "none", "time_context": "None", "second_histories": "None", "example_age": "false"}
 
 
 class ExactTimeMixin(ReadyMadeMixin):
@@ -258,9 +259,19 @@ class ExactTimeMixin(ReadyMadeMixin):
         return times_before(self.flat_users, self.flat_times)
 
     def training_gaps(self) -> tuple[torch.Tensor, float]:
-        """See :func:`~recbole_logq.data.dataset.event_times.training_gaps`; of a training part."""
+        """See :func:`~recbole_logq.data.dataset.event_times.training_gaps`; of a training part.
+
+        Raises:
+            RequestError: No user has anything at two different times.
+        """
         assert self.flat_times is not None
-        return training_gaps(self.flat_users, self.flat_times, self.inter_feat[HISTORY_END])
+        gaps, longest = training_gaps(self.flat_users, self.flat_times, self.inter_feat[HISTORY_END])
+        if not longest > 0:
+            raise RequestError(
+                f"time={self.config['time']}: no user of {self.dataset_name} has things at different times in "
+                "training, so that there is nothing to learn; set time=none"
+            )
+        return gaps, longest
 
     def training_pairs(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Users and the items that training knows of them, of a training part; both int64 ``[pairs]``."""
@@ -340,12 +351,17 @@ class ExactTimeMixin(ReadyMadeMixin):
         )
 
     def _without_times(self) -> str:
+        """What to set so that times are not needed."""
+        values = {key: self.config[key] for key in _WITHOUT_TIMES}
+        readers = [f"--{key}={none}" for key, none in _WITHOUT_TIMES.items() if values[key] and values[key] != none]
+        if self.is_ready_made:
+            return f"set {' '.join(readers) or f'load_col without {self.time_field}'}"
         order = '--eval_args="{split: {RS: [0.8, 0.1, 0.1]}, order: RO}"'
         if self.config["MODEL_TYPE"] == ModelType.SEQUENTIAL:
-            return f"take a model that needs no order, such as --model=TwoTowerCorrectedLogQ {order}"
-        histories = self.config["user_tower"] == "history"
-        ages = self.config["example_age"]
-        return f"set {'--user_tower=id ' if histories else ''}{'--example_age=false ' if ages else ''}{order}"
+            words = ["--model=TwoTowerCorrectedLogQ", *readers, order]
+            return f"take a model that needs no order, such as {' '.join(words)}"
+        histories = ["--user_tower=id"] if self.config["user_tower"] == "history" else []
+        return f"set {' '.join([*histories, *readers, order])}"
 
     def _check_time(self) -> None:
         if self.time_field not in self.inter_feat:
@@ -357,10 +373,9 @@ class ExactTimeMixin(ReadyMadeMixin):
             )
         times = self.inter_feat[self.time_field].to_numpy(np.float64)
         if not np.isfinite(times).all():
-            otherwise = f"set load_col without {self.time_field}" if self.is_ready_made else self._without_times()
             raise RequestError(
                 f"{int((~np.isfinite(times)).sum())} interactions of {self.dataset_name} have no finite "
-                f"{self.time_field}: remove them, or {otherwise}"
+                f"{self.time_field}: remove them, or {self._without_times()}"
             )
         if len(times) and np.abs(times).max() > 2**53:
             raise RequestError(

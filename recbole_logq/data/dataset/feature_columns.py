@@ -66,12 +66,24 @@ def check_features(values: dict[str, Any]) -> None:
                 f"context_features: {name} is known only after the interaction; name what a request knows, such as the "
                 "hour or the device"
             )
-        if name == values["TIME_FIELD"] and values["request_time"] != "known":
-            raise RequestError(
-                f"context_features: {name} is the time of the request itself, set request_time=known, or leave it out"
-            )
+        if name == values["TIME_FIELD"]:
+            _check_request_time(values)
     _check_texts(values)
     _check_ids(values)
+
+
+def _check_request_time(values: dict[str, Any]) -> None:
+    name = values["TIME_FIELD"]
+    if values["request_time"] != "known":
+        raise RequestError(
+            f"context_features: {name} is the time of the request itself, set request_time=known, or leave it out"
+        )
+    for key in ("time", "time_context", "second_histories"):
+        if values.get(key) not in (None, "none", [], {}):
+            raise RequestError(
+                f"context_features: {name} is the time of the request, which {key}={values[key]} reads already; leave "
+                "it out"
+            )
 
 
 def _check_texts(values: dict[str, Any]) -> None:

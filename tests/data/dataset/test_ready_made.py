@@ -96,6 +96,10 @@ def test_without_times_parts_are_in_the_order_of_their_files(
         rows = [line.split("\t")[:2] for line in file.read_text().splitlines()]
         file.write_text("\n".join("\t".join(row) for row in rows) + "\n")
     assert histories() == expected
+    if model == "SASRecLogQ":
+        with pytest.raises(RequestError, match=r"has no column 'timestamp', .*, or set --time=none$"):
+            prepare(model, path, **settings, time="both")
+        prepare(model, path, **settings, time="none")
 
 
 def test_a_sequence_goes_by_part_and_then_by_time(
