@@ -25,6 +25,8 @@ ROOT = Path(__file__).parent.parent
 QUALITY = ("ndcg@10", "recall@10", "recall@100", "coverage@10")
 COSTS = ("positives/s", "train s", "peak MB")
 SHORT = ("ndcg@10", "recall@100", "train s", "peak MB")
+PARTS = "ml-1m-time"
+"""A comparison of the parts of one model, which has a table of its own."""
 
 Record = dict[str, Any]
 
@@ -35,7 +37,7 @@ def _boards() -> dict[str, list[Record]]:
     boards: dict[str, list[Record]] = {}
     for file in sorted((ROOT / "config" / "experiment").glob("*.yaml")):
         folder = ROOT / "benchmarks" / "results" / file.stem
-        if not (folder / "runs").is_dir():
+        if file.stem == PARTS or not (folder / "runs").is_dir():
             continue
         store = Store(folder)
         for run in make_plan([str(file)], {}).runs:
@@ -58,17 +60,18 @@ def _device(records: list[Record], name: str) -> str:
     return ", ".join(dict.fromkeys("CPU" if device == "cpu" else device for device in devices))
 
 
-def table(dataset: str, columns: tuple[str, ...] = (*QUALITY, *COSTS)) -> str:
+def table(dataset: str, columns: tuple[str, ...] = (*QUALITY, *COSTS), split: str | None = None) -> str:
     """Boards of a data set, the best model first: means over seeds, 95 % intervals of quality.
 
     Args:
         dataset: Name of the data set.
         columns: Metrics and costs, where they were measured.
+        split: Kind of split, such as ``"LS"``; all by default.
     """
     parts = []
     for key, records in _boards().items():
         name, test, protocol = json.loads(key)
-        if name != dataset:
+        if name != dataset or split not in (None, *protocol["split"]):
             continue
         (summary,) = summarise(records, [])
         head, lines = results(summary)

@@ -62,6 +62,7 @@ import two_tower_training
 import what_is_ranked
 
 ROOT = Path(__file__).parent.parent
+OF_TIME = ("ml-1m-clock", "ml-1m-clock-known", "ml-1m-time", "ml-1m-temporal")
 
 
 def main() -> int:
@@ -108,11 +109,8 @@ def main() -> int:
         "device-step": device_step.table(),
         "encoder": encoder_ml1m.table(),
         "ml-1m-256": comparisons.table("ml-1m-256"),
-        "ml-1m-clock": comparisons.table("ml-1m-clock"),
-        "ml-1m-clock-known": comparisons.table("ml-1m-clock-known"),
-        "ml-1m-time": comparisons.table("ml-1m-time"),
-        "ml-1m-time-known": comparisons.table("ml-1m-time-known"),
-        "ml-1m-temporal": comparisons.table("ml-1m-temporal"),
+        **{name: comparisons.table(name) for name in OF_TIME},
+        **{f"{name}-curve": comparisons.curve(name) for name in OF_TIME},
         "time-step": time_step.table(),
         "two-tower-ml-1m": comparisons.table("two-tower-ml-1m", "train CPU s"),
         "general-ml-1m": sweeps.table("general-ml-1m", "user-vectors-ml-1m"),
@@ -142,7 +140,7 @@ def main() -> int:
         "trial-start": trial_start.table(),
         "soak": soak.table(),
         "fuzz": fuzz.table(),
-        "ml-1m-short": leaderboard.table("ml-1m", leaderboard.SHORT),
+        "ml-1m-short": leaderboard.table("ml-1m", leaderboard.SHORT, "LS"),
         "board-ml-1m": leaderboard.table("ml-1m"),
         "board-ml-100k": leaderboard.recipes(),
     }
