@@ -18,7 +18,7 @@ from recbole_logq.early import model_and_dataset
 from recbole_logq.errors import RequestError
 from recbole_logq.launcher import launched_local_rank, launched_processes, started_by_launcher
 from recbole_logq.layers import over
-from recbole_logq.parsing import nest, parse_value, read_yaml
+from recbole_logq.parsing import listed_files, nest, parse_value, read_yaml
 from recbole_logq.plugin_errors import described, place_of
 from recbole_logq.plugins import load_plugins, plugin_names
 from recbole_logq.setting_checks import check_keys, check_kinds, check_magnitudes, check_types
@@ -107,7 +107,7 @@ class Config(RecBoleConfig):
 
     def _load_config_files(self, file_list: list[str] | None) -> dict[str, Any]:
         merged: dict[str, Any] = {}
-        for file in file_list or []:
+        for file in listed_files(file_list):
             merged = over(merged, nest(read_yaml(file)))
         return merged
 

@@ -108,6 +108,14 @@ def _check_metrics(values: dict[str, Any]) -> None:
         )
     _check_tail(values.get("tail_ratio"))
     modes = values["eval_args"].get("mode")
+    ranks = any(name.lower() not in WHOLE_LIST_METRICS and not is_of_whole_lists(name) for name in metrics)
+    for mode in (modes.values() if isinstance(modes, dict) else [modes]) if ranks else []:
+        drawn = re.fullmatch(r"(?:uni|pop)(\d+)", str(mode))
+        if drawn and max(cutoffs) > int(drawn[1]):
+            raise RequestError(
+                f"topk={cutoffs}: eval_args.mode={mode} ranks a target among {drawn[1]} drawn items, where all are in "
+                "the top; lower it, or draw more"
+            )
     if "labeled" in (modes.values() if isinstance(modes, dict) else [modes]) and not whole_list:
         raise RequestError(f"eval_args.mode=labeled: {metric} ranks items, use metrics such as AUC and LogLoss")
     if values["filter_history"] is not None and modes not in ("full", {"valid": "full", "test": "full"}):

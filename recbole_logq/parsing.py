@@ -131,6 +131,19 @@ def _lost_some(node: yaml.ScalarNode, text: str) -> bool:
     return node.style in ("|", ">") or (written_plainly and node.value != text.strip())
 
 
+def listed_files(files: Any) -> list[str | Path]:
+    """Paths of YAML files, of one path or several; none for None.
+
+    Raises:
+        RequestError: It is something else.
+    """
+    if isinstance(files, str | Path):
+        return [files]
+    if files is None or isinstance(files, Sequence):
+        return list(files or [])
+    raise RequestError(f"config_file_list={files!r}: paths of YAML files; settings themselves go into config_dict")
+
+
 def read_yaml(path: str | Path) -> dict[str, Any]:
     """Read a YAML mapping.
 

@@ -86,7 +86,11 @@ def check_types(values: dict[str, Any], schema: type[BaseModel]) -> dict[str, An
     try:
         checked = schema.model_validate(values)
     except ValidationError as error:
-        raise RequestError(_type_error_text(error.errors()[0], schema)) from error
+        first, *others = error.errors()
+        of_its_key = [first, *(other for other in others if other["loc"][:1] == first["loc"][:1])]
+        # Of a union the branch that goes furthest into the value: what is wrong with a list, not that it is no number.
+        problem = max(of_its_key, key=lambda each: len(each["loc"]))
+        raise RequestError(_type_error_text(problem, schema)) from error
     fields = {name: getattr(checked, name) for name in schema.model_fields}
     return {
         name: value.model_dump(exclude_none=True) if isinstance(value, BaseModel) else value

@@ -92,6 +92,9 @@ def test_model_and_dataset_may_come_from_a_file(tmp_path: Path) -> None:
     path = tmp_path / "run.yaml"
     path.write_text("model: SASRecLogQ\ndataset: ml-100k\n", encoding="utf-8")
     config = Config(config_file_list=[str(path)])
+    assert Config(config_file_list=str(path)).final_config_dict == config.final_config_dict
+    with pytest.raises(RequestError, match="settings themselves go into config_dict"):
+        Config(config_file_list={"epochs": 2})
     assert (config["model"], config["dataset"], config["loss"]) == ("SASRecLogQ", "ml-100k", "logq")
 
 
@@ -159,7 +162,8 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"learner": "adamm"}, "learner='adamm'"),
     ({"accumulation_steps": 4}, "accumulation_steps: .*gradient_cache"),
     ({"learner": "sparse_adam"}, "learner=sparse_adam: set learner=adam"),
-    ({"topk": [10, 0]}, "topk"),
+    ({"topk": [10, 0]}, "topk=0: input should be greater than or equal to 1"),
+    ({"topk": [10], "eval_args": {"mode": "uni9"}}, "ranks a target among 9 drawn items"),
     ({"topk": "ten"}, "topk='ten'"),
     ({"metrics": ["Recal"]}, "no metric named 'Recal' - did you mean Recall"),
     ({"metrics": ["MRR", "Recal"]}, "no metric named"),

@@ -10,6 +10,7 @@ from logging import getLogger
 from pathlib import Path
 from typing import Any
 
+import torch
 from recbole.data.dataloader import FullSortEvalDataLoader
 from recbole.data.dataset import Dataset
 from recbole.data.interaction import Interaction
@@ -228,7 +229,20 @@ def split_dataset(config: Any, dataset: Dataset) -> list[Dataset]:
             f" ({temporal}; eval_args.unseen=keep keeps unseen users and items)" if temporal else _left_out(dataset)
         )
         raise RequestError(f"the {split} of {config['dataset']} leaves nothing to test on{reason}")
+    _say_unvalidated(config, parts)
     return parts
+
+
+def _say_unvalidated(config: Any, parts: list[Dataset]) -> None:
+    # RecBole's leave-one-out fills test, training and then validation, so that short users have none.
+    if config["benchmark_filename"] or config["eval_args"]["split"].get("LS") != "valid_and_test":
+        return
+    validated, tested = (torch.unique(part.inter_feat[part.uid_field]) for part in parts[1:])
+    if without := int((~torch.isin(tested, validated)).sum()):
+        getLogger().warning(
+            f"{without:,} of {len(tested):,} users have a test item and none of validation, as they have too few "
+            'interactions; --user_inter_num_interval="[4,inf)" leaves them out'
+        )
 
 
 def _left_out(dataset: Any) -> str:

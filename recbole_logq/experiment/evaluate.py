@@ -9,7 +9,7 @@ from recbole_logq import compat
 from recbole_logq.errors import RequestError
 from recbole_logq.experiment.run import close
 from recbole_logq.layers import over
-from recbole_logq.parsing import nest, read_yaml
+from recbole_logq.parsing import listed_files, nest, read_yaml
 from recbole_logq.setting_checks import check_keys
 from recbole_logq.training import checkpoint
 
@@ -59,7 +59,7 @@ def evaluate(
     from recbole_logq.training.create import create_trainer
 
     changes: dict[str, Any] = {}
-    for source in [*map(read_yaml, config_file_list or []), config_dict or {}]:
+    for source in [*map(read_yaml, listed_files(config_file_list)), config_dict or {}]:
         changes = over(changes, nest(source))
     opened = open_checkpoint(file, changes.get("plugins"), model)
     state, stored = opened.state, opened.state["config"]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from recbole_logq.errors import RequestError
 from recbole_logq.files import folder_name
 from recbole_logq.layers import Layer, over
 from recbole_logq.nearest import nearest
-from recbole_logq.parsing import nest, parse_value, read_yaml
+from recbole_logq.parsing import listed_files, nest, parse_value, read_yaml
 
 Merge = Callable[[Any, Any], Any]
 # One protocol for all models, unless the settings say another one: RecBole's own differ between kinds of models.
@@ -44,7 +45,11 @@ def read_plan(
     settings: Layer = {}
     options = nest(options)
     own = {key: value for key, value in options.items() if key in keys}
-    for place, layer in [*((file, _content(file, keys)) for file in files), ("", more or {}), ("", own)]:
+    for place, layer in [
+        *((str(file), _content(file, keys)) for file in listed_files(files)),
+        ("", more or {}),
+        ("", own),
+    ]:
         settings = over(settings, _settings(layer.get("settings"), place))
         plan = _on_top(plan, {key: value for key, value in layer.items() if key != "settings"}, place, sections or {})
     bare = {key: value for key, value in options.items() if key not in keys}
@@ -78,7 +83,7 @@ def _parts(value: Any) -> Any:
     return parse_value("benchmark_filename", value) if isinstance(value, str) else value
 
 
-def _content(file: str, keys: frozenset[str]) -> Layer:
+def _content(file: str | Path, keys: frozenset[str]) -> Layer:
     content = nest(read_yaml(file))
     for key in content:
         if key not in keys:

@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from recbole_logq.errors import RequestError
+from recbole_logq.serving.tokens import refuse_text
+
 
 @dataclass
 class Recommendations:
@@ -45,7 +48,13 @@ class Recommendations:
         Args:
             names: What each row is called.
             heading: Name of the column that they stand in, another one for what is no user.
+
+        Raises:
+            RequestError: There is not one name a row.
         """
+        refuse_text("names", names)
+        if len(names) != len(self.ids):
+            raise RequestError(f"names: {len(names)} for {len(self.ids)} rows, give one a row")
         row, place = np.nonzero(self.ids > 0)
         places = _places(self.ids[row, place])
         columns = {

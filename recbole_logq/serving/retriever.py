@@ -33,6 +33,7 @@ from recbole_logq.serving.second import Second, SecondHistories, read_second
 from recbole_logq.serving.similar_items import SimilarItems, check_number, room_for
 from recbole_logq.serving.tensors import read_tensors
 from recbole_logq.serving.texts import Texts, UserTexts, columns_of_texts
+from recbole_logq.serving.tokens import refuse_text
 from recbole_logq.serving.vectors import LARGEST, in_range, read_vectors
 
 ROWS = 1024
@@ -170,6 +171,8 @@ class Retriever(SimilarItems):
                 sense, or the model cannot encode such rows.
         """
         self.check_k(k)
+        if exclude_history not in (True, False):
+            raise RequestError(f"exclude_history={exclude_history!r}: True or False")
         rows = self._rows(users, histories, contexts, times, at, texts, second)
         offsets, items = rows.offsets, rows.items
         index = self._exactly() if exact else self.index
@@ -280,11 +283,13 @@ class Retriever(SimilarItems):
         Raises:
             RequestError: A user is not known.
         """
+        refuse_text("users", users)
         ids = [self._user_ids.get(user, 0) for user in users]
         if 0 in ids:
             missing = users[ids.index(0)]
             more = f" and {ids.count(0) - 1} more" if ids.count(0) > 1 else ""
-            hint = "" if not self.described.reads_history else "; what a visitor had is given as history"
+            hint = nearest(str(missing), self._user_ids)
+            hint += "" if not self.described.reads_history else "; what a visitor had is given as history"
             raise RequestError(f"no user {missing!r}{more} among the {len(self.users)} of the folder{hint}")
         return ids
 
@@ -299,6 +304,7 @@ class Retriever(SimilarItems):
                 f"{self.manifest['model']} knows users by their ids, not by histories: train it with "
                 "--user_tower=history, or a SASRec model"
             )
+        refuse_text("histories", histories)
         return [self.check_items(history) for history in histories]
 
     def check_items(self, items: Sequence[str]) -> list[int]:
@@ -307,10 +313,11 @@ class Retriever(SimilarItems):
         Raises:
             RequestError: An item is not known.
         """
+        refuse_text("items", items)
         ids = [self._item_ids.get(item, 0) for item in items]
         if 0 in ids:
             missing = items[ids.index(0)]
-            close = nearest(missing, set(self._item_ids)) if len(self._item_ids) < 50_000 else ""
+            close = nearest(str(missing), self._item_ids)
             raise RequestError(f"no item {missing!r} in the catalogue{close}")
         return ids
 

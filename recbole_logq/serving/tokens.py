@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from typing import Any
 
 from recbole_logq.errors import RequestError
 from recbole_logq.serving.context import Context
@@ -23,6 +24,16 @@ def split_tokens(text: str) -> list[str]:
     if any(row) and not all(row):
         raise RequestError(f"{text!r} has an empty place between commas; fill it, or take a comma out")
     return [token for token in row if token]
+
+
+def refuse_text(name: str, values: Any) -> None:
+    """Refuse one text where several are asked for: its letters would be taken for them.
+
+    Raises:
+        RequestError: It is a text.
+    """
+    if isinstance(values, str):
+        raise RequestError(f"{name}: {values!r} is one text; give a list, such as [{values!r}]")
 
 
 def split_context(text: str, label: str = "context") -> Context:

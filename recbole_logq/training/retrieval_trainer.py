@@ -154,8 +154,8 @@ class RetrievalTrainer(Trainer):
         dropped = int(statistics.dropped)
         if dropped == statistics.positives:
             raise WorkError(
-                f"epoch {epoch}: no row had a valid negative, so nothing was trained: raise train_batch_size or "
-                "negatives.count, or take another source"
+                f"epoch {epoch}: no row had a valid negative, so nothing was trained: its pools held what is masked "
+                "alone; take a source that draws from the catalogue, such as negatives.source=uniform"
             )
         if dropped:
             reason = "were in no bucket" if self.model.loss.skips_rows else "had no valid negative"

@@ -171,6 +171,10 @@ def test_a_folder_is_replaced_on_request_alone(
     with pytest.raises(RequestError, match="other files than an export"):
         export(file, other, overwrite=True)
     assert (other / "thesis.txt").read_text() == "years of work"
+    for place in (other / "thesis.txt" / "in a file", Path("/proc/nowhere")):
+        with pytest.raises(RequestError, match=f"cannot write {place}: .*; set --folder=FOLDER"):
+            export("not looked at yet.pth", place)
+    assert [path.name for path in other.iterdir()] == ["thesis.txt"]
 
 
 def test_a_history_with_features_of_its_user_serves_visitors(exported: Exported) -> None:

@@ -84,6 +84,24 @@ def test_a_visitor_without_history(exported: Exported) -> None:
         Retriever.load(exported("sasrec")).recommend(histories=[["50"], []])
 
 
+def test_a_text_is_no_list(exported: Exported) -> None:
+    retriever = Retriever.load(exported("history"))
+    user, item = str(retriever.users[0].as_py()), str(retriever.catalogue["item"][0].as_py())
+    two = [user, user]
+    for request, message in (
+        (lambda: retriever.recommend(users=user), "users: .* is one text"),
+        (lambda: retriever.recommend(histories=item), "histories: .* is one text"),
+        (lambda: retriever.recommend(histories=[item]), "items: .* is one text"),
+        (lambda: retriever.similar(item), "items: .* is one text"),
+        (lambda: retriever.recommend(users=[user], exclude_history="false"), "exclude_history='false': True or False"),
+        (lambda: retriever.recommend(users=[f"{user}_"]), f"did you mean {user}\\?; what a visitor had"),
+        (lambda: retriever.recommend(users=two, k=1).to_table(["a"]), "names: 1 for 2 rows"),
+        (lambda: retriever.recommend(users=two, k=1).to_table("ab"), "names: 'ab' is one text"),
+    ):
+        with pytest.raises(RequestError, match=message):
+            request()
+
+
 def test_titles_and_tables(exported: Exported) -> None:
     retriever = Retriever.load(exported("sasrec"))
     found = retriever.recommend(histories=[["50"], ["1", "50"]], k=3)

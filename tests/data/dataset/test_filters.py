@@ -222,3 +222,25 @@ def test_users_without_a_target_are_counted(
         prepare(model, path, **({"train_neg_sample_args": None} if model == "SASRec" else {}))
         assert "2 users have one interaction each, which is no target of a sequential model" in caplog.text
         assert f"{len(log) + 2} of {len(log) + 2} interactions of tiny are used" in caplog.text
+
+
+# The first item of a user is no target of a sequential model.
+@pytest.mark.parametrize(
+    ("model", "without"), [("TwoTowerLogQ", "1 of 5"), ("SASRecLogQ", "2 of 4"), ("BPR", "1 of 5")]
+)
+def test_users_without_validation_are_counted(
+    prepare: Callable[..., Any],
+    write_dataset: Callable[..., Path],
+    caplog: pytest.LogCaptureFixture,
+    model: str,
+    without: str,
+) -> None:
+    sizes = [2, 3, 3, 4, 6]
+    rows = [(f"u{n}", f"i{(n + place) % 7}", place) for n, size in enumerate(sizes) for place in range(size)]
+    path = str(write_dataset("tiny", rows))
+    last = {"eval_args": {"split": {"LS": "valid_and_test"}, "order": "TO"}, "topk": [2], "valid_metric": "MRR@2"}
+    prepare(model, path, **last)
+    assert f"{without} users have a test item and none of validation" in caplog.text
+    caplog.clear()
+    prepare(model, path, **last, user_inter_num_interval="[4,inf)")
+    assert "none of validation" not in caplog.text
