@@ -109,7 +109,7 @@ def main() -> int:
         "device-step": device_step.table(),
         "encoder": encoder_ml1m.table(),
         "ml-1m-256": comparisons.table("ml-1m-256"),
-        **{name: comparisons.table(name) for name in OF_TIME},
+        **{name: comparisons.table(name, "train CPU s") for name in OF_TIME},
         **{f"{name}-curve": comparisons.curve(name) for name in OF_TIME},
         "time-step": time_step.table(),
         "two-tower-ml-1m": comparisons.table("two-tower-ml-1m", "train CPU s"),

@@ -168,7 +168,7 @@ def test_users_with_vectors_of_their_own_know_the_hour(
     assert network.time_context.tables["hour"].weight.grad.any()
 
 
-@pytest.mark.parametrize("mode", ["uni9", "pop9", "labeled"])
+@pytest.mark.parametrize("mode", ["uni10", "pop10", "labeled"])
 def test_drawn_candidates_are_asked_at_the_time_of_their_positive(build: Callable[..., Built], mode: str) -> None:
     settings = {
         "eval_args": {**LAST, "mode": mode},
