@@ -142,12 +142,13 @@ def _command(words: list[str]) -> int:
             return _fail(failure, 1, debug)
         if launched_processes() > 1 and _lost_peer(error):
             return _fail(PeerLostError("another process of this run has ended"), 1, debug)
-        from recbole_logq.plugin_errors import place_of
+        from recbole_logq.plugin_errors import LOADED, place_of
 
         place = place_of(error)
         if place is None and (failed := failure_of_a_model(error)) is not None:
             return _fail(error, 1, debug, failed)
-        hint = place or "--debug=true shows where"
+        blamed = f"{', '.join(LOADED)} may have given what does not fit; " if LOADED else ""
+        hint = place or f"{blamed}--debug=true shows where"
         return _fail(error, 1, debug, f"unexpected {type(error).__name__}: {error} ({hint})")
 
 

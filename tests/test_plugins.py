@@ -255,6 +255,17 @@ def test_an_error_in_training_names_the_line(
     assert capsys.readouterr().err == f"error: unexpected NameError: name 'undefined' is not defined ({where})\n"
 
 
+def test_what_does_not_fit_names_the_file(own_code: Path, ml100k_cut: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = LOSS.format(name="unfit_logq") + "\n    def column_offset(self, terms):\n        return torch.zeros(7)\n"
+    (own_code / "unfit_loss.py").write_text(f"import torch\n{text}", encoding="utf-8")
+    words = ["--model=TwoTowerLogQ", "--dataset=cut", f"--data_path={ml100k_cut}", "--state=ERROR"]
+    words += ["--show_progress=false", "--plugins=unfit_loss.py", "--loss=unfit_logq"]
+    assert main(words) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: unexpected RuntimeError: ")
+    assert "unfit_loss.py may have given what does not fit; --debug=true shows where)" in error
+
+
 def test_the_listing_and_the_laboratory(own_code: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(own_code / "my_loss.py", "own_logq")
     assert main(["models", "--plugins=my_loss.py"]) == 0
