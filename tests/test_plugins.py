@@ -341,6 +341,47 @@ def test_a_type_error_of_a_plug_in_keeps_its_place(
     assert "TypeError: unsupported operand" in message
 
 
+POOLS = {
+    "log_q=self.law(ids) * 0 + 3": "log_q must be logarithms of probabilities, 0 at most",
+    "log_q=self.law(ids) - 1": "law(ids) must be log_q",
+    "ids=ids * 0": "ids must be from 1 to ",
+    "ids=ids + 10**6": "ids must be from 1 to ",
+}
+
+
+@pytest.mark.parametrize("change", [*POOLS, None], ids=str)
+def test_a_pool_that_cannot_be_is_refused_at_the_first_step(
+    own_code: Path, ml100k_cut: Path, capsys: pytest.CaptureFixture[str], change: str | None
+) -> None:
+    given = {"ids": "ids=ids", "log_q": "log_q=self.law(ids)"} | ({change.split("=")[0]: change} if change else {})
+    text = f"""import torch
+from recbole_logq.registry import samplers
+from recbole_logq.samplers import Pool, Sampler
+
+@samplers.register("even", summary="uniform over all items")
+class Even(Sampler):
+    name, kind = "even", "draws"
+
+    def __init__(self, counts, *, count, seed):
+        super().__init__(counts, count=count, seed=seed)
+        self.items = counts.n_items - 1
+
+    def sample(self, positives, *, n_units=None):
+        ids = torch.randint(1, self.items + 1, (self.count,), generator=self.generator)
+        origin = torch.full_like(ids, -1)
+        return Pool({given["ids"]}, kind=self.kind, origin=origin, {given["log_q"]}, law=self.law)
+
+    def law(self, ids):
+        return torch.full(ids.shape, -torch.tensor(float(self.items)).log())
+"""
+    (own_code / "even.py").write_text(text, encoding="utf-8")
+    words = ["--model=TwoTowerCorrectedLogQ", "--dataset=cut", f"--data_path={ml100k_cut}", "--epochs=1"]
+    words += ["--state=ERROR", "--show_progress=false", "--plugins=even.py", "--negatives.source=even"]
+    assert main([*words, "--negatives.count=32"]) == (0 if change is None else 2)
+    if change is not None:
+        assert f"sampler 'even' gives no valid pool: {POOLS[change]}" in capsys.readouterr().err
+
+
 def test_an_encoder_that_cannot_be_made_keeps_its_place(own_code: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = (
         "from recbole_logq.models.two_tower import TwoTower\nfrom recbole_logq.registry import encoders\n"

@@ -35,6 +35,7 @@ from recbole_logq.modules.packing import DIGIT
 from recbole_logq.modules.query import Request, SequenceQuery, TwoTowerQuery
 from recbole_logq.modules.scorer import Scorer
 from recbole_logq.modules.text_items import TextItems
+from recbole_logq.plugin_errors import described
 from recbole_logq.probability import SegmentFrequency, TargetCounts
 from recbole_logq.ranks import gather_rows, rank, world_size
 from recbole_logq.samplers import (
@@ -89,6 +90,8 @@ class RetrievalMixin(nn.Module):
     """Columns of rows that hold second histories."""
     _pools: list[Pool] = []
     """Pools of the step, for a source that learns from them."""
+    _untested = False
+    """Whether the source is none of this package's, whose pools have tests, and has given none yet."""
     fixed_shapes = False
     """Whether the step that runs is one of fixed shapes; the trainer sets it."""
     _all_items: tuple[Tensor] | None = None  # in a tuple: as an attribute of its own, a table would be a second one
@@ -118,6 +121,7 @@ class RetrievalMixin(nn.Module):
         self.loss.kernel = config["kernel"]
         # Another stream than the loader's, which shuffles with the seed itself.
         self.sampler = get_sampler(source)(counts, count=count, seed=config["seed"] + 1, **options)
+        self._untested = not type(self.sampler).__module__.startswith("recbole_logq.")
 
         def user_items(pairs: tuple[Tensor, Tensor]) -> UserItems:
             return UserItems(pairs[0], pairs[1], n_users=dataset.user_num)
@@ -260,7 +264,7 @@ class RetrievalMixin(nn.Module):
         known = {"users": rows.users, "shown": rows.shown, "segment": rows.segment, "given_row": True}
         further = {key: known[key] for key in self.sampler.reads}
         if world_size() == 1 or self.sampler.gathers:
-            pool = self.sampler.sample(rows.positives, n_units=_other_units(rows.n_units), **further)
+            pool = self._drawn(rows.positives, n_units=_other_units(rows.n_units), **further)
             if pool.beside is not None:
                 sampled = self._with_held(_with_groups(pool.beside.pool, rows.positives, rows.windows), rows)
                 return replace(pool, beside=pool.beside._replace(pool=sampled))
@@ -275,9 +279,19 @@ class RetrievalMixin(nn.Module):
             order = gather_rows(rows.place + DIGIT * earlier_units).rows.argsort()
             positives, own = positives[order], order.argsort()[own]
             windows = None if windows is None else windows[order]
-        pool = self.sampler.sample(positives, n_units=_other_units(int(units.sum())), **further)
+        pool = self._drawn(positives, n_units=_other_units(int(units.sum())), **further)
         pool = _with_groups(pool, positives, windows, first=units[: rank()].sum())
         return self._with_held(pool.seen_from(own, len(positives)), rows)
+
+    def _drawn(self, positives: Tensor, **further: Any) -> Pool:
+        pool = self.sampler.sample(positives, **further)
+        if self._untested:
+            try:
+                pool.check(self.n_items)
+            except (ValueError, AttributeError, TypeError) as error:
+                raise RequestError(f"sampler {self.sampler.name!r} gives no valid pool: {described(error)}") from error
+            self._untested = False
+        return pool
 
     def _with_held(self, pool: Pool, rows: Rows) -> Pool:
         if pool.held_law is None or rows.windows is None:

@@ -17,6 +17,7 @@ from recbole_logq.samplers.table_law import TableLaw
 
 PoolKind = Literal["draws", "inclusion", "catalogue", "observed"]
 Law = Callable[[Tensor], Tensor]
+_NEARLY_ONE = 1e-3  # what rounding may add to the logarithm of a probability
 
 
 class Beside(NamedTuple):
@@ -98,6 +99,27 @@ class Pool:
         known = self.law is not None and self.log_q is not None and self.log_q.shape == self.ids.shape
         if self.kind in ("draws", "inclusion") and not known:
             raise ValueError(f"a pool of kind {self.kind!r} needs log_q {list(self.ids.shape)} and the law behind it")
+
+    def check(self, n_items: int) -> None:
+        """Look at the values, which makes a host wait for its device: once, for a source that nobody has tested.
+
+        Args:
+            n_items: Number of items, the padding item 0 among them.
+
+        Raises:
+            ValueError: An id is no item, or `log_q` is no probability or not what the law says.
+        """
+        least = 0 if self.padded or self.ids.dim() == 2 else 1
+        if bool(((self.ids < least) | (self.ids >= n_items)).any()):
+            raise ValueError(f"ids must be from {least} to {n_items - 1}")
+        if self.log_q is None or self.law is None:
+            return
+        there = self.ids > 0
+        log_q, law = self.log_q[there].float(), self.law(self.ids[there]).float()
+        if bool((log_q.isnan() | (log_q > _NEARLY_ONE)).any()):
+            raise ValueError("log_q must be logarithms of probabilities, 0 at most")
+        if self.part is None and not torch.allclose(log_q, law, rtol=1e-3, atol=1e-3):
+            raise ValueError("law(ids) must be log_q")
 
     def looked_up(self) -> Tensor:
         """Ids of the columns that have the items' current vectors: int64, in one dimension."""
