@@ -26,7 +26,8 @@ MEASURED = ("run", "seeds", "ndcg@10", "verdict", *_RECALLS, "coverage@10", "pop
 """What a table has, where it was measured, beside a column of time."""
 
 
-def _finished(title: str) -> tuple[Plan, list[dict[str, Any]]]:
+def finished_runs(title: str) -> tuple[Plan, list[dict[str, Any]]]:
+    """The plan of ``config/experiment/<title>.yaml``, and the records of its runs that ended well."""
     plan = make_plan([str(ROOT / "config" / "experiment" / f"{title}.yaml")], {})
     store = Store(Path(__file__).parent / "results" / title)
     records = [record for run in plan.runs if (record := store.read(run)) is not None]
@@ -35,7 +36,7 @@ def _finished(title: str) -> tuple[Plan, list[dict[str, Any]]]:
 
 def table(title: str, time: str = "train s") -> str:
     """The runs of ``config/experiment/<title>.yaml`` that are stored, the best first; ``time`` is one of COSTS."""
-    plan, finished = _finished(title)
+    plan, finished = finished_runs(title)
     if not finished:
         return "No run is stored yet."
     (summary,) = summarise(finished, differences(plan, finished))
@@ -50,7 +51,7 @@ def table(title: str, time: str = "train s") -> str:
 
 def curve(title: str) -> str:
     """Validation after each of the epochs that have one, means over seeds, of the runs that trained by epochs."""
-    _, finished = _finished(title)
+    _, finished = finished_runs(title)
     curves: dict[str, list[dict[int, float]]] = {}
     for record in finished:
         history = record["result"]["history"]

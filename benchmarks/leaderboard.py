@@ -13,10 +13,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import comparisons
 import recipes_ml100k
 
-from recbole_logq.comparisons.runs import Store
-from recbole_logq.experiment.plan import make_plan
 from recbole_logq.markup import markdown_table
 from recbole_logq.report.comparison_tables import results
 from recbole_logq.report.summary import summarise
@@ -39,11 +38,7 @@ def _boards() -> dict[str, list[Record]]:
         folder = ROOT / "benchmarks" / "results" / file.stem
         if file.stem == PARTS or not (folder / "runs").is_dir():
             continue
-        store = Store(folder)
-        for run in make_plan([str(file)], {}).runs:
-            record = store.read(run)
-            if record is None or record["status"] != "done":
-                continue
+        for record in comparisons.finished_runs(file.stem)[1]:
             result = record["result"]
             protocol = {"request_time": "unknown", **result["protocol"]}
             key = json.dumps([record["dataset"], result["fingerprint"]["test"], protocol], sort_keys=True)

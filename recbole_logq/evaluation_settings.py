@@ -41,8 +41,7 @@ def check_evaluation(values: dict[str, Any]) -> None:
         raise RequestError("eval_args.order=RO: a sequential model is evaluated in time order, set order: TO")
     if arguments.get("group_by", "user") not in ("user", "none", "None", None):
         raise RequestError(f"eval_args.group_by={arguments['group_by']!r}: user or none")
-    modes = arguments.get("mode", "full")
-    for mode in modes.values() if isinstance(modes, dict) else [modes]:
+    for mode in _modes(arguments):
         if mode not in ("full", "labeled") and not re.fullmatch(r"(uni|pop)[1-9]\d*", str(mode)):
             raise RequestError(
                 f"eval_args.mode={mode!r}: full, labeled, or a number of drawn items, such as uni100 or pop100"
@@ -54,6 +53,12 @@ def check_evaluation(values: dict[str, Any]) -> None:
     elif "split" in arguments and not ready_made:
         _check_split(arguments["split"], order)
     _check_metrics(values)
+
+
+def _modes(arguments: dict[str, Any]) -> list[Any]:
+    """Modes of validation and of the test, or one for both."""
+    modes = arguments.get("mode", "full")
+    return list(modes.values()) if isinstance(modes, dict) else [modes]
 
 
 def _check_split(split: Any, order: str) -> None:
@@ -109,14 +114,14 @@ def _check_metrics(values: dict[str, Any]) -> None:
     _check_tail(values.get("tail_ratio"))
     modes = values["eval_args"].get("mode")
     ranks = any(name.lower() not in WHOLE_LIST_METRICS and not is_of_whole_lists(name) for name in metrics)
-    for mode in (modes.values() if isinstance(modes, dict) else [modes]) if ranks else []:
+    for mode in _modes(values["eval_args"]) if ranks else []:
         drawn = re.fullmatch(r"(?:uni|pop)(\d+)", str(mode))
         if drawn and max(cutoffs) > int(drawn[1]):
             raise RequestError(
                 f"topk={cutoffs}: eval_args.mode={mode} ranks a target among {drawn[1]} drawn items, where all are in "
                 "the top; lower it, or draw more"
             )
-    if "labeled" in (modes.values() if isinstance(modes, dict) else [modes]) and not whole_list:
+    if "labeled" in _modes(values["eval_args"]) and not whole_list:
         raise RequestError(f"eval_args.mode=labeled: {metric} ranks items, use metrics such as AUC and LogLoss")
     if values["filter_history"] is not None and modes not in ("full", {"valid": "full", "test": "full"}):
         raise RequestError(

@@ -48,7 +48,7 @@ def compare(
         RequestError: The plan makes no sense, before anything runs, or the results cannot stand side by side.
         WorkError: No run ended well, or the work was interrupted.
     """
-    plan = make_plan(config_file_list or [], config_dict or {})
+    plan = make_plan(config_file_list, config_dict or {})
     if address is not None:
         require_ray("address")
         check_address(address)

@@ -93,7 +93,7 @@ class Plan:
     reference: str
 
 
-def make_plan(files: Sequence[str], options: dict[str, Any]) -> Plan:
+def make_plan(files: Sequence[str] | None, options: dict[str, Any]) -> Plan:
     """A plan from YAML files, later ones win, and options that win over them.
 
     Args:

@@ -22,7 +22,7 @@ _ONE_OF = (("model", "models"), ("dataset", "datasets"))
 
 
 def read_plan(
-    files: Sequence[str],
+    files: Sequence[str] | None,
     options: Layer,
     keys: frozenset[str],
     *,

@@ -91,7 +91,7 @@ class RetrievalMixin(nn.Module):
     _pools: list[Pool] = []
     """Pools of the step, for a source that learns from them."""
     _untested = False
-    """Whether the source is none of this package's, whose pools have tests, and has given none yet."""
+    """Whether the source is a plug-in's, and has given no pool yet."""
     fixed_shapes = False
     """Whether the step that runs is one of fixed shapes; the trainer sets it."""
     _all_items: tuple[Tensor] | None = None  # in a tuple: as an attribute of its own, a table would be a second one

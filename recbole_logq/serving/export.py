@@ -73,6 +73,7 @@ def export(
     options = check_index(index, index_options)
     check_history(history)
     files.check_target(folder, overwrite)
+    files.check_writable(folder)
     compat.apply()
     from recbole_logq.data.dataset.histories import max_history
     from recbole_logq.data.dataset.protocol import protocol_of

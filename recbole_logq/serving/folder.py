@@ -66,21 +66,29 @@ def check_target(folder: Path, overwrite: bool) -> None:
     """Refuse to put an export where something else is.
 
     Raises:
-        RequestError: The folder holds something, and it is no export or must not be replaced; or it cannot be written.
+        RequestError: The folder holds something, and it is no export or must not be replaced.
     """
     if folder.exists() and not folder.is_dir():
         raise RequestError(f"{folder} is a file: give --folder=FOLDER")
-    try:
-        with files.scratch_folder(folder.absolute().parent, folder.name):
-            pass
-    except OSError as error:
-        raise RequestError(f"cannot write {folder}: {error.strerror}; set --folder=FOLDER") from error
     if not folder.exists() or not any(folder.iterdir()):
         return
     if not _is_export(folder):
         raise RequestError(f"{folder} holds other files than an export: give another --folder")
     if not overwrite:
         raise RequestError(f"{folder} holds an export: give another --folder, or --overwrite=true to replace it")
+
+
+def check_writable(folder: Path) -> None:
+    """Refuse a place that a folder cannot be made in.
+
+    Raises:
+        RequestError: It cannot be written.
+    """
+    try:
+        with files.scratch_folder(folder.absolute().parent, folder.name):
+            pass
+    except OSError as error:
+        raise RequestError(f"cannot write {folder}: {error.strerror}; set --folder=FOLDER") from error
 
 
 def _is_export(folder: Path) -> bool:

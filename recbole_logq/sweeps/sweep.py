@@ -56,7 +56,7 @@ def sweep(
         RequestError: The request makes no sense, before Ray starts.
         WorkError: No trial of a model ended well, or the work was interrupted.
     """
-    plan = make_sweep(config_file_list or [], config_dict or {}, params_file)
+    plan = make_sweep(config_file_list, config_dict or {}, params_file)
     require_ray("sweep", *(["optuna"] if plan.settings.search == "optuna" else []))
     if address is not None:
         check_address(address)

@@ -128,7 +128,7 @@ def _content(search: Search) -> dict[str, Any]:
     return content | ({"plugins": plugins} if plugins else {})
 
 
-def make_sweep(files: Sequence[str], options: dict[str, Any], params_file: str | None = None) -> SweepPlan:
+def make_sweep(files: Sequence[str] | None, options: dict[str, Any], params_file: str | None = None) -> SweepPlan:
     """A plan from YAML files, later ones win, a range file, and options that win over both.
 
     Args:
